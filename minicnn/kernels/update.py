@@ -1,0 +1,79 @@
+"""The optimizers' update rules: one loop over the elements for each rule.
+
+A rule written in NumPy passes over memory once for every operation; fused into one loop
+it reads and writes each array once. All arrays of a call are one-dimensional, contiguous,
+of one dtype and one length, and are changed in place; only `grad` is left alone.
+
+Scalars arrive as float64 and are rounded to the arrays' dtype once, before the loop: a
+float32 loop then holds nothing but float32 and fills the vectors. Differences such as
+1 - beta are taken before that rounding (in float32, 1 - 0.999 is off by 5e-5).
+"""
+
+import numpy as np
+
+from minicnn.kernels.launch import kernel
+
+
+@kernel(flags={"contract"})
+def sgd(value, grad, velocity, lr, momentum, weight_decay, nesterov):
+    """Stochastic gradient descent; `velocity` is None for a descent without momentum."""
+    real = value.dtype.type
+    lr, momentum, weight_decay = real(lr), real(momentum), real(weight_decay)
+    for i in range(value.size):
+        step = grad[i] + weight_decay * value[i]
+        if velocity is not None:
+            velocity[i] = momentum * velocity[i] + step
+            step = step + momentum * velocity[i] if nesterov else velocity[i]
+        value[i] -= lr * step
+
+
+@kernel(flags={"contract"})
+def rmsprop(value, grad, square_average, velocity, lr, alpha, eps, momentum, weight_decay):
+    """RMSProp; `velocity` is None for a descent without momentum."""
+    real = value.dtype.type
+    beta = real(1 - alpha)
+    lr, alpha, eps = real(lr), real(alpha), real(eps)
+    momentum, weight_decay = real(momentum), real(weight_decay)
+    for i in range(value.size):
+        g = grad[i] + weight_decay * value[i]
+        square_average[i] = alpha * square_average[i] + beta * (g * g)
+        step = g / (np.sqrt(square_average[i]) + eps)
+        if velocity is not None:
+            velocity[i] = momentum * velocity[i] + step
+            step = velocity[i]
+        value[i] -= lr * step
+
+
+@kernel(flags={"contract"})
+def adam(
+    value, grad, first_moment, second_moment, lr, beta1, beta2, eps,
+    first_correction, second_correction, weight_decay, shrinkage,
+):  # fmt: skip
+    """Adam and AdamW: the first decays by `weight_decay`, the second by `shrinkage`.
+
+    `first_correction` and `second_correction` are 1 / (1 - beta1^t) and
+    1 / (1 - beta2^t) at step t = 1, 2, ...; `shrinkage` is lr times the decoupled weight
+    decay. It is subtracted, as a factor 1 - shrinkage would lose its digits in float32.
+    """
+    real = value.dtype.type
+    alpha1, alpha2 = real(1 - beta1), real(1 - beta2)
+    lr, beta1, beta2, eps = real(lr), real(beta1), real(beta2), real(eps)
+    first_correction, second_correction = real(first_correction), real(second_correction)
+    weight_decay, shrinkage = real(weight_decay), real(shrinkage)
+    for i in range(value.size):
+        g = grad[i] + weight_decay * value[i]
+        first_moment[i] = beta1 * first_moment[i] + alpha1 * g
+        second_moment[i] = beta2 * second_moment[i] + alpha2 * (g * g)
+        m_hat = first_correction * first_moment[i]
+        v_hat = second_correction * second_moment[i]
+        kept = value[i] - shrinkage * value[i]
+        value[i] = kept - lr * (m_hat / (np.sqrt(v_hat) + eps))
+
+
+@kernel
+def sum_of_squares(array):
+    """Sum of the squared elements in float64, so that no float32 gradient overflows it."""
+    total = 0.0
+    for i in range(array.size):
+        total += np.float64(array[i]) * np.float64(array[i])
+    return total

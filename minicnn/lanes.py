@@ -1,0 +1,67 @@
+"""Samples travel in lanes: the one layout that every layer and kernel works on.
+
+Users hand over ordinary arrays, ``(N, C, H, W)`` or ``(N, F)``. Inside, sixteen samples
+travel together as the lanes of SIMD vectors::
+
+    (N, C, H, W)  --pack-->  (G, C, H, W, 16)      G = ceil(N / 16), spare lanes 0
+
+so a kernel is the equation for one sample in which every scalar happens to be a vector.
+The last axis is the sample within its group; the sample ``n`` is lane ``n % 16`` of
+group ``n // 16``.
+"""
+
+import numpy as np
+
+LANES = 16
+
+
+def group_count(samples):
+    """How many groups of sixteen lanes hold `samples` samples."""
+    return -(-samples // LANES)
+
+
+def pack(batch, dtype=np.float32, out=None):
+    """Put samples into lanes.
+
+    Parameters
+    ----------
+    batch : ndarray, shape (N, ...)
+        One sample a row.
+    dtype : dtype
+        Of the result.
+    out : ndarray, shape (G, ..., 16), optional
+        Where to write.
+
+    Returns
+    -------
+    ndarray, shape (G, ..., 16)
+        Lane ``n % 16`` of group ``n // 16`` is ``batch[n]``; spare lanes are 0.
+    """
+    samples, shape = batch.shape[0], batch.shape[1:]
+    if out is None:
+        out = np.empty((group_count(samples), *shape, LANES), dtype)
+    full = samples // LANES
+    whole = batch[: full * LANES].reshape(full, LANES, *shape)
+    out[:full] = np.moveaxis(whole, 1, -1)
+    if full < len(out):
+        out[full] = 0
+        out[full, ..., : samples - full * LANES] = np.moveaxis(batch[full * LANES :], 0, -1)
+    return out
+
+
+def unpack(packed, samples):
+    """Take the first `samples` samples out of their lanes.
+
+    Parameters
+    ----------
+    packed : ndarray, shape (G, ..., 16)
+    samples : int
+        How many of the ``16 G`` lanes are real.
+
+    Returns
+    -------
+    ndarray, shape (samples, ...)
+        A fresh C-contiguous array.
+    """
+    rows = np.moveaxis(packed, -1, 1).reshape(-1, *packed.shape[1:-1])
+    return np.ascontiguousarray(rows[:samples])

@@ -1,0 +1,339 @@
+"""Every optimizer against its paper's formulas in plain float64, and against hand numbers."""
+
+import numpy as np
+import pytest
+
+from minicnn.errors import ArgumentError
+from minicnn.optimizers import SGD, Adam, AdamW, RMSProp, clip_grad_norm, create, settings
+from minicnn.parameter import Parameter
+
+GRADS = np.random.default_rng(1).normal(size=(4, 3, 5))
+START = np.random.default_rng(2).normal(size=(3, 5))
+EVERY = {
+    "sgd": {},
+    "sgd momentum": {"momentum": 0.9},
+    "sgd nesterov": {"momentum": 0.8, "nesterov": True},
+    "rmsprop": {},
+    "rmsprop momentum": {"momentum": 0.7, "alpha": 0.9},
+    "adam": {},
+    "adamw": {"betas": (0.8, 0.95)},
+}
+
+
+def make(case, parameters, **more):
+    return create(case.split()[0], parameters, **{"lr": 0.1, **EVERY[case], **more})
+
+
+def run(optimizer, parameter, grads):
+    for grad in grads:
+        parameter.grad[...] = grad
+        optimizer.step()
+    return parameter.value
+
+
+# The formulas, one step after the other, as in the papers.
+
+
+def sgd(w, grads, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
+    v = None
+    for g in grads:
+        g = g + weight_decay * w
+        v = g if v is None else momentum * v + g
+        w = w - lr * (g + momentum * v if nesterov else v)
+    return w
+
+
+def rmsprop(w, grads, lr, alpha=0.99, eps=1e-8, momentum=0.0, weight_decay=0.0):
+    s = v = 0
+    for g in grads:
+        g = g + weight_decay * w
+        s = alpha * s + (1 - alpha) * g**2
+        v = momentum * v + g / (np.sqrt(s) + eps)
+        w = w - lr * v
+    return w
+
+
+def adam(w, grads, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+    m = v = 0
+    for t, g in enumerate(grads, start=1):
+        g = g + weight_decay * w
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        w = w - lr * (m / (1 - betas[0] ** t)) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+    return w
+
+
+def adamw(w, grads, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
+    m = v = 0
+    for t, g in enumerate(grads, start=1):
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        w = (1 - lr * weight_decay) * w
+        w = w - lr * (m / (1 - betas[0] ** t)) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+    return w
+
+
+FORMULAS = {"sgd": sgd, "rmsprop": rmsprop, "adam": adam, "adamw": adamw}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("more", [{}, {"weight_decay": 0.3}])
+@pytest.mark.parametrize("case", EVERY)
+def test_steps_follow_the_formulas(case, more, dtype):
+    parameter = Parameter(START.astype(dtype))
+    result = run(make(case, [parameter], **more), parameter, GRADS)
+    expected = FORMULAS[case.split()[0]](START, GRADS, lr=0.1, **EVERY[case], **more)
+    # Some ten roundings a step of numbers of order 1, and those of the gradients given.
+    assert result.dtype == dtype
+    np.testing.assert_allclose(result, expected, rtol=0, atol=60 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("eps", [0.5, 1e-8])
+@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw"])
+def test_eps_is_added_to_the_root(name, eps):
+    parameter = Parameter(START.copy())
+    result = run(create(name, [parameter], lr=0.1, eps=eps), parameter, GRADS)
+    np.testing.assert_allclose(result, FORMULAS[name](START, GRADS, 0.1, eps=eps), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "settings", "values"),
+    [
+        # w = 1, then gradients 1 and 2; by hand.
+        (SGD, {"lr": 0.5}, [0.5, -0.5]),
+        (SGD, {"lr": 0.5, "weight_decay": 0.5}, [0.25, -0.8125]),  # 1.5; 2.125
+        (SGD, {"lr": 0.5, "momentum": 0.5}, [0.5, -0.75]),  # v = 1; 2.5
+        (SGD, {"lr": 0.5, "momentum": 0.5, "nesterov": True}, [0.25, -1.375]),  # 1.5; 3.25
+        # s = 1/4, then 1/4 · 3/4 + 4/4 = 19/16
+        (RMSProp, {"lr": 0.5, "alpha": 0.75}, [0.0, -1 / np.sqrt(19 / 16)]),
+        # m_hat / sqrt(v_hat) = 1; m = .75 of 1 and 2 weighted 1:2 -> 5/3; v_hat = 9/3 -> 3
+        (Adam, {"lr": 0.5, "betas": (0.5, 0.5)}, [0.5, 0.5 - 0.5 * (5 / 3) / np.sqrt(3)]),
+        (AdamW, {"lr": 0.5, "weight_decay": 0.5}, [0.25]),  # 1 · (1 - 1/4) - 1/2
+    ],
+)
+def test_hand_computed_steps(optimizer, settings, values):
+    parameter = Parameter(np.ones(1))
+    rule = optimizer([parameter], **settings)
+    for grad, value in zip([1.0, 2.0], values):
+        run(rule, parameter, [grad])
+        np.testing.assert_allclose(parameter.value, value, rtol=0, atol=1e-7)  # eps is 1e-8
+
+
+def test_first_adam_step_is_lr_in_the_gradients_sign_whatever_its_size():
+    parameter = Parameter(np.zeros(4))
+    run(Adam([parameter], lr=0.01), parameter, [[1e-3, -1e-3, 1e4, -1e4]])
+    np.testing.assert_allclose(parameter.value, [-0.01, 0.01, -0.01, 0.01], rtol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", EVERY)
+def test_finds_the_minimum_of_a_quadratic(case, dtype):
+    """f(w) = ½ Σ c (w - target)², curvatures c from 0.5 to 2."""
+    curvature, target = np.array([0.5, 1, 2]), np.array([1, -2, 0.5])
+    parameter = Parameter(np.zeros(3, dtype))
+    optimizer = make(case, [parameter], weight_decay=0.0)
+    for step in range(400):
+        optimizer.lr = 0.1 * (1 - step / 400) + 1e-6
+        run(optimizer, parameter, [curvature * (parameter.value - target)])
+    np.testing.assert_allclose(parameter.value, target, atol=2e-3)
+
+
+@pytest.mark.parametrize("case", EVERY)
+def test_weight_decay_only_where_the_parameter_says_so(case):
+    def after(weight_decay, decay):
+        parameter = Parameter(START.copy(), decay=decay)
+        return run(make(case, [parameter], weight_decay=weight_decay), parameter, GRADS)
+
+    np.testing.assert_array_equal(after(0.3, decay=False), after(0.0, decay=True))
+    assert (after(0.3, decay=True) != after(0.0, decay=True)).all()
+
+
+def test_adamw_decays_by_its_own_default_and_apart_from_the_gradient():
+    """With a zero gradient Adam's L2 term moves by lr; AdamW shrinks by lr · decay."""
+    parameter = Parameter(np.array([2.0]))
+    run(AdamW([parameter], lr=0.1), parameter, [0.0])
+    assert parameter.value[0] == pytest.approx(2 * (1 - 0.1 * 0.01), rel=1e-12)
+    parameter = Parameter(np.array([2.0]))
+    run(Adam([parameter], lr=0.1, weight_decay=0.01), parameter, [0.0])
+    assert parameter.value[0] == pytest.approx(2 - 0.1, rel=1e-6)
+
+
+def test_parameters_of_several_shapes_are_changed_in_place_and_gradients_kept():
+    shapes = [(), (3,), (2, 1, 3, 3)]
+    parameters = [Parameter(np.ones(shape, np.float32)) for shape in shapes]
+    values = [p.value for p in parameters]
+    optimizer = SGD(parameters, lr=0.25)
+    for p in parameters:
+        p.grad[...] = 2
+    optimizer.step()
+    for p, value in zip(parameters, values):
+        assert p.value is value
+        np.testing.assert_array_equal(value, np.full(value.shape, 0.5))
+        np.testing.assert_array_equal(p.grad, 2)
+
+
+def named(dtype=np.float32):
+    pair = [Parameter(START.astype(dtype)), Parameter(np.ones(4, dtype), decay=False)]
+    pair[0].name = "0.weight"
+    return pair
+
+
+def train(optimizer, grads):
+    for grad in grads:
+        optimizer.parameters[0].grad[...] = grad
+        optimizer.parameters[1].grad[...] = grad.ravel()[:4]
+        optimizer.step()
+
+
+@pytest.mark.parametrize("case", EVERY)
+def test_state_continues_bit_for_bit(case):
+    straight, first, second = named(), named(), named()
+    train(make(case, straight), GRADS)
+    stopped = make(case, first)
+    train(stopped, GRADS[:2])
+    state = stopped.state_dict()
+    train(stopped, GRADS)  # the state is a copy: this must not reach it
+    resumed = make(case, second)
+    train(make(case, second), GRADS[:2])
+    resumed.load_state_dict(state)
+    assert resumed.steps == 2
+    train(resumed, GRADS[2:])
+    for a, b in zip(straight, second):
+        np.testing.assert_array_equal(a.value, b.value)
+
+
+def test_state_names_and_shapes():
+    state = SGD(named(), lr=0.1, momentum=0.9).state_dict()
+    assert {k: v.shape for k, v in state.items()} == {
+        "steps": (), "0.weight.velocity": (3, 5), "1.velocity": (4,),
+    }  # fmt: skip
+    assert set(Adam(named(), lr=0.1).state_dict()) == {
+        "steps", "0.weight.first_moment", "0.weight.second_moment", "1.first_moment",
+        "1.second_moment",
+    }  # fmt: skip
+    assert set(SGD(named(), lr=0.1).state_dict()) == {"steps"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("1.velocity"), r"missing \['1.velocity'\]"),
+        (lambda s: s.update(other=np.zeros(1)), r"not known \['other'\]"),
+        (lambda s: s.update({"1.velocity": np.zeros(5, np.float32)}), r"\(4,\).*\(5,\)"),
+        (lambda s: s.update({"1.velocity": np.zeros(4)}), "float32.*float64"),
+        (lambda s: s.update(steps=np.array(-1)), "at least 0"),
+        (lambda s: s.update(steps=np.array(1.0)), "int64.*float64"),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(change, message):
+    source = SGD(named(), lr=0.1, momentum=0.9)
+    train(source, GRADS)
+    state = source.state_dict()
+    change(state)
+    optimizer = SGD(named(), lr=0.1, momentum=0.9)
+    with pytest.raises(ArgumentError, match=message):
+        optimizer.load_state_dict(state)
+    assert all(not array.any() for array in optimizer.state_dict().values())
+
+
+def test_state_of_parameters_with_one_name_is_refused():
+    pair = named()
+    pair[1].name = "0.weight"
+    with pytest.raises(ArgumentError, match="share a name"):
+        Adam(pair, lr=0.1).state_dict()
+
+
+def test_momentum_may_be_moved_and_raised_from_zero():
+    parameter = Parameter(START.copy())
+    optimizer = SGD([parameter], lr=0.1)
+    run(optimizer, parameter, GRADS[:1])
+    optimizer.momentum = 0.9
+    run(optimizer, parameter, GRADS[1:])
+    after_one = START - 0.1 * GRADS[0]
+    np.testing.assert_allclose(
+        parameter.value, sgd(after_one, GRADS[1:], 0.1, 0.9), rtol=0, atol=1e-14
+    )
+    optimizer = Adam([parameter], lr=0.1)
+    optimizer.beta1 = 0.5
+    start = parameter.value.copy()
+    run(optimizer, parameter, GRADS)
+    np.testing.assert_allclose(
+        parameter.value, adam(start, GRADS, 0.1, (0.5, 0.999)), rtol=0, atol=1e-14
+    )
+
+
+@pytest.mark.parametrize("cls", [SGD, RMSProp, Adam, AdamW])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("lr", v) for v in (0, -1, np.nan, np.inf, "0.1", None, True)],
+        *[("weight_decay", v) for v in (-0.1, np.nan)],
+        *[("momentum", v) for v in (-0.1, 1, 1.5, np.nan)],
+        *[("alpha", v) for v in (-0.1, 1)],
+        *[("eps", v) for v in (0, -1e-8, np.inf)],
+        *[("betas", v) for v in (0.9, (0.9,), (1, 0.9), (0.9, 1), (-0.1, 0.9), (0.9, np.nan))],
+        ("nesterov", True),
+    ],
+)
+def test_settings_out_of_range(cls, name, value):
+    taken = settings(cls.__name__.lower())
+    with pytest.raises(ArgumentError, match=name.rstrip("s")):
+        create(cls.__name__.lower(), [Parameter(START.copy())], **{name: value})
+    if name in taken and hasattr(cls, name):
+        optimizer = cls([Parameter(START.copy())], lr=0.1)
+        before = getattr(optimizer, name)
+        with pytest.raises(ArgumentError, match=f"{cls.__name__}: {name} must be"):
+            setattr(optimizer, name, value)
+        assert getattr(optimizer, name) == before
+
+
+def test_parameters_that_cannot_be_trained():
+    parameter = Parameter(START.copy())
+    with pytest.raises(ArgumentError, match="build the model first"):
+        SGD([], lr=0.1)
+    with pytest.raises(ArgumentError, match="twice"):
+        SGD([parameter, Parameter(START.copy()), parameter], lr=0.1)
+    with pytest.raises(ArgumentError, match="int64"):
+        SGD([Parameter(np.arange(3))], lr=0.1)
+
+
+@pytest.mark.parametrize("grad", [np.zeros((5, 3)), np.zeros(2), np.zeros((3, 5), np.float32)])
+def test_a_gradient_that_does_not_fit_its_value(grad):
+    parameter = Parameter(START.copy())
+    parameter.grad = grad
+    with pytest.raises(ArgumentError, match="backward must keep"):
+        SGD([parameter], lr=0.1).step()
+
+
+def test_registry():
+    parameters = [Parameter(START.copy())]
+    assert type(create("adamw", parameters)) is AdamW
+    assert create("sgd", parameters).lr == 0.05
+    assert create("adam", parameters).lr == 0.001
+    assert create("rmsprop", parameters, lr=0.5).lr == 0.5
+    assert create("sgd", parameters, momentum=0.9, nesterov=True).nesterov
+    assert create("adamw", parameters).weight_decay == 0.01
+    assert list(settings("sgd")) == ["lr", "momentum", "weight_decay", "nesterov"]
+    with pytest.raises(ArgumentError, match="Did you mean 'adamw'"):
+        create("adanw", parameters)
+    with pytest.raises(ArgumentError, match="adam takes no 'momentum'; it takes lr, betas, eps"):
+        create("adam", parameters, momentum=0.9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_clip_grad_norm(dtype):
+    pair = [Parameter(np.ones(2, dtype)), Parameter(np.ones((1, 1), dtype))]
+    pair[0].grad[...], pair[1].grad[...] = (2, 3), 6  # norm 7
+    assert clip_grad_norm(pair, 7.5) == 7
+    np.testing.assert_array_equal(pair[0].grad, [2, 3])
+    assert clip_grad_norm(pair, 3.5) == 7
+    np.testing.assert_allclose(pair[0].grad, [1, 1.5], rtol=1e-6)
+    np.testing.assert_allclose(pair[1].grad, 3, rtol=1e-6)
+    assert pair[0].grad.dtype == dtype
+    for broken in (np.nan, np.inf):
+        pair[1].grad[...] = broken
+        np.testing.assert_equal(clip_grad_norm(pair, 1.0), broken)
+        np.testing.assert_allclose(pair[0].grad, [1, 1.5], rtol=1e-6)
+    for wrong in (0, -1, np.nan):
+        with pytest.raises(ArgumentError, match="max_norm"):
+            clip_grad_norm(pair, wrong)
