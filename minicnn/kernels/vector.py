@@ -181,7 +181,8 @@ class _Tile:
                 ir.Constant(ir.VectorType(lane, count), list(range(start, start + count)))
                 for start in (0, count)
             )
-            total = b.fadd(b.shuffle_vector(total, total, low), b.shuffle_vector(total, total, high))
+            low, high = (b.shuffle_vector(total, total, half) for half in (low, high))
+            total = b.fadd(low, high)
         return b.extract_element(total, lane(0))
 
 

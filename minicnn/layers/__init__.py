@@ -1,0 +1,1 @@
+"""The layers: each states its equation, forward and backward, with shapes."""

@@ -1,0 +1,189 @@
+"""What every layer is: shapes, parameters, and a forward and a backward equation."""
+
+import numpy as np
+
+from minicnn.errors import ArgumentError
+
+
+class Layer:
+    """Base of all layers.
+
+    Arrays travel in lanes: `x` is ``(G, *input_shape, 16)``, sixteen samples in each of G
+    groups (see :mod:`minicnn.lanes`). A layer computes ``y = f(x)`` in `forward` and, in
+    `backward`, takes dE/dy, fills the gradients of its parameters and returns dE/dx.
+
+    What a layer returns lives in a buffer that the layer owns and overwrites at its next
+    call, so that training allocates nothing; copy what must last. For the same reason one
+    layer object stands in one place of one model.
+
+    Attributes
+    ----------
+    input_shape, output_shape : tuple of int or None
+        Of one sample, ``(C, H, W)`` or ``(F,)``; None until `build`.
+    dtype : dtype
+        float32, or float64 for gradient checks.
+    name : str
+        The path in the model, such as ``"3.dense"``; used in errors and summaries.
+    needs_input_gradient : bool
+        False for the first layer of a model, whose dE/dx nobody reads: `backward` may
+        then return None.
+    """
+
+    def __init__(self):
+        self.input_shape = self.output_shape = None
+        self.dtype = np.dtype(np.float32)
+        self.name = type(self).__name__.lower()
+        self.needs_input_gradient = True
+        self._parameters = {}
+        self._buffers = {}
+
+    def build(self, input_shape, rng, dtype=np.float32):
+        """Fix the shapes, make the parameters, and return the output's shape.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Of one sample.
+        rng : numpy.random.Generator
+            This layer's own; nothing else draws from it.
+        dtype : dtype
+            float32 or float64.
+
+        Returns
+        -------
+        tuple of int
+            Shape of one output sample.
+
+        Raises
+        ------
+        ArgumentError
+            If the layer cannot work on that shape.
+        """
+        self.input_shape = tuple(int(n) for n in input_shape)
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise ArgumentError(f"{self.name}: dtype must be float32 or float64, got {dtype}.")
+        self._parameters, self._buffers = {}, {}
+        self.output_shape = tuple(self._build(rng))
+        return self.output_shape
+
+    def _build(self, rng):
+        """What a subclass does in `build`: check, make parameters, return output_shape."""
+        return self.input_shape
+
+    def forward(self, x, training=False, samples=None):
+        """Compute the output.
+
+        Parameters
+        ----------
+        x : ndarray, shape (G, *input_shape, 16)
+        training : bool
+            Whether dropout drops and batch normalization uses the batch's statistics.
+        samples : int, optional
+            How many lanes hold a sample; the others are spare. All by default.
+
+        Returns
+        -------
+        ndarray, shape (G, *output_shape, 16)
+        """
+        raise NotImplementedError
+
+    def backward(self, dy):
+        """Fill the parameters' gradients and return the input's.
+
+        Call after `forward` on the same batch; the input must not have changed since.
+
+        Parameters
+        ----------
+        dy : ndarray, shape (G, *output_shape, 16)
+            dE/dy, zero in spare lanes.
+
+        Returns
+        -------
+        ndarray, shape (G, *input_shape, 16), or None
+            dE/dx, zero in spare lanes.
+        """
+        raise NotImplementedError
+
+    def children(self):
+        """The layers inside this one, as a list; empty for most."""
+        return []
+
+    def own_parameters(self):
+        """This layer's own parameters by name, such as ``{"weight": ..., "bias": ...}``."""
+        return dict(self._parameters)
+
+    def parameters(self):
+        """All parameters, those of the layers inside included, in a fixed order."""
+        inner = [p for child in self.children() for p in child.parameters()]
+        return [*self._parameters.values(), *inner]
+
+    def state(self):
+        """Arrays that are no parameters but belong to what was learned, by name."""
+        return {}
+
+    def initializers(self):
+        """Which initializer made each parameter: ``{name: (initializer, promised std)}``."""
+        return {}
+
+    def _buffer(self, name, groups, shape):
+        """An array ``(groups, *shape)`` kept from call to call; zero when first made.
+
+        It only ever grows, so a smaller last batch of an epoch allocates nothing.
+        """
+        kept = self._buffers.get(name)
+        if kept is None or len(kept) < groups or kept.shape[1:] != tuple(shape):
+            kept = self._buffers[name] = np.zeros((groups, *shape), self.dtype)
+        return kept[:groups]
+
+    def _error(self, message):
+        return ArgumentError(f"{self.name}: {message}")
+
+    def _needs_images(self):
+        """Raise unless the input is ``(C, H, W)``."""
+        if len(self.input_shape) != 3:
+            raise self._error(f"needs images (C, H, W), got a sample of shape {self.input_shape}.")
+
+    def describe(self):
+        """The settings that make this layer what it is, for the summary table."""
+        return ""
+
+
+def pair(value, what, minimum):
+    """``(height, width)`` from an int or a pair, each at least `minimum`.
+
+    Raises
+    ------
+    ArgumentError
+        If `value` is anything else.
+    """
+    both = (value, value) if isinstance(value, (int, np.integer)) else value
+    whole = isinstance(both, (tuple, list)) and len(both) == 2
+    if not whole or not all(
+        isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= minimum for n in both
+    ):
+        raise ArgumentError(
+            f"{what} must be an integer of at least {minimum}, or two of them, got {value!r}."
+        )
+    return int(both[0]), int(both[1])
+
+
+def window_output(layer, kernel_size, stride, padding, dilation=(1, 1)):
+    """Output height and width of a sliding window over ``layer.input_shape``.
+
+    ``(H + 2 p - d (k - 1) - 1) // s + 1`` for each of the two axes.
+
+    Raises
+    ------
+    ArgumentError
+        If the window does not fit into the padded input even once.
+    """
+    axes = zip(layer.input_shape[1:], kernel_size, stride, padding, dilation)
+    sizes = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes]
+    if min(sizes) < 1:
+        raise layer._error(
+            f"the output would be empty: a {kernel_size[0]}x{kernel_size[1]} window with dilation"
+            f" {dilation} does not fit into the input {layer.input_shape} padded by {padding}."
+            " Use a smaller kernel, more padding, or fewer strides before it."
+        )
+    return tuple(sizes)

@@ -1,0 +1,235 @@
+"""Sequential: an ordered list of layers, trained and asked as one."""
+
+import numpy as np
+
+from minicnn import lanes
+from minicnn.errors import ArgumentError
+from minicnn.layers.base import Layer
+
+
+class Sequential(Layer):
+    """Layers applied one after the other; itself a layer, so that blocks nest.
+
+    ``y = f_L(... f_2(f_1(x)))``; backward applies each layer's own backward in reverse.
+
+    Parameters
+    ----------
+    *layers : Layer
+        In the order of the forward pass.
+
+    Raises
+    ------
+    ArgumentError
+        For something that is not a layer, or the same layer object twice: a layer keeps
+        what its backward pass needs, so it can stand in one place only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minicnn import Sequential
+    >>> from minicnn.layers import Dense, ReLU
+    >>> model = Sequential(Dense(8), ReLU(), Dense(3))
+    >>> model.initialize((5,), seed=0)
+    (3,)
+    >>> model.predict(np.zeros((4, 5), np.float32)).shape
+    (4, 3)
+    """
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.name = ""
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise ArgumentError(
+                    f"Sequential takes layers, got {layer!r}: write Sequential(Dense(10), ReLU())."
+                )
+        if len({id(layer) for layer in layers}) < len(layers):
+            raise ArgumentError("a layer object can stand in one place only: make a second one.")
+        self.layers = list(layers)
+
+    def children(self):
+        """The layers, in order."""
+        return self.layers
+
+    def initialize(self, input_shape, seed=0, dtype=np.float32, input_gradient=False):
+        """Build the whole model from a seed, and name its layers and parameters.
+
+        Every layer draws from a generator of its own, spawned from the seed by its
+        position, so that a change in one layer leaves the others' numbers alone.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Of one sample, ``(C, H, W)`` or ``(F,)``.
+        seed : int or numpy.random.Generator
+        dtype : dtype
+            float32, or float64 for gradient checks.
+        input_gradient : bool
+            Whether `backward` returns dE/dx of the model's input, which training never
+            reads.
+
+        Returns
+        -------
+        tuple of int
+            Shape of one output sample.
+        """
+        rng = np.random.default_rng(seed)
+        _name(self, "")
+        self.needs_input_gradient = input_gradient
+        shape = self.build(input_shape, rng, dtype)
+        for layer in self.all_layers():
+            for name, parameter in layer.own_parameters().items():
+                parameter.name = f"{layer.name}.{name}"
+        return shape
+
+    def _build(self, rng):
+        shape = self.input_shape
+        needed = self.needs_input_gradient
+        for layer, own in zip(self.layers, rng.spawn(len(self.layers))):
+            layer.needs_input_gradient = needed
+            shape = layer.build(shape, own, self.dtype)
+            needed = needed or bool(layer.parameters())
+        return shape
+
+    def all_layers(self):
+        """Every layer that is not a Sequential, those inside blocks included, in order."""
+        return [layer for layer in _walk(self) if not isinstance(layer, Sequential)]
+
+    def forward(self, x, training=False, samples=None):
+        """Apply the layers in order; shapes as in :meth:`Layer.forward`."""
+        for layer in self.layers:
+            x = layer.forward(x, training, samples)
+        return x
+
+    def backward(self, dy):
+        """Apply the layers' backward passes in reverse; shapes as in :meth:`Layer.backward`."""
+        for layer in reversed(self.layers):
+            dy = layer.backward(dy)
+            if dy is None:
+                return None
+        return dy
+
+    def predict(self, images, batch_size=256):
+        """Scores of ordinary arrays, in evaluation mode.
+
+        Parameters
+        ----------
+        images : ndarray, shape (N, *input_shape), float
+            Normalized as in training.
+        batch_size : int
+            How many samples to compute at a time.
+
+        Returns
+        -------
+        ndarray, shape (N, *output_shape)
+
+        Raises
+        ------
+        ArgumentError
+            If the model is not initialized, the shape does not fit, or the array is of
+            integers, which nobody has normalized.
+        """
+        images = self._checked(images)
+        if batch_size < 1:
+            raise ArgumentError(f"batch_size must be at least 1, got {batch_size}.")
+        scores = np.empty((len(images), *self.output_shape), self.dtype)
+        for start in range(0, len(images), batch_size):
+            part = images[start : start + batch_size]
+            packed = self.forward(lanes.pack(part, self.dtype), False, len(part))
+            scores[start : start + len(part)] = lanes.unpack(packed, len(part))
+        return scores
+
+    def _checked(self, images):
+        if self.output_shape is None:
+            raise ArgumentError("the model has no weights yet: call initialize(input_shape).")
+        images = np.asarray(images)
+        if images.dtype.kind != "f":
+            raise ArgumentError(
+                f"expected floating-point images, got {images.dtype}: normalize them first, as in"
+                " dataset.normalized(indices) or ((images - mean) / std).astype(np.float32)."
+            )
+        if images.shape[1:] != self.input_shape:
+            raise ArgumentError(
+                f"expected an array of shape (N, {', '.join(map(str, self.input_shape))}),"
+                f" got {images.shape}."
+            )
+        return images
+
+    def summary(self):
+        """A table of the layers: output shape, parameters, initializer and its std.
+
+        Returns
+        -------
+        str
+            One line a layer, a line for each parameter's initializer, and the total.
+        """
+        rows = [("layer", "output", "parameters", "initializer (std)")]
+        for layer in self.all_layers():
+            own = layer.own_parameters()
+            made = [
+                f"{name}: {initializer} ({std:.4g})"
+                for name, (initializer, std) in layer.initializers().items()
+            ] or [""]
+            count = str(sum(p.size for p in own.values())) if own else ""
+            shape = "x".join(map(str, layer.output_shape))
+            rows.append((f"{layer.name} {layer.describe()}".rstrip(), shape, count, made[0]))
+            rows += [("", "", "", line) for line in made[1:]]
+        total = sum(p.size for p in self.parameters())
+        rows.append(("total", "", str(total), ""))
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = [
+            f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip()
+            for a, b, c, d in rows
+        ]
+        return "\n".join(lines)
+
+    def state_dict(self):
+        """Every parameter and running statistic by name, as copies.
+
+        Returns
+        -------
+        dict of str to ndarray
+        """
+        return {name: array.copy() for name, array in self._arrays().items()}
+
+    def load_state_dict(self, arrays):
+        """Take the values of `arrays`, all or none.
+
+        Raises
+        ------
+        ArgumentError
+            If a name is missing or unknown, or a shape differs; nothing is changed then.
+        """
+        mine = self._arrays()
+        odd = sorted(set(mine) ^ set(arrays))
+        if odd:
+            raise ArgumentError(
+                f"these names are not in both the model and the state: {', '.join(odd)}."
+            )
+        for name, array in mine.items():
+            if arrays[name].shape != array.shape:
+                raise ArgumentError(
+                    f"{name}: the model has shape {array.shape}, the state {arrays[name].shape}."
+                )
+        for name, array in mine.items():
+            array[...] = arrays[name]
+
+    def _arrays(self):
+        arrays = {p.name: p.value for p in self.parameters()}
+        for layer in self.all_layers():
+            arrays |= {f"{layer.name}.{name}": array for name, array in layer.state().items()}
+        return arrays
+
+
+def _walk(layer):
+    yield layer
+    for child in layer.children():
+        yield from _walk(child)
+
+
+def _name(layer, prefix):
+    """Name a layer's descendants by their place, as ``2.conv2d`` or ``3.residual.0.conv2d``."""
+    for index, child in enumerate(layer.children()):
+        own = "" if isinstance(child, Sequential) else f".{type(child).__name__.lower()}"
+        child.name = f"{prefix}{index}{own}"
+        _name(child, child.name + ".")
