@@ -1,6 +1,26 @@
-"""How every kernel is compiled: one decorator, so that the settings stand in one place."""
+"""How every kernel is compiled: one decorator, so that the settings stand in one place.
+
+Numba keeps compiled kernels on disk and looks at the date of a kernel's own file only: an
+edit in a module that the kernel builds on would go unnoticed, and old code would run. So
+every kernel here is kept under a fingerprint of the sources of all of them.
+"""
+
+import hashlib
+from pathlib import Path
 
 import numba
+
+from minicnn import lanes
+
+
+def _fingerprint():
+    digest = hashlib.sha256()
+    for source in (*sorted(Path(__file__).parent.glob("*.py")), Path(lanes.__file__)):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+FINGERPRINT = _fingerprint()
 
 
 def kernel(function=None, *, parallel=False, flags=()):
@@ -16,6 +36,9 @@ def kernel(function=None, *, parallel=False, flags=()):
     """
     if function is None:
         return lambda f: kernel(f, parallel=parallel, flags=flags)
-    return numba.njit(
+    compiled = numba.njit(
         cache=True, nogil=True, error_model="numpy", parallel=parallel, fastmath=set(flags)
     )(function)
+    index = compiled._cache._cache_file
+    index._source_stamp = (index._source_stamp, FINGERPRINT)
+    return compiled

@@ -1,13 +1,14 @@
-"""The only file that knows LLVM: pointers, and tiles of vectors that stay in registers.
+"""The only file that knows LLVM's vectors: pointers, and tiles of vectors kept in registers.
 
-A *vector* is sixteen lanes, one sample each. A *tile* is a small block of
-``rows x cols`` vectors, a first-class Numba value that LLVM keeps in registers. With it
-a convolution or a matrix product is a plain loop around one of two products:
+A *vector* is sixteen lanes, one sample each. A *tile* is a small block of ``rows x cols``
+vectors, a first-class Numba value that LLVM keeps in registers; a single vector is the
+tile of one row and one column. On tiles stand
 
-``add_rank1``
-    ``tile[m, n] += w[m] * x[n]``, a scalar weight times a vector of samples;
-``add_lanes``
-    ``tile[m, n] += d[m] * x[n]``, lane by lane; ``store_sums`` then adds up the lanes.
+- arithmetic, element by element: ``s + t``, ``s - t``, ``s * t`` and ``scalar * t``;
+- choices, element by element: :func:`where_equal`, :func:`where_above`, :func:`larger`;
+- :func:`load` and :func:`store` of single vectors, :func:`lane_sum` of their lanes.
+
+The products that convolutions are made of are in :mod:`minicnn.kernels.tile`.
 
 The processor holds a vector of 16 lanes in several registers (two of 256 bits for
 float32); the functions here emit one instruction for each of those parts, part after
@@ -41,14 +42,16 @@ def _registers():
 
 
 REGISTER_BYTES, REGISTER_COUNT = _registers()
-# Accumulators: what is left when a few registers hold the operands. Twelve chains of
-# multiply-adds also cover the latency of two units (4 cycles each, so at least 8).
-ACCUMULATORS = {16: 12, 32: 24}[REGISTER_COUNT]
 
 
-def tile_rows(itemsize):
-    """Largest number of rows of a one-column tile that fits the registers, at most 6."""
-    return max(1, min(6, ACCUMULATORS * REGISTER_BYTES // (LANES * itemsize)))
+def tile_rows(itemsize, columns=1):
+    """Most rows, up to six, of a tile that fits the registers beside its operands.
+
+    A tile of m x n vectors, each of p registers, needs ``m n p`` accumulators, ``n p``
+    registers for the column operand and one for the row operand.
+    """
+    width = columns * -(-LANES * itemsize // REGISTER_BYTES)
+    return max(1, min(6, (REGISTER_COUNT - 1 - width) // width))
 
 
 class PointerType(types.Type):
@@ -96,7 +99,11 @@ class _TileModel(models.PrimitiveModel):
 
 @intrinsic
 def pointer(_, array):
-    """The address of the first element of a float32 or float64 array."""
+    """The address of the first element of a float32 or float64 array.
+
+    It does not keep the array alive: of an array made in the kernel itself, take the
+    pointer again in the loop that uses it, rather than once before.
+    """
 
     def codegen(context, builder, signature, args):
         return context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -118,7 +125,7 @@ def _pointer_plus(p, n):
         return lambda p, n: _advance(p, n)
 
 
-class _Tile:
+class TileBuilder:
     """Emits the instructions of a tile: loops over its parts, rows and columns."""
 
     def __init__(self, builder, kind):
@@ -186,124 +193,148 @@ class _Tile:
         return b.extract_element(total, lane(0))
 
 
-def tile_operations(rows, cols):
-    """The operations on a tile of `rows` x `cols` vectors, for either floating type.
+def vector_type(p):
+    """The type of a single vector of what the pointer type `p` points at."""
+    return TileType(p.dtype, 1, 1)
 
-    Returns
-    -------
-    splat_tile(b, b_step)
-        ``tile[m, n] = b[m * b_step]``
-    zero_tile(p)
-        ``tile[m, n] = 0``, of the type that `p` points at
-    load_tile(p, row_step, col_step), store_tile(tile, p, row_step, col_step)
-        Vector ``[m, n]`` from or to ``p + m * row_step + n * col_step``
-    add_rank1(tile, w, w_step, x, x_step)
-        ``tile[m, n] += w[m * w_step] * (vector at x + n * x_step)``
-    add_lanes(tile, d, d_step, x, offsets)
-        ``tile[m, n] += (vector at d + m * d_step) * (vector at x + offsets[n])``
-    store_sums(tile, p, row_step)
-        ``p[m * row_step + n] = sum over lanes of tile[m, n]``
-    """
 
-    def kind_of(p):
-        return TileType(p.dtype, rows, cols)
+@intrinsic
+def zero(_, p):
+    """A vector of zeros, of the type that `p` points at."""
 
-    @intrinsic
-    def splat_tile(_, b, b_step):
-        kind = kind_of(b)
+    def codegen(context, builder, signature, args):
+        return ir.Constant(context.get_value_type(signature.return_type), None)
 
+    return vector_type(p)(p), codegen
+
+
+@intrinsic
+def load(_, p):
+    """The vector whose first lane is at `p`."""
+
+    def codegen(context, builder, signature, args):
+        t = TileBuilder(builder, signature.return_type)
+        vector = context.get_constant_undef(signature.return_type)
+        for part in range(t.parts):
+            vector = builder.insert_value(vector, t.load(args[0], None, 0, part), part)
+        return vector
+
+    return vector_type(p)(p), codegen
+
+
+@intrinsic
+def store(_, vector, p):
+    """Write a vector to `p` and the 15 elements after it."""
+
+    def codegen(context, builder, signature, args):
+        t = TileBuilder(builder, signature.args[0])
+        for part in range(t.parts):
+            t.store(builder.extract_value(args[0], part), t.address(args[1], None, 0, part))
+        return context.get_dummy_value()
+
+    return types.void(vector, p), codegen
+
+
+@intrinsic
+def lane_sum(_, vector):
+    """The sum of a vector's lanes, by halving."""
+
+    def codegen(context, builder, signature, args):
+        return TileBuilder(builder, signature.args[0]).lane_sum(args[0], 0, 0)
+
+    return vector.dtype(vector), codegen
+
+
+def _by_parts(emit):
+    """An intrinsic on tiles of one type that emits ``emit(builder, *parts)`` for every part."""
+
+    def typing(_, *tiles):
         def codegen(context, builder, signature, args):
-            t, tile = _Tile(builder, kind), context.get_constant_undef(kind)
-            values = [
-                t.splat(builder.load(t.address(args[0], args[1], row))) for row in range(rows)
-            ]
-            for row, col, part in t.positions():
-                tile = builder.insert_value(tile, values[row], t.at(row, col, part))
-            return tile
+            result = context.get_constant_undef(signature.return_type)
+            for at in range(args[0].type.count):
+                parts = [builder.extract_value(tile, at) for tile in args]
+                result = builder.insert_value(result, emit(builder, *parts), at)
+            return result
 
-        return kind(b, types.int64), codegen
+        return tiles[0](*tiles), codegen
 
-    @intrinsic
-    def zero_tile(_, p):
-        kind = kind_of(p)
+    return typing
 
-        def codegen(context, builder, signature, args):
-            return ir.Constant(context.get_value_type(kind), None)
 
-        return kind(p), codegen
+@intrinsic
+def _add(context, s, t):
+    return _by_parts(lambda b, x, y: b.fadd(x, y))(context, s, t)
 
-    @intrinsic
-    def load_tile(_, p, row_step, col_step):
-        kind = kind_of(p)
 
-        def codegen(context, builder, signature, args):
-            t, tile = _Tile(builder, kind), context.get_constant_undef(kind)
-            for row, col, part in t.positions():
-                start = t.address(args[0], args[1], row)
-                value = t.load(start, args[2], col, part)
-                tile = builder.insert_value(tile, value, t.at(row, col, part))
-            return tile
+@intrinsic
+def _subtract(context, s, t):
+    return _by_parts(lambda b, x, y: b.fsub(x, y))(context, s, t)
 
-        return kind(p, types.int64, types.int64), codegen
 
-    @intrinsic
-    def store_tile(_, tile, p, row_step, col_step):
-        def codegen(context, builder, signature, args):
-            t = _Tile(builder, signature.args[0])
-            for row, col, part in t.positions():
-                start = t.address(args[1], args[2], row)
-                value = builder.extract_value(args[0], t.at(row, col, part))
-                t.store(value, t.address(start, args[3], col, part))
-            return context.get_dummy_value()
+@intrinsic
+def _multiply(context, s, t):
+    return _by_parts(lambda b, x, y: b.fmul(x, y))(context, s, t)
 
-        return types.void(tile, p, types.int64, types.int64), codegen
 
-    @intrinsic
-    def add_rank1(_, tile, w, w_step, x, x_step):
-        def codegen(context, builder, signature, args):
-            tile, w, w_step, x, x_step = args
-            t = _Tile(builder, signature.args[0])
-            columns = [[t.load(x, x_step, n, part) for part in range(t.parts)] for n in range(cols)]
-            for row in range(rows):
-                weight = t.splat(builder.load(t.address(w, w_step, row)))
-                for col in range(cols):
-                    for part in range(t.parts):
-                        at = t.at(row, col, part)
-                        value = builder.extract_value(tile, at)
-                        value = t.multiply_add(weight, columns[col][part], value)
-                        tile = builder.insert_value(tile, value, at)
-            return tile
+@intrinsic
+def where_equal(context, s, t, x, y):
+    """``x`` in the elements where ``s == t``, else ``y``; all four are tiles."""
+    return _by_parts(lambda b, s, t, x, y: b.select(b.fcmp_ordered("==", s, t), x, y))(
+        context, s, t, x, y
+    )
 
-        return tile(tile, w, types.int64, x, types.int64), codegen
 
-    @intrinsic
-    def add_lanes(_, tile, d, d_step, x, offsets):
-        def codegen(context, builder, signature, args):
-            tile, d, d_step, x, offsets = args
-            t = _Tile(builder, signature.args[0])
-            starts = [builder.gep(x, [builder.extract_value(offsets, n)]) for n in range(cols)]
-            for part in range(t.parts):
-                deltas = [t.load(d, d_step, row, part) for row in range(rows)]
-                for col in range(cols):
-                    column = t.load(starts[col], None, 0, part)
-                    for row in range(rows):
-                        at = t.at(row, col, part)
-                        value = t.multiply_add(deltas[row], column, builder.extract_value(tile, at))
-                        tile = builder.insert_value(tile, value, at)
-            return tile
+@intrinsic
+def where_above(context, s, t, x, y):
+    """``x`` in the elements where ``s > t`` or one of them is NaN, else ``y``."""
+    return _by_parts(lambda b, s, t, x, y: b.select(b.fcmp_unordered(">", s, t), x, y))(
+        context, s, t, x, y
+    )
 
-        return tile(tile, d, types.int64, x, types.UniTuple(types.int64, cols)), codegen
 
-    @intrinsic
-    def store_sums(_, tile, p, row_step):
-        def codegen(context, builder, signature, args):
-            t = _Tile(builder, signature.args[0])
-            for row in range(rows):
-                for col in range(cols):
-                    start = t.address(args[1], args[2], row)
-                    builder.store(t.lane_sum(args[0], row, col), builder.gep(start, [INT64(col)]))
-            return context.get_dummy_value()
+@intrinsic
+def larger(context, s, t):
+    """The larger of each pair of elements, `s` if they are equal, NaN if either is."""
 
-        return types.void(tile, p, types.int64), codegen
+    def emit(b, x, y):
+        keep = b.or_(b.fcmp_ordered(">=", x, y), b.fcmp_unordered("uno", x, x))
+        return b.select(keep, x, y)
 
-    return splat_tile, zero_tile, load_tile, store_tile, add_rank1, add_lanes, store_sums
+    return _by_parts(emit)(context, s, t)
+
+
+@intrinsic
+def _scale(_, scalar, tile):
+    def codegen(context, builder, signature, args):
+        t, result = TileBuilder(builder, signature.args[1]), args[1]
+        factor = t.splat(args[0])
+        for at in range(args[1].type.count):
+            product = builder.fmul(factor, builder.extract_value(args[1], at))
+            result = builder.insert_value(result, product, at)
+        return result
+
+    return tile(tile.dtype, tile), codegen
+
+
+def _both_tiles(s, t):
+    return isinstance(s, TileType) and s == t
+
+
+@overload(operator.add)
+def _tile_plus(s, t):
+    if _both_tiles(s, t):
+        return lambda s, t: _add(s, t)
+
+
+@overload(operator.sub)
+def _tile_minus(s, t):
+    if _both_tiles(s, t):
+        return lambda s, t: _subtract(s, t)
+
+
+@overload(operator.mul)
+def _tile_times(s, t):
+    if _both_tiles(s, t):
+        return lambda s, t: _multiply(s, t)
+    if isinstance(s, types.Float) and isinstance(t, TileType):
+        return lambda s, t: _scale(s, t)

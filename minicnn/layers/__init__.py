@@ -1,1 +1,29 @@
-"""The layers: each states its equation, forward and backward, with shapes."""
+"""The layers: each an equation forwards and one backwards."""
+
+from minicnn.layers.activations import (
+    ELU,
+    GELU,
+    SELU,
+    Activation,
+    Identity,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    Softsign,
+    Tanh,
+)
+from minicnn.layers.base import Layer
+from minicnn.layers.conv import Conv2d
+from minicnn.layers.dense import Dense
+from minicnn.layers.dropout import Dropout
+from minicnn.layers.norm import BatchNorm
+from minicnn.layers.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from minicnn.layers.residual import Residual
+from minicnn.layers.shape import Flatten
+
+__all__ = [
+    "Activation", "AvgPool2d", "BatchNorm", "Conv2d", "Dense", "Dropout", "ELU", "Flatten",
+    "GELU", "GlobalAvgPool2d", "Identity", "Layer", "LeakyReLU", "MaxPool2d", "PReLU", "ReLU",
+    "Residual", "SELU", "Sigmoid", "Softsign", "Tanh",
+]  # fmt: skip

@@ -3,6 +3,8 @@
 import numpy as np
 
 from minicnn.errors import ArgumentError
+from minicnn.lanes import LANES
+from minicnn.parameter import Parameter
 
 
 class Layer:
@@ -34,8 +36,7 @@ class Layer:
         self.dtype = np.dtype(np.float32)
         self.name = type(self).__name__.lower()
         self.needs_input_gradient = True
-        self._parameters = {}
-        self._buffers = {}
+        self._parameters, self._initializers, self._buffers = {}, {}, {}
 
     def build(self, input_shape, rng, dtype=np.float32):
         """Fix the shapes, make the parameters, and return the output's shape.
@@ -63,7 +64,7 @@ class Layer:
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise ArgumentError(f"{self.name}: dtype must be float32 or float64, got {dtype}.")
-        self._parameters, self._buffers = {}, {}
+        self._parameters, self._initializers, self._buffers = {}, {}, {}
         self.output_shape = tuple(self._build(rng))
         return self.output_shape
 
@@ -124,17 +125,26 @@ class Layer:
 
     def initializers(self):
         """Which initializer made each parameter: ``{name: (initializer, promised std)}``."""
-        return {}
+        return dict(self._initializers)
 
     def _buffer(self, name, groups, shape):
-        """An array ``(groups, *shape)`` kept from call to call; zero when first made.
+        """Lanes ``(groups, *shape, 16)`` kept from call to call; see `_rows`."""
+        return self._rows(name, groups, (*shape, LANES))
+
+    def _rows(self, name, length, shape):
+        """An array ``(length, *shape)`` kept from call to call; zero when first made.
 
         It only ever grows, so a smaller last batch of an epoch allocates nothing.
         """
         kept = self._buffers.get(name)
-        if kept is None or len(kept) < groups or kept.shape[1:] != tuple(shape):
-            kept = self._buffers[name] = np.zeros((groups, *shape), self.dtype)
-        return kept[:groups]
+        if kept is None or len(kept) < length or kept.shape[1:] != tuple(shape):
+            kept = self._buffers[name] = np.zeros((length, *shape), self.dtype)
+        return kept[:length]
+
+    def _make_parameter(self, name, shape, initializer, fans, rng, decay=True):
+        value = initializer(shape, fans, rng, self.dtype)
+        self._parameters[name] = Parameter(value, decay)
+        self._initializers[name] = (initializer, initializer.variance(fans, shape) ** 0.5)
 
     def _error(self, message):
         return ArgumentError(f"{self.name}: {message}")
@@ -147,6 +157,13 @@ class Layer:
     def describe(self):
         """The settings that make this layer what it is, for the summary table."""
         return ""
+
+
+def check_count(value, what):
+    """`value` as an int of at least 1, or an ArgumentError that names `what`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ArgumentError(f"{what} must be an integer of at least 1, got {value!r}.")
+    return int(value)
 
 
 def pair(value, what, minimum):

@@ -1,0 +1,208 @@
+"""Gradient check: every gradient of a layer, a model or a loss against central differences.
+
+For a function f and a small step h, in float64::
+
+    (f(x + h v) - f(x - h v)) / (2 h)  =  <grad f(x), v>  +  O(h²)
+
+v is every unit vector in turn while an array is small, and a random direction once it is
+large. A layer is turned into a scalar function by a fixed random weighting of its
+outputs, E = <y, r>, so that dE/dy = r.
+
+Examples
+--------
+>>> from minicnn import gradcheck
+>>> from minicnn.layers import Conv2d
+>>> report = gradcheck.check_layer(Conv2d(3, 3, padding=1), (2, 5, 4))
+>>> report.worst < 1e-7
+True
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minicnn import lanes
+from minicnn.errors import ArgumentError
+from minicnn.model import Sequential
+
+STEP = 1e-5
+SMALL = 256  # elements up to which every one is checked
+DIRECTIONS = 8  # random directions of a larger array
+
+
+@dataclass
+class Report:
+    """What a gradient check found.
+
+    Attributes
+    ----------
+    worst : float
+        Largest relative disagreement: ``|a - n|`` over the largest ``|n|`` of the same
+        array, or over 1e-8 where all of an array's gradients are smaller than that.
+    where : str
+        Which array, and which element or direction, disagrees most.
+    analytic, numeric : float
+        The two derivatives there.
+    arrays : dict of str to float
+        The largest relative disagreement of each array.
+    """
+
+    worst: float = 0.0
+    where: str = ""
+    analytic: float = 0.0
+    numeric: float = 0.0
+    arrays: dict = field(default_factory=dict)
+
+    def __str__(self):
+        return (
+            f"worst relative disagreement {self.worst:.2e} at {self.where}:"
+            f" backward gives {self.analytic:.10g}, central differences {self.numeric:.10g}"
+        )
+
+
+def check_function(value, arrays, gradients, rng=None, step=STEP):
+    """Hold gradients against central differences of any scalar function.
+
+    Parameters
+    ----------
+    value : callable
+        ``value() -> float``, a function of the arrays' present contents.
+    arrays : dict of str to ndarray
+        float64 arrays that `value` reads; changed during the check and restored.
+    gradients : dict of str to ndarray
+        The gradient claimed for each array, of the same shape.
+    rng : numpy.random.Generator, optional
+        Draws the directions.
+    step : float
+        The h of the difference quotient.
+
+    Returns
+    -------
+    Report
+    """
+    rng = rng or np.random.default_rng(0)
+    report = Report(worst=-1.0)
+    for name, array in arrays.items():
+        gradient = gradients[name]
+        if gradient.shape != array.shape or array.dtype != np.float64:
+            raise ArgumentError(
+                f"{name}: expected a float64 array and a gradient of its shape, got"
+                f" {array.dtype} {array.shape} and {gradient.shape}."
+            )
+        found = []
+        for label, direction in _directions(array, rng):
+            numeric = _difference_quotient(value, array, direction, step)
+            found.append((label, float(np.sum(gradient * direction)), numeric))
+        scale = max([abs(numeric) for _, _, numeric in found] + [1e-8])
+        for label, analytic, numeric in found:
+            error = abs(analytic - numeric) / scale
+            error = np.inf if np.isnan(error) else error
+            report.arrays[name] = max(report.arrays.get(name, 0.0), error)
+            if error > report.worst:
+                report.worst, report.where = error, f"{name}{label}"
+                report.analytic, report.numeric = analytic, numeric
+    return report
+
+
+def check_layer(layer, input_shape, samples=3, seed=0, x=None, training=True, step=STEP):
+    """Check both gradients of a layer or model: of its input and of its parameters.
+
+    The layer is built anew, in float64, with weights and biases drawn from the seed.
+
+    Parameters
+    ----------
+    layer : Layer
+        Any layer; also a Sequential.
+    input_shape : tuple of int
+        Of one sample.
+    samples : int
+        How many samples are in the batch; spare lanes are there on purpose.
+    seed : int
+        Of weights, input, weighting and directions.
+    x : ndarray, shape (samples, *input_shape), optional
+        The input, where it has to keep away from kinks; standard normal by default.
+    training : bool
+        The mode of the forward pass. Dropout draws anew in every pass: check it with False.
+    step : float
+        The h of the difference quotient.
+
+    Returns
+    -------
+    Report
+    """
+    rng = np.random.default_rng(seed)
+    model = Sequential(layer)
+    model.initialize(input_shape, seed, np.float64, input_gradient=True)
+    for parameter in model.parameters():
+        # Zero biases and equal slopes would hide mistakes.
+        parameter.value += 0.1 * rng.standard_normal(parameter.value.shape)
+    x = rng.standard_normal((samples, *input_shape)) if x is None else np.array(x, np.float64)
+    weighting = rng.standard_normal((len(x), *model.output_shape))
+    packed = lanes.pack(x, np.float64)
+
+    def forward():
+        return model.forward(packed, training, len(x))
+
+    def value():
+        return float(np.sum(lanes.unpack(forward(), len(x)) * weighting))
+
+    forward()
+    dx = lanes.unpack(model.backward(lanes.pack(weighting, np.float64)), len(x))
+    gradients = {"input": dx} | {p.name: p.grad.copy() for p in model.parameters()}
+    arrays = {"input": x} | {p.name: p.value for p in model.parameters()}
+
+    def value_of_rows():
+        lanes.pack(x, np.float64, out=packed)
+        return value()
+
+    return check_function(value_of_rows, arrays, gradients, rng, step)
+
+
+def check_loss(loss, scores, labels, seed=0, step=STEP):
+    """Check the gradient that a loss gives for its scores.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(scores, labels) -> (value, gradient)``, both arrays in lanes.
+    scores : ndarray, shape (N, K)
+    labels : ndarray, shape (N,)
+        Or whatever the loss takes as its target.
+
+    Returns
+    -------
+    Report
+    """
+    scores = np.array(scores, np.float64)
+    _, gradient = loss(lanes.pack(scores, np.float64), labels)
+    gradients = {"scores": lanes.unpack(gradient, len(scores))}
+
+    def value():
+        return float(loss(lanes.pack(scores, np.float64), labels)[0])
+
+    return check_function(value, {"scores": scores}, gradients, np.random.default_rng(seed), step)
+
+
+def _directions(array, rng):
+    """Every unit vector of a small array, some random directions of a large one."""
+    if array.size <= SMALL:
+        for index in np.ndindex(array.shape):
+            direction = np.zeros(array.shape)
+            direction[index] = 1.0
+            yield f"[{', '.join(map(str, index))}]", direction
+    else:
+        for number in range(DIRECTIONS):
+            direction = rng.standard_normal(array.shape)
+            yield f" along random direction {number}", direction / np.linalg.norm(direction)
+
+
+def _difference_quotient(value, array, direction, step):
+    kept = array.copy()
+    try:
+        array[...] = kept + step * direction
+        above = value()
+        array[...] = kept - step * direction
+        below = value()
+    finally:
+        array[...] = kept
+    return (above - below) / (2 * step)

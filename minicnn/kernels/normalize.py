@@ -1,0 +1,134 @@
+"""Batch normalization: moments over the batch, and the gradient through them.
+
+Arrays are in lanes, ``(G, C, P, 16)``: P positions of C channels. Each task owns one
+channel. A mask of ones and zeros, ``(G, 16)``, tells the lanes that hold a sample; the
+spare ones count nowhere.
+"""
+
+import numpy as np
+from numba import prange
+
+from minicnn.kernels.launch import kernel
+from minicnn.kernels.vector import lane_sum, load, pointer, store, where_above, zero
+from minicnn.lanes import LANES
+
+
+@kernel(parallel=True)
+def moments(x, mask, count, mean, variance):
+    """Mean and biased variance of each channel over `count` numbers.
+
+    ::
+
+        mean = (1/n) sum of x        variance = (1/n) sum of (x - mean)²
+
+    Parameters
+    ----------
+    x : ndarray, shape (G, C, P, 16)
+    mask : ndarray, shape (G, 16)
+    count : int
+        n, the samples times P.
+    mean, variance : ndarray of float64, shape (C,)
+        Filled.
+    """
+    groups, channels, positions, _ = x.shape
+    x0, mask0 = pointer(x), pointer(mask)
+    for c in prange(channels):
+        total, squares = 0.0, 0.0
+        for g in range(groups):
+            plane, valid = x0 + (g * channels + c) * positions * LANES, load(mask0 + g * LANES)
+            part = zero(x0)
+            for p in range(positions):
+                part = part + load(plane + p * LANES)
+            total += lane_sum(where_above(valid, zero(x0), part, zero(x0)))
+        mean[c] = total / count
+        for g in range(groups):
+            plane, valid = x0 + (g * channels + c) * positions * LANES, load(mask0 + g * LANES)
+            shift, part = x.dtype.type(mean[c]) * valid, zero(x0)
+            for p in range(positions):
+                difference = load(plane + p * LANES) - shift
+                part = part + difference * difference
+            squares += lane_sum(where_above(valid, zero(x0), part, zero(x0)))
+        variance[c] = squares / count
+
+
+@kernel(parallel=True)
+def normalize(x, mean, scale, shift, y):
+    """``y = (x - mean) * scale + shift``, channel by channel.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (G, C, P, 16)
+    mean, scale, shift : ndarray of float64, shape (C,)
+    """
+    groups, channels, positions, lanes = x.shape
+    real = x.dtype.type
+    for plane in prange(groups * channels):
+        g, c = plane // channels, plane % channels
+        m, s, b = real(mean[c]), real(scale[c]), real(shift[c])
+        for p in range(positions):
+            for lane in range(lanes):
+                y[g, c, p, lane] = (x[g, c, p, lane] - m) * s + b
+
+
+@kernel(parallel=True)
+def gradient_sums(x, dy, mean, inverse, d_gamma, d_beta):
+    """``d_beta = sum of dy`` and ``d_gamma = sum of dy x_hat``, x_hat = (x - mean) inverse.
+
+    Parameters
+    ----------
+    x, dy : ndarray, shape (G, C, P, 16)
+        `dy` zero in spare lanes.
+    mean, inverse : ndarray of float64, shape (C,)
+        `inverse` is one over the standard deviation.
+    d_gamma, d_beta : ndarray, shape (C,)
+        Filled.
+    """
+    groups, channels, positions, _ = x.shape
+    x0, dy0 = pointer(x), pointer(dy)
+    ones = np.ones(LANES, x.dtype)
+    for c in prange(channels):
+        shift = x.dtype.type(mean[c]) * load(pointer(ones))
+        sum_dy, sum_product = 0.0, 0.0
+        for g in range(groups):
+            start = (g * channels + c) * positions * LANES
+            part_dy, part_product = zero(x0), zero(x0)
+            for p in range(positions):
+                delta = load(dy0 + start + p * LANES)
+                part_dy = part_dy + delta
+                part_product = part_product + delta * (load(x0 + start + p * LANES) - shift)
+            sum_dy += lane_sum(part_dy)
+            sum_product += lane_sum(part_product)
+        d_beta[c] = sum_dy
+        d_gamma[c] = sum_product * inverse[c]
+
+
+@kernel(parallel=True)
+def normalize_gradient(x, dy, mask, mean, inverse, gamma, d_gamma, d_beta, count, dx):
+    """The gradient through the normalization and, in training, through its moments.
+
+    ``dx = gamma inverse (dy - d_beta / n - x_hat d_gamma / n)`` with n = `count`; a count
+    of infinity is evaluation, in which the moments are constants.
+
+    Parameters
+    ----------
+    x, dy, dx : ndarray, shape (G, C, P, 16)
+        `dx` is filled, with zeros in spare lanes.
+    mask : ndarray, shape (G, 16)
+    mean, inverse : ndarray of float64, shape (C,)
+    gamma, d_gamma, d_beta : ndarray, shape (C,)
+    count : float
+    """
+    groups, channels, positions, _ = x.shape
+    real = x.dtype.type
+    x0, dy0, dx0, mask0 = pointer(x), pointer(dy), pointer(dx), pointer(mask)
+    for plane in prange(groups * channels):
+        g, c = plane // channels, plane % channels
+        start, valid = plane * positions * LANES, load(mask0 + g * LANES)
+        scale = real(gamma[c] * inverse[c]) * valid
+        shift = real(mean[c]) * valid
+        slope = real(inverse[c] * d_gamma[c] / count) * valid
+        level = real(d_beta[c] / count) * valid
+        for p in range(positions):
+            at = start + p * LANES
+            centred = (load(x0 + at) - shift) * slope
+            store(scale * (load(dy0 + at) - level - centred), dx0 + at)

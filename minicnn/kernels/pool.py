@@ -1,0 +1,126 @@
+"""Pooling over windows, and its gradients by mask and upsampling.
+
+All arrays are in lanes, ``(G, C, H, W, 16)``. A window is clipped to the image: for a
+maximum, what lies outside is minus infinity; for an average it is zero, and counts. Each
+task owns one plane, so overlapping windows add up in one thread and in a fixed order.
+"""
+
+from numba import prange
+
+from minicnn.kernels.launch import kernel
+from minicnn.kernels.vector import larger, load, pointer, store, where_equal, zero
+from minicnn.lanes import LANES
+
+
+@kernel
+def _clip(start, extent, limit):
+    """The part of a window ``start .. start + extent`` that lies in ``0 .. limit``."""
+    return max(start, 0), min(start + extent, limit)
+
+
+@kernel(parallel=True)
+def max_pool(x, y, kernel_size, stride, padding):
+    """``y[i, j] = max of the window at (s i - p, s j - p)``; NaN if the window holds one.
+
+    Parameters
+    ----------
+    x : ndarray, shape (G, C, H, W, 16)
+    y : ndarray, shape (G, C, H', W', 16)
+        Filled.
+    kernel_size, stride, padding : pair of int
+        Height and width; every window meets the image.
+    """
+    _, channels, height, width, _ = x.shape
+    rows, columns = y.shape[2:4]
+    x0, y0 = pointer(x), pointer(y)
+    for plane in prange(x.shape[0] * channels):
+        image, output = x0 + plane * height * width * LANES, y0 + plane * rows * columns * LANES
+        for i in range(rows):
+            top, bottom = _clip(i * stride[0] - padding[0], kernel_size[0], height)
+            for j in range(columns):
+                left, right = _clip(j * stride[1] - padding[1], kernel_size[1], width)
+                best = load(image + (top * width + left) * LANES)
+                for u in range(top, bottom):
+                    for v in range(left, right):
+                        best = larger(best, load(image + (u * width + v) * LANES))
+                store(best, output + (i * columns + j) * LANES)
+
+
+@kernel(parallel=True)
+def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding):
+    """``dx = M * upsample(dy)``: each window's gradient goes to the first of its maxima.
+
+    Parameters
+    ----------
+    x, dx : ndarray, shape (G, C, H, W, 16)
+        `dx` is filled.
+    y, dy : ndarray, shape (G, C, H', W', 16)
+        `y` as :func:`max_pool` left it.
+    kernel_size, stride, padding : pair of int
+    """
+    _, channels, height, width, _ = x.shape
+    rows, columns = y.shape[2:4]
+    x0, y0, dy0, dx0 = pointer(x), pointer(y), pointer(dy), pointer(dx)
+    for plane in prange(x.shape[0] * channels):
+        inside, outside = plane * height * width * LANES, plane * rows * columns * LANES
+        image, gradient, output, delta = x0 + inside, dx0 + inside, y0 + outside, dy0 + outside
+        none = zero(x0)
+        for pixel in range(height * width):
+            store(none, gradient + pixel * LANES)
+        for i in range(rows):
+            top, bottom = _clip(i * stride[0] - padding[0], kernel_size[0], height)
+            for j in range(columns):
+                left, right = _clip(j * stride[1] - padding[1], kernel_size[1], width)
+                best = load(output + (i * columns + j) * LANES)
+                given = load(delta + (i * columns + j) * LANES)
+                for u in range(top, bottom):
+                    for v in range(left, right):
+                        at = (u * width + v) * LANES
+                        pixel = load(image + at)
+                        kept = load(gradient + at)
+                        store(kept + where_equal(pixel, best, given, none), gradient + at)
+                        given = where_equal(pixel, best, none, given)
+
+
+@kernel(parallel=True)
+def average_pool(x, y, kernel_size, stride, padding):
+    """``y[i, j] = sum of the window / k²``; shapes as in :func:`max_pool`."""
+    _, channels, height, width, _ = x.shape
+    rows, columns = y.shape[2:4]
+    share = x.dtype.type(1 / (kernel_size[0] * kernel_size[1]))
+    x0, y0 = pointer(x), pointer(y)
+    for plane in prange(x.shape[0] * channels):
+        image, output = x0 + plane * height * width * LANES, y0 + plane * rows * columns * LANES
+        for i in range(rows):
+            top, bottom = _clip(i * stride[0] - padding[0], kernel_size[0], height)
+            for j in range(columns):
+                left, right = _clip(j * stride[1] - padding[1], kernel_size[1], width)
+                total = zero(x0)
+                for u in range(top, bottom):
+                    for v in range(left, right):
+                        total = total + load(image + (u * width + v) * LANES)
+                store(share * total, output + (i * columns + j) * LANES)
+
+
+@kernel(parallel=True)
+def average_pool_gradient(dy, dx, kernel_size, stride, padding):
+    """``dx = upsample(dy) / k²``; shapes as in :func:`max_pool_gradient`."""
+    _, channels, height, width, _ = dx.shape
+    rows, columns = dy.shape[2:4]
+    share = dx.dtype.type(1 / (kernel_size[0] * kernel_size[1]))
+    dy0, dx0 = pointer(dy), pointer(dx)
+    for plane in prange(dx.shape[0] * channels):
+        gradient = dx0 + plane * height * width * LANES
+        delta = dy0 + plane * rows * columns * LANES
+        none = zero(dx0)
+        for pixel in range(height * width):
+            store(none, gradient + pixel * LANES)
+        for i in range(rows):
+            top, bottom = _clip(i * stride[0] - padding[0], kernel_size[0], height)
+            for j in range(columns):
+                left, right = _clip(j * stride[1] - padding[1], kernel_size[1], width)
+                given = share * load(delta + (i * columns + j) * LANES)
+                for u in range(top, bottom):
+                    for v in range(left, right):
+                        at = (u * width + v) * LANES
+                        store(load(gradient + at) + given, gradient + at)

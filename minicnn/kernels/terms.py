@@ -1,0 +1,217 @@
+"""Where the terms of a convolution stand in memory: the tables that `correlate` follows.
+
+Every case of convolution is told here, in offsets, so that the kernel has none:
+
+- a **dilation** d puts the terms d pixels apart;
+- a **stride** s walks the input s pixels a step;
+- **groups** are an outer loop with steps of its own;
+- the **input gradient** is the same sum of products over the padded delta with W rotated by
+  180 degrees and its channels transposed, rot180(trans(W)): only the order in which the
+  weights are read differs. With stride s the equation puts s - 1 zeros between delta's
+  elements; the terms that would meet a zero are left out instead. Which ones those are
+  depends on the input pixel's place modulo s, so there are s x s tables, the *phases*.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from minicnn.kernels.correlate import MAX_ROWS, Walk
+from minicnn.kernels.gradient import Sweep, slice_count
+from minicnn.kernels.vector import tile_rows
+from minicnn.lanes import LANES
+
+
+class Sum(NamedTuple):
+    """One call of `correlate`: its tables, its walk, and where in `y` it begins."""
+
+    x_terms: np.ndarray
+    w_terms: np.ndarray
+    walk: Walk
+    y_start: int = 0
+
+
+def blocks_of(channels, itemsize):
+    """Into how many blocks the output channels are cut, each at most a tile high."""
+    return -(-channels // min(MAX_ROWS, tile_rows(itemsize)))
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """The shapes of a convolution, and the tables of its forward and backward sums.
+
+    Parameters
+    ----------
+    input_shape, output_shape : tuple of int
+        ``(C, H, W)`` of one sample, without the padding.
+    kernel_size, stride, padding, dilation : tuple of int
+        Height and width.
+    groups : int
+        Of channels.
+    itemsize : int
+        Bytes of an element.
+    """
+
+    input_shape: tuple
+    output_shape: tuple
+    kernel_size: tuple
+    stride: tuple
+    padding: tuple
+    dilation: tuple
+    groups: int
+    itemsize: int
+
+    @property
+    def channels_in(self):
+        """Input channels of one group."""
+        return self.input_shape[0] // self.groups
+
+    @property
+    def channels_out(self):
+        """Output channels of one group."""
+        return self.output_shape[0] // self.groups
+
+    @property
+    def padded_shape(self):
+        """``(C, H + 2 p, W + 2 p)``."""
+        c, h, w = self.input_shape
+        return c, h + 2 * self.padding[0], w + 2 * self.padding[1]
+
+    def input_terms(self):
+        """Offset in the padded input of every term (c, u, v), as one array of int64."""
+        _, height, width = self.padded_shape
+        (kh, kw), (dh, dw) = self.kernel_size, self.dilation
+        c, u, v = np.indices((self.channels_in, kh, kw)).reshape(3, -1)
+        return ((c * height + dh * u) * width + dw * v) * LANES
+
+    def _forward_steps(self):
+        """Steps of the padded input and of the output, by name of the walk's axis."""
+        (sh, sw), (_, height, width) = self.stride, self.padded_shape
+        _, rows, columns = self.output_shape
+        image, output = height * width * LANES, rows * columns * LANES
+        x = dict(
+            lane_group=self.input_shape[0] * image, channel_group=self.channels_in * image,
+            row=sh * width * LANES, column=sw * LANES,
+        )  # fmt: skip
+        y = dict(
+            lane_group=self.output_shape[0] * output, channel_group=self.channels_out * output,
+            channel=output, row=columns * LANES, column=LANES,
+        )  # fmt: skip
+        return x, y
+
+    def forward(self):
+        """The sum ``z = x * w + b``: terms (c, u, v), weights in their own order."""
+        x, y = self._forward_steps()
+        terms = self.channels_in * self.kernel_size[0] * self.kernel_size[1]
+        walk = _walk(
+            self.groups, self.output_shape[1:], self.channels_out, x, y,
+            dict(channel=terms, channel_group=self.channels_out * terms), self.itemsize,
+        )  # fmt: skip
+        return Sum(self.input_terms(), np.arange(terms), walk)
+
+    def sweep(self, lane_groups):
+        """The walk of the weight gradient, for `weight_gradient`."""
+        x, d = self._forward_steps()
+        terms = self.channels_in * self.kernel_size[0] * self.kernel_size[1]
+        slices = slice_count(lane_groups, self.groups, self.channels_out, terms)
+        _, rows, columns = self.output_shape
+        return Sweep(
+            slices, lane_groups, x["lane_group"], d["lane_group"],
+            self.groups, x["channel_group"], d["channel_group"],
+            rows, x["row"], d["row"], columns, x["column"], d["column"],
+            self.channels_out, d["channel"],
+        )  # fmt: skip
+
+    def delta_border(self):
+        """How many zeros stand above, left, below and right of delta for the input gradient."""
+        (top, bottom), (left, right) = (self._axis_border(axis) for axis in (0, 1))
+        return top, left, bottom, right
+
+    def _axis_terms(self, axis, phase):
+        """Kernel positions that reach the input's pixels of a phase, and delta's offset there.
+
+        The pixel y = s t + phase meets delta[q] through the kernel position u if
+        ``s q + d u - p = y``, so ``q = t + (phase + p - d u) / s`` where that is whole.
+        """
+        s, p, d = self.stride[axis], self.padding[axis], self.dilation[axis]
+        reach = [(u, phase + p - d * u) for u in range(self.kernel_size[axis])]
+        return [(u, shift // s) for u, shift in reach if shift % s == 0]
+
+    def _axis_pixels(self, axis, phase):
+        """How many input pixels a phase has."""
+        return -(-(self.input_shape[1 + axis] - phase) // self.stride[axis])
+
+    def _axis_border(self, axis):
+        before = after = 0
+        for phase in range(self.stride[axis]):
+            pixels = self._axis_pixels(axis, phase)
+            for _, shift in self._axis_terms(axis, phase):
+                before = max(before, -shift)
+                after = max(after, pixels - 1 + shift - (self.output_shape[1 + axis] - 1))
+        return before, after
+
+    def backward(self):
+        """The sums of the input gradient, one a phase: terms (o, u, v), weights transposed."""
+        top, left, bottom, right = self.delta_border()
+        (kh, kw), (sh, sw) = self.kernel_size, self.stride
+        height, width = self.output_shape[1] + top + bottom, self.output_shape[2] + left + right
+        image, taps = height * width * LANES, kh * kw
+        _, rows, columns = self.input_shape
+        plane = rows * columns * LANES
+        x = dict(
+            lane_group=self.output_shape[0] * image, channel_group=self.channels_out * image,
+            row=width * LANES, column=LANES,
+        )  # fmt: skip
+        y = dict(
+            lane_group=self.input_shape[0] * plane, channel_group=self.channels_in * plane,
+            channel=plane, row=sh * columns * LANES, column=sw * LANES,
+        )  # fmt: skip
+        w = dict(channel=taps, channel_group=self.channels_out * self.channels_in * taps)
+        sums = []
+        for a in range(min(sh, rows)):
+            for b in range(min(sw, columns)):
+                terms = [
+                    (((o * height + top + i) * width + left + j) * LANES,
+                     o * self.channels_in * taps + u * kw + v)
+                    for o in range(self.channels_out)
+                    for u, i in self._axis_terms(0, a)
+                    for v, j in self._axis_terms(1, b)
+                ]  # fmt: skip
+                table = np.array(terms, np.int64).reshape(-1, 2)
+                pixels = self._axis_pixels(0, a), self._axis_pixels(1, b)
+                walk = _walk(self.groups, pixels, self.channels_in, x, y, w, self.itemsize)
+                start = (a * columns + b) * LANES
+                sums.append(Sum(table[:, 0].copy(), table[:, 1].copy(), walk, start))
+        return sums
+
+
+def _walk(groups, pixels, channels, x, y, w, itemsize):
+    return Walk(
+        1, x["lane_group"], y["lane_group"],
+        groups, x["channel_group"], w["channel_group"], y["channel_group"],
+        pixels[0], x["row"], y["row"], pixels[1], x["column"], y["column"],
+        channels, w["channel"], y["channel"], blocks_of(channels, itemsize), 1,
+    )  # fmt: skip
+
+
+def matrix_sum(terms, channels, columns, x_term, x_column, w_term, w_channel, y, itemsize):
+    """The sum ``y[o, n] = sum over r of w[o, r] x[r, n]`` of matrices, as one `Sum`.
+
+    Parameters
+    ----------
+    terms, channels, columns : int
+        Extents of r, o and n; a column is a vector of 16 lanes.
+    x_term, x_column, w_term, w_channel : int or ndarray
+        Steps in `x` and `w`; a term's may be an array of all offsets instead.
+    y : tuple of int
+        Steps ``(channel, column)`` of the output.
+    """
+    r = np.arange(terms)
+    blocks = blocks_of(channels, itemsize)
+    walk = Walk(
+        1, 0, 0, 1, 0, 0, 0, 1, 0, 0, columns, x_column, y[1],
+        channels, w_channel, y[0], blocks, blocks,
+    )  # fmt: skip
+    x_terms, w_terms = (s if isinstance(s, np.ndarray) else r * s for s in (x_term, w_term))
+    return Sum(x_terms, w_terms, walk)

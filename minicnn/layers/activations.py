@@ -1,0 +1,233 @@
+"""Activations: functions applied to every number on its own.
+
+Forward ``a = σ(z)``, backward ``dE/dz = diag(σ'(z)) dE/da``, whatever the function; the
+formulas stand in :mod:`minicnn.kernels.activation`.
+"""
+
+import math
+import numbers
+
+import numpy as np
+
+from minicnn import initializers
+from minicnn.errors import ArgumentError, unknown
+from minicnn.initializers import Fans
+from minicnn.kernels.activation import LOOPS, leaky_relu_alpha_gradient
+from minicnn.layers.base import Layer
+
+
+class Activation(Layer):
+    """Base of all activations: ``a = σ(z)`` and ``dE/dz = diag(σ'(z)) dE/da``.
+
+    The output has the input's shape, any at all. A subclass names its function and, where
+    the function has a parameter alpha, gives its value.
+    """
+
+    function = ""
+    alpha = 0.0
+
+    def _build(self, rng):
+        self._alpha = np.array([self.alpha], self.dtype)
+        self._forward, self._backward = LOOPS[self.function]
+        return self.input_shape
+
+    def forward(self, x, training=False, samples=None):
+        """``a = σ(z)``; shapes as in :meth:`Layer.forward`."""
+        self._z, self._a = x, self._buffer("a", len(x), self.output_shape)
+        self._forward(_planes(x), _planes(self._a), self._alpha)
+        return self._a
+
+    def backward(self, dy):
+        """``dE/dz = diag(σ'(z)) dE/da``; shapes as in :meth:`Layer.backward`."""
+        dx = self._buffer("dx", len(dy), self.input_shape)
+        z, a = self._z, self._a
+        self._backward(_planes(z), _planes(a), _planes(dy), _planes(dx), self._alpha)
+        return dx
+
+
+class Identity(Activation):
+    """``σ(z) = z``: nothing at all, as a linear network has it."""
+
+    function = "identity"
+
+    def forward(self, x, training=False, samples=None):
+        """Return `x` itself."""
+        return x
+
+    def backward(self, dy):
+        """Return `dy` itself."""
+        return dy
+
+
+class ReLU(Activation):
+    """``σ(z) = max(z, 0)``; σ'(0) = 0. Nair & Hinton, ICML 2010."""
+
+    function = "relu"
+
+
+class LeakyReLU(Activation):
+    """``σ(z) = z`` for z > 0, else ``slope z``. Maas, Hannun & Ng, ICML 2013.
+
+    Parameters
+    ----------
+    slope : float
+        Finite; 0.01 by default.
+    """
+
+    function = "leaky-relu"
+
+    def __init__(self, slope=0.01):
+        super().__init__()
+        self.alpha = _finite(slope, "LeakyReLU: slope")
+
+    def describe(self):
+        """The slope."""
+        return f"slope {self.alpha:g}"
+
+
+class PReLU(Activation):
+    """LeakyReLU whose slope is learned, without weight decay. He et al., ICCV 2015.
+
+    ::
+
+        σ(z) = z for z > 0, else a z        dE/da = sum over z < 0 of dE/dy z
+
+    Parameters
+    ----------
+    slope : float
+        The start of every slope; 0.25 by default, as in the paper.
+    per_channel : bool
+        Whether every channel (or feature) learns a slope of its own.
+    """
+
+    function = "leaky-relu"
+
+    def __init__(self, slope=0.25, per_channel=False):
+        super().__init__()
+        self.slope = _finite(slope, "PReLU: slope")
+        self.per_channel = bool(per_channel)
+
+    def _build(self, rng):
+        super()._build(rng)
+        count = self.input_shape[0] if self.per_channel else 1
+        start = initializers.from_string(f"constant:{self.slope!r}")
+        self._make_parameter("weight", (count,), start, Fans(1, 1), rng, decay=False)
+        self._alpha = self._parameters["weight"].value
+        return self.input_shape
+
+    def backward(self, dy):
+        """Fill dE/da, return dE/dz; shapes as in :meth:`Layer.backward`."""
+        grad = self._parameters["weight"].grad
+        channels = np.empty(self.input_shape[0], self.dtype)
+        leaky_relu_alpha_gradient(_planes(self._z), _planes(dy), channels)
+        grad[...] = channels if self.per_channel else channels.sum()
+        return super().backward(dy)
+
+    def describe(self):
+        """Whether the slope is shared."""
+        return "a slope a channel" if self.per_channel else "one slope"
+
+
+class ELU(Activation):
+    """``σ(z) = z`` for z > 0, else ``alpha (exp(z) - 1)``. Clevert et al., ICLR 2016.
+
+    Parameters
+    ----------
+    alpha : float
+        Finite; 1 by default.
+    """
+
+    function = "elu"
+
+    def __init__(self, alpha=1.0):
+        super().__init__()
+        self.alpha = _finite(alpha, "ELU: alpha")
+
+    def describe(self):
+        """The alpha."""
+        return f"alpha {self.alpha:g}"
+
+
+class SELU(Activation):
+    """ELU, scaled so that mean 0 and variance 1 are a fixed point. Klambauer et al., 2017."""
+
+    function = "selu"
+
+
+class GELU(Activation):
+    """``σ(z) = z Φ(z)``, Φ the standard normal distribution. Hendrycks & Gimpel, 2016."""
+
+    function = "gelu"
+
+
+class Sigmoid(Activation):
+    """``σ(z) = 1 / (1 + exp(-z))``."""
+
+    function = "sigmoid"
+
+
+class Tanh(Activation):
+    """``σ(z) = tanh(z)``."""
+
+    function = "tanh"
+
+
+class Softsign(Activation):
+    """``σ(z) = z / (1 + |z|)``. Glorot & Bengio, AISTATS 2010."""
+
+    function = "softsign"
+
+
+ACTIVATIONS = {
+    "relu": ReLU, "leaky-relu": LeakyReLU, "prelu": PReLU, "elu": ELU, "selu": SELU,
+    "gelu": GELU, "sigmoid": Sigmoid, "tanh": Tanh, "softsign": Softsign, "identity": Identity,
+}  # fmt: skip
+
+
+def from_string(text):
+    """A new activation layer from a string such as ``"relu"`` or ``"leaky-relu:0.2"``.
+
+    Parameters
+    ----------
+    text : str
+        A name of ``ACTIVATIONS``. After a colon, LeakyReLU and PReLU take their slope and
+        ELU its alpha; ``prelu:channel`` learns a slope for every channel.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown name, or a parameter that is not understood.
+    """
+    name, colon, rest = str(text).partition(":")
+    if name not in ACTIVATIONS:
+        raise unknown("activation", name, ACTIVATIONS)
+    cls = ACTIVATIONS[name]
+    if not colon:
+        return cls()
+    words = rest.split(",")
+    settings = {"per_channel": True} if cls is PReLU and "channel" in words else {}
+    numbers_given = [word for word in words if word != "channel" or cls is not PReLU]
+    takes_number = cls in (LeakyReLU, PReLU, ELU)
+    try:
+        arguments = [float(word) for word in numbers_given]
+    except ValueError:
+        arguments = None
+    if arguments is None or len(arguments) > takes_number:
+        takes = {LeakyReLU: "a slope", PReLU: "a slope and 'channel'", ELU: "an alpha"}
+        raise ArgumentError(
+            f"activation {text!r}: {name} takes {takes.get(cls, 'no parameter')},"
+            f" got {rest!r}."
+        )
+    return cls(*arguments, **settings)
+
+
+def _planes(x):
+    """``(G, C, ..., 16)`` as ``(G, C, M)``, without a copy."""
+    return x.reshape(x.shape[0], x.shape[1], -1)
+
+
+def _finite(value, what):
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (number and math.isfinite(value)):
+        raise ArgumentError(f"{what} must be a finite number, got {value!r}.")
+    return float(value)

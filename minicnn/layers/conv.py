@@ -1,0 +1,158 @@
+"""Conv2d: cross-correlation of images with learned kernels."""
+
+import numpy as np
+
+from minicnn import initializers
+from minicnn.initializers import Fans
+from minicnn.kernels.correlate import correlate
+from minicnn.kernels.gradient import bias_gradient, weight_gradient
+from minicnn.kernels.pad import copy_inside
+from minicnn.kernels.terms import Convolution
+from minicnn.layers.base import Layer, check_count, pair, window_output
+
+
+class Conv2d(Layer):
+    """Two-dimensional convolution (cross-correlation, as in every framework).
+
+    Forward, with ``W`` of shape ``(C_out, C_in / groups, kh, kw)``::
+
+        z[o, i, j] = b[o] + sum over c, u, v of W[o, c, u, v] x_pad[c, s i + d u, s j + d v]
+
+    Backward, with delta = dE/dz (all sums also over the samples)::
+
+        dE/dx = pad(dilate(delta)) ⋆ rot180(trans(W))
+        dE/dW[o, c, u, v] = sum over i, j of delta[o, i, j] x_pad[c, s i + d u, s j + d v]
+        dE/db[o] = sum over i, j of delta[o, i, j]
+
+    where dilate puts s - 1 zeros between delta's elements, pad surrounds it by d (k - 1) - p
+    zeros, and trans swaps C_out and C_in. :mod:`minicnn.reference` has them as plain NumPy.
+
+    Parameters
+    ----------
+    out_channels : int
+    kernel_size, stride, padding, dilation : int or pair of int
+        Height and width.
+    groups : int
+        Input and output channels are cut into so many groups that do not see each other;
+        equal to the number of input channels it is a depthwise convolution.
+    bias : bool
+        Whether to add b.
+    init, bias_init : str or Initializer
+        For W and b; the fans are ``fan_in = C_in / groups * kh * kw`` and
+        ``fan_out = C_out / groups * kh * kw``.
+    in_channels : int, optional
+        If given, `build` checks the input against it.
+
+    Raises
+    ------
+    ArgumentError
+        For a setting out of range, and at `build` for channels that the groups do not
+        divide, an input that does not fit, or an output that would be empty.
+    """
+
+    def __init__(
+        self, out_channels, kernel_size, *, stride=1, padding=0, dilation=1, groups=1,
+        bias=True, init="msra", bias_init="zeros", in_channels=None,
+    ):  # fmt: skip
+        super().__init__()
+        self.out_channels = check_count(out_channels, "Conv2d: out_channels")
+        self.kernel_size = pair(kernel_size, "Conv2d: kernel_size", 1)
+        self.stride = pair(stride, "Conv2d: stride", 1)
+        self.padding = pair(padding, "Conv2d: padding", 0)
+        self.dilation = pair(dilation, "Conv2d: dilation", 1)
+        self.groups = check_count(groups, "Conv2d: groups")
+        self.bias = bool(bias)
+        self.init = initializers.from_string(init)
+        self.bias_init = initializers.from_string(bias_init)
+        self.in_channels = in_channels
+
+    def _build(self, rng):
+        self._needs_images()
+        c_in, c_out = self.input_shape[0], self.out_channels
+        if self.in_channels not in (None, c_in):
+            raise self._error(f"expected {self.in_channels} input channels, got {c_in}.")
+        if c_in % self.groups or c_out % self.groups:
+            raise self._error(
+                f"groups = {self.groups} must divide the {c_in} input and the {c_out} output"
+                " channels."
+            )
+        size = window_output(self, self.kernel_size, self.stride, self.padding, self.dilation)
+        self._plan = Convolution(
+            self.input_shape, (c_out, *size), self.kernel_size, self.stride, self.padding,
+            self.dilation, self.groups, self.dtype.itemsize,
+        )  # fmt: skip
+        self._forward_sum, self._backward_sums = self._plan.forward(), self._plan.backward()
+        shape = (c_out, c_in // self.groups, *self.kernel_size)
+        area = self.kernel_size[0] * self.kernel_size[1]
+        self._fans = Fans(shape[1] * area, c_out // self.groups * area)
+        self._no_bias = np.zeros(1, self.dtype)
+        self._make_parameter("weight", shape, self.init, self._fans, rng)
+        if self.bias:
+            self._make_parameter("bias", (c_out,), self.bias_init, self._fans, rng, decay=False)
+        return self._plan.output_shape
+
+    def forward(self, x, training=False, samples=None):
+        """``z = x ⋆ W + b``; shapes as in :meth:`Layer.forward`."""
+        groups, plan = len(x), self._forward_sum
+        self._x = self._with_border("x", x, (*self.padding, *self.padding))
+        z = self._buffer("z", groups, self.output_shape)
+        weight, bias = self._parameters["weight"].value, self._bias_value()
+        walk = plan.walk._replace(lane_groups=groups)
+        correlate(_flat(self._x), plan.x_terms, _flat(weight), plan.w_terms, bias, _flat(z), walk)
+        return z
+
+    def backward(self, dy):
+        """Fill dE/dW and dE/db, return dE/dx; shapes as in :meth:`Layer.backward`."""
+        groups = len(dy)
+        self._fill_weight_gradient(dy)
+        if self.bias:
+            planes = dy.reshape(groups, self.out_channels, -1, dy.shape[-1])
+            bias_gradient(planes, self._parameters["bias"].grad)
+        if not self.needs_input_gradient:
+            return None
+        delta = self._with_border("delta", dy, self._plan.delta_border())
+        dx = self._buffer("dx", groups, self.input_shape)
+        weight = _flat(self._parameters["weight"].value)
+        for plan in self._backward_sums:
+            walk = plan.walk._replace(lane_groups=groups)
+            out = _flat(dx)[plan.y_start :]
+            correlate(_flat(delta), plan.x_terms, weight, plan.w_terms, self._no_bias, out, walk)
+        return dx
+
+    def _fill_weight_gradient(self, dy):
+        sweep = self._plan.sweep(len(dy))
+        grad = self._parameters["weight"].grad
+        shape = (self.groups, self.out_channels // self.groups, grad[0].size)
+        partial = self._rows("partial", sweep.slices, shape)
+        terms = self._forward_sum.x_terms
+        weight_gradient(_flat(self._x), terms, _flat(dy), partial, sweep)
+        np.sum(partial, axis=0, out=grad.reshape(shape))
+
+    def _with_border(self, name, images, border):
+        """`images` surrounded by zeros, in a buffer whose border is never written."""
+        if not any(border):
+            return images
+        top, left, bottom, right = border
+        channels, height, width = images.shape[1:4]
+        shape = (channels, height + top + bottom, width + left + right)
+        padded = self._buffer(name, len(images), shape)
+        copy_inside(images, padded, top, left)
+        return padded
+
+    def _bias_value(self):
+        return self._parameters["bias"].value if self.bias else self._no_bias
+
+    def describe(self):
+        """Kernel size, and what differs from the plain case."""
+        words = ["x".join(map(str, self.kernel_size))]
+        for name, plain in (("stride", (1, 1)), ("padding", (0, 0)), ("dilation", (1, 1))):
+            value = getattr(self, name)
+            if value != plain:
+                words.append(f"{name} {value[0] if value[0] == value[1] else value}")
+        if self.groups > 1:
+            words.append(f"groups {self.groups}")
+        return " ".join(words)
+
+
+def _flat(array):
+    return array.reshape(-1)

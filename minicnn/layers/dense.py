@@ -1,0 +1,130 @@
+"""Dense: every output is a weighted sum of every input."""
+
+import numpy as np
+
+from minicnn import initializers
+from minicnn.initializers import Fans
+from minicnn.kernels.correlate import correlate
+from minicnn.kernels.gradient import bias_gradient
+from minicnn.kernels.pad import samples_as_rows
+from minicnn.kernels.terms import matrix_sum
+from minicnn.lanes import LANES
+from minicnn.layers.base import Layer, check_count
+
+
+class Dense(Layer):
+    """Fully connected layer.
+
+    With samples as columns, as they travel here, the textbook's equations hold letter for
+    letter, for W of shape ``(out, in)``::
+
+        z = W x + b
+        dE/dx = Wᵀ delta      dE/dW = delta xᵀ      dE/db = sum over samples of delta
+
+    Parameters
+    ----------
+    out_features : int
+    bias : bool
+        Whether to add b.
+    init, bias_init : str or Initializer
+        For W and b; ``fan_in`` and ``fan_out`` are the numbers of inputs and outputs.
+    in_features : int, optional
+        If given, `build` checks the input against it.
+
+    Raises
+    ------
+    ArgumentError
+        For a setting out of range, and at `build` for an input that does not fit.
+    """
+
+    def __init__(
+        self, out_features, *, bias=True, init="msra", bias_init="zeros", in_features=None
+    ):
+        super().__init__()
+        self.out_features = check_count(out_features, "Dense: out_features")
+        self.bias = bool(bias)
+        self.init = initializers.from_string(init)
+        self.bias_init = initializers.from_string(bias_init)
+        self.in_features = in_features
+
+    def _build(self, rng):
+        if len(self.input_shape) != 1:
+            raise self._error(
+                f"needs a vector of features, got a sample of shape {self.input_shape}:"
+                " put Flatten() or GlobalAvgPool2d() before it."
+            )
+        features = self.input_shape[0]
+        if self.in_features not in (None, features):
+            raise self._error(f"expected {self.in_features} input features, got {features}.")
+        shape, self._fans = (self.out_features, features), Fans(features, self.out_features)
+        self._zero = np.zeros(1, self.dtype)
+        self._make_parameter("weight", shape, self.init, self._fans, rng)
+        if self.bias:
+            self._make_parameter("bias", shape[:1], self.bias_init, self._fans, rng, decay=False)
+        self._sums = {}
+        return (self.out_features,)
+
+    def forward(self, x, training=False, samples=None):
+        """``z = W x + b``; shapes as in :meth:`Layer.forward`."""
+        self._x = x
+        z = self._buffer("z", len(x), self.output_shape)
+        bias = self._parameters["bias"].value if self.bias else self._zero
+        self._correlate("forward", x, self._parameters["weight"].value, bias, z)
+        return z
+
+    def backward(self, dy):
+        """Fill dE/dW and dE/db, return dE/dx; shapes as in :meth:`Layer.backward`."""
+        self._fill_weight_gradient(dy)
+        if self.bias:
+            bias_gradient(dy[:, :, None], self._parameters["bias"].grad)
+        if not self.needs_input_gradient:
+            return None
+        dx = self._buffer("dx", len(dy), self.input_shape)
+        self._correlate("input", dy, self._parameters["weight"].value, self._zero, dx)
+        return dx
+
+    def _fill_weight_gradient(self, dy):
+        """``dE/dW = delta xᵀ``: here the features travel in the lanes, 16 columns of W a vector."""
+        grad = self._parameters["weight"].grad
+        outputs, features = grad.shape
+        whole = -(-features // LANES) * LANES
+        rows = self._rows("rows", len(dy) * LANES, (whole,))
+        samples_as_rows(self._x, rows)
+        wide = grad if whole == features else self._rows("wide", outputs, (whole,))
+        self._correlate("weight", rows, dy, self._zero, wide)
+        if wide is not grad:
+            grad[...] = wide[:, :features]
+
+    def _correlate(self, which, x, w, bias, y):
+        groups = len(self._x)
+        if (which, groups) not in self._sums:
+            self._sums[which, groups] = getattr(self, f"_{which}_sum")(groups)
+        sums = self._sums[which, groups]
+        flat = (a.reshape(-1) for a in (x, w, y))
+        x, w, y = flat
+        correlate(x, sums.x_terms, w, sums.w_terms, bias, y, sums.walk)
+
+    def _forward_sum(self, groups):
+        (features,), outputs = self.input_shape, self.out_features
+        return matrix_sum(
+            features, outputs, groups, x_term=LANES, x_column=features * LANES,
+            w_term=1, w_channel=features, y=(LANES, outputs * LANES), itemsize=self.dtype.itemsize,
+        )  # fmt: skip
+
+    def _input_sum(self, groups):
+        (features,), outputs = self.input_shape, self.out_features
+        return matrix_sum(
+            outputs, features, groups, x_term=LANES, x_column=outputs * LANES,
+            w_term=features, w_channel=1, y=(LANES, features * LANES),
+            itemsize=self.dtype.itemsize,
+        )  # fmt: skip
+
+    def _weight_sum(self, groups):
+        (features,), outputs = self.input_shape, self.out_features
+        columns = -(-features // LANES)
+        g, lane = np.divmod(np.arange(groups * LANES), LANES)
+        return matrix_sum(
+            groups * LANES, outputs, columns, x_term=columns * LANES, x_column=LANES,
+            w_term=g * outputs * LANES + lane, w_channel=LANES,
+            y=(columns * LANES, LANES), itemsize=self.dtype.itemsize,
+        )  # fmt: skip

@@ -1,0 +1,63 @@
+"""Dropout: a random part of the signal is left out in training."""
+
+import numbers
+
+import numpy as np
+
+from minicnn.errors import ArgumentError
+from minicnn.layers.base import Layer
+
+
+class Dropout(Layer):
+    """Set each number to zero with probability p, and scale the others by 1 / (1 - p).
+
+    ::
+
+        y = m * x / (1 - p)      dE/dx = m * dE/dy / (1 - p)      m = 0 or 1, P(m = 0) = p
+
+    In evaluation the layer does nothing. Srivastava et al., *Dropout: a simple way to
+    prevent neural networks from overfitting*, JMLR 2014, with the scale at training.
+
+    Parameters
+    ----------
+    p : float
+        In [0, 1).
+
+    Raises
+    ------
+    ArgumentError
+        If `p` is out of range.
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        number = isinstance(p, numbers.Real) and not isinstance(p, bool)
+        if not (number and 0 <= p < 1):
+            raise ArgumentError(f"Dropout: p must be in [0, 1), got {p!r}.")
+        self.p = float(p)
+
+    def _build(self, rng):
+        self._rng = rng
+        self._mask = None
+        return self.input_shape
+
+    def forward(self, x, training=False, samples=None):
+        """``m * x / (1 - p)`` in training, `x` else; shapes as in :meth:`Layer.forward`."""
+        self._mask = None
+        if not training or not self.p:
+            return x
+        self._mask = mask = self._buffer("mask", len(x), self.output_shape)
+        y = self._buffer("y", len(x), self.output_shape)
+        self._rng.random(dtype=self.dtype.type, out=mask)
+        np.multiply(mask >= self.p, self.dtype.type(1 / (1 - self.p)), out=mask)
+        return np.multiply(x, mask, out=y)
+
+    def backward(self, dy):
+        """``m * dE/dy / (1 - p)``; shapes as in :meth:`Layer.backward`."""
+        if self._mask is None:
+            return dy
+        return np.multiply(dy, self._mask, out=self._buffer("dx", len(dy), self.input_shape))
+
+    def describe(self):
+        """The probability."""
+        return f"p {self.p:g}"

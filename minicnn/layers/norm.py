@@ -1,0 +1,114 @@
+"""Batch normalization, after convolutions and after dense layers alike."""
+
+import numbers
+
+import numpy as np
+
+from minicnn import initializers
+from minicnn.errors import ArgumentError
+from minicnn.initializers import Fans
+from minicnn.kernels import normalize as kernels
+from minicnn.lanes import LANES
+from minicnn.layers.base import Layer
+
+
+class BatchNorm(Layer):
+    """Bring every channel, or feature, to mean beta and standard deviation gamma.
+
+    Over the n values of a channel in the batch (samples, and positions of images)::
+
+        mu = (1/n) sum of x     var = (1/n) sum of (x - mu)²     x_hat = (x - mu) / √(var + eps)
+        y = gamma x_hat + beta
+
+        dE/dbeta = sum of dE/dy        dE/dgamma = sum of dE/dy x_hat
+        dE/dx = gamma / √(var + eps) (dE/dy - dE/dbeta / n - x_hat dE/dgamma / n)
+
+    Evaluation takes running averages of mu and of the unbiased variance instead. Ioffe &
+    Szegedy, *Batch normalization*, ICML 2015. Neither gamma nor beta has weight decay.
+
+    Parameters
+    ----------
+    eps : float
+        Above 0.
+    momentum : float
+        Share of a new batch in the running averages, in (0, 1].
+
+    Raises
+    ------
+    ArgumentError
+        For a setting out of range, and in training for a batch that gives a channel only
+        one value: its variance does not exist.
+    """
+
+    def __init__(self, eps=1e-5, momentum=0.1):
+        super().__init__()
+        for name, value, limit in (("eps", eps, np.inf), ("momentum", momentum, 1)):
+            number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+            if not (number and 0 < value <= limit and np.isfinite(value)):
+                expected = "a finite number above 0" if name == "eps" else "in (0, 1]"
+                raise ArgumentError(f"BatchNorm: {name} must be {expected}, got {value!r}.")
+        self.eps, self.momentum = float(eps), float(momentum)
+
+    def _build(self, rng):
+        channels = self.input_shape[0]
+        one, fans = initializers.from_string("ones"), Fans(1, 1)
+        nothing = initializers.from_string("zeros")
+        self._make_parameter("weight", (channels,), one, fans, rng, decay=False)
+        self._make_parameter("bias", (channels,), nothing, fans, rng, decay=False)
+        self._running = {"running_mean": np.zeros(channels), "running_var": np.ones(channels)}
+        return self.input_shape
+
+    def state(self):
+        """The running mean and variance, float64, shape (C,)."""
+        return dict(self._running)
+
+    def forward(self, x, training=False, samples=None):
+        """``gamma x_hat + beta``; shapes as in :meth:`Layer.forward`."""
+        samples = len(x) * LANES if samples is None else samples
+        self._x, self._mask = _positions(x), self._lane_mask(len(x), samples)
+        self._count = float(samples * self._x.shape[2]) if training else np.inf
+        if training:
+            self._mean, variance = self._batch_moments()
+        else:
+            self._mean, variance = self._running["running_mean"], self._running["running_var"]
+        self._inverse = 1 / np.sqrt(variance + self.eps)
+        gamma, beta = (self._parameters[name].value for name in ("weight", "bias"))
+        y = self._buffer("y", len(x), self.output_shape)
+        scale, shift = gamma * self._inverse, beta.astype(np.float64)
+        kernels.normalize(self._x, self._mean, scale, shift, _positions(y))
+        return y
+
+    def backward(self, dy):
+        """Fill dE/dgamma and dE/dbeta, return dE/dx; shapes as in :meth:`Layer.backward`."""
+        gamma, beta = self._parameters["weight"], self._parameters["bias"]
+        dx, dy = self._buffer("dx", len(dy), self.input_shape), _positions(dy)
+        kernels.gradient_sums(self._x, dy, self._mean, self._inverse, gamma.grad, beta.grad)
+        kernels.normalize_gradient(
+            self._x, dy, self._mask, self._mean, self._inverse,
+            gamma.value, gamma.grad, beta.grad, self._count, _positions(dx),
+        )  # fmt: skip
+        return dx
+
+    def _batch_moments(self):
+        count = self._count
+        if count < 2:
+            raise self._error(
+                "batch normalization needs at least two values of each channel to train, got a"
+                " batch of one sample: use a batch size that leaves no single sample over."
+            )
+        mean, variance = np.empty((2, self.input_shape[0]))
+        kernels.moments(self._x, self._mask, count, mean, variance)
+        unbiased = variance * count / (count - 1)
+        for name, new in (("running_mean", mean), ("running_var", unbiased)):
+            self._running[name] += self.momentum * (new - self._running[name])
+        return mean, variance
+
+    def _lane_mask(self, groups, samples):
+        mask = self._buffer("mask", groups, ())
+        mask[...] = (np.arange(groups * LANES) < samples).reshape(groups, LANES)
+        return mask
+
+
+def _positions(x):
+    """``(G, C, ..., 16)`` as ``(G, C, P, 16)``, without a copy."""
+    return x.reshape(x.shape[0], x.shape[1], -1, LANES)

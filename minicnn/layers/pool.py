@@ -1,0 +1,126 @@
+"""Pooling: a window of pixels becomes one, its maximum or its mean."""
+
+from minicnn.kernels import pool
+from minicnn.layers.base import Layer, pair, window_output
+
+
+class _Pool2d(Layer):
+    """What both poolings share: the window and where it goes."""
+
+    def __init__(self, kernel_size, stride=None, padding=0):
+        super().__init__()
+        kind = type(self).__name__
+        self.kernel_size = pair(kernel_size, f"{kind}: kernel_size", 1)
+        self.stride = pair(kernel_size if stride is None else stride, f"{kind}: stride", 1)
+        self.padding = pair(padding, f"{kind}: padding", 0)
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel_size)):
+            raise self._error(
+                f"padding {self.padding} is more than half of the window {self.kernel_size}:"
+                " some windows would see nothing but padding."
+            )
+
+    def _build(self, rng):
+        self._needs_images()
+        size = window_output(self, self.kernel_size, self.stride, self.padding)
+        self._window = (self.kernel_size, self.stride, self.padding)
+        return (self.input_shape[0], *size)
+
+    def describe(self):
+        """Window, and what differs from the plain case."""
+        words = ["x".join(map(str, self.kernel_size))]
+        if self.stride != self.kernel_size:
+            words.append("stride " + "x".join(map(str, self.stride)))
+        if any(self.padding):
+            words.append("padding " + "x".join(map(str, self.padding)))
+        return " ".join(words)
+
+
+class MaxPool2d(_Pool2d):
+    """Maximum over windows; what lies outside the image is minus infinity.
+
+    ::
+
+        y[c, i, j] = max over u, v of x[c, s i + u - p, s j + v - p]
+        dE/dx = M * upsample(dE/dy)
+
+    M marks the maximum of each window, the first of equals; overlapping windows add.
+
+    Parameters
+    ----------
+    kernel_size, stride, padding : int or pair of int
+        Height and width; the stride is the kernel size unless given, and the padding at
+        most half of it.
+
+    Raises
+    ------
+    ArgumentError
+        For a setting out of range, and at `build` for an input that is no image or too
+        small.
+    """
+
+    def forward(self, x, training=False, samples=None):
+        """The maxima; shapes as in :meth:`Layer.forward`."""
+        self._x, self._y = x, self._buffer("y", len(x), self.output_shape)
+        pool.max_pool(x, self._y, *self._window)
+        return self._y
+
+    def backward(self, dy):
+        """``dE/dx = M * upsample(dE/dy)``; shapes as in :meth:`Layer.backward`."""
+        dx = self._buffer("dx", len(dy), self.input_shape)
+        pool.max_pool_gradient(self._x, self._y, dy, dx, *self._window)
+        return dx
+
+
+class AvgPool2d(_Pool2d):
+    """Mean over windows; what lies outside the image is zero, and is counted.
+
+    ::
+
+        y[c, i, j] = (1 / k²) sum over u, v of x[c, s i + u - p, s j + v - p]
+        dE/dx = upsample(dE/dy) / k²
+
+    Parameters and errors as for :class:`MaxPool2d`.
+    """
+
+    def forward(self, x, training=False, samples=None):
+        """The means; shapes as in :meth:`Layer.forward`."""
+        y = self._buffer("y", len(x), self.output_shape)
+        pool.average_pool(x, y, *self._window)
+        return y
+
+    def backward(self, dy):
+        """``dE/dx = upsample(dE/dy) / k²``; shapes as in :meth:`Layer.backward`."""
+        dx = self._buffer("dx", len(dy), self.input_shape)
+        pool.average_pool_gradient(dy, dx, *self._window)
+        return dx
+
+
+class GlobalAvgPool2d(AvgPool2d):
+    """Mean over the whole image: ``(C, H, W)`` becomes ``(C,)``.
+
+    ``y[c] = (1 / H W) sum over i, j of x[c, i, j]``. Lin, Chen & Yan, *Network in
+    network*, ICLR 2014.
+    """
+
+    def __init__(self):
+        super().__init__(1)
+
+    def _build(self, rng):
+        self._needs_images()
+        whole = self.input_shape[1:]
+        self._window = (whole, whole, (0, 0))
+        return self.input_shape[:1]
+
+    def forward(self, x, training=False, samples=None):
+        """The means; shapes as in :meth:`Layer.forward`."""
+        y = self._buffer("y", len(x), self.output_shape)
+        pool.average_pool(x, y[:, :, None, None], *self._window)
+        return y
+
+    def backward(self, dy):
+        """``dE/dx = upsample(dE/dy) / (H W)``; shapes as in :meth:`Layer.backward`."""
+        return super().backward(dy[:, :, None, None])
+
+    def describe(self):
+        """Nothing: there are no settings."""
+        return ""

@@ -1,0 +1,94 @@
+"""Residual: a block of layers with a shortcut around it."""
+
+from minicnn.errors import ArgumentError
+from minicnn.kernels.add import add
+from minicnn.layers.base import Layer
+from minicnn.layers.conv import Conv2d
+
+
+class Residual(Layer):
+    """A block that learns what to add to its input. He et al., CVPR 2016.
+
+    ::
+
+        y = f(x) + s(x)        dE/dx = f'(x)ᵀ dE/dy + s'(x)ᵀ dE/dy
+
+    Parameters
+    ----------
+    body : Layer
+        f, as a rule a Sequential.
+    shortcut : Layer, optional
+        s. By default the identity where f keeps the shape, else a 1×1 convolution without
+        bias that gives f's channels, with the stride that gives f's size.
+    init : str or Initializer
+        Of that 1×1 convolution.
+
+    Raises
+    ------
+    ArgumentError
+        For a body that is no layer, and at `build` if the shapes of f(x) and s(x) differ.
+    """
+
+    def __init__(self, body, shortcut=None, init="msra"):
+        super().__init__()
+        for layer in (body,) if shortcut is None else (body, shortcut):
+            if not isinstance(layer, Layer):
+                raise ArgumentError(f"Residual takes layers, got {layer!r}.")
+        self.body, self.shortcut, self.init = body, shortcut, init
+        self._joined = shortcut
+
+    def children(self):
+        """The body and, if it has one, the shortcut's layer."""
+        return [layer for layer in (self.body, self._joined) if layer is not None]
+
+    def _build(self, rng):
+        own, other = rng.spawn(2)
+        self.body.needs_input_gradient = self.needs_input_gradient
+        shape = self.body.build(self.input_shape, own, self.dtype)
+        if self.shortcut is None:
+            self._joined = self._projection(shape)
+        if self._joined is not None:
+            self._joined.needs_input_gradient = self.needs_input_gradient
+            joined = self._joined.build(self.input_shape, other, self.dtype)
+        else:
+            joined = self.input_shape
+        if joined != shape:
+            raise self._error(
+                f"the body gives {shape} and the shortcut {joined}: they must be alike to be"
+                " added."
+            )
+        return shape
+
+    def _projection(self, shape):
+        if shape == self.input_shape:
+            return None
+        if len(shape) != 3 or len(self.input_shape) != 3:
+            raise self._error(
+                f"the body turns {self.input_shape} into {shape}: give a shortcut that does so too."
+            )
+        stride = tuple(-(-n // m) for n, m in zip(self.input_shape[1:], shape[1:]))
+        projection = Conv2d(shape[0], 1, stride=stride, bias=False, init=self.init)
+        projection.name = f"{self.name}.shortcut"
+        return projection
+
+    def forward(self, x, training=False, samples=None):
+        """``f(x) + s(x)``; shapes as in :meth:`Layer.forward`."""
+        inner = self.body.forward(x, training, samples)
+        around = x if self._joined is None else self._joined.forward(x, training, samples)
+        y = self._buffer("y", len(x), self.output_shape)
+        add(_flat(inner), _flat(around), _flat(y))
+        return y
+
+    def backward(self, dy):
+        """Fill the block's gradients, return dE/dx; shapes as in :meth:`Layer.backward`."""
+        inner = self.body.backward(dy)
+        around = dy if self._joined is None else self._joined.backward(dy)
+        if not self.needs_input_gradient:
+            return None
+        dx = self._buffer("dx", len(dy), self.input_shape)
+        add(_flat(inner), _flat(around), _flat(dx))
+        return dx
+
+
+def _flat(array):
+    return array.reshape(len(array), -1)

@@ -1,0 +1,166 @@
+"""Losses: how wrong the scores are, and in which direction to change them.
+
+A loss is called as ``loss(scores, labels)`` with the scores in lanes, ``(G, K, 16)``, and
+returns the value, averaged over the samples that are there, with its gradient dE/d(scores)
+of the same shape, which is where the backward pass begins.
+"""
+
+import numbers
+
+import numpy as np
+
+from minicnn.errors import ArgumentError
+from minicnn.kernels import loss as kernels
+from minicnn.lanes import group_count
+
+
+class Loss:
+    """Base of all losses; a subclass computes ``_value(scores, targets, gradient)``.
+
+    The gradient lives in a buffer that the loss owns and overwrites at its next call.
+    """
+
+    def __init__(self):
+        self._kept = np.zeros((0, 0, 0))
+
+    def __call__(self, scores, targets):
+        """Value and gradient.
+
+        Parameters
+        ----------
+        scores : ndarray, shape (G, K, 16)
+            In lanes, float32 or float64.
+        targets : ndarray of int, shape (N,)
+            The class of each sample, in [0, K), with ``G = ceil(N / 16)``.
+
+        Returns
+        -------
+        value : float
+            Mean over the N samples; NaN or infinite if a score is.
+        gradient : ndarray, shape (G, K, 16)
+            dE/d(scores), exactly 0 in spare lanes.
+
+        Raises
+        ------
+        ArgumentError
+            If a shape does not fit or a label is outside the classes.
+        """
+        targets = np.asarray(targets)
+        if scores.ndim != 3:
+            raise ArgumentError(
+                f"a loss needs scores in lanes, (G, K, 16), got shape {scores.shape}: the model"
+                " must end in a vector of scores, as Dense gives it."
+            )
+        if targets.ndim == 0 or len(targets) == 0 or group_count(len(targets)) != len(scores):
+            raise ArgumentError(
+                f"scores of shape {scores.shape} hold {len(scores)} groups of up to 16 samples;"
+                f" targets of shape {targets.shape} do not fit."
+            )
+        return self._value(scores, targets, self._gradient(scores))
+
+    def _gradient(self, scores):
+        """A buffer like `scores`; it only grows, so a smaller last batch allocates nothing."""
+        kept = self._kept
+        same = kept.shape[1:] == scores.shape[1:] and kept.dtype == scores.dtype
+        if not same or len(kept) < len(scores):
+            self._kept = np.zeros_like(scores)
+        return self._kept[: len(scores)]
+
+
+class SoftmaxCrossEntropy(Loss):
+    """Cross-entropy between the softmax of the scores and the true classes.
+
+    For one sample with scores s, true class y and K classes::
+
+        p = exp(s) / sum over k of exp(s_k)
+        q_k = (1 - smoothing) [k = y] + smoothing / K
+        E = - sum over k of q_k log p_k          dE/ds = p - q
+
+    both divided by N and summed over the samples. Label smoothing: Szegedy et al.,
+    *Rethinking the Inception architecture for computer vision*, CVPR 2016, §7.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        In [0, 1).
+
+    Raises
+    ------
+    ArgumentError
+        If `label_smoothing` is out of range.
+    """
+
+    def __init__(self, label_smoothing=0.0):
+        super().__init__()
+        number = isinstance(label_smoothing, numbers.Real) and not isinstance(label_smoothing, bool)
+        if not (number and 0 <= label_smoothing < 1):
+            raise ArgumentError(f"label_smoothing must be in [0, 1), got {label_smoothing!r}.")
+        self.label_smoothing = float(label_smoothing)
+
+    def _value(self, scores, labels, gradient):
+        labels = check_labels(labels, scores.shape[1])
+        value = kernels.softmax_cross_entropy(scores, labels, self.label_smoothing, gradient)
+        return value, gradient
+
+
+class MeanSquaredError(Loss):
+    """Mean squared difference, over samples and outputs.
+
+    ::
+
+        E = 1 / (N K) sum over n, k of (s_nk - t_nk)²          dE/ds = 2 (s - t) / (N K)
+
+    The targets t may be given as an array ``(N, K)``, or as classes ``(N,)``, which become
+    one-hot: 1 for the true class and 0 elsewhere.
+    """
+
+    def _value(self, scores, targets, gradient):
+        outputs = scores.shape[1]
+        if targets.ndim == 1:
+            targets = np.eye(outputs, dtype=scores.dtype)[check_labels(targets, outputs)]
+        if targets.shape[1:] != (outputs,):
+            raise ArgumentError(
+                f"expected targets of shape (N, {outputs}) or (N,), got {targets.shape}."
+            )
+        targets = np.ascontiguousarray(targets, scores.dtype)
+        return kernels.mean_squared_error(scores, targets, gradient), gradient
+
+
+def check_labels(labels, classes):
+    """`labels` as int64.
+
+    Raises
+    ------
+    ArgumentError
+        If they are not whole numbers of shape (N,) from 0 to ``classes - 1``.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ArgumentError(
+            f"labels must be whole numbers of shape (N,), got {labels.dtype} of {labels.shape}."
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ArgumentError(
+            f"labels must be from 0 to {classes - 1}, as the model gives {classes} scores,"
+            f" got {labels.min()} to {labels.max()}."
+        )
+    return np.ascontiguousarray(labels, np.int64)
+
+
+def predicted_classes(scores, samples):
+    """The class with the largest score, the first of equals.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (G, K, 16)
+        In lanes.
+    samples : int
+        How many lanes hold a sample.
+
+    Returns
+    -------
+    ndarray of int64, shape (samples,)
+    """
+    classes = np.empty(samples, np.int64)
+    kernels.predict(scores, classes)
+    return classes

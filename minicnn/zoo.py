@@ -1,0 +1,198 @@
+"""Named architectures: short recipes of layers, for any input size and number of classes.
+
+Each takes the activation and the initializer as arguments, so that the same network can be
+started in every way.
+"""
+
+import re
+
+from minicnn import initializers
+from minicnn.errors import ArgumentError, unknown
+from minicnn.layers import (
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Flatten,
+    GlobalAvgPool2d,
+    MaxPool2d,
+    Residual,
+    activations,
+)
+from minicnn.layers.base import check_count
+from minicnn.model import Sequential
+
+
+class Parts:
+    """Makes layers that share one activation and one initializer.
+
+    Parameters
+    ----------
+    activation : str
+        As :func:`minicnn.layers.activations.from_string` reads it.
+    init : str or Initializer
+        Of all weights.
+    """
+
+    def __init__(self, activation="relu", init="msra"):
+        activations.from_string(activation)
+        self.activation, self.init = activation, initializers.from_string(init)
+
+    def active(self):
+        """A new activation layer."""
+        return activations.from_string(self.activation)
+
+    def conv(self, channels, kernel_size=3, **settings):
+        """A convolution and its activation."""
+        return [Conv2d(channels, kernel_size, init=self.init, **settings), self.active()]
+
+    def normal_conv(self, channels, **settings):
+        """A 3×3 convolution with batch normalization in the place of a bias."""
+        return [
+            Conv2d(channels, 3, padding=1, bias=False, init=self.init, **settings),
+            BatchNorm(),
+        ]
+
+    def dense(self, features):
+        """A dense layer and its activation."""
+        return [Dense(features, init=self.init), self.active()]
+
+    def scores(self, classes):
+        """The last layer: a score for each class."""
+        return [Dense(classes, init=self.init)]
+
+
+def lenet5(parts, classes):
+    """LeCun et al. 1998: conv5×5 6, pool, conv5×5 16, pool, dense 120, 84; max pooling."""
+    return [
+        *parts.conv(6, 5, padding=2), MaxPool2d(2),
+        *parts.conv(16, 5), MaxPool2d(2),
+        Flatten(), *parts.dense(120), *parts.dense(84), *parts.scores(classes),
+    ]  # fmt: skip
+
+
+def convnet(parts, classes):
+    """conv3×3 32, pool, conv3×3 64, pool, dense."""
+    return [
+        *parts.conv(32), MaxPool2d(2),
+        *parts.conv(64), MaxPool2d(2),
+        Flatten(), *parts.scores(classes),
+    ]  # fmt: skip
+
+
+def mnist_example(parts, classes):
+    """PyTorch's MNIST example without dropout: conv3×3 32, 64, pool, dense 128."""
+    return [
+        *parts.conv(32), *parts.conv(64), MaxPool2d(2),
+        Flatten(), *parts.dense(128), *parts.scores(classes),
+    ]  # fmt: skip
+
+
+def vgg_small(parts, classes):
+    """Pairs of 3×3 convolutions of 32, 64 and 128 channels, each pair with a pool, dense."""
+    layers = []
+    for channels in (32, 64, 128):
+        layers += [*parts.conv(channels, padding=1), *parts.conv(channels, padding=1)]
+        layers += [MaxPool2d(2)]
+    return [*layers, Flatten(), *parts.scores(classes)]
+
+
+def plain(parts, classes, depth):
+    """N weight layers without shortcuts: N - 3 3×3 convs of 16, two of stride 2, dense 64, 64."""
+    if depth < 4:
+        raise ArgumentError(f"plain{depth}: needs at least 4 layers (one convolution), as plain4.")
+    layers = []
+    for index in range(depth - 3):
+        layers += parts.conv(16, padding=1, stride=2 if index < 2 else 1)
+    return [*layers, Flatten(), *parts.dense(64), *parts.dense(64), *parts.scores(classes)]
+
+
+def resnet(parts, classes, depth):
+    """He et al. 2015 §4.2, N = 6 n + 2: three stages of n blocks, 16, 32 and 64 channels."""
+    if depth < 8 or (depth - 2) % 6:
+        raise ArgumentError(
+            f"resnet{depth}: the depth must be 6 n + 2, as resnet8, resnet14, resnet20, resnet32."
+        )
+    layers = [*parts.normal_conv(16), parts.active()]
+    for channels in (16, 32, 64):
+        for block in range((depth - 2) // 6):
+            stride = 2 if channels > 16 and block == 0 else 1
+            body = Sequential(
+                *parts.normal_conv(channels, stride=stride), parts.active(),
+                *parts.normal_conv(channels),
+            )  # fmt: skip
+            layers += [Residual(body, init=parts.init), parts.active()]
+    return [*layers, GlobalAvgPool2d(), *parts.scores(classes)]
+
+
+def mlp(parts, classes, *widths):
+    """Dense layers only: mlp:300,100 has two hidden layers, mlp:400x5 five of 400."""
+    hidden = [layer for width in widths for layer in parts.dense(width)]
+    return [Flatten(), *hidden, *parts.scores(classes)]
+
+
+FIXED = {
+    "lenet5": lenet5, "convnet": convnet, "mnist-example": mnist_example, "vgg-small": vgg_small,
+}  # fmt: skip
+DEEP = {"plain": plain, "resnet": resnet}
+
+
+def names():
+    """The names that `build` knows; N stands for a depth."""
+    return [*FIXED, *(f"{name}N" for name in DEEP), "mlp:WIDTHS"]
+
+
+def help():
+    """A line for each architecture."""
+    recipes = dict(zip(names(), [*FIXED.values(), *DEEP.values(), mlp]))
+    width = max(map(len, recipes))
+    return "\n".join(f"{name:<{width}}  {recipe.__doc__}" for name, recipe in recipes.items())
+
+
+def build(name, classes=10, activation="relu", init="msra"):
+    """The architecture of that name, not yet initialized.
+
+    Parameters
+    ----------
+    name : str
+        ``lenet5``, ``convnet``, ``mnist-example``, ``vgg-small``, ``plainN`` and ``resnetN``
+        with a depth N such as ``plain30``, or ``mlp:400x5``.
+    classes : int
+        Number of scores.
+    activation : str
+        Such as ``"tanh"`` or ``"prelu:channel"``.
+    init : str or Initializer
+        Of all weights.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown name, or a depth, width, activation or initializer that cannot be.
+    """
+    parts, classes = Parts(activation, init), check_count(classes, "classes")
+    if name in FIXED:
+        return Sequential(*FIXED[name](parts, classes))
+    deep = re.fullmatch(r"([a-z]+)(\d+)", name)
+    if deep and deep[1] in DEEP:
+        return Sequential(*DEEP[deep[1]](parts, classes, int(deep[2])))
+    kind, _, widths = name.partition(":")
+    if kind == "mlp":
+        return Sequential(*mlp(parts, classes, *_widths(name, widths)))
+    if name in DEEP:
+        raise ArgumentError(f"model {name!r} needs a depth, as in {name}20.")
+    raise unknown("model", name, names())
+
+
+def _widths(name, text):
+    widths = []
+    for word in text.split(",") if text else []:
+        match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", word)
+        if not match:
+            raise ArgumentError(
+                f"model {name!r}: {word!r} is no width; write mlp:300,100 or mlp:400x5."
+            )
+        widths += [int(match[1])] * int(match[2] or 1)
+    return widths
