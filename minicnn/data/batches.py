@@ -1,0 +1,162 @@
+"""Batches: a data set in lanes, batch by batch, packed one ahead of the training step."""
+
+import itertools
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from minicnn.errors import ArgumentError
+from minicnn.kernels.pack import gather
+from minicnn.lanes import LANES, group_count
+from minicnn.layers.base import check_count
+
+THREAD_NAME = "minicnn-batches"
+
+
+class Batch(NamedTuple):
+    """Some samples, normalized and in lanes.
+
+    Attributes
+    ----------
+    x : ndarray, shape (G, C, H, W, 16)
+        Spare lanes are 0.
+    labels : ndarray of int64, shape (samples,)
+    samples : int
+        How many lanes hold a sample, ``G = ceil(samples / 16)``.
+    """
+
+    x: np.ndarray
+    labels: np.ndarray
+    samples: int
+
+
+class Batches:
+    """The batches of a data set; to iterate over it is one epoch.
+
+    A batch's `x` lives in a buffer that is used again: it is valid until the next batch is
+    asked for; copy what must last. Every sample comes once an epoch; the last batch is smaller
+    if the batch size does not divide the data set.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    batch_size : int
+        At least 1; larger than the data set gives one batch.
+    rng : numpy.random.Generator, optional
+        Shuffles anew for each epoch. Without it the samples come in their order.
+    dtype : dtype
+        Of `x`, float32 or float64.
+    prefetch : bool
+        Whether a thread packs the next batch while this one is worked on. The batches are the
+        same. The thread ends with the epoch, or when the iterator is dropped or closed.
+
+    Raises
+    ------
+    ArgumentError
+        If a setting cannot work.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minicnn.data import Batches, Dataset
+    >>> dataset = Dataset(np.zeros((100, 28, 28), np.uint8), np.zeros(100, int))
+    >>> [(batch.x.shape, batch.samples) for batch in Batches(dataset, 64)]
+    [((4, 1, 28, 28, 16), 64), ((3, 1, 28, 28, 16), 36)]
+    """
+
+    def __init__(self, dataset, batch_size, rng=None, dtype=np.float32, prefetch=True):
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            raise ArgumentError(
+                f"rng must be a numpy.random.Generator or None, got {rng!r}; of a seed, make"
+                " numpy.random.default_rng(seed)."
+            )
+        self.dataset, self.rng, self.prefetch = dataset, rng, bool(prefetch)
+        self.batch_size = check_count(batch_size, "batch size")
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise ArgumentError(f"batches are of float32 or float64, got {dtype}.")
+
+    def __len__(self):
+        """Batches in an epoch."""
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self):
+        return self.epoch(self.order())
+
+    def order(self):
+        """The order of the samples in the next epoch, ndarray of int64; draws from `rng`."""
+        if self.rng is None:
+            return np.arange(len(self.dataset))
+        return self.rng.permutation(len(self.dataset))
+
+    def epoch(self, order, start=0):
+        """Iterate over the samples of a given order, from batch number `start` on.
+
+        With the same order and a later start an epoch that was broken off goes on.
+
+        Parameters
+        ----------
+        order : array_like of int, shape (n,)
+            Samples' indices, as `order` gives them.
+        start : int
+            Batches to leave out, 0 to ``ceil(n / batch_size)``.
+
+        Returns
+        -------
+        iterator of Batch
+
+        Raises
+        ------
+        ArgumentError
+            If an index is outside the data set, or `start` is out of range.
+        """
+        order = np.asarray(order)
+        if order.ndim != 1 or order.dtype.kind not in "iu":
+            raise ArgumentError(
+                f"order must be whole numbers of shape (n,), got {order.dtype} of {order.shape}."
+            )
+        if order.size and not 0 <= order.min() <= order.max() < len(self.dataset):
+            raise ArgumentError(
+                f"order must be from 0 to {len(self.dataset) - 1}, got {order.min()} to"
+                f" {order.max()}."
+            )
+        count = -(-len(order) // self.batch_size)
+        whole = isinstance(start, (int, np.integer)) and not isinstance(start, bool)
+        if not (whole and 0 <= start <= count):
+            raise ArgumentError(f"start must be from 0 to the {count} batches, got {start!r}.")
+        order = np.ascontiguousarray(order, np.int64)
+        parts = [order[b * self.batch_size :][: self.batch_size] for b in range(start, count)]
+        return self._ahead(parts) if self.prefetch else self._in_turn(parts)
+
+    def _in_turn(self, parts):
+        buffer = self._buffer(parts)
+        for part in parts:
+            yield self._pack(part, buffer)
+
+    def _ahead(self, parts):
+        """While one buffer is out with the caller, the thread fills the other."""
+        buffers = itertools.cycle([self._buffer(parts), self._buffer(parts)])
+        packing = deque()
+        with ThreadPoolExecutor(1, THREAD_NAME) as thread:
+            for part in parts:
+                packing.append(thread.submit(self._pack, part, next(buffers)))
+                if len(packing) > 1:
+                    yield packing.popleft().result()
+            if packing:
+                yield packing.popleft().result()
+
+    def _buffer(self, parts):
+        """Room for the largest of the batches, the first."""
+        groups = group_count(len(parts[0])) if parts else 0
+        return np.empty((groups, *self.dataset.shape, LANES), self.dtype)
+
+    def _pack(self, indices, buffer):
+        x, images = buffer[: group_count(len(indices))], self.dataset.images
+        samples, channels = images.shape[:2]
+        gather(
+            images.reshape(samples, channels, -1), indices,
+            *self.dataset.scale_and_shift(self.dtype), x.reshape(len(x), channels, -1, LANES),
+        )  # fmt: skip
+        return Batch(x, self.dataset.labels[indices], len(indices))

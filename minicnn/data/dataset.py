@@ -1,0 +1,251 @@
+"""Dataset: images with their classes, and how their pixels are normalized."""
+
+import copy
+
+import numpy as np
+
+from minicnn.errors import ArgumentError, DataError
+from minicnn.layers.base import check_count
+
+SLICE_PIXELS = 2**18  # so many at a time: a float64 copy of them stays in the cache
+
+
+class Dataset:
+    """Labelled images, checked once, kept in the type in which they came.
+
+    A normalized pixel of channel c is ``(pixel - mean[c]) / std[c]``, where uint8 pixels count
+    as fractions of 255, so that `mean` and `std` are in the units of [0, 1]; floating-point
+    pixels are taken as they are. Images are normalized when they are used, a batch at a time.
+
+    Parameters
+    ----------
+    images : array_like, shape (N, C, H, W) or (N, H, W)
+        Without C: one channel. uint8, float32 or float64. float16 becomes float32; other
+        integers become uint8 if all are in [0, 255], and are refused otherwise. An array that
+        needs no conversion is not copied and must not be changed.
+    labels : array_like of int, shape (N,)
+        The class of each image, in [0, classes).
+    classes : int, optional
+        How many classes there are; by default the largest label + 1.
+    mean, std : float or array_like of shape (C,), optional
+        Of each channel, see `normalization`; by default 0 and 1.
+    name : str
+        What errors call it.
+
+    Attributes
+    ----------
+    images : ndarray, shape (N, C, H, W)
+    labels : ndarray of int64, shape (N,)
+    classes : int
+    mean, std : ndarray of float64, shape (C,)
+    name : str
+
+    Raises
+    ------
+    DataError
+        If there are no images, an array is of the wrong shape or type, a pixel is NaN or
+        infinite, a label is outside the classes, or the lengths differ.
+    ArgumentError
+        If `classes` is no positive integer, `mean` is not finite, or `std` is not above 0.
+    """
+
+    def __init__(self, images, labels, classes=None, mean=None, std=None, name=""):
+        self.name = name or "the data set"
+        self.images = self._check_images(np.asarray(images))
+        self.labels = self._check_labels(np.asarray(labels), classes)
+        self.classes = int(self.labels.max()) + 1 if classes is None else int(classes)
+        self._set_normalization(0.0 if mean is None else mean, 1.0 if std is None else std)
+
+    def __len__(self):
+        return len(self.images)
+
+    @property
+    def shape(self):
+        """Of one image, ``(C, H, W)``."""
+        return self.images.shape[1:]
+
+    def with_normalization(self, mean, std):
+        """The same data, sharing its arrays, with another mean and standard deviation.
+
+        Parameters
+        ----------
+        mean, std : float or array_like of shape (C,)
+
+        Raises
+        ------
+        ArgumentError
+            If a shape does not fit, `mean` is not finite, or `std` is not above 0.
+        """
+        other = copy.copy(self)
+        other._set_normalization(mean, std)
+        return other
+
+    def subset(self, n):
+        """The first `n` images, all if there are fewer; classes and normalization stay.
+
+        Raises
+        ------
+        ArgumentError
+            If `n` is no positive integer.
+        """
+        n = check_count(n, "the number of images to keep")
+        other = copy.copy(self)
+        other.images, other.labels = self.images[:n], self.labels[:n]
+        return other
+
+    def scale_and_shift(self, dtype=np.float32):
+        """The normalization as ``pixel * scale[c] + shift[c]``, with pixels as they are stored.
+
+        Returns
+        -------
+        scale, shift : ndarray, shape (C,)
+            ``1 / std`` (uint8: ``1 / (255 std)``) and ``-mean / std``.
+        """
+        unit = 255 if self.images.dtype == np.uint8 else 1
+        return (1 / (unit * self.std)).astype(dtype), (-self.mean / self.std).astype(dtype)
+
+    def normalized(self, indices):
+        """Chosen images, normalized.
+
+        Parameters
+        ----------
+        indices : array_like of int, shape (n,), or slice
+
+        Returns
+        -------
+        ndarray of float32, shape (n, C, H, W)
+        """
+        scale, shift = (a[:, None, None] for a in self.scale_and_shift())
+        pixels = self.images[indices].astype(np.float32)
+        pixels *= scale
+        pixels += shift
+        return pixels
+
+    def class_frequencies(self):
+        """The fraction of the images in each class, an ndarray of shape (classes,)."""
+        return np.bincount(self.labels, minlength=self.classes) / len(self)
+
+    def _check_images(self, images):
+        if images.ndim not in (3, 4) or images.size == 0:
+            raise self._error(
+                "expected images of shape (N, C, H, W) or (N, H, W), at least one of at least one"
+                f" pixel, got shape {images.shape}."
+            )
+        images = self._convert(images)
+        if images.dtype != np.uint8:
+            wrong = ~np.isfinite(images)
+            if wrong.any():
+                first = tuple(int(i) for i in np.unravel_index(wrong.argmax(), wrong.shape))
+                raise self._error(
+                    f"{np.count_nonzero(wrong)} pixels are NaN or infinite, the first at index"
+                    f" {first}. Repair or drop these images."
+                )
+        return images if images.ndim == 4 else images[:, None]
+
+    def _convert(self, images):
+        """C-contiguous and native-endian, as uint8, float32 or float64."""
+        kind, size = images.dtype.kind, images.dtype.itemsize
+        if kind in "iu":
+            low, high = images.min(), images.max()
+            if low < 0 or high > 255:
+                raise self._error(
+                    f"pixels of {images.dtype} must be from 0 to 255, got {low} to {high}. Use"
+                    " images.astype(np.float32), which are taken as they are, scaled as you wish."
+                )
+            return np.ascontiguousarray(images, np.uint8)
+        if kind == "f" and size <= 8:
+            return np.ascontiguousarray(images, np.float64 if size == 8 else np.float32)
+        raise self._error(
+            f"pixels must be uint8, float32 or float64, got {images.dtype}. Use"
+            " images.astype(np.float32) if they are numbers."
+        )
+
+    def _check_labels(self, labels, classes):
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":
+            raise self._error(
+                f"labels must be whole numbers of shape (N,), got {labels.dtype} of shape"
+                f" {labels.shape}. Use labels.astype(np.int64) for classes that came as floats,"
+                " argmax(axis=1) for one-hot rows."
+            )
+        if len(labels) != len(self.images):
+            raise self._error(
+                f"{len(labels)} labels for {len(self.images)} images: expected one for each."
+            )
+        end = max(1, int(labels.max()) + 1) if classes is None else check_count(classes, "classes")
+        wrong = (labels < 0) | (labels >= end)
+        if wrong.any():
+            first = int(wrong.argmax())
+            raise self._error(
+                f"{np.count_nonzero(wrong)} labels are outside the classes 0 to {end - 1}, the"
+                f" first is {labels[first]} at index {first}."
+            )
+        return np.ascontiguousarray(labels, np.int64)
+
+    def _set_normalization(self, mean, std):
+        self.mean, self.std = self._per_channel("mean", mean), self._per_channel("std", std)
+        if not np.isfinite(self.mean).all():
+            raise ArgumentError(f"mean must be finite, got {self.mean}.")
+        if not (np.isfinite(self.std) & (self.std > 0)).all():
+            raise ArgumentError(f"std must be above 0 and finite, got {self.std}.")
+
+    def _per_channel(self, what, value):
+        value, channels = np.asarray(value, np.float64), self.shape[0]
+        if value.shape not in ((), (channels,)):
+            raise ArgumentError(
+                f"{what} must be one number or one for each of the {channels} channels, got shape"
+                f" {value.shape}."
+            )
+        return np.full(channels, value)
+
+    def _error(self, message):
+        return DataError(f"{self.name}: {message}")
+
+
+def normalization(dataset):
+    """Mean and standard deviation of each channel, over all images and positions.
+
+    In the units of `Dataset`: uint8 pixels count as fractions of 255. Summed in float64, or
+    exactly for uint8, without a copy of the images. A channel in which all pixels are equal
+    gets the standard deviation 1, so that it becomes 0 and not NaN.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The training set: a test set is normalized with the training set's numbers.
+
+    Returns
+    -------
+    mean, std : ndarray of float64, shape (C,)
+    """
+    moments = _integer_moments if dataset.images.dtype == np.uint8 else _float_moments
+    mean, variance = moments(dataset.images)
+    std = np.sqrt(variance)
+    return mean, np.where(std > 0, std, 1.0)
+
+
+def _integer_moments(images):
+    """By histogram: Python's whole numbers do not round."""
+    histograms = np.zeros((images.shape[1], 256), np.int64)
+    for part in _slices(images):
+        for channel, histogram in enumerate(histograms):
+            histogram += np.bincount(part[:, channel].ravel(), minlength=256)
+    values, n = np.arange(256), images[:, 0].size
+    first, second = ([int(s) for s in histograms @ values**power] for power in (1, 2))
+    mean = [s / (255 * n) for s in first]
+    variance = [(n * ss - s * s) / (255 * n) ** 2 for s, ss in zip(first, second)]
+    return np.array(mean), np.array(variance)
+
+
+def _float_moments(images):
+    """In two passes, as differences from the first pixel: exactly 0 in a constant channel."""
+    n, pivot = images[:, 0].size, images[:1, :, :1, :1].astype(np.float64)
+    axes = dict(axis=(0, 2, 3), keepdims=True)
+    mean = pivot + sum(np.sum(part - pivot, **axes) for part in _slices(images)) / n
+    variance = sum(np.sum((part - mean) ** 2, **axes) for part in _slices(images)) / n
+    return mean.ravel(), variance.ravel()
+
+
+def _slices(images):
+    """The images, some hundred thousand pixels at a time."""
+    count = max(1, SLICE_PIXELS // images[0].size)
+    return (images[start : start + count] for start in range(0, len(images), count))

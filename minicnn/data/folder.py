@@ -1,0 +1,95 @@
+"""A folder with the four IDX files of MNIST, or of one of the data sets shaped like it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from minicnn.data.dataset import Dataset, normalization
+from minicnn.data.idx import read_idx
+from minicnn.errors import DataError
+
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def find_files(folder):
+    """Where each of the four files is, in the order of `FILES`; None for one that is missing.
+
+    Each may be compressed or not, and spelled ``train-images-idx3-ubyte`` or
+    ``train-images.idx3-ubyte``. The compressed one is preferred: it carries a checksum.
+
+    Parameters
+    ----------
+    folder : str or Path
+        It need not exist.
+
+    Returns
+    -------
+    list of Path or None
+    """
+    found = []
+    for name in FILES:
+        spellings = (name, name.replace("-idx", ".idx"))
+        paths = [Path(folder, s + ending) for ending in (".gz", "") for s in spellings]
+        found.append(next((path for path in paths if path.is_file()), None))
+    return found
+
+
+def load_folder(folder, name=None, classes=None):
+    """The training and the test set of a folder, both normalized as the training set needs.
+
+    Parameters
+    ----------
+    folder : str or Path
+    name : str, optional
+        Of the data set; by default the folder's.
+    classes : int, optional
+        How many there are; by default the largest label of both sets + 1.
+
+    Returns
+    -------
+    train, test : Dataset
+
+    Raises
+    ------
+    DataError
+        If a file is missing or damaged, or what is in them does not fit together.
+    """
+    paths = find_files(folder)
+    if None in paths:
+        raise DataError(missing_files(folder))
+    arrays = [_read_bytes(path, 3 if "images" in name else 1) for path, name in zip(paths, FILES)]
+    name = name or Path(folder).name
+    train = Dataset(*arrays[:2], classes, name=f"{name} training set")
+    test = Dataset(*arrays[2:], classes, name=f"{name} test set")
+    if train.shape != test.shape:
+        raise DataError(
+            f"{folder}: training images are of shape {train.shape}, test images of {test.shape}:"
+            " expected the same."
+        )
+    classes = max(train.classes, test.classes)
+    scaling = normalization(train)
+    return tuple(Dataset(s.images, s.labels, classes, *scaling, s.name) for s in (train, test))
+
+
+def missing_files(folder):
+    """A sentence that says which of the four files a folder lacks."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        return f"{folder}: {'this is no folder' if folder.exists() else 'no such folder'}."
+    missing = [name for name, path in zip(FILES, find_files(folder)) if path is None]
+    return f"{folder}: found no {', '.join(missing)}, with or without .gz."
+
+
+def _read_bytes(path, dimensions):
+    array = read_idx(path)
+    if array.dtype != np.uint8 or array.ndim != dimensions:
+        raise DataError(
+            f"{path}: expected unsigned bytes in {dimensions} dimension(s), found {array.dtype}"
+            f" of shape {array.shape}."
+        )
+    return array

@@ -1,0 +1,48 @@
+"""Data sets by name or folder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minicnn.data import load, names
+from minicnn.errors import ArgumentError, DataError
+from tests.data.idx_files import digits, write_folder
+
+
+def test_names_are_all_names_that_load(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINICNN_DATA", str(write_folder(tmp_path)))
+    assert names() == ["mnist"]
+    for name in names():
+        train, test = load(name)
+        assert len(train) == 20 and len(test) == 8 and train.classes == 10
+
+
+def test_a_folder(tmp_path, monkeypatch):
+    write_folder(tmp_path / "letters", digits(classes=4))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    folder = tmp_path / "letters"
+    for name in (folder, str(folder), "letters", "./letters", "letters/", "~/letters"):
+        train, test = load(name)
+        assert train.classes == test.classes == 4
+        assert (train.name, test.name) == ("letters training set", "letters test set")
+        np.testing.assert_array_equal(train.images[:, 0], digits(classes=4)[0])
+
+
+@pytest.mark.parametrize("name", ["mnits", "Mnist", "", "cifar", None])
+def test_unknown_names(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(write_folder(tmp_path))
+    with pytest.raises(ArgumentError, match="unknown data set.*Known: mnist") as caught:
+        load(name)
+    assert ("Did you mean 'mnist'" in str(caught.value)) == (name in ("mnits", "Mnist"))
+
+
+def test_a_path_that_leads_nowhere_is_missing_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("./letters", "letters/", tmp_path / "mnist", Path("mnist"), "~/no/such/folder"):
+        with pytest.raises(DataError, match="no such folder"):
+            load(name)
+    with pytest.raises(DataError, match="found no train-images"):
+        load(tmp_path)

@@ -1,0 +1,49 @@
+"""The packing kernel against NumPy, at the edges of its lanes and blocks."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from minicnn.kernels.pack import BLOCK, gather
+from minicnn.lanes import group_count, unpack
+
+SAMPLES = [1, 15, 16, 17, 40]
+PIXELS = [1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 5]
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64])
+def test_gather_is_its_formula(kind, real):
+    rng = np.random.default_rng(0)
+    scale, shift = rng.normal(size=(2, 3)).astype(real)
+    for samples, pixels in itertools.product(SAMPLES, PIXELS):
+        images = rng.integers(0, 256, (30, 3, pixels)).astype(kind)
+        indices = rng.integers(0, 30, samples)
+        out = np.full((group_count(samples), 3, pixels, 16), np.nan, real)
+        gather(images, indices, scale, shift, out)
+        exact = images[indices].astype(np.float64)
+        size = np.abs(exact * scale[:, None]) + np.abs(shift[:, None])
+        exact = exact * scale[:, None].astype(np.float64) + shift[:, None]
+        # One rounding of the product, one of the sum.
+        assert (np.abs(unpack(out, samples) - exact) <= np.finfo(real).eps * size).all()
+        spare = unpack(out, 16 * len(out))[samples:]
+        assert (spare == 0).all()
+
+
+def test_the_same_image_has_the_same_bits_in_every_lane():
+    images = np.random.default_rng(1).normal(size=(2, 1, 100)).astype(np.float32)
+    scale, shift = np.array([1 / 3], np.float32), np.array([-0.7], np.float32)
+    out = np.empty((2, 1, 100, 16), np.float32)
+    gather(images, np.ones(19, np.int64), scale, shift, out)
+    rows = unpack(out, 19)
+    np.testing.assert_array_equal(rows, np.broadcast_to(rows[:1], rows.shape))
+    np.testing.assert_array_equal(rows[0], images[1] * scale + shift)
+
+
+def test_nan_and_infinity_pass_through():
+    images = np.array([[[np.nan, np.inf, -np.inf, 0]]], np.float32)
+    out = np.empty((1, 1, 4, 16), np.float32)
+    one = np.ones(1, np.float32)
+    gather(images, np.zeros(1, np.int64), one, one, out)
+    np.testing.assert_array_equal(out[0, 0, :, 0], [np.nan, np.inf, -np.inf, 1])
