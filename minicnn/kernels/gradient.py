@@ -4,10 +4,10 @@ The gradient of a convolution's weight is, for output channel o and term r = (c,
 
     dW[o; r] = sum over g, i, j and the 16 lanes of  delta[g, o, i, j] * x[g, i, j; r]
 
-Products are added up lane by lane in a tile of 2 x 3 vectors (output channels x terms);
-only at the very end are the 16 lanes of each sum added together. The loops are cut so
-that what they touch stays in the first-level cache: a task owns 8 output channels and 24
-terms, and passes over a few rows of the images at a time, for all its tiles.
+Products are added up lane by lane in a tile of vectors (output channels x terms); only at
+the very end are the 16 lanes of each sum added together. The loops are cut so that what
+they touch stays in the nearest caches: a task owns some output channels and terms, and
+passes over a few rows of the images at a time, for all its tiles.
 
 The batch is cut into slices, each with a sum of its own; the slices are added in order.
 How many there are depends on the shapes alone, so the bits do not depend on the threads.
@@ -17,18 +17,21 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import prange
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import pointer
+from minicnn.kernels.vector import REGISTER_COUNT, lane_sum, load, pointer, zero
 from minicnn.lanes import LANES
 
-ROWS, COLUMNS = 2, 3
-CHANNELS = 8  # of a task, a multiple of ROWS
-TERMS = 24  # of a task, a multiple of COLUMNS
+# A tile and the operands of its products fill the registers: 20 + 9 of 32; 12 + 4 of 16,
+# each of which holds half a vector.
+ROWS, COLUMNS = (4, 5) if REGISTER_COUNT == 32 else (2, 3)
+CHANNELS = 2 * ROWS  # of a task
+TERMS = 5 * COLUMNS  # of a task
 TILE = ROWS * COLUMNS * LANES
 # Enough vectors of a pass over some rows that loading and storing the tile costs little.
-PASS = 24
+PASS = 48
 
 
 class Sweep(NamedTuple):
@@ -48,50 +51,48 @@ class Sweep(NamedTuple):
     x_column: int
     d_column: int
     channels: int  # outputs of one channel group
-    d_channel: int
+    terms: int
 
 
-_, zero_tile, load_tile, store_tile, _, add_lanes, store_sums = tile_operations(ROWS, COLUMNS)
+_, load_tile, store_tile, _, add_lanes, store_sums = tile_operations(ROWS, COLUMNS)
 
 
 @kernel
-def _add_rows(tile, delta, d_channel, x, offsets, first, last, sweep):
+def _add_rows(tile, delta, d_offsets, x, x_offsets, first, last, sweep):
     """Add the products of some rows of one lane group to a tile."""
     for i in range(first, last):
         for j in range(sweep.columns):
             d = delta + (i * sweep.d_row + j * sweep.d_column)
             at = x + (i * sweep.x_row + j * sweep.x_column)
-            tile = add_lanes(tile, d, d_channel, at, offsets)
+            tile = add_lanes(tile, d, d_offsets, at, x_offsets)
     return tile
 
 
 @kernel(parallel=True)
-def weight_gradient(x, x_terms, delta, partial, sweep):
+def weight_gradient(x, x_terms, delta, d_channels, partial, sweep):
     """Fill `partial` with the weight gradient of each slice of the batch.
 
     Parameters
     ----------
     x, delta : ndarray, float32 or float64
-        Contiguous; read at the offsets that `sweep` and the terms give, unchecked.
-    x_terms : ndarray of int64, shape (terms,)
-        Where term r stands in `x`, from an output's own place.
+        Contiguous; read at the offsets that `sweep` and the tables give, unchecked.
+    x_terms, d_channels : ndarray of int64, see :func:`offset_table`
+        Where term r stands in `x`, from an output's own place, and where the plane of an
+        output channel stands in `delta`.
     partial : ndarray, shape (slices, channel groups, channels, terms)
     sweep : Sweep
     """
-    terms = x_terms.size
     channel_tasks = (sweep.channels + CHANNELS - 1) // CHANNELS
-    term_tasks = (terms + TERMS - 1) // TERMS
+    term_tasks = (sweep.terms + TERMS - 1) // TERMS
     rows_of_pass = (PASS + sweep.columns - 1) // sweep.columns
     x0, d0 = pointer(x), pointer(delta)
     for task in prange(sweep.slices * sweep.channel_groups * channel_tasks * term_tasks):
         term_task, rest = task % term_tasks, task // term_tasks
         channel_task, rest = rest % channel_tasks, rest // channel_tasks
         q, s = rest % sweep.channel_groups, rest // sweep.channel_groups
-        first_channel, first_term = channel_task * CHANNELS, term_task * TERMS
-        channels = min(CHANNELS, sweep.channels - first_channel)
-        wide = min(TERMS, terms - first_term)
-        across = (wide + COLUMNS - 1) // COLUMNS
-        down = (channels + ROWS - 1) // ROWS
+        channel, term = channel_task * CHANNELS, term_task * TERMS
+        channels, terms = min(CHANNELS, sweep.channels - channel), min(TERMS, sweep.terms - term)
+        across, down = (terms + COLUMNS - 1) // COLUMNS, (channels + ROWS - 1) // ROWS
         tiles = np.zeros(down * across * TILE, x.dtype)
         first_group = s * sweep.lane_groups // sweep.slices
         for g in range(first_group, (s + 1) * sweep.lane_groups // sweep.slices):
@@ -100,27 +101,32 @@ def weight_gradient(x, x_terms, delta, partial, sweep):
             for first in range(0, sweep.rows, rows_of_pass):
                 last = min(first + rows_of_pass, sweep.rows)
                 for t in range(down * across):
-                    o, r = first_channel + t // across * ROWS, first_term + t % across * COLUMNS
-                    # At the edges the last channel and term stand in for missing ones.
-                    d_channel = sweep.d_channel if o + 1 < sweep.channels else 0
-                    offsets = (
-                        x_terms[r], x_terms[min(r + 1, terms - 1)], x_terms[min(r + 2, terms - 1)]
-                    )  # fmt: skip
-                    at = pointer(tiles) + t * TILE
-                    tile = load_tile(at, COLUMNS * LANES, LANES)
+                    o, r = channel + t // across * ROWS, term + t % across * COLUMNS
+                    tile = load_tile(pointer(tiles) + t * TILE, COLUMNS * LANES, LANES)
                     tile = _add_rows(
-                        tile, d1 + o * sweep.d_channel, d_channel, x1, offsets, first, last, sweep
-                    )
-                    store_tile(tile, at, COLUMNS * LANES, LANES)
+                        tile, d1, to_fixed_tuple(d_channels[o : o + ROWS], ROWS),
+                        x1, to_fixed_tuple(x_terms[r : r + COLUMNS], COLUMNS), first, last, sweep,
+                    )  # fmt: skip
+                    store_tile(tile, pointer(tiles) + t * TILE, COLUMNS * LANES, LANES)
         sums = np.empty((ROWS, COLUMNS), x.dtype)
         for t in range(down * across):
-            tile = load_tile(pointer(tiles) + t * TILE, COLUMNS * LANES, LANES)
-            store_sums(tile, pointer(sums), COLUMNS)
+            store_sums(
+                load_tile(pointer(tiles) + t * TILE, COLUMNS * LANES, LANES), pointer(sums), COLUMNS
+            )
             for m in range(ROWS):
                 for n in range(COLUMNS):
                     o, r = t // across * ROWS + m, t % across * COLUMNS + n
-                    if o < channels and r < wide:
-                        partial[s, q, first_channel + o, first_term + r] = sums[m, n]
+                    if o < channels and r < terms:
+                        partial[s, q, channel + o, term + r] = sums[m, n]
+
+
+def offset_table(offsets, multiple):
+    """`offsets` as int64, filled up to a multiple by repeating the last.
+
+    What a tile computes beyond the edge is then a harmless copy, and thrown away.
+    """
+    missing = -len(offsets) % multiple
+    return np.concatenate([offsets, np.repeat(offsets[-1:], missing)]).astype(np.int64)
 
 
 def slice_count(lane_groups, channel_groups, channels, terms):
@@ -139,10 +145,12 @@ def bias_gradient(delta, out):
     out : ndarray, shape (C,)
     """
     groups, channels, positions, _ = delta.shape
+    d0 = pointer(delta)
     for c in prange(channels):
-        lanes = np.zeros(LANES, delta.dtype)
+        total = zero(d0)
         for g in range(groups):
+            plane, part = d0 + (g * channels + c) * positions * LANES, zero(d0)
             for p in range(positions):
-                for lane in range(LANES):
-                    lanes[lane] += delta[g, c, p, lane]
-        out[c] = lanes.sum()
+                part = part + load(plane + p * LANES)
+            total = total + part
+        out[c] = lane_sum(total)

@@ -1,4 +1,4 @@
-"""Copies that change the layout: borders of zeros, and samples as rows."""
+"""Copies that change the layout: borders of zeros, and features in the place of samples."""
 
 from numba import prange
 
@@ -27,17 +27,21 @@ def copy_inside(x, out, top, left):
 
 
 @kernel(parallel=True)
-def samples_as_rows(x, out):
-    """Take features out of their lanes: ``out[16 g + lane, f] = x[g, f, lane]``.
+def features_in_lanes(x, out):
+    """Let features travel in lanes instead of samples.
+
+    ``out[b, 16 g + lane, k] = x[g, 16 b + k, lane]``: blocks of 16 x 16 are transposed.
 
     Parameters
     ----------
     x : ndarray, shape (G, F, 16)
-    out : ndarray, shape (16 G, at least F)
-        Columns beyond F are not touched.
+    out : ndarray, shape (ceil(F / 16), 16 G, 16)
+        What stands for features beyond F is not touched.
     """
     groups, features, _ = x.shape
-    for g in prange(groups):
-        for f in range(features):
+    for b in prange(out.shape[0]):
+        count = min(LANES, features - b * LANES)
+        for g in range(groups):
             for lane in range(LANES):
-                out[g * LANES + lane, f] = x[g, f, lane]
+                for k in range(count):
+                    out[b, g * LANES + lane, k] = x[g, b * LANES + k, lane]

@@ -9,7 +9,9 @@ Every case of convolution is told here, in offsets, so that the kernel has none:
   180 degrees and its channels transposed, rot180(trans(W)): only the order in which the
   weights are read differs. With stride s the equation puts s - 1 zeros between delta's
   elements; the terms that would meet a zero are left out instead. Which ones those are
-  depends on the input pixel's place modulo s, so there are s x s tables, the *phases*.
+  depends on the input pixel's place modulo s, so there are s x s tables, the *phases*;
+- **padding** surrounds the images by zeros. The terms are sorted by kernel row first, so
+  that those which meet only rows of zeros stand at either end, and are left out.
 """
 
 from dataclasses import dataclass
@@ -17,8 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn.kernels.correlate import MAX_ROWS, Walk
-from minicnn.kernels.gradient import Sweep, slice_count
+from minicnn.kernels.correlate import COLUMNS as TILE_COLUMNS
+from minicnn.kernels.correlate import MAX_ROWS, Terms, Walk
+from minicnn.kernels.gradient import COLUMNS, ROWS, Sweep, offset_table, slice_count
 from minicnn.kernels.vector import tile_rows
 from minicnn.lanes import LANES
 
@@ -26,8 +29,7 @@ from minicnn.lanes import LANES
 class Sum(NamedTuple):
     """One call of `correlate`: its tables, its walk, and where in `y` it begins."""
 
-    x_terms: np.ndarray
-    w_terms: np.ndarray
+    terms: Terms
     walk: Walk
     y_start: int = 0
 
@@ -101,14 +103,26 @@ class Convolution:
         return x, y
 
     def forward(self):
-        """The sum ``z = x * w + b``: terms (c, u, v), weights in their own order."""
+        """The sum ``z = x * w + b``: terms (u, c, v), kernel rows first."""
         x, y = self._forward_steps()
-        terms = self.channels_in * self.kernel_size[0] * self.kernel_size[1]
+        kh, kw = self.kernel_size
+        count = self.channels_in * kh * kw
+        order = np.arange(count).reshape(self.channels_in, kh, kw).swapaxes(0, 1).reshape(-1)
+        terms = _sorted_terms(
+            self.input_terms()[order], order, self.output_shape[1], self.stride[0],
+            [self.dilation[0] * u - self.padding[0] for u in range(kh)], self.input_shape[1],
+        )  # fmt: skip
         walk = _walk(
             self.groups, self.output_shape[1:], self.channels_out, x, y,
-            dict(channel=terms, channel_group=self.channels_out * terms), self.itemsize,
+            dict(channel=count, channel_group=self.channels_out * count), self.itemsize,
         )  # fmt: skip
-        return Sum(self.input_terms(), np.arange(terms), walk)
+        return Sum(terms, walk)
+
+    def gradient_tables(self):
+        """Where terms and output channels stand, for `weight_gradient`."""
+        _, d = self._forward_steps()
+        channels = np.arange(self.channels_out) * d["channel"]
+        return offset_table(self.input_terms(), COLUMNS), offset_table(channels, ROWS)
 
     def sweep(self, lane_groups):
         """The walk of the weight gradient, for `weight_gradient`."""
@@ -120,7 +134,7 @@ class Convolution:
             slices, lane_groups, x["lane_group"], d["lane_group"],
             self.groups, x["channel_group"], d["channel_group"],
             rows, x["row"], d["row"], columns, x["column"], d["column"],
-            self.channels_out, d["channel"],
+            self.channels_out, terms,
         )  # fmt: skip
 
     def delta_border(self):
@@ -171,19 +185,37 @@ class Convolution:
         sums = []
         for a in range(min(sh, rows)):
             for b in range(min(sw, columns)):
-                terms = [
+                u_terms, v_terms = self._axis_terms(0, a), self._axis_terms(1, b)
+                table = [
                     (((o * height + top + i) * width + left + j) * LANES,
                      o * self.channels_in * taps + u * kw + v)
-                    for o in range(self.channels_out)
-                    for u, i in self._axis_terms(0, a)
-                    for v, j in self._axis_terms(1, b)
+                    for u, i in u_terms for o in range(self.channels_out) for v, j in v_terms
                 ]  # fmt: skip
-                table = np.array(terms, np.int64).reshape(-1, 2)
+                table = np.array(table, np.int64).reshape(-1, 2)
                 pixels = self._axis_pixels(0, a), self._axis_pixels(1, b)
+                terms = _sorted_terms(
+                    table[:, 0], table[:, 1], pixels[0], 1,
+                    [i for _, i in u_terms], self.output_shape[1],
+                )  # fmt: skip
                 walk = _walk(self.groups, pixels, self.channels_in, x, y, w, self.itemsize)
                 start = (a * columns + b) * LANES
-                sums.append(Sum(table[:, 0].copy(), table[:, 1].copy(), walk, start))
+                sums.append(Sum(terms, walk, start))
         return sums
+
+
+def _sorted_terms(x, w, rows, stride, shifts, height):
+    """Terms sorted by kernel row, with the range that each row of outputs needs.
+
+    Output row i meets row ``stride * i + shift`` of the image through the kernel row that
+    has this shift; the terms of kernel rows that meet none stand outside the range.
+    """
+    met = stride * np.arange(rows)[:, None] + np.array(shifts, np.int64)
+    inside = (0 <= met) & (met < height)
+    per_row = len(x) // max(len(shifts), 1)
+    before = np.where(inside.any(1), inside.argmax(1), 0) if len(shifts) else np.zeros(rows, int)
+    first = before * per_row
+    last = first + inside.sum(1) * per_row
+    return Terms(*(np.ascontiguousarray(a, np.int64) for a in (x, w, first, last)))
 
 
 def _walk(groups, pixels, channels, x, y, w, itemsize):
@@ -191,12 +223,15 @@ def _walk(groups, pixels, channels, x, y, w, itemsize):
         1, x["lane_group"], y["lane_group"],
         groups, x["channel_group"], w["channel_group"], y["channel_group"],
         pixels[0], x["row"], y["row"], pixels[1], x["column"], y["column"],
-        channels, w["channel"], y["channel"], blocks_of(channels, itemsize), 1,
+        channels, w["channel"], y["channel"], blocks_of(channels, itemsize), 1, 1,
     )  # fmt: skip
 
 
 def matrix_sum(terms, channels, columns, x_term, x_column, w_term, w_channel, y, itemsize):
     """The sum ``y[o, n] = sum over r of w[o, r] x[r, n]`` of matrices, as one `Sum`.
+
+    The columns are cut into tasks, where there are enough of them, else the channels: a
+    task that owns columns reads its own part of `x` and no other.
 
     Parameters
     ----------
@@ -208,10 +243,10 @@ def matrix_sum(terms, channels, columns, x_term, x_column, w_term, w_channel, y,
         Steps ``(channel, column)`` of the output.
     """
     r = np.arange(terms)
-    blocks = blocks_of(channels, itemsize)
+    blocks, pieces = blocks_of(channels, itemsize), -(-columns // TILE_COLUMNS)
     walk = Walk(
-        1, 0, 0, 1, 0, 0, 0, 1, 0, 0, columns, x_column, y[1],
-        channels, w_channel, y[0], blocks, blocks,
+        1, 0, 0, 1, 0, 0, 0, 1, 0, 0, columns, x_column, y[1], channels, w_channel, y[0],
+        blocks, *((1, pieces) if pieces > 3 else (blocks, 1)),
     )  # fmt: skip
-    x_terms, w_terms = (s if isinstance(s, np.ndarray) else r * s for s in (x_term, w_term))
-    return Sum(x_terms, w_terms, walk)
+    x, w = (s if isinstance(s, np.ndarray) else r * s for s in (x_term, w_term))
+    return Sum(Terms(x, w, np.array([0]), np.array([terms])), walk)

@@ -23,14 +23,12 @@ def tile_operations(rows, cols):
     -------
     splat_tile(b, b_step)
         ``tile[m, n] = b[m * b_step]``
-    zero_tile(p)
-        ``tile[m, n] = 0``, of the type that `p` points at
     load_tile(p, row_step, col_step), store_tile(tile, p, row_step, col_step)
         Vector ``[m, n]`` from or to ``p + m * row_step + n * col_step``
     add_rank1(tile, w, w_step, x, x_step)
         ``tile[m, n] += w[m * w_step] * (vector at x + n * x_step)``
-    add_lanes(tile, d, d_step, x, offsets)
-        ``tile[m, n] += (vector at d + m * d_step) * (vector at x + offsets[n])``
+    add_lanes(tile, d, d_offsets, x, x_offsets)
+        ``tile[m, n] += (vector at d + d_offsets[m]) * (vector at x + x_offsets[n])``
     store_sums(tile, p, row_step)
         ``p[m * row_step + n] = sum over lanes of tile[m, n]``
     """
@@ -52,15 +50,6 @@ def tile_operations(rows, cols):
             return tile
 
         return kind(b, types.int64), codegen
-
-    @intrinsic
-    def zero_tile(_, p):
-        kind = kind_of(p)
-
-        def codegen(context, builder, signature, args):
-            return ir.Constant(context.get_value_type(kind), None)
-
-        return kind(p), codegen
 
     @intrinsic
     def load_tile(_, p, row_step, col_step):
@@ -93,6 +82,7 @@ def tile_operations(rows, cols):
         def codegen(context, builder, signature, args):
             tile, w, w_step, x, x_step = args
             t = TileBuilder(builder, signature.args[0])
+            t.keep_rolled()
             columns = [[t.load(x, x_step, n, part) for part in range(t.parts)] for n in range(cols)]
             for row in range(rows):
                 weight = t.splat(builder.load(t.address(w, w_step, row)))
@@ -107,22 +97,25 @@ def tile_operations(rows, cols):
         return tile(tile, w, types.int64, x, types.int64), codegen
 
     @intrinsic
-    def add_lanes(_, tile, d, d_step, x, offsets):
+    def add_lanes(_, tile, d, d_offsets, x, x_offsets):
         def codegen(context, builder, signature, args):
-            tile, d, d_step, x, offsets = args
+            tile, d, d_offsets, x, x_offsets = args
             t = TileBuilder(builder, signature.args[0])
-            starts = [builder.gep(x, [builder.extract_value(offsets, n)]) for n in range(cols)]
+            t.keep_rolled()
+            d_starts = [builder.gep(d, [builder.extract_value(d_offsets, m)]) for m in range(rows)]
+            x_starts = [builder.gep(x, [builder.extract_value(x_offsets, n)]) for n in range(cols)]
             for part in range(t.parts):
-                deltas = [t.load(d, d_step, row, part) for row in range(rows)]
+                deltas = [t.load(start, None, 0, part) for start in d_starts]
                 for col in range(cols):
-                    column = t.load(starts[col], None, 0, part)
+                    column = t.load(x_starts[col], None, 0, part)
                     for row in range(rows):
                         at = t.at(row, col, part)
                         value = t.multiply_add(deltas[row], column, builder.extract_value(tile, at))
                         tile = builder.insert_value(tile, value, at)
             return tile
 
-        return tile(tile, d, types.int64, x, types.UniTuple(types.int64, cols)), codegen
+        d_tuple, x_tuple = (types.UniTuple(types.int64, count) for count in (rows, cols))
+        return tile(tile, d, d_tuple, x, x_tuple), codegen
 
     @intrinsic
     def store_sums(_, tile, p, row_step):
@@ -136,4 +129,4 @@ def tile_operations(rows, cols):
 
         return types.void(tile, p, types.int64), codegen
 
-    return splat_tile, zero_tile, load_tile, store_tile, add_rank1, add_lanes, store_sums
+    return splat_tile, load_tile, store_tile, add_rank1, add_lanes, store_sums

@@ -174,6 +174,15 @@ class TileBuilder:
         )
         return self.builder.call(fn, [a, b, c])
 
+    def keep_rolled(self):
+        """Keep LLVM from unrolling the loop around: two turns at once do not fit the registers.
+
+        An empty piece of assembly that may not be copied into other control flow.
+        """
+        nothing = ir.FunctionType(ir.VoidType(), [])
+        empty = ir.InlineAsm(nothing, "", "", side_effect=True)
+        self.builder.call(empty, [], attrs=("convergent", "nounwind"))
+
     def lane_sum(self, tile, row, col):
         """Sum of a vector's lanes by halving: a fixed tree, whatever the registers."""
         b, lane = self.builder, ir.IntType(32)
@@ -206,6 +215,16 @@ def zero(_, p):
         return ir.Constant(context.get_value_type(signature.return_type), None)
 
     return vector_type(p)(p), codegen
+
+
+@intrinsic
+def zero_tile(_, tile):
+    """A tile of zeros of the type of `tile`."""
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(context.get_value_type(signature.return_type), None)
+
+    return tile(tile), codegen
 
 
 @intrinsic
@@ -338,3 +357,4 @@ def _tile_times(s, t):
         return lambda s, t: _multiply(s, t)
     if isinstance(s, types.Float) and isinstance(t, TileType):
         return lambda s, t: _scale(s, t)
+

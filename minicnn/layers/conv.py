@@ -82,6 +82,7 @@ class Conv2d(Layer):
             self.dilation, self.groups, self.dtype.itemsize,
         )  # fmt: skip
         self._forward_sum, self._backward_sums = self._plan.forward(), self._plan.backward()
+        self._gradient_tables = self._plan.gradient_tables()
         shape = (c_out, c_in // self.groups, *self.kernel_size)
         area = self.kernel_size[0] * self.kernel_size[1]
         self._fans = Fans(shape[1] * area, c_out // self.groups * area)
@@ -98,7 +99,7 @@ class Conv2d(Layer):
         z = self._buffer("z", groups, self.output_shape)
         weight, bias = self._parameters["weight"].value, self._bias_value()
         walk = plan.walk._replace(lane_groups=groups)
-        correlate(_flat(self._x), plan.x_terms, _flat(weight), plan.w_terms, bias, _flat(z), walk)
+        correlate(_flat(self._x), _flat(weight), bias, _flat(z), walk, plan.terms, False)
         return z
 
     def backward(self, dy):
@@ -116,7 +117,7 @@ class Conv2d(Layer):
         for plan in self._backward_sums:
             walk = plan.walk._replace(lane_groups=groups)
             out = _flat(dx)[plan.y_start :]
-            correlate(_flat(delta), plan.x_terms, weight, plan.w_terms, self._no_bias, out, walk)
+            correlate(_flat(delta), weight, self._no_bias, out, walk, plan.terms, False)
         return dx
 
     def _fill_weight_gradient(self, dy):
@@ -124,8 +125,8 @@ class Conv2d(Layer):
         grad = self._parameters["weight"].grad
         shape = (self.groups, self.out_channels // self.groups, grad[0].size)
         partial = self._rows("partial", sweep.slices, shape)
-        terms = self._forward_sum.x_terms
-        weight_gradient(_flat(self._x), terms, _flat(dy), partial, sweep)
+        x_terms, d_channels = self._gradient_tables
+        weight_gradient(_flat(self._x), x_terms, _flat(dy), d_channels, partial, sweep)
         np.sum(partial, axis=0, out=grad.reshape(shape))
 
     def _with_border(self, name, images, border):

@@ -6,7 +6,7 @@ from minicnn import initializers
 from minicnn.initializers import Fans
 from minicnn.kernels.correlate import correlate
 from minicnn.kernels.gradient import bias_gradient
-from minicnn.kernels.pad import samples_as_rows
+from minicnn.kernels.pad import features_in_lanes
 from minicnn.kernels.terms import matrix_sum
 from minicnn.lanes import LANES
 from minicnn.layers.base import Layer, check_count
@@ -87,11 +87,12 @@ class Dense(Layer):
         """``dE/dW = delta xᵀ``: here the features travel in the lanes, 16 columns of W a vector."""
         grad = self._parameters["weight"].grad
         outputs, features = grad.shape
-        whole = -(-features // LANES) * LANES
-        rows = self._rows("rows", len(dy) * LANES, (whole,))
-        samples_as_rows(self._x, rows)
+        vectors = -(-features // LANES)
+        x = self._rows(f"x of {len(dy)}", vectors, (len(dy) * LANES, LANES))
+        features_in_lanes(self._x, x)
+        whole = vectors * LANES
         wide = grad if whole == features else self._rows("wide", outputs, (whole,))
-        self._correlate("weight", rows, dy, self._zero, wide)
+        self._correlate("weight", x, dy, self._zero, wide)
         if wide is not grad:
             grad[...] = wide[:, :features]
 
@@ -100,9 +101,8 @@ class Dense(Layer):
         if (which, groups) not in self._sums:
             self._sums[which, groups] = getattr(self, f"_{which}_sum")(groups)
         sums = self._sums[which, groups]
-        flat = (a.reshape(-1) for a in (x, w, y))
-        x, w, y = flat
-        correlate(x, sums.x_terms, w, sums.w_terms, bias, y, sums.walk)
+        x, w, y = (a.reshape(-1) for a in (x, w, y))
+        correlate(x, w, bias, y, sums.walk, sums.terms, False)
 
     def _forward_sum(self, groups):
         (features,), outputs = self.input_shape, self.out_features
@@ -124,7 +124,7 @@ class Dense(Layer):
         columns = -(-features // LANES)
         g, lane = np.divmod(np.arange(groups * LANES), LANES)
         return matrix_sum(
-            groups * LANES, outputs, columns, x_term=columns * LANES, x_column=LANES,
+            groups * LANES, outputs, columns, x_term=LANES, x_column=groups * LANES * LANES,
             w_term=g * outputs * LANES + lane, w_channel=LANES,
             y=(columns * LANES, LANES), itemsize=self.dtype.itemsize,
         )  # fmt: skip
