@@ -4,6 +4,7 @@ import numpy as np
 
 from minicnn import lanes
 from minicnn.errors import ArgumentError
+from minicnn.layers.activations import ReLU
 from minicnn.layers.base import Layer
 
 
@@ -51,7 +52,7 @@ class Sequential(Layer):
         """The layers, in order."""
         return self.layers
 
-    def initialize(self, input_shape, seed=0, dtype=np.float32, input_gradient=False):
+    def initialize(self, input_shape, seed=0, dtype=np.float32, input_gradient=False, fuse=True):
         """Build the whole model from a seed, and name its layers and parameters.
 
         Every layer draws from a generator of its own, spawned from the seed by its
@@ -67,6 +68,10 @@ class Sequential(Layer):
         input_gradient : bool
             Whether `backward` returns dE/dx of the model's input, which training never
             reads.
+        fuse : bool
+            Whether layers do the work of the ReLUs beside them, which spares passes over
+            memory. The numbers are the same; but a layer's output is then no longer what
+            its equation says, so what looks at the layers one by one turns it off.
 
         Returns
         -------
@@ -75,6 +80,9 @@ class Sequential(Layer):
         """
         rng = np.random.default_rng(seed)
         _name(self, "")
+        for layer in _walk(self):
+            if isinstance(layer, Sequential):
+                layer._fuse(fuse)
         self.needs_input_gradient = input_gradient
         shape = self.build(input_shape, rng, dtype)
         for layer in self.all_layers():
@@ -90,6 +98,21 @@ class Sequential(Layer):
             shape = layer.build(shape, own, self.dtype)
             needed = needed or bool(layer.parameters())
         return shape
+
+    def _fuse(self, fuse):
+        """Let layers do the work of the ReLUs that stand beside them, or none of them."""
+        for layer in self.layers:
+            layer.rectify = False
+        around = [None, *self.layers, None]
+        for before, layer, after in zip(around, around[1:], around[2:]):
+            if isinstance(layer, ReLU):
+                if after is not None and after.rectifies == "input":
+                    host = after
+                else:
+                    host = before if before is not None and before.rectifies == "output" else None
+                layer.absorbed = fuse and host is not None
+                if layer.absorbed:
+                    host.rectify = True
 
     def all_layers(self):
         """Every layer that is not a Sequential, those inside blocks included, in order."""

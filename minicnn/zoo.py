@@ -7,6 +7,7 @@ started in every way.
 import re
 
 from minicnn import initializers
+from minicnn.checks import check_count
 from minicnn.errors import ArgumentError, unknown
 from minicnn.layers import (
     BatchNorm,
@@ -18,7 +19,6 @@ from minicnn.layers import (
     Residual,
     activations,
 )
-from minicnn.layers.base import check_count
 from minicnn.model import Sequential
 
 

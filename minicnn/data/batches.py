@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minicnn.checks import check_count
 from minicnn.errors import ArgumentError
 from minicnn.kernels.pack import gather
 from minicnn.lanes import LANES, group_count
-from minicnn.layers.base import check_count
 
 THREAD_NAME = "minicnn-batches"
 

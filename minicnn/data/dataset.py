@@ -4,8 +4,8 @@ import copy
 
 import numpy as np
 
+from minicnn.checks import check_count
 from minicnn.errors import ArgumentError, DataError
-from minicnn.layers.base import check_count
 
 SLICE_PIXELS = 2**18  # so many at a time: a float64 copy of them stays in the cache
 

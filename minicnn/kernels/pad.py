@@ -3,27 +3,37 @@
 from numba import prange
 
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.vector import load, pointer, store, where_above, zero
 from minicnn.lanes import LANES
 
 
 @kernel(parallel=True)
-def copy_inside(x, out, top, left):
+def copy_inside(x, gate, out, top, left):
     """Copy images into the middle of larger ones; what surrounds them is not touched.
 
     Parameters
     ----------
     x : ndarray, shape (G, C, H, W, 16)
+    gate : ndarray of the shape of `x`, or None
+        Where it is not above 0, a zero is written in the place of x.
     out : ndarray, shape (G, C, H', W', 16)
     top, left : int
         Where in `out` the first pixel goes.
     """
-    groups, channels, height, width, _ = x.shape
-    for task in prange(groups * channels):
-        g, c = task // channels, task % channels
+    _, channels, height, width, _ = x.shape
+    large = out.shape[2] * out.shape[3] * LANES
+    small, row = height * width * LANES, out.shape[3] * LANES
+    x0, out0 = pointer(x), pointer(out) + (top * row + left * LANES)
+    gate0 = x0 if gate is None else pointer(gate)
+    for plane in prange(x.shape[0] * channels):
         for i in range(height):
+            source, target = plane * small + i * width * LANES, out0 + (plane * large + i * row)
             for j in range(width):
-                for lane in range(LANES):
-                    out[g, c, top + i, left + j, lane] = x[g, c, i, j, lane]
+                pixel = load(x0 + source + j * LANES)
+                if gate is not None:
+                    none = zero(x0)
+                    pixel = where_above(load(gate0 + source + j * LANES), none, pixel, none)
+                store(pixel, target + j * LANES)
 
 
 @kernel(parallel=True)

@@ -118,23 +118,40 @@ class Convolution:
         )  # fmt: skip
         return Sum(terms, walk)
 
-    def gradient_tables(self):
-        """Where terms and output channels stand, for `weight_gradient`."""
-        _, d = self._forward_steps()
-        channels = np.arange(self.channels_out) * d["channel"]
+    def gradient_tables(self, border):
+        """Where terms and output channels stand, for `weight_gradient`; see `sweep`."""
+        channels = np.arange(self.channels_out) * self._delta_steps(border)["channel"]
         return offset_table(self.input_terms(), COLUMNS), offset_table(channels, ROWS)
 
-    def sweep(self, lane_groups):
-        """The walk of the weight gradient, for `weight_gradient`."""
-        x, d = self._forward_steps()
+    def sweep(self, lane_groups, border):
+        """The walk of the weight gradient, and where in delta it begins.
+
+        Parameters
+        ----------
+        lane_groups : int
+        border : tuple of int
+            Rows and columns above, left, below and right of delta in its array.
+        """
+        x, _ = self._forward_steps()
+        d = self._delta_steps(border)
         terms = self.channels_in * self.kernel_size[0] * self.kernel_size[1]
         slices = slice_count(lane_groups, self.groups, self.channels_out, terms)
         _, rows, columns = self.output_shape
-        return Sweep(
+        walk = Sweep(
             slices, lane_groups, x["lane_group"], d["lane_group"],
             self.groups, x["channel_group"], d["channel_group"],
-            rows, x["row"], d["row"], columns, x["column"], d["column"],
-            self.channels_out, terms,
+            rows, x["row"], d["row"], columns, x["column"], LANES, self.channels_out, terms,
+        )  # fmt: skip
+        return walk, border[0] * d["row"] + border[1] * LANES
+
+    def _delta_steps(self, border):
+        """Steps of delta with a border, by name of the walk's axis."""
+        _, rows, columns = self.output_shape
+        width = border[1] + columns + border[3]
+        plane = (border[0] + rows + border[2]) * width * LANES
+        return dict(
+            lane_group=self.output_shape[0] * plane, channel_group=self.channels_out * plane,
+            channel=plane, row=width * LANES,
         )  # fmt: skip
 
     def delta_border(self):
@@ -167,16 +184,12 @@ class Convolution:
 
     def backward(self):
         """The sums of the input gradient, one a phase: terms (o, u, v), weights transposed."""
-        top, left, bottom, right = self.delta_border()
+        border = self.delta_border()
         (kh, kw), (sh, sw) = self.kernel_size, self.stride
-        height, width = self.output_shape[1] + top + bottom, self.output_shape[2] + left + right
-        image, taps = height * width * LANES, kh * kw
+        x, taps = {**self._delta_steps(border), "column": LANES}, kh * kw
+        start = border[0] * x["row"] + border[1] * LANES
         _, rows, columns = self.input_shape
         plane = rows * columns * LANES
-        x = dict(
-            lane_group=self.output_shape[0] * image, channel_group=self.channels_out * image,
-            row=width * LANES, column=LANES,
-        )  # fmt: skip
         y = dict(
             lane_group=self.input_shape[0] * plane, channel_group=self.channels_in * plane,
             channel=plane, row=sh * columns * LANES, column=sw * LANES,
@@ -187,7 +200,7 @@ class Convolution:
             for b in range(min(sw, columns)):
                 u_terms, v_terms = self._axis_terms(0, a), self._axis_terms(1, b)
                 table = [
-                    (((o * height + top + i) * width + left + j) * LANES,
+                    (start + o * x["channel"] + i * x["row"] + j * LANES,
                      o * self.channels_in * taps + u * kw + v)
                     for u, i in u_terms for o in range(self.channels_out) for v, j in v_terms
                 ]  # fmt: skip
@@ -198,8 +211,7 @@ class Convolution:
                     [i for _, i in u_terms], self.output_shape[1],
                 )  # fmt: skip
                 walk = _walk(self.groups, pixels, self.channels_in, x, y, w, self.itemsize)
-                start = (a * columns + b) * LANES
-                sums.append(Sum(terms, walk, start))
+                sums.append(Sum(terms, walk, (a * columns + b) * LANES))
         return sums
 
 

@@ -9,7 +9,6 @@ product is a plain loop around one of two products:
     ``tile[m, n] += d[m] * x[n]``, lane by lane; ``store_sums`` then adds up the lanes.
 """
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 

@@ -134,15 +134,18 @@ class TileBuilder:
         self.part, self.parts = _part(kind.dtype), _parts(kind.dtype)
 
     def at(self, row, col, part):
+        """Where a register of the tile stands in its LLVM value."""
         return (row * self.cols + col) * self.parts + part
 
     def positions(self):
+        """Row, column and part of every register, part after part."""
         for part in range(self.parts):
             for row in range(self.rows):
                 for col in range(self.cols):
                     yield row, col, part
 
     def address(self, base, step, index, part=0):
+        """The pointer ``base + index * step``, moved on to a part of the vector there."""
         b = self.builder
         if index:
             base = b.gep(base, [b.mul(step, INT64(index))])
@@ -151,21 +154,25 @@ class TileBuilder:
         return base
 
     def load(self, base, step, index, part):
+        """One register, read from :meth:`address`."""
         b = self.builder
         p = b.bitcast(self.address(base, step, index, part), self.part.as_pointer())
         return b.load(p, align=self.kind.dtype.bitwidth // 8)
 
     def store(self, value, address):
+        """Write one register."""
         b = self.builder
         b.store(value, b.bitcast(address, self.part.as_pointer()), self.kind.dtype.bitwidth // 8)
 
     def splat(self, scalar):
+        """One register that holds a number in every lane."""
         b, lane = self.builder, ir.IntType(32)
         one = b.insert_element(ir.Constant(self.part, ir.Undefined), scalar, lane(0))
         zeros = ir.Constant(ir.VectorType(lane, self.part.count), [0] * self.part.count)
         return b.shuffle_vector(one, ir.Constant(self.part, ir.Undefined), zeros)
 
     def multiply_add(self, a, b, c):
+        """``a * b + c``, rounded once."""
         bits = self.kind.dtype.bitwidth
         fn = cgutils.get_or_insert_function(
             self.builder.module,
@@ -357,4 +364,3 @@ def _tile_times(s, t):
         return lambda s, t: _multiply(s, t)
     if isinstance(s, types.Float) and isinstance(t, TileType):
         return lambda s, t: _scale(s, t)
-

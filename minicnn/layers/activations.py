@@ -4,12 +4,10 @@ Forward ``a = σ(z)``, backward ``dE/dz = diag(σ'(z)) dE/da``, whatever the fun
 formulas stand in :mod:`minicnn.kernels.activation`.
 """
 
-import math
-import numbers
-
 import numpy as np
 
 from minicnn import initializers
+from minicnn.checks import check_finite
 from minicnn.errors import ArgumentError, unknown
 from minicnn.initializers import Fans
 from minicnn.kernels.activation import LOOPS, leaky_relu_alpha_gradient
@@ -60,9 +58,25 @@ class Identity(Activation):
 
 
 class ReLU(Activation):
-    """``σ(z) = max(z, 0)``; σ'(0) = 0. Nair & Hinton, ICML 2010."""
+    """``σ(z) = max(z, 0)``; σ'(0) = 0. Nair & Hinton, ICML 2010.
+
+    Attributes
+    ----------
+    absorbed : bool
+        Whether a neighbour does the work, see :attr:`Layer.rectifies`; then both passes
+        hand on what they get.
+    """
 
     function = "relu"
+    absorbed = False
+
+    def forward(self, x, training=False, samples=None):
+        """``max(z, 0)``; shapes as in :meth:`Layer.forward`."""
+        return x if self.absorbed else super().forward(x, training, samples)
+
+    def backward(self, dy):
+        """dE/da where z > 0, else 0; shapes as in :meth:`Layer.backward`."""
+        return dy if self.absorbed else super().backward(dy)
 
 
 class LeakyReLU(Activation):
@@ -78,7 +92,7 @@ class LeakyReLU(Activation):
 
     def __init__(self, slope=0.01):
         super().__init__()
-        self.alpha = _finite(slope, "LeakyReLU: slope")
+        self.alpha = check_finite(slope, "LeakyReLU: slope")
 
     def describe(self):
         """The slope."""
@@ -104,7 +118,7 @@ class PReLU(Activation):
 
     def __init__(self, slope=0.25, per_channel=False):
         super().__init__()
-        self.slope = _finite(slope, "PReLU: slope")
+        self.slope = check_finite(slope, "PReLU: slope")
         self.per_channel = bool(per_channel)
 
     def _build(self, rng):
@@ -141,7 +155,7 @@ class ELU(Activation):
 
     def __init__(self, alpha=1.0):
         super().__init__()
-        self.alpha = _finite(alpha, "ELU: alpha")
+        self.alpha = check_finite(alpha, "ELU: alpha")
 
     def describe(self):
         """The alpha."""
@@ -215,8 +229,7 @@ def from_string(text):
     if arguments is None or len(arguments) > takes_number:
         takes = {LeakyReLU: "a slope", PReLU: "a slope and 'channel'", ELU: "an alpha"}
         raise ArgumentError(
-            f"activation {text!r}: {name} takes {takes.get(cls, 'no parameter')},"
-            f" got {rest!r}."
+            f"activation {text!r}: {name} takes {takes.get(cls, 'no parameter')}, got {rest!r}."
         )
     return cls(*arguments, **settings)
 
@@ -224,10 +237,3 @@ def from_string(text):
 def _planes(x):
     """``(G, C, ..., 16)`` as ``(G, C, M)``, without a copy."""
     return x.reshape(x.shape[0], x.shape[1], -1)
-
-
-def _finite(value, what):
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (number and math.isfinite(value)):
-        raise ArgumentError(f"{what} must be a finite number, got {value!r}.")
-    return float(value)

@@ -29,13 +29,20 @@ class Layer:
     needs_input_gradient : bool
         False for the first layer of a model, whose dE/dx nobody reads: `backward` may
         then return None.
+    rectify : bool
+        Whether this layer does the work of a ReLU beside it in its own loops, see
+        `rectifies`.
     """
+
+    #: Where a ReLU may stand that this layer can do the work of: before its ``"input"`` or
+    #: after its ``"output"``; None if it can not.
+    rectifies = None
 
     def __init__(self):
         self.input_shape = self.output_shape = None
         self.dtype = np.dtype(np.float32)
         self.name = type(self).__name__.lower()
-        self.needs_input_gradient = True
+        self.needs_input_gradient, self.rectify = True, False
         self._parameters, self._initializers, self._buffers = {}, {}, {}
 
     def build(self, input_shape, rng, dtype=np.float32):
@@ -157,32 +164,6 @@ class Layer:
     def describe(self):
         """The settings that make this layer what it is, for the summary table."""
         return ""
-
-
-def check_count(value, what):
-    """`value` as an int of at least 1, or an ArgumentError that names `what`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ArgumentError(f"{what} must be an integer of at least 1, got {value!r}.")
-    return int(value)
-
-
-def pair(value, what, minimum):
-    """``(height, width)`` from an int or a pair, each at least `minimum`.
-
-    Raises
-    ------
-    ArgumentError
-        If `value` is anything else.
-    """
-    both = (value, value) if isinstance(value, (int, np.integer)) else value
-    whole = isinstance(both, (tuple, list)) and len(both) == 2
-    if not whole or not all(
-        isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= minimum for n in both
-    ):
-        raise ArgumentError(
-            f"{what} must be an integer of at least {minimum}, or two of them, got {value!r}."
-        )
-    return int(both[0]), int(both[1])
 
 
 def window_output(layer, kernel_size, stride, padding, dilation=(1, 1)):

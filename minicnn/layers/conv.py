@@ -3,12 +3,14 @@
 import numpy as np
 
 from minicnn import initializers
+from minicnn.checks import check_count, check_pair
 from minicnn.initializers import Fans
 from minicnn.kernels.correlate import correlate
 from minicnn.kernels.gradient import bias_gradient, weight_gradient
 from minicnn.kernels.pad import copy_inside
 from minicnn.kernels.terms import Convolution
-from minicnn.layers.base import Layer, check_count, pair, window_output
+from minicnn.lanes import LANES
+from minicnn.layers.base import Layer, window_output
 
 
 class Conv2d(Layer):
@@ -50,16 +52,18 @@ class Conv2d(Layer):
         divide, an input that does not fit, or an output that would be empty.
     """
 
+    rectifies = "output"
+
     def __init__(
         self, out_channels, kernel_size, *, stride=1, padding=0, dilation=1, groups=1,
         bias=True, init="msra", bias_init="zeros", in_channels=None,
     ):  # fmt: skip
         super().__init__()
         self.out_channels = check_count(out_channels, "Conv2d: out_channels")
-        self.kernel_size = pair(kernel_size, "Conv2d: kernel_size", 1)
-        self.stride = pair(stride, "Conv2d: stride", 1)
-        self.padding = pair(padding, "Conv2d: padding", 0)
-        self.dilation = pair(dilation, "Conv2d: dilation", 1)
+        self.kernel_size = check_pair(kernel_size, "Conv2d: kernel_size", 1)
+        self.stride = check_pair(stride, "Conv2d: stride", 1)
+        self.padding = check_pair(padding, "Conv2d: padding", 0)
+        self.dilation = check_pair(dilation, "Conv2d: dilation", 1)
         self.groups = check_count(groups, "Conv2d: groups")
         self.bias = bool(bias)
         self.init = initializers.from_string(init)
@@ -82,7 +86,8 @@ class Conv2d(Layer):
             self.dilation, self.groups, self.dtype.itemsize,
         )  # fmt: skip
         self._forward_sum, self._backward_sums = self._plan.forward(), self._plan.backward()
-        self._gradient_tables = self._plan.gradient_tables()
+        self._border = self._plan.delta_border() if self.needs_input_gradient else (0, 0, 0, 0)
+        self._gradient_tables = self._plan.gradient_tables(self._border)
         shape = (c_out, c_in // self.groups, *self.kernel_size)
         area = self.kernel_size[0] * self.kernel_size[1]
         self._fans = Fans(shape[1] * area, c_out // self.groups * area)
@@ -94,50 +99,52 @@ class Conv2d(Layer):
 
     def forward(self, x, training=False, samples=None):
         """``z = x ⋆ W + b``; shapes as in :meth:`Layer.forward`."""
-        groups, plan = len(x), self._forward_sum
+        groups, (terms, walk, _) = len(x), self._forward_sum
         self._x = self._with_border("x", x, (*self.padding, *self.padding))
-        z = self._buffer("z", groups, self.output_shape)
-        weight, bias = self._parameters["weight"].value, self._bias_value()
-        walk = plan.walk._replace(lane_groups=groups)
-        correlate(_flat(self._x), _flat(weight), bias, _flat(z), walk, plan.terms, False)
+        self._z = z = self._buffer("z", groups, self.output_shape)
+        weight, bias = _flat(self._parameters["weight"].value), self._bias_value()
+        walk = walk._replace(lane_groups=groups)
+        correlate(_flat(self._x), weight, bias, _flat(z), walk, terms, self.rectify)
         return z
 
     def backward(self, dy):
         """Fill dE/dW and dE/db, return dE/dx; shapes as in :meth:`Layer.backward`."""
-        groups = len(dy)
-        self._fill_weight_gradient(dy)
+        delta = self._with_border("delta", dy, self._border, self._z if self.rectify else None)
+        self._fill_weight_gradient(delta)
         if self.bias:
-            planes = dy.reshape(groups, self.out_channels, -1, dy.shape[-1])
+            planes = delta.reshape(len(dy), self.out_channels, -1, LANES)
             bias_gradient(planes, self._parameters["bias"].grad)
-        if not self.needs_input_gradient:
-            return None
-        delta = self._with_border("delta", dy, self._plan.delta_border())
-        dx = self._buffer("dx", groups, self.input_shape)
-        weight = _flat(self._parameters["weight"].value)
-        for plan in self._backward_sums:
-            walk = plan.walk._replace(lane_groups=groups)
-            out = _flat(dx)[plan.y_start :]
-            correlate(_flat(delta), weight, self._no_bias, out, walk, plan.terms, False)
-        return dx
+        return self._input_gradient(delta) if self.needs_input_gradient else None
 
-    def _fill_weight_gradient(self, dy):
-        sweep = self._plan.sweep(len(dy))
+    def _fill_weight_gradient(self, delta):
+        sweep, start = self._plan.sweep(len(delta), self._border)
         grad = self._parameters["weight"].grad
         shape = (self.groups, self.out_channels // self.groups, grad[0].size)
         partial = self._rows("partial", sweep.slices, shape)
         x_terms, d_channels = self._gradient_tables
-        weight_gradient(_flat(self._x), x_terms, _flat(dy), d_channels, partial, sweep)
+        weight_gradient(_flat(self._x), x_terms, _flat(delta)[start:], d_channels, partial, sweep)
         np.sum(partial, axis=0, out=grad.reshape(shape))
 
-    def _with_border(self, name, images, border):
-        """`images` surrounded by zeros, in a buffer whose border is never written."""
-        if not any(border):
+    def _input_gradient(self, delta):
+        dx = self._buffer("dx", len(delta), self.input_shape)
+        weight = _flat(self._parameters["weight"].value)
+        for terms, walk, start in self._backward_sums:
+            walk = walk._replace(lane_groups=len(delta))
+            correlate(_flat(delta), weight, self._no_bias, _flat(dx)[start:], walk, terms, False)
+        return dx
+
+    def _with_border(self, name, images, border, gate=None):
+        """`images` surrounded by zeros, and zero where the gate is, unless neither is asked for.
+
+        They go into a buffer whose border is never written.
+        """
+        if gate is None and not any(border):
             return images
         top, left, bottom, right = border
         channels, height, width = images.shape[1:4]
         shape = (channels, height + top + bottom, width + left + right)
         padded = self._buffer(name, len(images), shape)
-        copy_inside(images, padded, top, left)
+        copy_inside(images, gate, padded, top, left)
         return padded
 
     def _bias_value(self):

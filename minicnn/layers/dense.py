@@ -3,13 +3,14 @@
 import numpy as np
 
 from minicnn import initializers
+from minicnn.checks import check_count
 from minicnn.initializers import Fans
 from minicnn.kernels.correlate import correlate
 from minicnn.kernels.gradient import bias_gradient
-from minicnn.kernels.pad import features_in_lanes
+from minicnn.kernels.pad import copy_inside, features_in_lanes
 from minicnn.kernels.terms import matrix_sum
 from minicnn.lanes import LANES
-from minicnn.layers.base import Layer, check_count
+from minicnn.layers.base import Layer
 
 
 class Dense(Layer):
@@ -36,6 +37,8 @@ class Dense(Layer):
     ArgumentError
         For a setting out of range, and at `build` for an input that does not fit.
     """
+
+    rectifies = "output"
 
     def __init__(
         self, out_features, *, bias=True, init="msra", bias_init="zeros", in_features=None
@@ -67,42 +70,46 @@ class Dense(Layer):
     def forward(self, x, training=False, samples=None):
         """``z = W x + b``; shapes as in :meth:`Layer.forward`."""
         self._x = x
-        z = self._buffer("z", len(x), self.output_shape)
+        self._z = z = self._buffer("z", len(x), self.output_shape)
         bias = self._parameters["bias"].value if self.bias else self._zero
-        self._correlate("forward", x, self._parameters["weight"].value, bias, z)
+        self._correlate("forward", x, self._parameters["weight"].value, bias, z, self.rectify)
         return z
 
     def backward(self, dy):
         """Fill dE/dW and dE/db, return dE/dx; shapes as in :meth:`Layer.backward`."""
-        self._fill_weight_gradient(dy)
+        delta = dy
+        if self.rectify:
+            delta = self._buffer("delta", len(dy), self.output_shape)
+            copy_inside(*(a[:, :, None, None] for a in (dy, self._z, delta)), 0, 0)
+        self._fill_weight_gradient(delta)
         if self.bias:
-            bias_gradient(dy[:, :, None], self._parameters["bias"].grad)
+            bias_gradient(delta[:, :, None], self._parameters["bias"].grad)
         if not self.needs_input_gradient:
             return None
         dx = self._buffer("dx", len(dy), self.input_shape)
-        self._correlate("input", dy, self._parameters["weight"].value, self._zero, dx)
+        self._correlate("input", delta, self._parameters["weight"].value, self._zero, dx)
         return dx
 
-    def _fill_weight_gradient(self, dy):
+    def _fill_weight_gradient(self, delta):
         """``dE/dW = delta xᵀ``: here the features travel in the lanes, 16 columns of W a vector."""
         grad = self._parameters["weight"].grad
         outputs, features = grad.shape
         vectors = -(-features // LANES)
-        x = self._rows(f"x of {len(dy)}", vectors, (len(dy) * LANES, LANES))
+        x = self._rows(f"x of {len(delta)}", vectors, (len(delta) * LANES, LANES))
         features_in_lanes(self._x, x)
         whole = vectors * LANES
         wide = grad if whole == features else self._rows("wide", outputs, (whole,))
-        self._correlate("weight", x, dy, self._zero, wide)
+        self._correlate("weight", x, delta, self._zero, wide)
         if wide is not grad:
             grad[...] = wide[:, :features]
 
-    def _correlate(self, which, x, w, bias, y):
+    def _correlate(self, which, x, w, bias, y, rectify=False):
         groups = len(self._x)
         if (which, groups) not in self._sums:
             self._sums[which, groups] = getattr(self, f"_{which}_sum")(groups)
-        sums = self._sums[which, groups]
+        terms, walk, _ = self._sums[which, groups]
         x, w, y = (a.reshape(-1) for a in (x, w, y))
-        correlate(x, w, bias, y, sums.walk, sums.terms, False)
+        correlate(x, w, bias, y, walk, terms, rectify)
 
     def _forward_sum(self, groups):
         (features,), outputs = self.input_shape, self.out_features

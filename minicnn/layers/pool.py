@@ -1,7 +1,8 @@
 """Pooling: a window of pixels becomes one, its maximum or its mean."""
 
+from minicnn.checks import check_pair
 from minicnn.kernels import pool
-from minicnn.layers.base import Layer, pair, window_output
+from minicnn.layers.base import Layer, window_output
 
 
 class _Pool2d(Layer):
@@ -10,9 +11,9 @@ class _Pool2d(Layer):
     def __init__(self, kernel_size, stride=None, padding=0):
         super().__init__()
         kind = type(self).__name__
-        self.kernel_size = pair(kernel_size, f"{kind}: kernel_size", 1)
-        self.stride = pair(kernel_size if stride is None else stride, f"{kind}: stride", 1)
-        self.padding = pair(padding, f"{kind}: padding", 0)
+        self.kernel_size = check_pair(kernel_size, f"{kind}: kernel_size", 1)
+        self.stride = check_pair(kernel_size if stride is None else stride, f"{kind}: stride", 1)
+        self.padding = check_pair(padding, f"{kind}: padding", 0)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel_size)):
             raise self._error(
                 f"padding {self.padding} is more than half of the window {self.kernel_size}:"
@@ -58,16 +59,18 @@ class MaxPool2d(_Pool2d):
         small.
     """
 
+    rectifies = "input"
+
     def forward(self, x, training=False, samples=None):
         """The maxima; shapes as in :meth:`Layer.forward`."""
         self._x, self._y = x, self._buffer("y", len(x), self.output_shape)
-        pool.max_pool(x, self._y, *self._window)
+        pool.max_pool(x, self._y, *self._window, self.rectify)
         return self._y
 
     def backward(self, dy):
         """``dE/dx = M * upsample(dE/dy)``; shapes as in :meth:`Layer.backward`."""
         dx = self._buffer("dx", len(dy), self.input_shape)
-        pool.max_pool_gradient(self._x, self._y, dy, dx, *self._window)
+        pool.max_pool_gradient(self._x, self._y, dy, dx, *self._window, self.rectify)
         return dx
 
 

@@ -54,8 +54,7 @@ class Residual(Layer):
             joined = self.input_shape
         if joined != shape:
             raise self._error(
-                f"the body gives {shape} and the shortcut {joined}: they must be alike to be"
-                " added."
+                f"the body gives {shape} and the shortcut {joined}: they must be alike to be added."
             )
         return shape
 

@@ -1,0 +1,92 @@
+"""Initializers: the numbers that weights and biases start from.
+
+``initializer(shape, fans, rng, dtype)`` draws an array. The layer supplies the fans: it alone
+knows its layout and groups. ``mean(fans, shape)`` and ``variance(fans, shape)`` are what the
+initializer promises, E[w] and E[(w - E[w])²] over the elements; how a signal passes a layer
+depends on E[w²] = variance + mean².
+
+On the command line an initializer is a string: its name, then after a colon its settings as
+``key=value`` or as values alone, each for the first free setting that takes such a value:
+``normal:0.01``, ``uniform:-0.05,0.05``, ``xavier:normal``, ``msra:fan_out,uniform``,
+``msra:slope=0.25``, ``orthogonal:gain=relu``. ``str(initializer)`` gives the string back.
+
+Examples
+--------
+>>> round(from_string("msra").variance(Fans(fan_in=25, fan_out=150)) ** 0.5, 4)
+0.2828
+"""
+
+from minicnn.errors import ArgumentError, unknown
+from minicnn.initializers.base import TRUNCATED_STD, Fans, Initializer
+from minicnn.initializers.distributions import (
+    Constant,
+    Normal,
+    Ones,
+    TruncatedNormal,
+    Uniform,
+    Zeros,
+)
+from minicnn.initializers.gains import gain
+from minicnn.initializers.matrices import DeltaOrthogonal, Identity, Orthogonal
+from minicnn.initializers.scaling import MSRA, LeCun, VarianceScaling, Xavier
+from minicnn.initializers.settings import expected, settings_of, takes
+
+__all__ = [
+    "MSRA", "TRUNCATED_STD", "Constant", "DeltaOrthogonal", "Fans", "Identity", "Initializer",
+    "LeCun", "Normal", "Ones", "Orthogonal", "TruncatedNormal", "Uniform", "VarianceScaling",
+    "Xavier", "Zeros", "from_string", "gain", "names",
+]  # fmt: skip
+
+INITIALIZERS = {
+    cls.name: cls
+    for cls in (
+        Zeros, Ones, Constant, Normal, Uniform, TruncatedNormal, VarianceScaling, Xavier, MSRA,
+        LeCun, Orthogonal, DeltaOrthogonal, Identity,
+    )
+}  # fmt: skip
+ALIASES = {"glorot": Xavier, "kaiming": MSRA, "he": MSRA, "dirac": Identity}
+
+
+def names():
+    """The names that `from_string` knows, as a list without the aliases."""
+    return list(INITIALIZERS)
+
+
+def from_string(text):
+    """The initializer that a string such as ``"msra:fan_out,slope=0.25"`` names.
+
+    Parameters
+    ----------
+    text : str or Initializer
+        An initializer is returned as it is. Besides `names`, glorot is xavier, kaiming and he
+        are msra, and dirac is identity.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown name, or settings that are not understood or out of range.
+    """
+    if isinstance(text, Initializer):
+        return text
+    name, colon, rest = str(text).partition(":")
+    known = INITIALIZERS | ALIASES
+    if name not in known:
+        raise unknown("initializer", name, known)
+    cls = known[name]
+    free, given = settings_of(cls), {}
+    for item in rest.split(",") if colon else []:
+        key, equals, value = (part.strip() for part in item.rpartition("="))
+        try:
+            value = float(value)
+            fit = [k for k, field in free.items() if isinstance(field.default, float)]
+        except ValueError:
+            fit = [k for k, field in free.items() if takes(k, field, value)]
+        key = key if equals else next(iter(fit), None)
+        if key not in free:
+            takes = [f"{k} ({expected(k, field)})" for k, field in settings_of(cls).items()]
+            raise ArgumentError(
+                f"initializer {text!r}: {item!r} does not fit; {cls.name} takes"
+                f" {', '.join([*takes, 'each once']) if takes else 'no settings'}."
+            )
+        given[free.pop(key).name] = value
+    return cls(**given)

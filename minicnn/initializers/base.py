@@ -1,0 +1,130 @@
+"""What every initializer is: settings, a promise of mean and variance, and a draw."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from minicnn.errors import ArgumentError
+from minicnn.initializers.settings import expected, settings_of, takes
+
+TRUNCATED_STD = 0.87962566103423978  # of N(0, 1) cut at ±2
+
+
+class Fans(NamedTuple):
+    """How many inputs feed one output of a layer, and how many outputs one input feeds.
+
+    Dense: the numbers of inputs and outputs. Convolution: ``C_in / groups * kh * kw`` and
+    ``C_out / groups * kh * kw``.
+    """
+
+    fan_in: float
+    fan_out: float
+
+
+class Initializer:
+    """Base of all initializers, immutable and comparable.
+
+    A subclass is a frozen dataclass with a `name`, whose settings have defaults, floats where
+    they are numbers. ``_moments(fans, shape)`` gives the mean and variance that it promises,
+    ``_draw(shape, fans, rng)`` the array; without, it is drawn by `distribution`.
+    """
+
+    def __post_init__(self):
+        for key, field in settings_of(self).items():
+            value = getattr(self, field.name)
+            if not takes(key, field, value):
+                raise self._error(f"{key} must be {expected(key, field)}, got {value!r}.")
+            value = value if isinstance(value, str) else float(value)
+            object.__setattr__(self, field.name, value)
+
+    def __call__(self, shape, fans, rng, dtype=np.float32):
+        """Draw an array.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            ``(out, in)``, ``(C_out, C_in / groups, kh, kw)``, or ``(out,)`` for a bias.
+        fans : Fans
+            Of the layer.
+        rng : numpy.random.Generator
+        dtype : dtype
+            float32 or float64; drawn in float64, so that both agree to rounding.
+
+        Returns
+        -------
+        ndarray
+            C-contiguous.
+
+        Raises
+        ------
+        ArgumentError
+            For another dtype, a shape or fans that this initializer cannot serve, or settings
+            so large that the numbers overflow.
+        """
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise self._error(f"dtype must be float32 or float64, got {dtype}.")
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = self._draw(tuple(shape), fans, rng).astype(dtype, order="C", copy=False)
+        if not np.isfinite(values).all():
+            raise self._error(f"the numbers overflow {values.dtype}: use smaller settings.")
+        return values
+
+    def mean(self, fans, shape=None):
+        """The mean that it promises, E[w] over the elements; arguments as for `variance`."""
+        return self._moments(fans, shape)[0]
+
+    def variance(self, fans, shape=None):
+        """The variance that it promises, E[(w - E[w])²] over the elements.
+
+        `shape` is needed by orthogonal, delta-orthogonal and identity, which raise
+        ArgumentError without it.
+        """
+        return self._moments(fans, shape)[1]
+
+    def _draw(self, shape, fans, rng):
+        mean, variance = self._moments(fans, shape)
+        return mean + math.sqrt(variance) * _unit_sample(self.distribution, shape, rng)
+
+    def __str__(self):
+        """The string that `from_string` reads: settings that are not the default."""
+        bare, named = [], []
+        for key, field in settings_of(self).items():
+            value = getattr(self, field.name)
+            if key in ("mean", "gain", "slope"):
+                named += [f"{key}={value}"] * (value != field.default)
+            elif value != field.default or isinstance(value, float):  # numbers always tell
+                bare.append(str(value))
+        return ":".join([self.name, ",".join(bare + named)]) if bare + named else self.name
+
+    def _error(self, message):
+        return ArgumentError(f"initializer {self.name}: {message}")
+
+    def _matrix(self, shape):
+        """Rows and columns of a weight as a matrix, out x rest."""
+        if shape is None or len(shape) < 2 or min(shape) < 1:
+            raise self._error(
+                "needs the shape of a weight, (out, in) or (C_out, C_in / groups, kh, kw),"
+                f" got {shape}."
+            )
+        return shape[0], math.prod(shape[1:])
+
+    def _blocks(self, fans, shape):
+        """A weight's groups, channels out and in of one group, and kernel area."""
+        outputs, area = self._matrix(shape)[0], math.prod(shape[2:])
+        for groups in range(1, outputs + 1):
+            if groups * fans.fan_out == outputs * area and outputs % groups == 0:
+                return groups, outputs // groups, shape[1], area
+        raise self._error(f"{fans} cannot be the fans of a weight of shape {shape}.")
+
+
+def _unit_sample(distribution, shape, rng):
+    """Independent draws of mean 0 and variance 1."""
+    if distribution == "uniform":
+        return math.sqrt(3) * (2 * rng.random(shape) - 1)
+    values = rng.standard_normal(shape)
+    if distribution == "truncated-normal":
+        while (outside := np.abs(values) > 2).any():
+            values[outside] = rng.standard_normal(np.count_nonzero(outside))
+        values /= TRUNCATED_STD
+    return values

@@ -1,0 +1,82 @@
+"""Initializers that look at no fan: constants, normal and uniform distributions."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from minicnn.initializers.base import Initializer
+
+
+@dataclass(frozen=True)
+class Constant(Initializer):
+    """w = value everywhere: all units of a layer stay tied. Promises variance 0."""
+
+    value: float = 0.1
+    name = "constant"
+
+    def _moments(self, fans, shape):
+        return self.value, 0.0
+
+    def _draw(self, shape, fans, rng):
+        return np.full(shape, self.value)
+
+
+@dataclass(frozen=True)
+class Zeros(Constant):
+    """w = 0: right for a bias; a network whose weights are all 0 never learns."""
+
+    value: ClassVar[float] = 0.0
+    name = "zeros"
+
+
+@dataclass(frozen=True)
+class Ones(Constant):
+    """w = 1: right for the scale of a normalization."""
+
+    value: ClassVar[float] = 1.0
+    name = "ones"
+
+
+@dataclass(frozen=True)
+class Normal(Initializer):
+    """w of N(mean, std²), whatever the fans. The mean is ``mean=`` in strings."""
+
+    std: float = 0.01
+    mean_: float = 0.0
+    name = distribution = "normal"
+
+    def _moments(self, fans, shape):
+        return self.mean_, self.std * self.std
+
+
+@dataclass(frozen=True)
+class TruncatedNormal(Normal):
+    """w of a normal distribution that is cut at two of its own standard deviations.
+
+    `std` is what remains after the cut: before it the distribution has std / 0.8796.
+    """
+
+    std: float = 0.02
+    name = distribution = "truncated-normal"
+
+
+@dataclass(frozen=True)
+class Uniform(Initializer):
+    """w of U(low, high), whatever the fans: Var w = (high - low)² / 12."""
+
+    low: float = -0.05
+    high: float = 0.05
+    name = "uniform"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.low > self.high:
+            raise self._error(f"low must not be above high, got {self.low} and {self.high}.")
+
+    def _moments(self, fans, shape):
+        width = self.high - self.low
+        return (self.low + self.high) / 2, width * width / 12
+
+    def _draw(self, shape, fans, rng):
+        return self.low + (self.high - self.low) * rng.random(shape)

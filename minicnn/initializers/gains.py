@@ -1,0 +1,51 @@
+"""Gains: what makes up for an activation."""
+
+import math
+
+from minicnn.checks import is_finite
+from minicnn.errors import ArgumentError, unknown
+
+GAINS = {
+    "linear": 1.0, "identity": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2),
+    "selu": 0.75,
+}  # fmt: skip
+SLOPES = {"leaky-relu": 0.01, "prelu": 0.25}
+
+
+def gain(activation, slope=None):
+    """Factor on the standard deviation that makes up for an activation; PyTorch's table.
+
+    sqrt(2) for relu and sqrt(2 / (1 + a²)) for leaky-relu and prelu with slope a are exactly
+    1 / sqrt(E[f(z)²]) for z of N(0, 1): the second moment survives the activation f. For
+    sigmoid, tanh and selu the customary 1, 5/3 and 3/4 stand where that rule would give
+    1.846, 1.593 and 1. For linear and identity 1.
+
+    Parameters
+    ----------
+    activation : str
+    slope : float, optional
+        Of leaky-relu (0.01 if not given) or prelu (0.25, where training starts).
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown name, or a slope that is no finite number or has no use.
+    """
+    if activation in GAINS and slope is None:
+        return GAINS[activation]
+    if activation in SLOPES:
+        a = SLOPES[activation] if slope is None else slope
+        if is_finite(a):
+            return math.sqrt(2 / (1 + a * a))
+    elif activation not in GAINS:
+        raise unknown("activation", activation, [*GAINS, *SLOPES])
+    raise ArgumentError(
+        f"gain of {activation} with slope {slope!r}: only {' and '.join(SLOPES)} have a slope,"
+        " a finite number."
+    )
+
+
+def factor(number_or_activation):
+    """The gain as a number."""
+    is_name = isinstance(number_or_activation, str)
+    return gain(number_or_activation) if is_name else number_or_activation

@@ -1,0 +1,80 @@
+"""Variance scaling: the variance follows from the fans. Xavier, MSRA and LeCun."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from minicnn.initializers.base import Initializer
+from minicnn.initializers.gains import factor
+
+
+@dataclass(frozen=True)
+class VarianceScaling(Initializer):
+    """Var w = scale / fan, mean 0.
+
+    Parameters
+    ----------
+    scale : float
+        At least 0.
+    mode : str
+        Which fan: ``fan_in``, ``fan_out``, or ``fan_avg``, the average of both.
+    distribution : str
+        ``normal``, ``uniform`` (on ±sqrt(3 Var w)) or ``truncated-normal`` (as
+        `TruncatedNormal`), all with this variance.
+    """
+
+    scale: float = 1.0
+    mode: str = "fan_in"
+    distribution: str = "normal"
+    name = "variance-scaling"
+
+    def _moments(self, fans, shape):
+        n, m = fans
+        fan = {"fan_in": n, "fan_out": m, "fan_avg": (n + m) / 2}[self.mode]
+        if not 0 < fan < math.inf:
+            raise self._error(f"{self.mode} must be a number above 0, got {fan}.")
+        return 0.0, self.scale / fan
+
+
+@dataclass(frozen=True)
+class Xavier(VarianceScaling):
+    """Var w = 2 gain² / (fan_in + fan_out); uniform unless said otherwise.
+
+    Keeps the variance of signals forward and of gradients backward, as far as one number can
+    do both, while the activation is close to linear. `gain` is a number or the name of an
+    activation. Glorot & Bengio, *Understanding the difficulty of training deep feedforward
+    neural networks*, AISTATS 2010, Eq. 12 and 16.
+    """
+
+    scale: ClassVar[float] = property(lambda self: factor(self.gain) * factor(self.gain))
+    mode: ClassVar[str] = "fan_avg"
+    distribution: str = "uniform"
+    gain: float = 1.0
+    name = "xavier"
+
+
+@dataclass(frozen=True)
+class MSRA(VarianceScaling):
+    """Var w = 2 / ((1 + a²) fan_in) with a = `slope`; normal unless said otherwise.
+
+    Keeps the second moment of signals through ReLU (a = 0) or PReLU of slope a; with mode
+    ``fan_out`` that of gradients on their way back. He, Zhang, Ren & Sun, *Delving deep into
+    rectifiers*, ICCV 2015 (arXiv 1502.01852), Eq. 10, 14 and 15.
+    """
+
+    scale: ClassVar[float] = property(lambda self: 2 / (1 + self.slope * self.slope))
+    slope: float = 0.0
+    name = "msra"
+
+
+@dataclass(frozen=True)
+class LeCun(VarianceScaling):
+    """Var w = 1 / fan_in; normal unless said otherwise.
+
+    Unit variance stays unit variance through a linear layer. LeCun, Bottou, Orr & Müller,
+    *Efficient BackProp*, 1998, Eq. 16; for SELU, Klambauer et al. 2017 (arXiv 1706.02515).
+    """
+
+    scale: ClassVar[float] = 1.0
+    mode: ClassVar[str] = "fan_in"
+    name = "lecun"

@@ -1,0 +1,33 @@
+"""The settings of initializers: which there are, and what each takes."""
+
+from dataclasses import fields
+
+from minicnn.checks import is_finite
+from minicnn.initializers.gains import GAINS, SLOPES
+
+WORDS = {  # the settings that take words
+    "mode": ("fan_in", "fan_out", "fan_avg"),
+    "distribution": ("normal", "uniform", "truncated-normal"),
+    "gain": (*GAINS, *SLOPES),
+}
+SIGNED = ("value", "mean", "low", "high", "slope")  # the numbers that may be below 0
+
+
+def settings_of(initializer):
+    """The settings by their key in strings, without the underscore that avoids a method."""
+    return {field.name.rstrip("_"): field for field in fields(initializer)}
+
+
+def takes(key, field, value):
+    """Whether a setting takes that value."""
+    if isinstance(value, str):
+        return value in WORDS.get(key, ())
+    return isinstance(field.default, float) and is_finite(value) and (key in SIGNED or value >= 0)
+
+
+def expected(key, field):
+    """What a setting takes, in words."""
+    number = "a finite number" + ("" if key in SIGNED else " of at least 0")
+    choices = [number] if isinstance(field.default, float) else []
+    choices += [f"one of {', '.join(WORDS[key])}"] if key in WORDS else []
+    return " or ".join(choices)
