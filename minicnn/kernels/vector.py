@@ -29,6 +29,7 @@ from numba.extending import intrinsic, models, overload, register_model
 from minicnn.lanes import LANES
 
 INT64 = ir.IntType(64)
+CONTRACT = ("contract",)  # a product and a sum may become one multiply-add, rounded once
 
 
 def _registers():
@@ -262,6 +263,50 @@ def store(_, vector, p):
 
 
 @intrinsic
+def choose(_, condition, p, q):
+    """The pointer `p` if the condition holds, else `q`; without a branch."""
+
+    def codegen(context, builder, signature, args):
+        return builder.select(args[0], args[1], args[2])
+
+    return p(types.boolean, p, p), codegen
+
+
+@intrinsic
+def transpose(_, p, p_step, q, q_step):
+    """Write the 16 vectors at ``p + i p_step`` as columns: lane i of ``q + j q_step`` is lane j.
+
+    Four rounds, in which pairs of vectors exchange blocks of 8, 4, 2 and 1 lanes.
+    """
+
+    def codegen(context, builder, signature, args):
+        p, p_step, q, q_step = args
+        wide = ir.VectorType(_element(signature.args[0].dtype), LANES)
+        align = signature.args[0].dtype.bitwidth // 8
+        lane = ir.VectorType(ir.IntType(32), LANES)
+
+        def place(base, step, index):
+            start = builder.gep(base, [builder.mul(step, INT64(index))])
+            return builder.bitcast(start, wide.as_pointer())
+
+        rows = [builder.load(place(p, p_step, i), align=align) for i in range(LANES)]
+        for size in (8, 4, 2, 1):
+            even = [(i // size) % 2 == 0 for i in range(LANES)]
+            first = [i if even[i] else LANES + i - size for i in range(LANES)]
+            second = [i + size if even[i] else LANES + i for i in range(LANES)]
+            for i in range(LANES):
+                if even[i]:
+                    pair = rows[i], rows[i + size]
+                    rows[i] = builder.shuffle_vector(*pair, ir.Constant(lane, first))
+                    rows[i + size] = builder.shuffle_vector(*pair, ir.Constant(lane, second))
+        for j in range(LANES):
+            builder.store(rows[j], place(q, q_step, j), align)
+        return context.get_dummy_value()
+
+    return types.void(p, types.int64, q, types.int64), codegen
+
+
+@intrinsic
 def lane_sum(_, vector):
     """The sum of a vector's lanes, by halving."""
 
@@ -289,17 +334,17 @@ def _by_parts(emit):
 
 @intrinsic
 def _add(context, s, t):
-    return _by_parts(lambda b, x, y: b.fadd(x, y))(context, s, t)
+    return _by_parts(lambda b, x, y: b.fadd(x, y, flags=CONTRACT))(context, s, t)
 
 
 @intrinsic
 def _subtract(context, s, t):
-    return _by_parts(lambda b, x, y: b.fsub(x, y))(context, s, t)
+    return _by_parts(lambda b, x, y: b.fsub(x, y, flags=CONTRACT))(context, s, t)
 
 
 @intrinsic
 def _multiply(context, s, t):
-    return _by_parts(lambda b, x, y: b.fmul(x, y))(context, s, t)
+    return _by_parts(lambda b, x, y: b.fmul(x, y, flags=CONTRACT))(context, s, t)
 
 
 @intrinsic
@@ -333,13 +378,13 @@ def larger(context, s, t):
 def _scale(_, scalar, tile):
     def codegen(context, builder, signature, args):
         t, result = TileBuilder(builder, signature.args[1]), args[1]
-        factor = t.splat(args[0])
+        factor = t.splat(context.cast(builder, args[0], scalar, tile.dtype))
         for at in range(args[1].type.count):
-            product = builder.fmul(factor, builder.extract_value(args[1], at))
+            product = builder.fmul(factor, builder.extract_value(args[1], at), flags=CONTRACT)
             result = builder.insert_value(result, product, at)
         return result
 
-    return tile(tile.dtype, tile), codegen
+    return tile(scalar, tile), codegen
 
 
 def _both_tiles(s, t):

@@ -31,13 +31,13 @@ class Activation(Layer):
 
     def forward(self, x, training=False, samples=None):
         """``a = σ(z)``; shapes as in :meth:`Layer.forward`."""
-        self._z, self._a = x, self._buffer("a", len(x), self.output_shape)
+        self._z, self._a = x, self._buffers.lanes("a", len(x), self.output_shape)
         self._forward(_planes(x), _planes(self._a), self._alpha)
         return self._a
 
     def backward(self, dy):
         """``dE/dz = diag(σ'(z)) dE/da``; shapes as in :meth:`Layer.backward`."""
-        dx = self._buffer("dx", len(dy), self.input_shape)
+        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         z, a = self._z, self._a
         self._backward(_planes(z), _planes(a), _planes(dy), _planes(dx), self._alpha)
         return dx

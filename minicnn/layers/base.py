@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicnn.errors import ArgumentError
-from minicnn.lanes import LANES
+from minicnn.layers.buffers import Buffers
 from minicnn.parameter import Parameter
 
 
@@ -43,7 +43,7 @@ class Layer:
         self.dtype = np.dtype(np.float32)
         self.name = type(self).__name__.lower()
         self.needs_input_gradient, self.rectify = True, False
-        self._parameters, self._initializers, self._buffers = {}, {}, {}
+        self._parameters, self._initializers = {}, {}
 
     def build(self, input_shape, rng, dtype=np.float32):
         """Fix the shapes, make the parameters, and return the output's shape.
@@ -71,7 +71,8 @@ class Layer:
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise ArgumentError(f"{self.name}: dtype must be float32 or float64, got {dtype}.")
-        self._parameters, self._initializers, self._buffers = {}, {}, {}
+        self._parameters, self._initializers = {}, {}
+        self._buffers = Buffers(self.dtype)
         self.output_shape = tuple(self._build(rng))
         return self.output_shape
 
@@ -133,20 +134,6 @@ class Layer:
     def initializers(self):
         """Which initializer made each parameter: ``{name: (initializer, promised std)}``."""
         return dict(self._initializers)
-
-    def _buffer(self, name, groups, shape):
-        """Lanes ``(groups, *shape, 16)`` kept from call to call; see `_rows`."""
-        return self._rows(name, groups, (*shape, LANES))
-
-    def _rows(self, name, length, shape):
-        """An array ``(length, *shape)`` kept from call to call; zero when first made.
-
-        It only ever grows, so a smaller last batch of an epoch allocates nothing.
-        """
-        kept = self._buffers.get(name)
-        if kept is None or len(kept) < length or kept.shape[1:] != tuple(shape):
-            kept = self._buffers[name] = np.zeros((length, *shape), self.dtype)
-        return kept[:length]
 
     def _make_parameter(self, name, shape, initializer, fans, rng, decay=True):
         value = initializer(shape, fans, rng, self.dtype)

@@ -70,7 +70,7 @@ class Dense(Layer):
     def forward(self, x, training=False, samples=None):
         """``z = W x + b``; shapes as in :meth:`Layer.forward`."""
         self._x = x
-        self._z = z = self._buffer("z", len(x), self.output_shape)
+        self._z = z = self._buffers.lanes("z", len(x), self.output_shape)
         bias = self._parameters["bias"].value if self.bias else self._zero
         self._correlate("forward", x, self._parameters["weight"].value, bias, z, self.rectify)
         return z
@@ -79,14 +79,14 @@ class Dense(Layer):
         """Fill dE/dW and dE/db, return dE/dx; shapes as in :meth:`Layer.backward`."""
         delta = dy
         if self.rectify:
-            delta = self._buffer("delta", len(dy), self.output_shape)
+            delta = self._buffers.lanes("delta", len(dy), self.output_shape)
             copy_inside(*(a[:, :, None, None] for a in (dy, self._z, delta)), 0, 0)
         self._fill_weight_gradient(delta)
         if self.bias:
             bias_gradient(delta[:, :, None], self._parameters["bias"].grad)
         if not self.needs_input_gradient:
             return None
-        dx = self._buffer("dx", len(dy), self.input_shape)
+        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         self._correlate("input", delta, self._parameters["weight"].value, self._zero, dx)
         return dx
 
@@ -95,10 +95,10 @@ class Dense(Layer):
         grad = self._parameters["weight"].grad
         outputs, features = grad.shape
         vectors = -(-features // LANES)
-        x = self._rows(f"x of {len(delta)}", vectors, (len(delta) * LANES, LANES))
+        x = self._buffers.rows(f"x of {len(delta)}", vectors, (len(delta) * LANES, LANES))
         features_in_lanes(self._x, x)
         whole = vectors * LANES
-        wide = grad if whole == features else self._rows("wide", outputs, (whole,))
+        wide = grad if whole == features else self._buffers.rows("wide", outputs, (whole,))
         self._correlate("weight", x, delta, self._zero, wide)
         if wide is not grad:
             grad[...] = wide[:, :features]

@@ -46,8 +46,8 @@ class Dropout(Layer):
         self._mask = None
         if not training or not self.p:
             return x
-        self._mask = mask = self._buffer("mask", len(x), self.output_shape)
-        y = self._buffer("y", len(x), self.output_shape)
+        self._mask = mask = self._buffers.lanes("mask", len(x), self.output_shape)
+        y = self._buffers.lanes("y", len(x), self.output_shape)
         self._rng.random(dtype=self.dtype.type, out=mask)
         np.multiply(mask >= self.p, self.dtype.type(1 / (1 - self.p)), out=mask)
         return np.multiply(x, mask, out=y)
@@ -56,7 +56,7 @@ class Dropout(Layer):
         """``m * dE/dy / (1 - p)``; shapes as in :meth:`Layer.backward`."""
         if self._mask is None:
             return dy
-        return np.multiply(dy, self._mask, out=self._buffer("dx", len(dy), self.input_shape))
+        return np.multiply(dy, self._mask, out=self._buffers.lanes("dx", len(dy), self.input_shape))
 
     def describe(self):
         """The probability."""

@@ -73,7 +73,7 @@ class BatchNorm(Layer):
             self._mean, variance = self._running["running_mean"], self._running["running_var"]
         self._inverse = 1 / np.sqrt(variance + self.eps)
         gamma, beta = (self._parameters[name].value for name in ("weight", "bias"))
-        y = self._buffer("y", len(x), self.output_shape)
+        y = self._buffers.lanes("y", len(x), self.output_shape)
         scale, shift = gamma * self._inverse, beta.astype(np.float64)
         kernels.normalize(self._x, self._mean, scale, shift, _positions(y))
         return y
@@ -81,7 +81,7 @@ class BatchNorm(Layer):
     def backward(self, dy):
         """Fill dE/dgamma and dE/dbeta, return dE/dx; shapes as in :meth:`Layer.backward`."""
         gamma, beta = self._parameters["weight"], self._parameters["bias"]
-        dx, dy = self._buffer("dx", len(dy), self.input_shape), _positions(dy)
+        dx, dy = self._buffers.lanes("dx", len(dy), self.input_shape), _positions(dy)
         kernels.gradient_sums(self._x, dy, self._mean, self._inverse, gamma.grad, beta.grad)
         kernels.normalize_gradient(
             self._x, dy, self._mask, self._mean, self._inverse,
@@ -104,7 +104,7 @@ class BatchNorm(Layer):
         return mean, variance
 
     def _lane_mask(self, groups, samples):
-        mask = self._buffer("mask", groups, ())
+        mask = self._buffers.lanes("mask", groups, ())
         mask[...] = (np.arange(groups * LANES) < samples).reshape(groups, LANES)
         return mask
 

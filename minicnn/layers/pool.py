@@ -63,13 +63,13 @@ class MaxPool2d(_Pool2d):
 
     def forward(self, x, training=False, samples=None):
         """The maxima; shapes as in :meth:`Layer.forward`."""
-        self._x, self._y = x, self._buffer("y", len(x), self.output_shape)
+        self._x, self._y = x, self._buffers.lanes("y", len(x), self.output_shape)
         pool.max_pool(x, self._y, *self._window, self.rectify)
         return self._y
 
     def backward(self, dy):
         """``dE/dx = M * upsample(dE/dy)``; shapes as in :meth:`Layer.backward`."""
-        dx = self._buffer("dx", len(dy), self.input_shape)
+        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         pool.max_pool_gradient(self._x, self._y, dy, dx, *self._window, self.rectify)
         return dx
 
@@ -87,13 +87,13 @@ class AvgPool2d(_Pool2d):
 
     def forward(self, x, training=False, samples=None):
         """The means; shapes as in :meth:`Layer.forward`."""
-        y = self._buffer("y", len(x), self.output_shape)
+        y = self._buffers.lanes("y", len(x), self.output_shape)
         pool.average_pool(x, y, *self._window)
         return y
 
     def backward(self, dy):
         """``dE/dx = upsample(dE/dy) / k²``; shapes as in :meth:`Layer.backward`."""
-        dx = self._buffer("dx", len(dy), self.input_shape)
+        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         pool.average_pool_gradient(dy, dx, *self._window)
         return dx
 
@@ -116,7 +116,7 @@ class GlobalAvgPool2d(AvgPool2d):
 
     def forward(self, x, training=False, samples=None):
         """The means; shapes as in :meth:`Layer.forward`."""
-        y = self._buffer("y", len(x), self.output_shape)
+        y = self._buffers.lanes("y", len(x), self.output_shape)
         pool.average_pool(x, y[:, :, None, None], *self._window)
         return y
 

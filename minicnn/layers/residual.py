@@ -74,7 +74,7 @@ class Residual(Layer):
         """``f(x) + s(x)``; shapes as in :meth:`Layer.forward`."""
         inner = self.body.forward(x, training, samples)
         around = x if self._joined is None else self._joined.forward(x, training, samples)
-        y = self._buffer("y", len(x), self.output_shape)
+        y = self._buffers.lanes("y", len(x), self.output_shape)
         add(_flat(inner), _flat(around), _flat(y))
         return y
 
@@ -84,7 +84,7 @@ class Residual(Layer):
         around = dy if self._joined is None else self._joined.backward(dy)
         if not self.needs_input_gradient:
             return None
-        dx = self._buffer("dx", len(dy), self.input_shape)
+        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         add(_flat(inner), _flat(around), _flat(dx))
         return dx
 

@@ -1,0 +1,211 @@
+"""The weight gradient of 3×3 convolutions by Winograd's scheme.
+
+What takes weights to outputs in :mod:`minicnn.kernels.winograd`, ``Aᵀ [(G g) * (Bᵀ d)]``,
+is linear in g, and the gradient of g is what its transpose makes of delta::
+
+    dg = Gᵀ [(A delta) * (Bᵀ d)]
+    dG = Gᵀ [ sum over tiles and samples of (A delta Aᵀ) * (Bᵀ d B) ] G
+
+The sum, over everything but channels, is for each of the 36 points a matrix product: of
+output channels times samples and samples times input channels. In it the samples are the
+terms, so the points of the input are transposed in blocks of 16 × 16 until input channels
+are the lanes.
+
+Each slice of the batch has a sum of its own, and the slices are added in order: how many
+there are depends on the batch alone, so the bits do not depend on the threads.
+"""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from minicnn.kernels.launch import kernel
+from minicnn.kernels.tile import tile_operations
+from minicnn.kernels.vector import load, pointer, store, transpose, zero
+from minicnn.kernels.winograd import (
+    COLUMNS,
+    GAP,
+    POINTS,
+    ROWS,
+    input_points,
+    pixel,
+    put_six,
+    six,
+)
+from minicnn.lanes import LANES
+
+TILES = 4  # tiles of 4×4 outputs whose samples are the terms of one product
+TERMS = TILES * LANES
+SUMS = 1 << 20  # elements of all slices' sums together, about
+
+_, _load_wide, _store_wide, _add_wide, _, _ = tile_operations(ROWS, COLUMNS)
+_, _load_narrow, _store_narrow, _add_narrow, _, _ = tile_operations(ROWS, 1)
+
+
+@kernel
+def _delta_row(d0, d1, d2, d3):
+    """``A delta``: four outputs to six points."""
+    even, odd = d0 + d2, d1 + d3
+    far, near = d0 + 4.0 * d2, 2.0 * d1 + 8.0 * d3
+    return d0, even + odd, even - odd, far + near, far - near, d3
+
+
+@kernel
+def _gradient_row(m0, m1, m2, m3, m4, m5):
+    """``Gᵀ m``: six points to three weights."""
+    a, b = m1 + m2, m3 + m4
+    return (
+        0.25 * m0 - (1 / 6) * a + (1 / 24) * b,
+        (1 / 6) * (m2 - m1) + (1 / 12) * (m3 - m4),
+        (1 / 6) * (b - a) + m5,
+    )
+
+
+@kernel
+def _delta_points(image, top, left, height, width, nothing, points, step, scratch):
+    """``A delta Aᵀ`` of the 4×4 pixels at (top, left), zero outside the image."""
+    for j in range(4):
+        row = _delta_row(
+            load(pixel(image, top, left + j, height, width, nothing)),
+            load(pixel(image, top + 1, left + j, height, width, nothing)),
+            load(pixel(image, top + 2, left + j, height, width, nothing)),
+            load(pixel(image, top + 3, left + j, height, width, nothing)),
+        )
+        put_six(row, scratch + j * LANES, 4 * LANES)
+    for i in range(6):
+        p = scratch + i * 4 * LANES
+        row = _delta_row(load(p), load(p + LANES), load(p + 2 * LANES), load(p + 3 * LANES))
+        put_six(row, points + 6 * i * step, step)
+
+
+@kernel
+def _multiply(d, v, v_step, total, total_step, vectors, terms):
+    """``total[o, c] += sum over terms n of d[o, n] v[n, c]`` for ROWS channels o."""
+    whole = vectors - vectors % COLUMNS
+    for c in range(0, whole * LANES, COLUMNS * LANES):
+        tile = _load_wide(total + c, total_step, LANES)
+        for n in range(terms):
+            tile = _add_wide(tile, d + n, TERMS, v + (n * v_step + c), LANES)
+        _store_wide(tile, total + c, total_step, LANES)
+    if COLUMNS > 1:
+        for c in range(whole * LANES, vectors * LANES, LANES):
+            tile = _load_narrow(total + c, total_step, LANES)
+            for n in range(terms):
+                tile = _add_narrow(tile, d + n, TERMS, v + (n * v_step + c), 0)
+            _store_narrow(tile, total + c, total_step, LANES)
+
+
+@kernel(parallel=True)
+def point_sums(x, delta, padding, sums, scratch):
+    """Fill `sums` with the sums over tiles and samples, a slice of the batch each.
+
+    Parameters
+    ----------
+    x : ndarray of float32, shape (G, C, H, W, 16)
+    delta : ndarray, shape (G, O, H', W', 16)
+    padding : pair of int
+    sums : ndarray, shape (slices, *`sums_shape`)
+    scratch : ndarray, shape (parts, `scratch_size`)
+        Room to work in, a row for each part of the work that may run by itself.
+    """
+    groups, c_in, height, width, _ = x.shape
+    _, c_out, rows, columns, _ = delta.shape
+    slices, _, o_rows, c_columns = sums.shape
+    across, per_image = (columns + 3) // 4, (rows + 3) // 4 * ((columns + 3) // 4)
+    v_step, d_step = c_columns * TERMS + GAP, o_rows * TERMS + GAP
+    x0, delta0, sums0 = pointer(x), pointer(delta), pointer(sums)
+    parts = scratch.shape[0]
+    for part in prange(parts):
+        v0 = pointer(scratch) + part * scratch.shape[1]
+        d0 = v0 + POINTS * v_step
+        block0 = d0 + POINTS * d_step  # the points of one tile and 16 channels
+        small = block0 + POINTS * (LANES * LANES + GAP)
+        nothing = small + POINTS * LANES  # never written: zeros
+        for s in range(part * slices // parts, (part + 1) * slices // parts):
+            own = sums0 + s * POINTS * o_rows * c_columns
+            for k in range(POINTS * o_rows * c_columns // LANES):
+                store(zero(x0), own + k * LANES)
+            begin, end = s * groups // slices * per_image, (s + 1) * groups // slices * per_image
+            for first in range(begin, end, TILES):
+                count = min(TILES, end - first)
+                for t in range(count):
+                    g, place = (first + t) // per_image, (first + t) % per_image
+                    i, j = place // across * 4, place % across * 4
+                    for c in range(0, c_columns, LANES):
+                        for lane in range(LANES):
+                            # Channels beyond the last see nothing.
+                            h = height if c + lane < c_in else 0
+                            image = x0 + (g * c_in + c + lane) * height * width * LANES
+                            input_points(
+                                image, i - padding[0], j - padding[1], h, width, nothing,
+                                block0 + lane * LANES, LANES * LANES + GAP, small,
+                            )  # fmt: skip
+                        for k in range(POINTS):
+                            transpose(
+                                block0 + k * (LANES * LANES + GAP), LANES,
+                                v0 + (k * v_step + t * LANES * c_columns + c), c_columns,
+                            )  # fmt: skip
+                    for o in range(c_out):
+                        image = delta0 + (g * c_out + o) * rows * columns * LANES
+                        points = d0 + (o * TERMS + t * LANES)
+                        _delta_points(image, i, j, rows, columns, nothing, points, d_step, small)
+                for k in range(POINTS):
+                    for o in range(0, c_out, ROWS):
+                        _multiply(
+                            d0 + (k * d_step + o * TERMS), v0 + k * v_step, c_columns,
+                            own + (k * o_rows + o) * c_columns, c_columns,
+                            c_columns // LANES, count * LANES,
+                        )  # fmt: skip
+
+
+@kernel(parallel=True)
+def weights_of_points(sums, grad):
+    """``grad[o, c] = Gᵀ (sum over the slices) G``, shape (O, C, 3, 3)."""
+    slices, _, o_rows, c_columns = sums.shape
+    c_out, c_in = grad.shape[:2]
+    sums0, step = pointer(sums), o_rows * c_columns
+    for o in prange(c_out):
+        scratch, weights = np.empty(18 * LANES, sums.dtype), np.empty((9, LANES), sums.dtype)
+        totals = np.empty(POINTS * LANES, sums.dtype)
+        for first in range(0, c_in, LANES):
+            for k in range(POINTS):
+                at = sums0 + (k * step + o * c_columns + first)
+                total = load(at)
+                for s in range(1, slices):
+                    total = total + load(at + s * POINTS * step)
+                store(total, pointer(totals) + k * LANES)
+            for j in range(6):
+                at = pointer(totals) + j * LANES
+                row = _gradient_row(*six(at, 6 * LANES))
+                for_column = pointer(scratch) + j * LANES
+                store(row[0], for_column)
+                store(row[1], for_column + 6 * LANES)
+                store(row[2], for_column + 12 * LANES)
+            for i in range(3):
+                row = _gradient_row(*six(pointer(scratch) + 6 * i * LANES, LANES))
+                out = pointer(weights) + 3 * i * LANES
+                store(row[0], out)
+                store(row[1], out + LANES)
+                store(row[2], out + 2 * LANES)
+            for c in range(first, min(first + LANES, c_in)):
+                for k in range(9):
+                    grad[o, c, k // 3, k % 3] = weights[k, c - first]
+
+
+def slice_count(lane_groups, c_out, c_in):
+    """Into how many slices the batch is cut: 8, 4 or 2, the more the smaller their sums are."""
+    room = SUMS // math.prod(sums_shape(c_out, c_in))
+    return min(lane_groups, 8 if room >= 8 else 4 if room >= 4 else 2)
+
+
+def sums_shape(c_out, c_in):
+    """Points, and rows and columns filled up to whole tiles and lanes."""
+    return POINTS, -(-c_out // ROWS) * ROWS, -(-c_in // LANES) * LANES
+
+
+def scratch_size(c_out, c_in):
+    """Elements that a part of `point_sums` needs."""
+    _, rows, columns = sums_shape(c_out, c_in)
+    points = columns * TERMS + GAP + rows * TERMS + GAP + LANES * LANES + GAP + LANES
+    return POINTS * points + LANES

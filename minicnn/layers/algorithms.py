@@ -1,0 +1,168 @@
+"""How a convolution is computed: directly, or with fewer multiplications by Winograd.
+
+Both know one convolution's shapes and own the arrays they work in. Either is asked, in
+this order: `forward`; then `delta`, which makes dE/dz of dE/dy; then the gradients of it.
+"""
+
+import numba
+import numpy as np
+
+from minicnn.errors import ArgumentError, unknown
+from minicnn.kernels import winograd, winograd_gradient
+from minicnn.kernels.correlate import correlate
+from minicnn.kernels.gradient import weight_gradient
+from minicnn.kernels.pad import copy_inside
+
+ALGORITHMS = ("auto", "direct", "winograd")
+
+
+def choose(name, plan, buffers, input_gradient):
+    """The algorithm for a convolution.
+
+    ``auto`` takes Winograd's F(4×4, 3×3) where it can be used and is faster: for 3×3
+    kernels of stride 1 in float32 without dilation and groups, padding at most 2, at least
+    8 channels on both sides, and an image of which the 4×4 tiles waste less than 40 %.
+
+    Parameters
+    ----------
+    name : str
+        ``auto``, ``direct`` or ``winograd``.
+    plan : Convolution
+    buffers : Buffers
+    input_gradient : bool
+        Whether dE/dx will be asked for.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown name, or ``winograd`` where it cannot be used.
+    """
+    if name not in ALGORITHMS:
+        raise unknown("convolution algorithm", name, ALGORITHMS)
+    if name == "winograd" and not _possible(plan):
+        raise ArgumentError(
+            "winograd needs a 3x3 kernel of stride 1 in float32, without dilation or groups and"
+            " with padding of at most 2: use auto or direct."
+        )
+    fast = name == "winograd" or (name == "auto" and _possible(plan) and _worthwhile(plan))
+    return (Winograd if fast else Direct)(plan, buffers, input_gradient)
+
+
+def _possible(plan):
+    simple = plan.stride == plan.dilation == (1, 1) and plan.groups == 1
+    small = plan.kernel_size == (3, 3) and max(plan.padding) <= 2
+    return simple and small and plan.itemsize == 4
+
+
+def _worthwhile(plan):
+    rows, columns = plan.output_shape[1:]
+    used = rows * columns / (16 * -(-rows // 4) * -(-columns // 4))
+    return min(plan.input_shape[0], plan.output_shape[0]) >= 8 and used > 0.6
+
+
+class Direct:
+    """Sums of products, term by term; for every convolution and both dtypes."""
+
+    def __init__(self, plan, buffers, input_gradient):
+        self.plan, self.buffers = plan, buffers
+        self._forward, self._backward = plan.forward(), plan.backward()
+        self._border = plan.delta_border() if input_gradient else (0, 0, 0, 0)
+        self._tables = plan.gradient_tables(self._border)
+        self._no_bias = np.zeros(1, buffers.dtype)
+
+    def forward(self, x, weight, bias, z, rectify):
+        """Fill `z`; `x` must not change until the gradients are computed."""
+        self._x = self._with_border("x", x, (*self.plan.padding, *self.plan.padding))
+        self._correlate(self._x, weight, bias, z, self._forward, rectify)
+
+    def delta(self, dy, gate):
+        """`dy` where the gate is above 0, or everywhere if it is None."""
+        return self._with_border("delta", dy, self._border, gate)
+
+    def weight_gradient(self, delta, grad):
+        """Fill `grad`, dE/dW."""
+        sweep, start = self.plan.sweep(len(delta), self._border)
+        groups, outputs = self.plan.groups, self.plan.channels_out
+        partial = self.buffers.rows("partial", sweep.slices, (groups, outputs, grad[0].size))
+        terms, channels = self._tables
+        weight_gradient(_flat(self._x), terms, _flat(delta)[start:], channels, partial, sweep)
+        np.sum(partial, axis=0, out=grad.reshape(partial.shape[1:]))
+
+    def input_gradient(self, delta, weight, dx):
+        """Fill `dx`, dE/dx."""
+        for phase in self._backward:
+            self._correlate(delta, weight, None, dx, phase, False)
+
+    def _correlate(self, x, weight, bias, y, plan, rectify):
+        bias = self._no_bias if bias is None else bias
+        walk = plan.walk._replace(lane_groups=len(x))
+        out = _flat(y)[plan.y_start :]
+        correlate(_flat(x), _flat(weight), bias, out, walk, plan.terms, rectify)
+
+    def _with_border(self, name, images, border, gate=None):
+        """`images` surrounded by zeros, and zero where the gate is, unless neither is asked for.
+
+        They go into a buffer whose border is never written.
+        """
+        if gate is None and not any(border):
+            return images
+        top, left, bottom, right = border
+        channels, height, width = images.shape[1:4]
+        shape = (channels, height + top + bottom, width + left + right)
+        padded = self.buffers.lanes(name, len(images), shape)
+        copy_inside(images, gate, padded, top, left)
+        return padded
+
+
+class Winograd:
+    """3×3 convolutions of stride 1 with a quarter of the multiplications, in float32."""
+
+    def __init__(self, plan, buffers, input_gradient):
+        self.plan, self.buffers = plan, buffers
+        self._inputs, self._outputs = plan.input_shape[0], plan.output_shape[0]
+        self._no_bias = np.zeros(1, buffers.dtype)
+
+    def forward(self, x, weight, bias, z, rectify):
+        """Fill `z`; `x` must not change until the gradients are computed."""
+        self._x = x
+        bias = self._no_bias if bias is None else bias
+        self._convolve(x, weight, False, bias, z, self.plan.padding, rectify)
+
+    def delta(self, dy, gate):
+        """`dy` where the gate is above 0, or everywhere if it is None."""
+        if gate is None:
+            return dy
+        delta = self.buffers.lanes("delta", len(dy), dy.shape[1:-1])
+        copy_inside(dy, gate, delta, 0, 0)
+        return delta
+
+    def weight_gradient(self, delta, grad):
+        """Fill `grad`, dE/dW."""
+        sizes = self._outputs, self._inputs
+        slices = winograd_gradient.slice_count(len(delta), *sizes)
+        sums = self.buffers.rows("sums", slices, winograd_gradient.sums_shape(*sizes))
+        scratch = self._room("scratch", winograd_gradient.scratch_size(*sizes))
+        winograd_gradient.point_sums(self._x, delta, self.plan.padding, sums, scratch)
+        winograd_gradient.weights_of_points(sums, grad)
+
+    def input_gradient(self, delta, weight, dx):
+        """Fill `dx`, dE/dx: the same convolution of delta with weights rot180(trans(W))."""
+        padding = tuple(2 - p for p in self.plan.padding)
+        self._convolve(delta, weight, True, self._no_bias, dx, padding, False)
+
+    def _convolve(self, x, weight, backward, bias, y, padding, rectify):
+        channels = (self._inputs, self._outputs) if backward else (self._outputs, self._inputs)
+        points, rows, columns = winograd.weight_points(*channels)
+        u = self.buffers.rows(f"u {backward}", points, (rows, columns))
+        winograd.transform_weights(weight, u, backward)
+        v = self._room(f"v {backward}", winograd.input_scratch(channels[1]))
+        m = self._room("m", winograd.output_scratch())
+        winograd.convolve(x, u, bias, y, padding, rectify, v, m)
+
+    def _room(self, name, size):
+        """A row of `size` elements for each thread."""
+        return self.buffers.rows(name, numba.get_num_threads(), (size,))
+
+
+def _flat(array):
+    return array.reshape(-1)
