@@ -11,7 +11,7 @@ import numpy as np
 
 from minicnn.errors import ArgumentError
 from minicnn.kernels import loss as kernels
-from minicnn.lanes import group_count
+from minicnn.lanes import LANES, group_count
 
 
 class Loss:
@@ -36,7 +36,7 @@ class Loss:
         Returns
         -------
         value : float
-            Mean over the N samples; NaN or infinite if a score is.
+            Mean over the N samples; NaN if a score is NaN or +infinite.
         gradient : ndarray, shape (G, K, 16)
             dE/d(scores), exactly 0 in spare lanes.
 
@@ -46,7 +46,7 @@ class Loss:
             If a shape does not fit or a label is outside the classes.
         """
         targets = np.asarray(targets)
-        if scores.ndim != 3:
+        if scores.ndim != 3 or scores.shape[-1] != LANES:
             raise ArgumentError(
                 f"a loss needs scores in lanes, (G, K, 16), got shape {scores.shape}: the model"
                 " must end in a vector of scores, as Dense gives it."

@@ -189,7 +189,7 @@ class SGD(Optimizer):
         Whether to look ahead; needs momentum.
     """
 
-    default_lr = 0.05
+    default_lr = 0.03
     momentum = _fraction()
 
     def __init__(self, parameters, lr, momentum=0.0, weight_decay=0.0, nesterov=False):

@@ -143,7 +143,7 @@ class OneCycle(Schedule):
         Factors at the first step and at the end, in (0, 1) and [0, 1).
     """
 
-    warmup: float = 0.3
+    warmup: float = 0.2
     start: float = 1 / 25
     final: float = 1e-4
     name = "one-cycle"

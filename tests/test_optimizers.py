@@ -308,7 +308,7 @@ def test_a_gradient_that_does_not_fit_its_value(grad):
 def test_registry():
     parameters = [Parameter(START.copy())]
     assert type(create("adamw", parameters)) is AdamW
-    assert create("sgd", parameters).lr == 0.05
+    assert create("sgd", parameters).lr == 0.03
     assert create("adam", parameters).lr == 0.001
     assert create("rmsprop", parameters, lr=0.5).lr == 0.5
     assert create("sgd", parameters, momentum=0.9, nesterov=True).nesterov

@@ -1,0 +1,300 @@
+"""The equations of every layer for one sample, in plain NumPy: read this first.
+
+Nothing here is fast and nothing is clever: a line of code is a line of mathematics. The
+layers compute the same on many samples at once, and the tests hold them against this file.
+
+A layer maps x to z. Its backward pass takes ``delta = dE/dz``, how much the loss E changes
+with each output, and gives dE/dx to the layer before it, and the gradients of its own
+parameters. One sample is an image ``(C, H, W)`` or a vector ``(F,)``; settings of height and
+width may be an int or a pair; results have the dtype of the input.
+"""
+
+import math
+
+import numpy as np
+
+from minicnn.errors import ArgumentError, unknown
+
+
+# Borders and sliding windows, of convolution and pooling.
+def pad(x, rows, columns, value=0):
+    """Put `value` around images: ``rows = (above, below)``, ``columns``; negative ones crop."""
+    border = [(0, 0), rows, columns]
+    padded = np.pad(x, [(max(a, 0), max(b, 0)) for a, b in border], constant_values=value)
+    return padded[tuple(slice(max(-a, 0), -max(-b, 0) or None) for a, b in border)]
+
+
+def windows(x, kernel_size, stride=1, padding=0, dilation=1, value=0):
+    """What a sliding window sees: ``[c, i, j, u, v] = x_pad[c, s i + d u, s j + d v]``.
+
+    Window (i, j) has kh x kw elements (u, v); x_pad is `x` with p times `value` on every side.
+    It fits ``(H + 2 p - d (kh - 1) - 1) // s + 1`` times; ArgumentError if not once.
+    """
+    (kh, kw), (sh, sw), (ph, pw), (dh, dw) = map(_pair, (kernel_size, stride, padding, dilation))
+    x_pad = pad(x, (ph, ph), (pw, pw), value)
+    rows = (x_pad.shape[1] - dh * (kh - 1) - 1) // sh + 1
+    columns = (x_pad.shape[2] - dw * (kw - 1) - 1) // sw + 1
+    if rows < 1 or columns < 1:
+        raise ArgumentError(f"a window of {kernel_size} does not fit into padded {x_pad.shape}.")
+    seen = np.empty((len(x), rows, columns, kh, kw), x.dtype)
+    for i, j, u, v in np.ndindex(rows, columns, kh, kw):
+        seen[:, i, j, u, v] = x_pad[:, sh * i + dh * u, sw * j + dw * v]
+    return seen
+
+
+def _pair(n):
+    return (n, n) if np.ndim(n) == 0 else n
+
+
+def correlate(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
+    """Cross-correlation, which everyone calls convolution.
+
+    ``z[o, i, j] = b[o] + sum over c, u, v of W[o, c, u, v] x_pad[c, s i + d u, s j + d v]``
+
+    `x` is (C_in, H, W), `w` (C_out, C_in / groups, kh, kw), `b` (C_out,), z (C_out, ., .).
+    Each of the `groups` of output channels sees only its own group of input channels.
+    """
+    c_out, c_in, *kernel_size = w.shape
+    if len(x) != c_in * groups or c_out % groups:
+        raise ArgumentError(f"weights {w.shape} in {groups} groups do not fit images {x.shape}.")
+    b = np.zeros(c_out, x.dtype) if b is None else b
+    seen = np.split(windows(x, kernel_size, stride, padding, dilation), groups)
+    z = np.empty((c_out, *seen[0].shape[1:3]), x.dtype)
+    for o, i, j in np.ndindex(*z.shape):
+        z[o, i, j] = b[o] + np.sum(w[o] * seen[o * groups // c_out][:, i, j])
+    return z
+
+
+def dilate(delta, stride):
+    """Put ``s - 1`` zeros between the elements of images."""
+    (sh, sw), (channels, height, width) = _pair(stride), delta.shape
+    spread = np.zeros((channels, sh * (height - 1) + 1, sw * (width - 1) + 1), delta.dtype)
+    spread[:, ::sh, ::sw] = delta
+    return spread
+
+
+def rot180(w):
+    """Turn kernels by 180 degrees."""
+    return w[..., ::-1, ::-1]
+
+
+def trans(w, groups=1):
+    """Swap C_out and C_in of weights, within each group: (C_in, C_out / groups, kh, kw)."""
+    c_out, c_in, kh, kw = w.shape
+    by_group = w.reshape(groups, c_out // groups, c_in, kh, kw)
+    return by_group.swapaxes(1, 2).reshape(groups * c_in, c_out // groups, kh, kw)
+
+
+def conv_input_gradient(delta, w, input_shape, stride=1, padding=0, dilation=1, groups=1):
+    """``dE/dx = pad(dilate(delta)) ⋆ rot180(trans(W))``, where ⋆ is cross-correlation.
+
+    On every side pad puts ``d (k - 1) - p`` zeros (or crops), and below and on the right as
+    many more as the padded input has rows and columns which no window reached.
+    """
+    borders = []
+    axes = zip(input_shape[1:], w.shape[2:], *map(_pair, (stride, padding, dilation)))
+    for n, k, s, p, d in axes:
+        unreached = (n + 2 * p - d * (k - 1) - 1) % s
+        borders.append((d * (k - 1) - p, d * (k - 1) - p + unreached))
+    delta_pad = pad(dilate(delta, stride), *borders)
+    return correlate(delta_pad, rot180(trans(w, groups)), dilation=dilation, groups=groups)
+
+
+def conv_weight_gradient(delta, x, w_shape, stride=1, padding=0, dilation=1, groups=1):
+    """``dE/dW[o, c, u, v] = sum over i, j of delta[o, i, j] x_pad[c, s i + d u, s j + d v]``."""
+    seen = np.split(windows(x, w_shape[2:], stride, padding, dilation), groups)
+    dw = np.empty(w_shape, x.dtype)
+    for o, c, u, v in np.ndindex(*w_shape):
+        dw[o, c, u, v] = np.sum(delta[o] * seen[o * groups // w_shape[0]][c, :, :, u, v])
+    return dw
+
+
+def conv_bias_gradient(delta):
+    """``dE/db[o] = sum over i, j of delta[o, i, j]``."""
+    return delta.sum(axis=(1, 2))
+
+
+def dense(x, w, b=0):
+    """``z = W x + b``, for `x` (in,), `w` (out, in) and `b` (out,)."""
+    return w @ x + b
+
+
+def dense_input_gradient(delta, w):
+    """``dE/dx = Wᵀ delta``."""
+    return w.T @ delta
+
+
+def dense_weight_gradient(delta, x):
+    """``dE/dW = delta xᵀ``; the bias has ``dE/db = delta``."""
+    return np.outer(delta, x)
+
+
+# Pooling; by default the windows touch, stride = kernel_size.
+def max_pool(x, kernel_size, stride=None, padding=0):
+    """``z[c, i, j] = max over u, v of x_pad[c, s i + u, s j + v]``, padded with -infinity."""
+    return windows(x, kernel_size, stride or kernel_size, padding, value=-np.inf).max(axis=(3, 4))
+
+
+def max_pool_mask(x, kernel_size, stride=None, padding=0):
+    """M: in each window 1 at the arg-max, the first of equals, and 0 elsewhere.
+
+    ``M[c, i, j, u, v]`` belongs to window (i, j) of channel c; (C, rows, columns, kh, kw).
+    """
+    seen = windows(x, kernel_size, stride or kernel_size, padding, value=-np.inf)
+    mask = np.zeros_like(seen)
+    for c, i, j in np.ndindex(*seen.shape[:3]):
+        mask[c, i, j].flat[seen[c, i, j].argmax()] = 1
+    return mask
+
+
+def max_pool_gradient(delta, x, kernel_size, stride=None, padding=0):
+    """``dE/dx = M ⊙ upsample(delta)`` with the mask of :func:`max_pool_mask`."""
+    mask = max_pool_mask(x, kernel_size, stride, padding)
+    return masked_upsample(mask, delta, x.shape, stride, padding)
+
+
+def average_pool(x, kernel_size, stride=None, padding=0):
+    """``z[c, i, j] = mean over u, v of x_pad[c, s i + u, s j + v]``; padded zeros count."""
+    return windows(x, kernel_size, stride or kernel_size, padding).mean(axis=(3, 4))
+
+
+def average_pool_gradient(delta, input_shape, kernel_size, stride=None, padding=0):
+    """``dE/dx = M ⊙ upsample(delta)`` with ``M = 1 / (kh kw)`` everywhere."""
+    kh, kw = _pair(kernel_size)
+    mask = np.full((*delta.shape, kh, kw), 1 / (kh * kw), delta.dtype)
+    return masked_upsample(mask, delta, input_shape, stride, padding)
+
+
+def masked_upsample(mask, delta, input_shape, stride=None, padding=0):
+    """``M ⊙ upsample(delta)``: each delta over its window, times M; where windows overlap, add."""
+    channels, height, width = input_shape
+    (sh, sw), (ph, pw) = _pair(stride or mask.shape[3:]), _pair(padding)
+    dx_pad = np.zeros((channels, height + 2 * ph, width + 2 * pw), delta.dtype)
+    for c, i, j, u, v in np.ndindex(*mask.shape):
+        dx_pad[c, sh * i + u, sw * j + v] += mask[c, i, j, u, v] * delta[c, i, j]
+    return pad(dx_pad, (-ph, -ph), (-pw, -pw))
+
+
+# exp of negative numbers only, so that it never overflows.
+def _sigmoid(z):
+    return np.where(z < 0, np.exp(-abs(z)), 1) / (1 + np.exp(-abs(z)))
+
+
+def _elu(z, alpha=1.0):
+    return np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
+
+
+def _elu_slope(z, alpha=1.0):
+    return np.where(z > 0, 1, alpha * np.exp(np.minimum(z, 0)))
+
+
+_normal_cdf = np.vectorize(lambda z: math.erfc(-z / math.sqrt(2)) / 2, otypes=[float])
+ALPHA, SCALE = 1.6732632423543772, 1.0507009873554805  # of SELU: Klambauer et al. 2017
+
+# sigma(z) and sigma'(z); a or alpha is a setting.
+ACTIVATIONS = {
+    "identity": (lambda z: z, lambda z: 1),
+    "relu": (lambda z: np.maximum(z, 0), lambda z: z > 0),
+    "leaky-relu": (
+        lambda z, a=0.01: np.where(z > 0, z, a * z),
+        lambda z, a=0.01: np.where(z > 0, 1, a),
+    ),
+    "prelu": (lambda z, a=0.25: np.where(z > 0, z, a * z), lambda z, a=0.25: np.where(z > 0, 1, a)),
+    "elu": (_elu, _elu_slope),
+    "selu": (lambda z: SCALE * _elu(z, ALPHA), lambda z: SCALE * _elu_slope(z, ALPHA)),
+    "gelu": (
+        lambda z: z * _normal_cdf(z),
+        lambda z: _normal_cdf(z) + z * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi),
+    ),
+    "sigmoid": (_sigmoid, lambda z: _sigmoid(z) * _sigmoid(-z)),
+    "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
+    "softsign": (lambda z: z / (1 + abs(z)), lambda z: 1 / (1 + abs(z)) ** 2),
+}
+
+
+def activation(name, z, *a):
+    """``sigma(z)``, element by element.
+
+    `a`: slope below 0 of leaky-relu (0.01) or prelu (0.25, or (C, 1, 1)), alpha of elu (1).
+    """
+    return np.asarray(_activation(name)[0](z, *a), z.dtype)
+
+
+def activation_gradient(name, z, delta, *a):
+    """``dE/dz = diag(sigma'(z)) delta``: the Jacobian is diagonal, so elements multiply."""
+    return np.asarray(_activation(name)[1](z, *a) * delta, z.dtype)
+
+
+def _activation(name):
+    if name not in ACTIVATIONS:
+        raise unknown("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]
+
+
+def prelu_slope_gradient(z, delta):
+    """``dE/da = sum over z < 0 of delta z`` of each channel, (C,) (He et al. 2015)."""
+    return (delta * np.minimum(z, 0)).reshape(len(z), -1).sum(axis=1)
+
+
+def softmax(scores):
+    """``p_k = exp(s_k) / sum over j of exp(s_j)``; the largest score is taken off first."""
+    e = np.exp(scores - scores.max())
+    return e / e.sum()
+
+
+def smoothed_target(scores, label, smoothing=0.0):
+    """``q_k = (1 - smoothing) [k = label] + smoothing / K`` (Szegedy et al. 2016)."""
+    one_hot = np.eye(len(scores), dtype=scores.dtype)[label]
+    return (1 - smoothing) * one_hot + smoothing / len(scores)
+
+
+def cross_entropy(scores, label, smoothing=0.0):
+    """``E = - sum over k of q_k log p_k`` with ``log p_k = s_k - log sum over j of exp(s_j)``."""
+    log_p = scores - np.logaddexp.reduce(scores)
+    return -np.sum(smoothed_target(scores, label, smoothing) * log_p)
+
+
+def cross_entropy_gradient(scores, label, smoothing=0.0):
+    """``dE/ds = p - q``."""
+    return softmax(scores) - smoothed_target(scores, label, smoothing)
+
+
+def mean_squared_error(scores, target):
+    """``E = (1/K) sum over k of (s_k - t_k)²``."""
+    return np.mean((scores - target) ** 2)
+
+
+def mean_squared_error_gradient(scores, target):
+    """``dE/ds = 2 (s - t) / K``."""
+    return 2 * (scores - target) / len(scores)
+
+
+# In batch normalization alone samples meet, so x is (N, C, H, W) or (N, F).
+def batch_norm(x, gamma, beta, eps=1e-5):
+    """``y = gamma x_hat + beta`` with ``x_hat = (x - mu) / sqrt(var + eps)``, for each channel.
+
+    mu and var are mean and biased variance over samples and positions (Ioffe & Szegedy 2015).
+    """
+    _, _, x_hat = _normalize(np.moveaxis(x, 1, -1), eps)
+    return np.moveaxis(gamma * x_hat + beta, -1, 1)
+
+
+def batch_norm_gradients(delta, x, gamma, eps=1e-5):
+    """dE/dx, dE/dgamma and dE/dbeta (Ioffe & Szegedy 2015, §3); m values a channel.
+
+    The paper's dE/dmu has one more term, which is 0 as x - mu sums to 0.
+    """
+    delta, x = np.moveaxis(delta, 1, -1), np.moveaxis(x, 1, -1)
+    axes, m = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
+    centred, std, x_hat = _normalize(x, eps)
+    d_x_hat = delta * gamma
+    d_var = np.sum(d_x_hat * centred * (-1 / 2) * std**-3, axes)
+    d_mu = np.sum(-d_x_hat / std, axes)
+    dx = d_x_hat / std + d_var * 2 * centred / m + d_mu / m
+    return np.moveaxis(dx, -1, 1), np.sum(delta * x_hat, axes), np.sum(delta, axes)
+
+
+def _normalize(x, eps):
+    axes = tuple(range(x.ndim - 1))
+    centred, std = x - x.mean(axes), np.sqrt(x.var(axes) + eps)
+    return centred, std, centred / std
