@@ -83,10 +83,10 @@ def from_string(text):
             fit = [k for k, field in free.items() if takes(k, field, value)]
         key = key if equals else next(iter(fit), None)
         if key not in free:
-            takes = [f"{k} ({expected(k, field)})" for k, field in settings_of(cls).items()]
+            known = [f"{k} ({expected(k, field)})" for k, field in settings_of(cls).items()]
             raise ArgumentError(
                 f"initializer {text!r}: {item!r} does not fit; {cls.name} takes"
-                f" {', '.join([*takes, 'each once']) if takes else 'no settings'}."
+                f" {', '.join([*known, 'each once']) if known else 'no settings'}."
             )
         given[free.pop(key).name] = value
     return cls(**given)

@@ -1,0 +1,161 @@
+"""The command line: parse, build, run, report."""
+
+import argparse
+import sys
+
+import minicnn
+from minicnn.errors import ArgumentError, MinicnnError
+
+INTERRUPTED = 130
+NOT_YET = ("ablate", "preflight", "seeds", "resume")
+NO_SETTINGS = ("help", "version", "out", "quiet", *NOT_YET)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one sentence, as all others are."""
+
+    def error(self, message):
+        """Raise what argparse would print with the whole usage."""
+        raise ArgumentError(f"{message}; {self.prog} --help lists all options.")
+
+
+def make_parser():
+    """The parser of all options; a setting that is not given is left out of the result."""
+    parser = Parser(
+        prog="minicnn",
+        description="Train a convolutional network from scratch and write the run to a folder.",
+        epilog="Exit codes: 0 finished, 2 bad arguments, 3 bad data, 4 diverged, 130 interrupted.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    model = parser.add_argument_group("model")
+    model.add_argument("--init", help="weights at the start (msra); 'help' lists all")
+    model.add_argument("--model", help="architecture (lenet5); 'help' lists all")
+    model.add_argument("--activation", help="nonlinearity of the hidden layers (relu)")
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", help="data set, or folder of four IDX files (mnist)")
+    data.add_argument("--limit", metavar="N", type=int, help="train on the first N images only")
+    training = parser.add_argument_group("training")
+    training.add_argument("--epochs", metavar="N", type=int, help="passes over the data (5)")
+    training.add_argument("--batch-size", metavar="N", type=int, help="images in a step (64)")
+    training.add_argument("--optimizer", help="sgd, rmsprop, adam or adamw (sgd)")
+    training.add_argument(
+        "--lr", metavar="X", type=float, help="peak learning rate (depends on the optimizer)"
+    )
+    training.add_argument(
+        "--momentum", metavar="X", type=float, help="of sgd and rmsprop, in [0, 1) (0.9)"
+    )
+    training.add_argument(
+        "--weight-decay", metavar="X", type=float, help="pull of weights towards zero (0)"
+    )
+    training.add_argument(
+        "--label-smoothing", metavar="X", type=float, help="of the targets, in [0, 1) (0)"
+    )
+    training.add_argument("--schedule", help="of the learning rate, as step:0.5,0.75 (one-cycle)")
+    run = parser.add_argument_group("run")
+    run.add_argument("--seed", metavar="N", type=int, help="of all random numbers (0)")
+    run.add_argument("--threads", metavar="N", type=int, help="processors to use (all)")
+    run.add_argument("--out", metavar="FOLDER", help="new folder for the run (in runs)")
+    run.add_argument("--quiet", action="store_true", help="print the result only")
+    run.add_argument("--version", action="version", version=f"minicnn {minicnn.__version__}")
+    later = parser.add_argument_group("not in this version yet")
+    later.add_argument("--ablate", metavar="OPTION=A,B", action="append", help="compare settings")
+    later.add_argument("--seeds", metavar="N", help="repeat a comparison with N seeds")
+    later.add_argument("--preflight", action="store_true", help="judge an initialization")
+    later.add_argument("--resume", metavar="FOLDER", help="go on with a run")
+    return parser
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: 0 finished, 2 bad arguments, 3 bad data, 4 diverged, 130 interrupted
+        (143 by a termination signal).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal without the sign for "squared" gets "?"
+            stream.reconfigure(errors="replace")
+    try:
+        return _main(argv)
+    except SystemExit as end:  # argparse's own, after --help and --version
+        return end.code or 0
+    except MinicnnError as error:
+        return _fail(error, error.exit_code)
+    except MemoryError:
+        return _fail("not enough memory: use a smaller --model or --batch-size.", 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted before there was anything to save.", INTERRUPTED)
+
+
+def _main(argv):
+    given = vars(make_parser().parse_args(argv))
+    for name in NOT_YET:
+        if name in given:
+            raise ArgumentError(f"--{name} is not possible in this version yet; leave it out.")
+    if given.get("model") == "help" or given.get("init") == "help":
+        print(_help(given))
+        return 0
+    # Not before they are needed: to load Numba takes longer than to answer --help.
+    from minicnn.training.run import Run
+    from minicnn.training.settings import Settings
+
+    settings = Settings(**{k: v for k, v in given.items() if k not in NO_SETTINGS})
+    run, quiet = Run(settings, given.get("out")), given.get("quiet", False)
+    if not quiet:
+        print(run.model.summary(), flush=True)
+    run.train(quiet)
+    print(_report(run), flush=True)
+    if run.error is not None:
+        return _fail(run.error, run.error.exit_code)
+    if run.summary["status"] == "interrupted":
+        return _fail("interrupted; what was done is saved.", 128 + (run.signal or 2))
+    return 0
+
+
+def _help(given):
+    if given.get("model") == "help":
+        from minicnn import zoo
+
+        return zoo.help()
+    from minicnn import initializers
+
+    known = initializers.INITIALIZERS
+    width = max(map(len, known))
+    lines = [f"{name:<{width}}  {cls.__doc__.splitlines()[0]}" for name, cls in known.items()]
+    return "\n".join([*lines, "", "Settings follow a colon, as in normal:0.01 or msra:fan_out."])
+
+
+def _report(run):
+    """The block that ends a run."""
+    summary = run.summary
+    rows = [("status", summary["status"])]
+    if summary["test_accuracy"] is not None:
+        best, epochs = summary["best_test_accuracy"], summary["epochs"]
+        accuracy = f"{100 * summary['test_accuracy']:.2f} % after {epochs} epoch{'s'[: epochs - 1]}"
+        rows.append(("test accuracy", f"{accuracy}, at best {100 * best:.2f} %"))
+    if summary["images_per_second"] is not None:
+        speed = f"{summary['images_per_second']:,.0f} images/s"
+        rows.append(("training", f"{summary['train_seconds']:.1f} s, {speed}"))
+    rows.append(("written to", str(run.folder.path)))
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{name:<{width}}  {text}" for name, text in rows]
+    if run.explanation:
+        lines += ["", run.explanation]
+    return "\n".join(["", *lines])
+
+
+def _fail(error, code):
+    print(f"error: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

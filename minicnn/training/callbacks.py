@@ -1,0 +1,124 @@
+"""Callbacks: what looks on while a model is trained.
+
+A callback is told when something begins or ends, and is given the trainer, whose public
+attributes say where training stands (see :class:`minicnn.training.trainer.Trainer`).
+Callbacks are called in the order in which they were given.
+"""
+
+from minicnn.checks import check_count
+from minicnn.errors import ArgumentError
+from minicnn.training.files import to_json, write_atomically
+
+
+class Callback:
+    """Base of all callbacks: every hook does nothing; a subclass overrides what it needs.
+
+    In the order of events::
+
+        on_train_begin
+            on_epoch_begin
+                on_loss         the loss is known, nothing has been changed by it yet
+                on_step_end     the parameters have been updated
+            on_epoch_end        the test set has been evaluated, history has its line
+        on_train_end            always, even if an error or the user ends training
+
+    ``on_loss`` and ``on_step_end`` run in every step, so they must cost next to nothing.
+    An exception raised in a hook ends training.
+    """
+
+    def on_train_begin(self, trainer):
+        """Before the first epoch."""
+
+    def on_epoch_begin(self, trainer):
+        """Before the first step of an epoch."""
+
+    def on_loss(self, trainer):
+        """Between the forward and the backward pass of every step."""
+
+    def on_step_end(self, trainer):
+        """After the update of every step."""
+
+    def on_epoch_end(self, trainer):
+        """After the evaluation that follows an epoch."""
+
+    def on_train_end(self, trainer):
+        """After the last epoch, or after whatever ended training before."""
+
+
+class MetricsLog(Callback):
+    """Keeps a file with a line of JSON for each epoch: the lines of ``trainer.history``.
+
+    The whole file is replaced at the end of each epoch, so that it never ends in half a
+    line.
+
+    Parameters
+    ----------
+    path : str or Path
+        Such as ``runs/first/metrics.jsonl``.
+    """
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_begin(self, trainer):
+        """Write the lines that there are already: none in a fresh run."""
+        self._write(trainer.history)
+
+    def on_epoch_end(self, trainer):
+        """Write all lines."""
+        self._write(trainer.history)
+
+    def _write(self, history):
+        text = "".join(to_json(line) + "\n" for line in history)
+        write_atomically(self.path, text.encode())
+
+
+class EarlyStopping(Callback):
+    """Ends training when an epoch's result has stopped improving.
+
+    Prechelt, *Early stopping - but when?*, in *Neural networks: tricks of the trade*, 1998.
+
+    Parameters
+    ----------
+    patience : int
+        After so many epochs in a row without a new best, training ends. At least 1.
+    metric : str
+        ``"test_accuracy"`` or ``"train_accuracy"`` (larger is better), ``"test_loss"`` or
+        ``"train_loss"`` (smaller is better).
+    min_delta : float
+        By how much a result must beat the best to count; at least 0.
+
+    Attributes
+    ----------
+    best : float or None
+        The best result so far.
+    best_epoch : int or None
+        The epoch that it was reached in, from 1.
+
+    Raises
+    ------
+    ArgumentError
+        For a setting out of range.
+    """
+
+    METRICS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
+
+    def __init__(self, patience=3, metric="test_accuracy", min_delta=0.0):
+        self.patience = check_count(patience, "EarlyStopping: patience")
+        if metric not in self.METRICS:
+            raise ArgumentError(
+                f"EarlyStopping: metric must be one of {', '.join(self.METRICS)}, got {metric!r}."
+            )
+        if not min_delta >= 0:
+            raise ArgumentError(f"EarlyStopping: min_delta must be at least 0, got {min_delta!r}.")
+        self.metric, self.min_delta = metric, min_delta
+        self.best = self.best_epoch = None
+
+    def on_epoch_end(self, trainer):
+        """Compare with the best, and stop when the patience is used up."""
+        result = trainer.history[-1][self.metric]
+        sign = 1 if self.metric.endswith("accuracy") else -1
+        if self.best is None or sign * (result - self.best) > self.min_delta:
+            self.best, self.best_epoch = result, trainer.epoch
+        elif trainer.epoch - self.best_epoch >= self.patience:
+            trainer.stop()

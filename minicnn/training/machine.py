@@ -1,0 +1,41 @@
+"""What a run ran on: versions and memory."""
+
+import platform
+import sys
+
+import numba
+import numpy as np
+
+import minicnn
+
+
+def versions():
+    """The versions that decide a run's bits, by name, as a dict of str."""
+    return {
+        "minicnn": minicnn.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+    }
+
+
+def peak_memory_mb():
+    """The most memory that this process has had resident so far, in 10^6 bytes.
+
+    Returns
+    -------
+    float or None
+        None where the system does not tell.
+    """
+    try:  # not getrusage, which on Linux counts the program that started this one as well
+        with open("/proc/self/status") as status:
+            kibibytes = next(line.split()[1] for line in status if line.startswith("VmHWM"))
+        return int(kibibytes) * 1024 / 1e6
+    except (OSError, StopIteration):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

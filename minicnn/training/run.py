@@ -1,0 +1,221 @@
+"""Run: one training and the folder that keeps it."""
+
+import os
+import platform
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import numba
+import safetensors.numpy
+
+from minicnn.errors import DivergedError, MinicnnError
+from minicnn.metrics import predicted_classes
+from minicnn.training.callbacks import MetricsLog
+from minicnn.training.files import json_file, to_json
+from minicnn.training.folder import RunFolder
+from minicnn.training.gradient_watch import GradientWatch
+from minicnn.training.interruption import Interruption
+from minicnn.training.machine import peak_memory_mb, versions
+from minicnn.training.nan_guard import NanGuard
+from minicnn.training.progress import Progress
+from minicnn.training.trainer import Trainer
+
+
+class Run:
+    """A training by `settings`, ready to begin: data loaded, model made, folder claimed.
+
+    The folder gets ``config.json`` at once, which proves that it can be written;
+    ``metrics.jsonl`` grows by a line an epoch; ``model.safetensors`` and ``summary.json``
+    come at the end, however training ends.
+
+    Parameters
+    ----------
+    settings : Settings
+    out : str or Path, optional
+        The folder; it must not exist, or be empty. By default a new one in ``runs``.
+
+    Attributes
+    ----------
+    model : Sequential
+    trainer : Trainer
+    folder : RunFolder
+    summary : dict or None
+        What ``summary.json`` holds, once training has ended.
+    error : DivergedError or None
+        What went wrong if the status is ``diverged``.
+    signal : int or None
+        The signal that ended training if the status is ``interrupted``.
+    explanation : str or None
+        Why no weight learned, if none did.
+
+    Raises
+    ------
+    ArgumentError
+        If the model does not fit the data, or the folder is taken or cannot be written.
+    DataError
+        If the data are missing or damaged.
+    """
+
+    def __init__(self, settings, out=None):
+        self.settings = settings
+        train, test = settings.load_data()
+        self.model = settings.make_model(train)
+        self._watch = GradientWatch()
+        self.trainer = self._make_trainer(
+            self.model, train, test, schedule=settings.schedule, epochs=settings.epochs
+        )
+        self.summary = self.error = self.signal = self.explanation = None
+        self.folder = RunFolder(out, settings.name())
+        self.folder.write("config.json", json_file(self.config()))
+        self.folder.write("metrics.jsonl", b"")
+
+    def _make_trainer(self, model, train, test, **length):
+        settings = self.settings
+        return Trainer(
+            model, settings.make_optimizer(model.parameters()), train, test,
+            loss=settings.make_loss(), batch_size=settings.batch_size, seed=settings.seed, **length,
+        )  # fmt: skip
+
+    def train(self, quiet=False):
+        """Compile, train, and write the files.
+
+        Parameters
+        ----------
+        quiet : bool
+            Whether to print nothing.
+
+        Returns
+        -------
+        dict
+            ``summary``.
+
+        Raises
+        ------
+        ArgumentError
+            If a file cannot be written. Divergence and interruption are no errors here, but
+            a ``status``.
+        """
+        trainer, status, compile_seconds = self.trainer, "finished", None
+        with Interruption() as interruption:
+            trainer.callbacks = [] if quiet else [Progress()]
+            log = MetricsLog(self.folder.path / "metrics.jsonl")
+            trainer.callbacks += [log, self._watch, NanGuard(), interruption]
+            threads = numba.get_num_threads()
+            numba.set_num_threads(self.settings.threads)
+            try:
+                compile_seconds = self._compile(quiet)
+                trainer.fit()
+            except KeyboardInterrupt:
+                status, self.signal = "interrupted", interruption.received
+            except DivergedError as error:
+                status, self.error = "diverged", error
+            finally:
+                numba.set_num_threads(threads)
+            self.explanation = self._watch.explanation(trainer)
+            self.folder.write("model.safetensors", self._model_bytes())
+            self.summary = self._summarize(status, compile_seconds)
+            self.folder.write("summary.json", json_file(self.summary))
+        return self.summary
+
+    def _compile(self, quiet):
+        """Train a throw-away copy of the model for a step, and return the seconds it took.
+
+        One more image than a batch if one is left over at the end of an epoch: a model that
+        cannot train on a single image then says so now.
+        """
+        start = time.perf_counter()
+        train, test = self.trainer.train, self.trainer.test
+        size = self.settings.batch_size
+        few = train.subset(size + (len(train) % size == 1))
+        try:
+            with _announced(quiet):
+                model = self.settings.make_model(train)
+                self._make_trainer(model, few, test.subset(1), epochs=1).fit()
+        except MinicnnError:
+            self.folder.withdraw()
+            raise
+        return time.perf_counter() - start
+
+    def config(self):
+        """Everything that is needed to repeat the run, and what it ran on, as a dict.
+
+        The settings under their own names, with the defaults that were in force.
+        """
+        train, test = self.trainer.train, self.trainer.test
+        return {
+            **self.settings.as_dict(),
+            "optimizer_settings": self.settings.optimizer_settings(),
+            "initializers": {
+                f"{layer.name}.{name}": {"initializer": str(initializer), "std": std}
+                for layer in self.model.all_layers()
+                for name, (initializer, std) in layer.initializers().items()
+            },
+            "data_set": {
+                "name": self.settings.data,
+                "train_images": len(train),
+                "test_images": len(test),
+                "shape": train.shape,
+                "classes": train.classes,
+                "mean": train.mean,
+                "std": train.std,
+            },
+            "total_steps": self.trainer.total_steps,
+            "versions": versions(),
+            "platform": platform.platform(),
+            "processors": os.cpu_count(),
+        }
+
+    def _summarize(self, status, compile_seconds):
+        trainer = self.trainer
+        sound = status != "diverged"  # a diverged model's last results say nothing of it
+        last = trainer.history[-1] if trainer.history and sound else {}
+        accuracies = [line["test_accuracy"] for line in trainer.history]
+        rated = trainer.predicted is not None and sound
+        return {
+            "test_accuracy": last.get("test_accuracy"),
+            "best_test_accuracy": max(accuracies, default=None),
+            "train_loss": last.get("train_loss"),
+            "epochs": len(trainer.history),
+            "parameters": sum(p.size for p in self.model.parameters()),
+            "images_per_second": (
+                trainer.trained_images / trainer.step_seconds if trainer.trained_images else None
+            ),
+            "train_seconds": trainer.train_seconds,
+            "compile_seconds": compile_seconds,
+            "peak_memory_mb": peak_memory_mb(),
+            "predicted_classes": predicted_classes(trainer.predicted) if rated else None,
+            "status": status,
+        }
+
+    def _model_bytes(self):
+        about = {
+            "version": versions()["minicnn"],
+            "step": self.trainer.step,
+            "settings": self.settings.as_dict(),
+        }
+        # One entry: the library keeps several in no fixed order, and equal runs give equal files.
+        metadata = {"minicnn": to_json(about)}
+        return safetensors.numpy.save(self.model.state_dict(), metadata)
+
+
+@contextmanager
+def _announced(quiet):
+    """Say on stderr that kernels are being compiled, if that takes longer than a second."""
+    start, said = time.perf_counter(), threading.Event()
+
+    def say():
+        said.set()
+        print("compiling kernels (first run only) ...", end="", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(1.0, say)
+    timer.daemon = True
+    if not quiet:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if said.is_set():
+            print(f" {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)

@@ -1,0 +1,145 @@
+"""Settings: everything that decides what a run computes."""
+
+import numbers
+import re
+from dataclasses import asdict, dataclass
+
+import numba
+import numpy as np
+
+from minicnn import initializers, optimizers, schedules, zoo
+from minicnn.checks import check_count
+from minicnn.data import sources
+from minicnn.errors import ArgumentError
+from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.parameter import Parameter
+
+MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a run, checked when they are made; two equal ones give equal bits.
+
+    Parameters
+    ----------
+    init : str
+        An initializer of weights, see `initializers.from_string`.
+    model : str
+        A name in the zoo.
+    activation : str
+    data : str
+        The name of a data set, or a folder.
+    epochs, batch_size : int
+    optimizer : str
+    lr : float, optional
+        By default what `optimizers.settings` says.
+    momentum : float, optional
+        0.9 by default where the optimizer takes a momentum, else None.
+    weight_decay, label_smoothing : float
+    schedule : str
+        See `schedules.from_string`.
+    seed : int
+        At least 0; of the weights, the shuffle and the dropout.
+    threads : int, optional
+        All that Numba may use by default. Does not change the bits.
+    limit : int, optional
+        Train on the first so many images; on all by default.
+
+    Raises
+    ------
+    ArgumentError
+        For anything unknown or out of range.
+    """
+
+    init: str = "msra"
+    model: str = "lenet5"
+    activation: str = "relu"
+    data: str = "mnist"
+    epochs: int = 5
+    batch_size: int = 64
+    optimizer: str = "sgd"
+    lr: float | None = None
+    momentum: float | None = None
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    schedule: str = "one-cycle"
+    seed: int = 0
+    threads: int | None = None
+    limit: int | None = None
+
+    def __post_init__(self):
+        initializers.from_string(self.init)
+        zoo.build(self.model, activation=self.activation, init=self.init)
+        schedules.from_string(self.schedule)
+        self._set_optimizer_defaults()
+        self.make_optimizer([Parameter(np.zeros(1, np.float32))])
+        self.make_loss()
+        for name in ("epochs", "batch_size"):
+            check_count(getattr(self, name), name)
+        if self.limit is not None:
+            check_count(self.limit, "limit")
+        whole = isinstance(self.seed, numbers.Integral) and not isinstance(self.seed, bool)
+        if not (whole and self.seed >= 0):
+            raise ArgumentError(f"seed must be an integer of at least 0, got {self.seed!r}.")
+        self._set_threads_default()
+
+    def _set_optimizer_defaults(self):
+        takes = optimizers.settings(self.optimizer)
+        if self.lr is None:
+            object.__setattr__(self, "lr", takes["lr"])
+        if "momentum" not in takes:
+            if self.momentum is not None:
+                raise ArgumentError(
+                    f"{self.optimizer} takes no momentum, its betas play that part: leave it out,"
+                    " or choose sgd or rmsprop."
+                )
+        elif self.momentum is None:
+            object.__setattr__(self, "momentum", MOMENTUM)
+
+    def _set_threads_default(self):
+        most = numba.config.NUMBA_NUM_THREADS
+        if self.threads is None:
+            object.__setattr__(self, "threads", most)
+        if check_count(self.threads, "threads") > most:
+            raise ArgumentError(
+                f"threads must be from 1 to {most}, as many as Numba may use here, got"
+                f" {self.threads}."
+            )
+
+    def optimizer_settings(self):
+        """All settings of the optimizer, those that are at its defaults included, as a dict."""
+        given = {"lr": self.lr, "weight_decay": self.weight_decay}
+        if self.momentum is not None:
+            given["momentum"] = self.momentum
+        return {**optimizers.settings(self.optimizer), **given}
+
+    def make_optimizer(self, parameters):
+        """The optimizer of these parameters."""
+        return optimizers.create(self.optimizer, parameters, **self.optimizer_settings())
+
+    def make_loss(self):
+        """The loss."""
+        return SoftmaxCrossEntropy(self.label_smoothing)
+
+    def load_data(self):
+        """The training set, cut to `limit`, and the test set."""
+        train, test = sources.load(self.data)
+        return (train if self.limit is None else train.subset(self.limit)), test
+
+    def make_model(self, dataset):
+        """The model for a data set's images and classes, initialized from the seed."""
+        model = zoo.build(
+            self.model, classes=dataset.classes, activation=self.activation, init=self.init
+        )
+        model.initialize(dataset.shape, seed=self.seed)
+        return model
+
+    def name(self):
+        """A name for the run that can be a folder's, such as ``lenet5-relu-msra-sgd-0``."""
+        words = (self.model, self.activation, self.init, self.optimizer, str(self.seed))
+        return re.sub(r"[^A-Za-z0-9.-]+", "_", "-".join(words))
+
+    def as_dict(self):
+        """All settings by name, ready for JSON."""
+        return asdict(self)

@@ -1,0 +1,243 @@
+"""Trainer: the loop of stochastic gradient descent, and nothing else."""
+
+import time
+from contextlib import closing
+
+import numpy as np
+
+from minicnn import schedules
+from minicnn.checks import check_count
+from minicnn.data.batches import Batches
+from minicnn.errors import ArgumentError, DataError
+from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
+
+EVALUATION_BATCH = 256
+SHUFFLE = 1  # keeps the shuffle's random numbers apart from those of the model's seed
+
+
+class Trainer:
+    """Trains a model on one data set and evaluates it on another after every epoch.
+
+    A step, for each batch (x, labels) of a shuffled epoch::
+
+        lr         = base_lr * schedule(step, total_steps)
+        scores     = model.forward(x)
+        E, dE/ds   = loss(scores, labels)
+        dE/dw      = model.backward(dE/ds)
+        w          = optimizer.step()
+
+    Everything else, such as progress, files or early stopping, is a callback.
+
+    Parameters
+    ----------
+    model : Sequential
+        Initialized; its output is a vector of scores, one for each class.
+    optimizer : Optimizer
+        Of ``model.parameters()``; its learning rate is the base of the schedule.
+    train, test : Dataset
+        Images that fit the model and labels within its classes.
+    loss : Loss, optional
+        `SoftmaxCrossEntropy` by default.
+    schedule : str or Schedule
+    batch_size : int
+        The last batch of an epoch holds what is left.
+    epochs : int
+    seed : int
+        Of the shuffle; independent of the random numbers that made the model.
+    callbacks : iterable of Callback
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch that is running, from 1; 0 before training.
+    step, total_steps : int
+        Updates made so far and in the whole training.
+    batch : Batch
+        The one that training computed last.
+    test_batches : Batches
+        Of the test set.
+    loss_value : float
+        The loss of that batch.
+    totals : Totals
+        Running means over the batches of this epoch.
+    history : list of dict
+        A line for each finished epoch: ``epoch``, ``step``, ``train_loss`` and
+        ``train_accuracy`` (means over the epoch's batches, each sample counting once, while
+        the weights change), ``test_loss`` and ``test_accuracy`` (at the end of the epoch),
+        ``seconds`` (evaluation included) and ``images_per_second`` (training steps alone).
+        Accuracies are fractions.
+    predicted : ndarray of int64, shape (N,), or None
+        The class predicted for each test image at the last evaluation.
+    trained_images, step_seconds, train_seconds : number
+        Images trained on and seconds spent in steps so far; seconds with evaluation.
+
+    Raises
+    ------
+    ArgumentError
+        If a setting is out of range or the images do not fit the model.
+    DataError
+        If a label is outside the model's classes.
+    """
+
+    def __init__(
+        self, model, optimizer, train, test, *, loss=None, schedule="constant", batch_size=64,
+        epochs=5, seed=0, callbacks=(),
+    ):  # fmt: skip
+        self.model, self.optimizer = model, optimizer
+        self.train, self.test = train, test
+        self.loss = SoftmaxCrossEntropy() if loss is None else loss
+        self.schedule = schedules.from_string(schedule)
+        self.batch_size = min(check_count(batch_size, "batch_size"), len(train))
+        self.epochs = check_count(epochs, "epochs")
+        self.callbacks = list(callbacks)
+        self.base_lr = optimizer.lr
+        _check_data("training", train, model)
+        _check_data("test", test, model)
+        rng = np.random.default_rng([seed, SHUFFLE])
+        self._batches = Batches(train, self.batch_size, rng, model.dtype)
+        self.test_batches = Batches(test, min(EVALUATION_BATCH, len(test)), None, model.dtype)
+        self.total_steps = self.epochs * -(-len(train) // self.batch_size)
+        self.schedule(0, self.total_steps)  # a warm-up longer than the training is refused here
+        self.epoch = self.step = 0
+        self.batch = self.loss_value = self.predicted = None
+        self.totals = Totals()
+        self.history = []
+        self.trained_images, self.step_seconds, self.train_seconds = 0, 0.0, 0.0
+        self._stopped = False
+
+    def fit(self):
+        """Train for the epochs that are left.
+
+        Returns
+        -------
+        list of dict
+            ``history``.
+        """
+        # Overflow is NanGuard's to report, with its layer; NumPy would only name a line.
+        with np.errstate(over="ignore", invalid="ignore"):
+            try:
+                self._tell("on_train_begin")
+                while self.epoch < self.epochs and not self._stopped:
+                    self._train_epoch()
+            finally:
+                self._tell("on_train_end")
+        return self.history
+
+    def stop(self):
+        """End training after the epoch that is running; for callbacks."""
+        self._stopped = True
+
+    def evaluate(self):
+        """Mean loss and accuracy on the test set, in evaluation mode.
+
+        Returns
+        -------
+        Totals
+            The predicted classes go to ``predicted``.
+        """
+        totals, predicted = Totals(), []
+        for batch in self.test_batches:
+            scores = self.model.forward(batch.x, False, batch.samples)
+            value, _ = self.loss(scores, batch.labels)
+            predicted.append(predicted_classes(scores, batch.samples))
+            totals.add(value, predicted[-1], batch.labels)
+        self.predicted = np.concatenate(predicted)
+        return totals
+
+    def _train_epoch(self):
+        self.epoch += 1
+        self.totals = Totals()
+        self._tell("on_epoch_begin")
+        start = time.perf_counter()
+        try:
+            with closing(iter(self._batches)) as batches:  # ends their thread on an error too
+                for batch in batches:
+                    self._train_step(batch)
+        finally:
+            step_seconds = time.perf_counter() - start
+            self.trained_images += self.totals.samples
+            self.step_seconds += step_seconds
+            self.train_seconds += step_seconds
+        test = self.evaluate()
+        seconds = time.perf_counter() - start
+        self.train_seconds += seconds - step_seconds
+        self.history.append(
+            {
+                "epoch": self.epoch,
+                "step": self.step,
+                "train_loss": self.totals.loss,
+                "train_accuracy": self.totals.accuracy,
+                "test_loss": test.loss,
+                "test_accuracy": test.accuracy,
+                "seconds": seconds,
+                "images_per_second": self.totals.samples / step_seconds,
+            }
+        )
+        self._tell("on_epoch_end")
+
+    def _train_step(self, batch):
+        self.batch = batch
+        self.optimizer.lr = self.base_lr * self.schedule(self.step, self.total_steps)
+        scores = self.model.forward(batch.x, True, batch.samples)
+        self.loss_value, gradient = self.loss(scores, batch.labels)
+        self._tell("on_loss")
+        self.totals.add(self.loss_value, predicted_classes(scores, batch.samples), batch.labels)
+        self.model.backward(gradient)
+        self.optimizer.step()
+        self.step += 1
+        self._tell("on_step_end")
+
+    def _tell(self, hook):
+        for callback in self.callbacks:
+            getattr(callback, hook)(self)
+
+
+class Totals:
+    """Mean loss and accuracy over batches, in which each sample counts once.
+
+    Attributes
+    ----------
+    samples : int
+        How many have been added.
+    """
+
+    def __init__(self):
+        self.samples, self._loss, self._correct = 0, 0.0, 0
+
+    def add(self, loss, predicted, labels):
+        """Add a batch: its mean loss, and the predicted and the true class of each sample."""
+        self.samples += len(labels)
+        self._loss += loss * len(labels)
+        self._correct += int(np.count_nonzero(predicted == labels))
+
+    @property
+    def loss(self):
+        """Mean over the samples; NaN if there are none."""
+        return self._loss / self.samples if self.samples else float("nan")
+
+    @property
+    def accuracy(self):
+        """Fraction of correct predictions; NaN if there are no samples."""
+        return self._correct / self.samples if self.samples else float("nan")
+
+
+def _check_data(which, dataset, model):
+    if len(dataset) == 0:
+        raise DataError(f"the {which} set is empty: expected at least one image.")
+    if tuple(dataset.shape) != model.input_shape:
+        raise ArgumentError(
+            f"the {which} images have shape {tuple(dataset.shape)}, the model expects"
+            f" {model.input_shape}: initialize the model with the data set's shape."
+        )
+    classes = model.output_shape[0] if len(model.output_shape) == 1 else 0
+    if classes < 1:
+        raise ArgumentError(
+            f"the model's output has shape {model.output_shape}: expected a vector of scores, one"
+            " for each class, as Dense gives it."
+        )
+    least, most = int(dataset.labels.min()), int(dataset.labels.max())
+    if least < 0 or most >= classes:
+        raise DataError(
+            f"labels of the {which} set run from {least} to {most}, but the model gives {classes}"
+            f" scores: expected labels from 0 to {classes - 1}."
+        )

@@ -1,0 +1,75 @@
+"""MetricsLog and EarlyStopping."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from minicnn.errors import ArgumentError
+from minicnn.training.callbacks import EarlyStopping, MetricsLog
+from tests.training.toys import At, trainer
+
+
+def test_metrics_log_has_a_line_for_each_epoch_as_soon_as_it_ends(tmp_path):
+    path, lines = tmp_path / "metrics.jsonl", []
+
+    def read(trainer):
+        lines.append(path.read_text().count("\n"))
+
+    check = [At(hook, lambda t: True, read) for hook in ("on_epoch_begin", "on_epoch_end")]
+    run = trainer(callbacks=[MetricsLog(path), *check], epochs=3)
+    history = run.fit()
+    assert lines == [0, 1, 1, 2, 2, 3]
+    assert [json.loads(line) for line in path.read_text().splitlines()] == history
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def epochs_until_stop(callback, metric, results):
+    stopped = []
+    trainer = SimpleNamespace(history=[], stop=lambda: stopped.append(True))
+    for trainer.epoch, result in enumerate(results, start=1):
+        trainer.history.append({metric: result})
+        callback.on_epoch_end(trainer)
+        if stopped:
+            return trainer.epoch
+    return None
+
+
+@pytest.mark.parametrize(
+    ("settings", "results", "stop"),
+    [
+        ({"patience": 1}, [0.5, 0.6, 0.7], None),
+        ({"patience": 1}, [0.5, 0.5, 0.7], 2),
+        ({"patience": 2}, [0.5, 0.4, 0.6, 0.6, 0.5, 0.9], 5),
+        ({"patience": 1, "min_delta": 0.1}, [0.5, 0.59, 0.9], 2),
+        ({"patience": 2, "metric": "test_loss"}, [3.0, 2.0, 2.5, 1.5, 1.6, 1.7], 6),
+    ],
+)
+def test_early_stopping_waits_for_its_patience(settings, results, stop):
+    callback = EarlyStopping(**settings)
+    assert epochs_until_stop(callback, callback.metric, results) == stop
+
+
+def test_early_stopping_knows_the_best():
+    callback = EarlyStopping(patience=2)
+    epochs_until_stop(callback, "test_accuracy", [0.5, 0.8, 0.7, 0.6])
+    assert (callback.best, callback.best_epoch) == (0.8, 2)
+
+
+def test_early_stopping_ends_training():
+    run = trainer(callbacks=[EarlyStopping(patience=2)], lr=1e-30, epochs=10)
+    assert len(run.fit()) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"patience": 0}, "patience must be"),
+        ({"metric": "accuracy"}, "test_accuracy"),
+        ({"min_delta": -1}, "min_delta must be"),
+        ({"min_delta": float("nan")}, "min_delta must be"),
+    ],
+)
+def test_early_stopping_settings(settings, message):
+    with pytest.raises(ArgumentError, match=message):
+        EarlyStopping(**settings)

@@ -1,0 +1,76 @@
+"""The folder of a run: new, alone, and gone again if nothing could be written."""
+
+import os
+
+import pytest
+
+from minicnn.errors import ArgumentError
+from minicnn.training.folder import RunFolder
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_default_folder_is_always_a_new_one():
+    paths = [RunFolder(None, "lenet5").path.as_posix() for _ in range(3)]
+    assert paths == ["runs/lenet5", "runs/lenet5-2", "runs/lenet5-3"]
+    assert all(os.path.isdir(path) for path in paths)
+
+
+def test_a_given_folder_is_made_or_taken_if_it_is_empty(tmp_path):
+    assert RunFolder("a/b", "x").path.is_dir()
+    (tmp_path / "empty").mkdir()
+    RunFolder("empty", "x").write("file", b"1")
+    assert (tmp_path / "empty" / "file").read_bytes() == b"1"
+
+
+def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path):
+    RunFolder("a", "x").write("config.json", b"first")
+    with pytest.raises(ArgumentError, match="folder a is not empty.*--out"):
+        RunFolder("a", "x")
+    assert (tmp_path / "a" / "config.json").read_bytes() == b"first"
+
+
+@pytest.mark.parametrize("out", ["file", "file/inside", None])
+def test_a_folder_that_cannot_be_made(tmp_path, out):
+    (tmp_path / ("runs" if out is None else "file")).write_bytes(b"")
+    with pytest.raises(ArgumentError, match="cannot write"):
+        RunFolder(out, "x")
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_folder_that_cannot_be_written_is_as_before(tmp_path, monkeypatch, made):
+    def fail(*arguments):
+        raise OSError(30, "Read-only file system")
+
+    if not made:
+        (tmp_path / "a").mkdir()
+    monkeypatch.setattr(os, "replace", fail)
+    folder = RunFolder("a", "x")
+    with pytest.raises(ArgumentError, match="a.config.json: Read-only file system"):
+        folder.write("config.json", b"1")
+    assert (tmp_path / "a").exists() == (not made)
+    assert made or not os.listdir("a")
+
+
+def test_a_later_failure_keeps_what_was_written(tmp_path, monkeypatch):
+    folder = RunFolder("a", "x")
+    folder.write("config.json", b"1")
+    monkeypatch.setattr(os, "replace", lambda *a: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(ArgumentError):
+        folder.write("model", b"2")
+    assert os.listdir("a") == ["config.json"]
+
+
+def test_withdraw_takes_only_what_was_written(tmp_path):
+    folder = RunFolder("a", "x")
+    folder.write("config.json", b"1")
+    (tmp_path / "a" / "note").write_bytes(b"mine")
+    folder.withdraw()
+    assert os.listdir("a") == ["note"]
+    other = RunFolder("b", "x")
+    other.write("config.json", b"1")
+    other.withdraw()
+    assert not os.path.exists("b")

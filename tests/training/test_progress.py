@@ -1,0 +1,50 @@
+"""What is printed while a model is trained."""
+
+import sys
+
+import pytest
+
+from minicnn.training import progress
+from minicnn.training.progress import Progress
+from tests.training.toys import At, trainer
+
+
+def test_a_line_for_each_epoch_stays_on_stdout(capsys):
+    history = trainer(callbacks=[Progress()]).fit()
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert len(lines) == 2 and err == ""  # no terminal, no bar
+    for number, (text, line) in enumerate(zip(lines, history), start=1):
+        assert text.startswith(f"epoch {number}/2  loss {line['train_loss']:.4f}")
+        assert f"test accuracy {100 * line['test_accuracy']:.2f} %" in text
+        assert f"{line['images_per_second']:,.0f} images/s" in text
+
+
+def pretend_a_terminal(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(progress.tqdm, "monitor_interval", 0)
+
+
+def test_a_terminal_shows_loss_accuracy_and_speed(capsys, monkeypatch):
+    pretend_a_terminal(monkeypatch)
+    bar = Progress()
+    run = trainer(callbacks=[bar], epochs=1)
+    eager = At("on_epoch_begin", lambda t: True, lambda t: setattr(bar._bar, "mininterval", 0))
+    run.callbacks.append(eager)
+    run.fit()
+    err = capsys.readouterr().err
+    for word in ("epoch 1/1", "/40", "loss 1", "accuracy", " %", "images/s"):
+        assert word in err
+
+
+def test_a_bar_is_taken_away_after_an_error(capsys, monkeypatch):
+    pretend_a_terminal(monkeypatch)
+
+    def fail(trainer):
+        raise RuntimeError
+
+    bar = Progress()
+    run = trainer(callbacks=[bar, At("on_loss", lambda t: True, fail)])
+    with pytest.raises(RuntimeError):
+        run.fit()
+    assert bar._bar.disable and capsys.readouterr().err.endswith("\r")

@@ -1,0 +1,8 @@
+"""Train a network from a clone: ``python train.py --init msra``; see ``--help``."""
+
+import sys
+
+from minicnn.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
