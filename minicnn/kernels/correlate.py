@@ -13,7 +13,7 @@ an input vector once for 5 channels, and the sums stay in registers until they a
 
 Every output element is one chain of multiply-adds in the order of the terms, whatever the
 tile and whatever the number of threads: the bits depend on neither. Terms that meet only
-zeros, in the rows of padding, are left out: each row of outputs has its own first and last.
+zeros, in the padding, are left out: each row and each column of outputs has its own range.
 """
 
 from typing import NamedTuple
@@ -58,41 +58,56 @@ class Walk(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """Where the terms stand, all of int64; see :mod:`minicnn.kernels.terms`."""
+    """Where the terms stand; sorted by kernel row u, then by kernel column v.
+
+    All arrays are of int64; see :mod:`minicnn.kernels.terms`.
+    """
 
     x: np.ndarray  # shape (terms,): in x, from the output's own place
     w: np.ndarray  # shape (terms,): in w, from the output channel's first weight
-    first: np.ndarray  # shape (rows,): the first term of each row of outputs
-    last: np.ndarray  # shape (rows,): one after its last
+    rows: np.ndarray  # shape (rows, 2): first u that a row of outputs needs, and one after the last
+    columns: np.ndarray  # shape (columns, 2): the same of v for a column of outputs
+    of_row: int  # terms of one u
+    of_column: int  # terms of one u and v
+
+
+def _strip(rows, cols):
+    """A function that computes one tile: `rows` output channels of `cols` outputs from j on."""
+    splat, _, store, add_rank1, _, _ = tile_operations(rows, cols)
+
+    @kernel
+    def strip(j, x, w, bias, bias_step, y, walk, terms, i, rectify):
+        u, end_u = terms.rows[i, 0], terms.rows[i, 1]
+        v = min(terms.columns[j, 0], terms.columns[j + cols - 1, 0])
+        end_v = max(terms.columns[j, 1], terms.columns[j + cols - 1, 1])
+        start, length = u * terms.of_row + v * terms.of_column, (end_v - v) * terms.of_column
+        if length == terms.of_row:  # nothing to leave out: all rows are one run of terms
+            length, end_u = length * (end_u - u), u + 1
+        tile = splat(bias, bias_step)
+        for _ in range(u, end_u):
+            for r in range(start, start + length):
+                at = x + (j * walk.x_column + terms.x[r])
+                tile = add_rank1(tile, w + terms.w[r], walk.w_channel, at, walk.x_column)
+            start += terms.of_row
+        if rectify:
+            tile = where_above(tile, zero_tile(tile), tile, zero_tile(tile))
+        store(tile, y + j * walk.y_column, walk.y_channel, walk.y_column)
+
+    return strip
 
 
 def _panel(rows):
-    """A function that computes `rows` output channels of some columns of a row of outputs."""
-    wide, narrow = tile_operations(rows, COLUMNS), tile_operations(rows, 1)
-    splat_wide, _, store_wide, add_wide, _, _ = wide
-    splat_narrow, _, store_narrow, add_narrow, _, _ = narrow
+    """A function that computes `rows` output channels of the columns ``start .. stop``."""
+    wide, narrow = _strip(rows, COLUMNS), _strip(rows, 1)
 
     @kernel
-    def panel(x, w, bias, bias_step, y, walk, terms, span, rectify):
-        start, stop, first, last = span
+    def panel(start, stop, x, w, bias, bias_step, y, walk, terms, i, rectify):
         whole = stop - (stop - start) % COLUMNS
         for j in range(start, whole, COLUMNS):
-            tile = splat_wide(bias, bias_step)
-            for r in range(first, last):
-                at = x + (j * walk.x_column + terms.x[r])
-                tile = add_wide(tile, w + terms.w[r], walk.w_channel, at, walk.x_column)
-            if rectify:
-                tile = where_above(tile, zero_tile(tile), tile, zero_tile(tile))
-            store_wide(tile, y + j * walk.y_column, walk.y_channel, walk.y_column)
+            wide(j, x, w, bias, bias_step, y, walk, terms, i, rectify)
         if COLUMNS > 1:
             for j in range(whole, stop):
-                tile = splat_narrow(bias, bias_step)
-                for r in range(first, last):
-                    at = x + (j * walk.x_column + terms.x[r])
-                    tile = add_narrow(tile, w + terms.w[r], walk.w_channel, at, 0)
-                if rectify:
-                    tile = where_above(tile, zero_tile(tile), tile, zero_tile(tile))
-                store_narrow(tile, y + j * walk.y_column, walk.y_channel, 0)
+                narrow(j, x, w, bias, bias_step, y, walk, terms, i, rectify)
 
     return panel
 
@@ -103,18 +118,18 @@ def _panel_of(rows):
     if rows == 1:
 
         @kernel
-        def one(count, x, w, bias, bias_step, y, walk, terms, span, rectify):
-            whole(x, w, bias, bias_step, y, walk, terms, span, rectify)
+        def one(count, start, stop, x, w, bias, bias_step, y, walk, terms, i, rectify):
+            whole(start, stop, x, w, bias, bias_step, y, walk, terms, i, rectify)
 
         return one
     fewer = _panel_of(rows - 1)
 
     @kernel
-    def some(count, x, w, bias, bias_step, y, walk, terms, span, rectify):
+    def some(count, start, stop, x, w, bias, bias_step, y, walk, terms, i, rectify):
         if count == rows:
-            whole(x, w, bias, bias_step, y, walk, terms, span, rectify)
+            whole(start, stop, x, w, bias, bias_step, y, walk, terms, i, rectify)
         else:
-            fewer(count, x, w, bias, bias_step, y, walk, terms, span, rectify)
+            fewer(count, start, stop, x, w, bias, bias_step, y, walk, terms, i, rectify)
 
     return some
 
@@ -150,13 +165,12 @@ def correlate(x, w, bias, y, walk, terms, rectify):
         y1 = y0 + (g * walk.y_lane_group + q * walk.y_channel_group + i * walk.y_row)
         start = piece * tiles // walk.pieces * COLUMNS
         stop = min((piece + 1) * tiles // walk.pieces * COLUMNS, walk.columns)
-        span = (start, stop, terms.first[i], terms.last[i])
         first = chunk * walk.blocks // walk.chunks
         for block in range(first, (chunk + 1) * walk.blocks // walk.chunks):
             o = block * walk.channels // walk.blocks
             count = (block + 1) * walk.channels // walk.blocks - o
             _panel_of_channels(
-                count, x1, w0 + (q * walk.w_channel_group + o * walk.w_channel),
+                count, start, stop, x1, w0 + (q * walk.w_channel_group + o * walk.w_channel),
                 bias0 + (q * walk.channels + o) * bias_step, bias_step,
-                y1 + o * walk.y_channel, walk, terms, span, rectify,
+                y1 + o * walk.y_channel, walk, terms, i, rectify,
             )  # fmt: skip

@@ -13,6 +13,7 @@ The batch is cut into slices, each with a sum of its own; the slices are added i
 How many there are depends on the shapes alone, so the bits do not depend on the threads.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -25,11 +26,9 @@ from minicnn.kernels.vector import REGISTER_COUNT, lane_sum, load, pointer, zero
 from minicnn.lanes import LANES
 
 # A tile and the operands of its products fill the registers: 20 + 9 of 32; 12 + 4 of 16,
-# each of which holds half a vector.
-ROWS, COLUMNS = (4, 5) if REGISTER_COUNT == 32 else (2, 3)
-CHANNELS = 2 * ROWS  # of a task
+# each of which holds half a vector. The lower tile is for channels that the other would waste.
+ROWS, LOW_ROWS, COLUMNS = (4, 3, 5) if REGISTER_COUNT == 32 else (2, 1, 3)
 TERMS = 5 * COLUMNS  # of a task
-TILE = ROWS * COLUMNS * LANES
 # Enough vectors of a pass over some rows that loading and storing the tile costs little.
 PASS = 48
 
@@ -54,21 +53,71 @@ class Sweep(NamedTuple):
     terms: int
 
 
-_, load_tile, store_tile, _, add_lanes, store_sums = tile_operations(ROWS, COLUMNS)
+def _gradient_by(rows):
+    """The kernel that works with tiles of so many rows; see `weight_gradient`."""
+    _, load_tile, store_tile, _, add_lanes, store_sums = tile_operations(rows, COLUMNS)
+    task_channels, tile_size = 2 * rows, rows * COLUMNS * LANES
+
+    @kernel
+    def add_rows(tile, delta, d_offsets, x, x_offsets, first, last, sweep):
+        for i in range(first, last):
+            for j in range(sweep.columns):
+                d = delta + (i * sweep.d_row + j * sweep.d_column)
+                at = x + (i * sweep.x_row + j * sweep.x_column)
+                tile = add_lanes(tile, d, d_offsets, at, x_offsets)
+        return tile
+
+    @kernel(parallel=True)
+    def gradient(x, x_terms, delta, d_channels, partial, sweep):
+        channel_tasks = (sweep.channels + task_channels - 1) // task_channels
+        term_tasks = (sweep.terms + TERMS - 1) // TERMS
+        rows_of_pass = (PASS + sweep.columns - 1) // sweep.columns
+        x0, d0 = pointer(x), pointer(delta)
+        for task in prange(sweep.slices * sweep.channel_groups * channel_tasks * term_tasks):
+            term_task, rest = task % term_tasks, task // term_tasks
+            channel_task, rest = rest % channel_tasks, rest // channel_tasks
+            q, s = rest % sweep.channel_groups, rest // sweep.channel_groups
+            channel, term = channel_task * task_channels, term_task * TERMS
+            channels = min(task_channels, sweep.channels - channel)
+            terms = min(TERMS, sweep.terms - term)
+            across, down = (terms + COLUMNS - 1) // COLUMNS, (channels + rows - 1) // rows
+            tiles = np.zeros(down * across * tile_size, x.dtype)
+            first_group = s * sweep.lane_groups // sweep.slices
+            for g in range(first_group, (s + 1) * sweep.lane_groups // sweep.slices):
+                x1 = x0 + (g * sweep.x_lane_group + q * sweep.x_channel_group)
+                d1 = d0 + (g * sweep.d_lane_group + q * sweep.d_channel_group)
+                for first in range(0, sweep.rows, rows_of_pass):
+                    last = min(first + rows_of_pass, sweep.rows)
+                    for t in range(down * across):
+                        o, r = channel + t // across * rows, term + t % across * COLUMNS
+                        tile = load_tile(pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
+                        tile = add_rows(
+                            tile, d1, to_fixed_tuple(d_channels[o : o + rows], rows),
+                            x1, to_fixed_tuple(x_terms[r : r + COLUMNS], COLUMNS),
+                            first, last, sweep,
+                        )  # fmt: skip
+                        store_tile(tile, pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
+            sums = np.empty((rows, COLUMNS), x.dtype)
+            for t in range(down * across):
+                tile = load_tile(pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
+                store_sums(tile, pointer(sums), COLUMNS)
+                for m in range(rows):
+                    for n in range(COLUMNS):
+                        o, r = t // across * rows + m, t % across * COLUMNS + n
+                        if o < channels and r < terms:
+                            partial[s, q, channel + o, term + r] = sums[m, n]
+
+    return gradient
 
 
-@kernel
-def _add_rows(tile, delta, d_offsets, x, x_offsets, first, last, sweep):
-    """Add the products of some rows of one lane group to a tile."""
-    for i in range(first, last):
-        for j in range(sweep.columns):
-            d = delta + (i * sweep.d_row + j * sweep.d_column)
-            at = x + (i * sweep.x_row + j * sweep.x_column)
-            tile = add_lanes(tile, d, d_offsets, at, x_offsets)
-    return tile
+_GRADIENTS = {rows: _gradient_by(rows) for rows in (ROWS, LOW_ROWS)}
 
 
-@kernel(parallel=True)
+def tile_height(channels):
+    """Which of the two tiles wastes less on so many channels."""
+    return min((ROWS, LOW_ROWS), key=lambda rows: -(-channels // rows) * rows)
+
+
 def weight_gradient(x, x_terms, delta, d_channels, partial, sweep):
     """Fill `partial` with the weight gradient of each slice of the batch.
 
@@ -82,42 +131,7 @@ def weight_gradient(x, x_terms, delta, d_channels, partial, sweep):
     partial : ndarray, shape (slices, channel groups, channels, terms)
     sweep : Sweep
     """
-    channel_tasks = (sweep.channels + CHANNELS - 1) // CHANNELS
-    term_tasks = (sweep.terms + TERMS - 1) // TERMS
-    rows_of_pass = (PASS + sweep.columns - 1) // sweep.columns
-    x0, d0 = pointer(x), pointer(delta)
-    for task in prange(sweep.slices * sweep.channel_groups * channel_tasks * term_tasks):
-        term_task, rest = task % term_tasks, task // term_tasks
-        channel_task, rest = rest % channel_tasks, rest // channel_tasks
-        q, s = rest % sweep.channel_groups, rest // sweep.channel_groups
-        channel, term = channel_task * CHANNELS, term_task * TERMS
-        channels, terms = min(CHANNELS, sweep.channels - channel), min(TERMS, sweep.terms - term)
-        across, down = (terms + COLUMNS - 1) // COLUMNS, (channels + ROWS - 1) // ROWS
-        tiles = np.zeros(down * across * TILE, x.dtype)
-        first_group = s * sweep.lane_groups // sweep.slices
-        for g in range(first_group, (s + 1) * sweep.lane_groups // sweep.slices):
-            x1 = x0 + (g * sweep.x_lane_group + q * sweep.x_channel_group)
-            d1 = d0 + (g * sweep.d_lane_group + q * sweep.d_channel_group)
-            for first in range(0, sweep.rows, rows_of_pass):
-                last = min(first + rows_of_pass, sweep.rows)
-                for t in range(down * across):
-                    o, r = channel + t // across * ROWS, term + t % across * COLUMNS
-                    tile = load_tile(pointer(tiles) + t * TILE, COLUMNS * LANES, LANES)
-                    tile = _add_rows(
-                        tile, d1, to_fixed_tuple(d_channels[o : o + ROWS], ROWS),
-                        x1, to_fixed_tuple(x_terms[r : r + COLUMNS], COLUMNS), first, last, sweep,
-                    )  # fmt: skip
-                    store_tile(tile, pointer(tiles) + t * TILE, COLUMNS * LANES, LANES)
-        sums = np.empty((ROWS, COLUMNS), x.dtype)
-        for t in range(down * across):
-            store_sums(
-                load_tile(pointer(tiles) + t * TILE, COLUMNS * LANES, LANES), pointer(sums), COLUMNS
-            )
-            for m in range(ROWS):
-                for n in range(COLUMNS):
-                    o, r = t // across * ROWS + m, t % across * COLUMNS + n
-                    if o < channels and r < terms:
-                        partial[s, q, channel + o, term + r] = sums[m, n]
+    _GRADIENTS[tile_height(sweep.channels)](x, x_terms, delta, d_channels, partial, sweep)
 
 
 def offset_table(offsets, multiple):
@@ -130,9 +144,9 @@ def offset_table(offsets, multiple):
 
 
 def slice_count(lane_groups, channel_groups, channels, terms):
-    """Into how many slices the batch is cut: enough for some 32 tasks in all."""
-    tasks = channel_groups * -(-channels // CHANNELS) * -(-terms // TERMS)
-    return min(lane_groups, -(-32 // tasks))
+    """Into how many slices the batch is cut: a power of two that makes some 32 tasks in all."""
+    tasks = channel_groups * -(-channels // (2 * tile_height(channels))) * -(-terms // TERMS)
+    return min(lane_groups, 1 << max(0, math.ceil(math.log2(32 / tasks))))
 
 
 @kernel(parallel=True)

@@ -4,19 +4,19 @@ Not a parallel kernel: it runs in a thread of its own beside the training step, 
 of Numba's threading layers may be entered from one thread only.
 """
 
-from minicnn.kernels.launch import kernel
-from minicnn.lanes import LANES
+import numpy as np
 
-# Sixteen images' worth of so many pixels stays in the innermost cache in either precision.
-BLOCK = 64
+from minicnn.kernels.launch import kernel
+from minicnn.kernels.vector import load, pointer, store, transpose
+from minicnn.lanes import LANES
 
 
 @kernel
 def gather(images, indices, scale, shift, out):
     """``out[g, c, p, lane] = images[indices[16 g + lane], c, p] * scale[c] + shift[c]``.
 
-    A block of pixels is read image by image, each as one run of memory, and the writes that
-    skip from pixel to pixel meet a block that the cache holds.
+    Sixteen pixels of each of sixteen images are read and normalized, and turned as a block:
+    both sides are runs of memory.
 
     Parameters
     ----------
@@ -31,16 +31,28 @@ def gather(images, indices, scale, shift, out):
     """
     real = out.dtype.type
     groups, channels, pixels, _ = out.shape
+    block, turned = np.zeros((LANES, LANES), out.dtype), np.empty((LANES, LANES), out.dtype)
+    out0 = pointer(out)
     for g in range(groups):
-        start = g * LANES
-        here = min(LANES, indices.size - start)
+        here = min(LANES, indices.size - g * LANES)
         for c in range(channels):
-            for first in range(0, pixels, BLOCK):
-                end = min(first + BLOCK, pixels)
+            factor, term = scale[c], shift[c]
+            for first in range(0, pixels, LANES):
+                count = min(LANES, pixels - first)
+                at = out0 + ((g * channels + c) * pixels + first) * LANES
                 for lane in range(here):
-                    image = indices[start + lane]
-                    for p in range(first, end):
-                        out[g, c, p, lane] = real(images[image, c, p]) * scale[c] + shift[c]
-                for p in range(first, end):
-                    for lane in range(here, LANES):
-                        out[g, c, p, lane] = 0
+                    source = images[indices[g * LANES + lane], c, first : first + count]
+                    if count == LANES:  # a length that is known makes vectors
+                        for p in range(LANES):
+                            block[lane, p] = real(source[p]) * factor + term
+                    else:
+                        for p in range(count):
+                            block[lane, p] = real(source[p]) * factor + term
+                for lane in range(here, LANES):
+                    block[lane] = 0
+                if count == LANES:
+                    transpose(pointer(block), LANES, at, LANES)
+                else:
+                    transpose(pointer(block), LANES, pointer(turned), LANES)
+                    for p in range(count):
+                        store(load(pointer(turned) + p * LANES), at + p * LANES)

@@ -68,12 +68,20 @@ def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding, rectify):
     _, channels, height, width, _ = x.shape
     rows, columns = y.shape[2:4]
     x0, y0, dy0, dx0 = pointer(x), pointer(y), pointer(dy), pointer(dx)
+    # Windows that cover every pixel once: what is written needs no zeros beneath.
+    apart = (
+        stride == kernel_size
+        and padding == (0, 0)
+        and rows * stride[0] == height
+        and columns * stride[1] == width
+    )
     for plane in prange(x.shape[0] * channels):
         inside, outside = plane * height * width * LANES, plane * rows * columns * LANES
         image, gradient, output, delta = x0 + inside, dx0 + inside, y0 + outside, dy0 + outside
         none = zero(x0)
-        for pixel in range(height * width):
-            store(none, gradient + pixel * LANES)
+        if not apart:
+            for pixel in range(height * width):
+                store(none, gradient + pixel * LANES)
         for i in range(rows):
             top, bottom = _clip(i * stride[0] - padding[0], kernel_size[0], height)
             for j in range(columns):
@@ -86,8 +94,10 @@ def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding, rectify):
                     for v in range(left, right):
                         at = (u * width + v) * LANES
                         pixel = load(image + at)
-                        kept = load(gradient + at)
-                        store(kept + where_equal(pixel, best, given, none), gradient + at)
+                        own = where_equal(pixel, best, given, none)
+                        if not apart:
+                            own = own + load(gradient + at)
+                        store(own, gradient + at)
                         given = where_equal(pixel, best, none, given)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from minicnn.kernels.correlate import COLUMNS as TILE_COLUMNS
 from minicnn.kernels.correlate import MAX_ROWS, Terms, Walk
-from minicnn.kernels.gradient import COLUMNS, ROWS, Sweep, offset_table, slice_count
+from minicnn.kernels.gradient import COLUMNS, Sweep, offset_table, slice_count, tile_height
 from minicnn.kernels.vector import tile_rows
 from minicnn.lanes import LANES
 
@@ -103,14 +103,22 @@ class Convolution:
         return x, y
 
     def forward(self):
-        """The sum ``z = x * w + b``: terms (u, c, v), kernel rows first."""
+        """The sum ``z = x * w + b``: terms (u, v, c), kernel rows first."""
         x, y = self._forward_steps()
         kh, kw = self.kernel_size
         count = self.channels_in * kh * kw
-        order = np.arange(count).reshape(self.channels_in, kh, kw).swapaxes(0, 1).reshape(-1)
-        terms = _sorted_terms(
-            self.input_terms()[order], order, self.output_shape[1], self.stride[0],
-            [self.dilation[0] * u - self.padding[0] for u in range(kh)], self.input_shape[1],
+        order = np.arange(count).reshape(self.channels_in, kh, kw).transpose(1, 2, 0).reshape(-1)
+        _, height, width = self.input_shape
+        _, rows, columns = self.output_shape
+        met = [
+            [d * k - p for k in range(size)]
+            for d, p, size in zip(self.dilation, self.padding, self.kernel_size)
+        ]
+        terms = Terms(
+            self.input_terms()[order], order,
+            _ranges(rows, self.stride[0], met[0], height),
+            _ranges(columns, self.stride[1], met[1], width),
+            kw * self.channels_in, self.channels_in,
         )  # fmt: skip
         walk = _walk(
             self.groups, self.output_shape[1:], self.channels_out, x, y,
@@ -121,7 +129,9 @@ class Convolution:
     def gradient_tables(self, border):
         """Where terms and output channels stand, for `weight_gradient`; see `sweep`."""
         channels = np.arange(self.channels_out) * self._delta_steps(border)["channel"]
-        return offset_table(self.input_terms(), COLUMNS), offset_table(channels, ROWS)
+        return offset_table(self.input_terms(), COLUMNS), offset_table(
+            channels, tile_height(self.channels_out)
+        )
 
     def sweep(self, lane_groups, border):
         """The walk of the weight gradient, and where in delta it begins.
@@ -202,32 +212,38 @@ class Convolution:
                 table = [
                     (start + o * x["channel"] + i * x["row"] + j * LANES,
                      o * self.channels_in * taps + u * kw + v)
-                    for u, i in u_terms for o in range(self.channels_out) for v, j in v_terms
+                    for u, i in u_terms for v, j in v_terms for o in range(self.channels_out)
                 ]  # fmt: skip
                 table = np.array(table, np.int64).reshape(-1, 2)
                 pixels = self._axis_pixels(0, a), self._axis_pixels(1, b)
-                terms = _sorted_terms(
-                    table[:, 0], table[:, 1], pixels[0], 1,
-                    [i for _, i in u_terms], self.output_shape[1],
+                terms = Terms(
+                    np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1]),
+                    _ranges(pixels[0], 1, [i for _, i in u_terms], self.output_shape[1]),
+                    _ranges(pixels[1], 1, [j for _, j in v_terms], self.output_shape[2]),
+                    len(v_terms) * self.channels_out, self.channels_out,
                 )  # fmt: skip
                 walk = _walk(self.groups, pixels, self.channels_in, x, y, w, self.itemsize)
                 sums.append(Sum(terms, walk, (a * columns + b) * LANES))
         return sums
 
 
-def _sorted_terms(x, w, rows, stride, shifts, height):
-    """Terms sorted by kernel row, with the range that each row of outputs needs.
+def _ranges(outputs, stride, shifts, size):
+    """Which kernel positions meet the image, for each place of the output along one axis.
 
-    Output row i meets row ``stride * i + shift`` of the image through the kernel row that
-    has this shift; the terms of kernel rows that meet none stand outside the range.
+    Output i meets pixel ``stride * i + shift`` through the position that has this shift. The
+    shifts rise or fall, so the positions that meet one of the `size` pixels are a range, and
+    from one output to the next its ends move in one direction.
+
+    Returns
+    -------
+    ndarray of int64, shape (outputs, 2)
+        First position and one after the last; equal if there is none.
     """
-    met = stride * np.arange(rows)[:, None] + np.array(shifts, np.int64)
-    inside = (0 <= met) & (met < height)
-    per_row = len(x) // max(len(shifts), 1)
-    before = np.where(inside.any(1), inside.argmax(1), 0) if len(shifts) else np.zeros(rows, int)
-    first = before * per_row
-    last = first + inside.sum(1) * per_row
-    return Terms(*(np.ascontiguousarray(a, np.int64) for a in (x, w, first, last)))
+    met = stride * np.arange(outputs)[:, None] + np.array(shifts, np.int64)
+    before, until = (met < 0).sum(1), (met < size).sum(1)
+    if len(shifts) > 1 and shifts[0] > shifts[-1]:
+        before, until = len(shifts) - until, len(shifts) - before
+    return np.stack([before, until], 1).astype(np.int64)
 
 
 def _walk(groups, pixels, channels, x, y, w, itemsize):
@@ -261,4 +277,5 @@ def matrix_sum(terms, channels, columns, x_term, x_column, w_term, w_channel, y,
         blocks, *((1, pieces) if pieces > 3 else (blocks, 1)),
     )  # fmt: skip
     x, w = (s if isinstance(s, np.ndarray) else r * s for s in (x_term, w_term))
-    return Sum(Terms(x, w, np.array([0]), np.array([terms])), walk)
+    everything = np.array([[0, 1]])
+    return Sum(Terms(x, w, everything, np.repeat(everything, columns, 0), terms, terms), walk)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from minicnn import lanes
 from minicnn import reference as ref
-from minicnn.kernels.gradient import CHANNELS, TERMS, bias_gradient, slice_count
+from minicnn.kernels.gradient import ROWS, TERMS, bias_gradient, slice_count
 from minicnn.layers.conv import Conv2d
 from minicnn.layers.dense import Dense
 from tests.kernels.test_correlate import (
@@ -216,7 +216,7 @@ def test_same_bits_with_one_and_two_threads(dtype):
 
 
 @pytest.mark.parametrize("lane_groups", [1, 3, 40])
-@pytest.mark.parametrize("channels", [1, CHANNELS, 200])
+@pytest.mark.parametrize("channels", [1, 2 * ROWS, 200])
 def test_slices_are_at_least_one_and_none_is_empty(lane_groups, channels):
     for terms in (1, TERMS, 1000):
         assert 1 <= slice_count(lane_groups, 1, channels, terms) <= lane_groups

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from minicnn.kernels.pack import BLOCK, gather
-from minicnn.lanes import group_count, unpack
+from minicnn.kernels.pack import gather
+from minicnn.lanes import LANES, group_count, unpack
 
 SAMPLES = [1, 15, 16, 17, 40]
-PIXELS = [1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 5]
+PIXELS = [1, LANES - 1, LANES, LANES + 1, 5 * LANES + 5]
 
 
 @pytest.mark.parametrize("real", [np.float32, np.float64])
