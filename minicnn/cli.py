@@ -32,6 +32,9 @@ def make_parser():
     model.add_argument("--init", help="weights at the start (msra); 'help' lists all")
     model.add_argument("--model", help="architecture (lenet5); 'help' lists all")
     model.add_argument("--activation", help="nonlinearity of the hidden layers (relu)")
+    model.add_argument(
+        "--algorithm", help="of 3x3 convolutions: direct, winograd, or the faster of both (auto)"
+    )
     data = parser.add_argument_group("data")
     data.add_argument("--data", help="data set, or folder of four IDX files (mnist)")
     data.add_argument("--limit", metavar="N", type=int, help="train on the first N images only")

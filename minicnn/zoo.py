@@ -19,6 +19,7 @@ from minicnn.layers import (
     Residual,
     activations,
 )
+from minicnn.layers.algorithms import check_name
 from minicnn.model import Sequential
 
 
@@ -31,11 +32,14 @@ class Parts:
         As :func:`minicnn.layers.activations.from_string` reads it.
     init : str or Initializer
         Of all weights.
+    algorithm : str
+        How convolutions are computed, see :class:`minicnn.layers.Conv2d`.
     """
 
-    def __init__(self, activation="relu", init="msra"):
+    def __init__(self, activation="relu", init="msra", algorithm="auto"):
         activations.from_string(activation)
         self.activation, self.init = activation, initializers.from_string(init)
+        self.algorithm = check_name(algorithm)
 
     def active(self):
         """A new activation layer."""
@@ -43,14 +47,21 @@ class Parts:
 
     def conv(self, channels, kernel_size=3, **settings):
         """A convolution and its activation."""
-        return [Conv2d(channels, kernel_size, init=self.init, **settings), self.active()]
+        settings = {
+            "init": self.init,
+            "algorithm": self._fitting(kernel_size, settings),
+            **settings,
+        }
+        return [Conv2d(channels, kernel_size, **settings), self.active()]
 
     def normal_conv(self, channels, **settings):
         """A 3×3 convolution with batch normalization in the place of a bias."""
-        return [
-            Conv2d(channels, 3, padding=1, bias=False, init=self.init, **settings),
-            BatchNorm(),
-        ]
+        convolution, _ = self.conv(channels, padding=1, bias=False, **settings)
+        return [convolution, BatchNorm()]
+
+    def _fitting(self, kernel_size, settings):
+        fits = kernel_size == 3 and settings.get("stride", 1) == 1
+        return "auto" if self.algorithm == "winograd" and not fits else self.algorithm
 
     def dense(self, features):
         """A dense layer and its activation."""
@@ -148,7 +159,7 @@ def help():
     return "\n".join(f"{name:<{width}}  {recipe.__doc__}" for name, recipe in recipes.items())
 
 
-def build(name, classes=10, activation="relu", init="msra"):
+def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):
     """The architecture of that name, not yet initialized.
 
     Parameters
@@ -162,6 +173,9 @@ def build(name, classes=10, activation="relu", init="msra"):
         Such as ``"tanh"`` or ``"prelu:channel"``.
     init : str or Initializer
         Of all weights.
+    algorithm : str
+        How convolutions are computed: ``direct``, ``winograd`` where it can be used, or
+        ``auto`` where it can be used and is faster.
 
     Returns
     -------
@@ -172,7 +186,7 @@ def build(name, classes=10, activation="relu", init="msra"):
     ArgumentError
         For an unknown name, or a depth, width, activation or initializer that cannot be.
     """
-    parts, classes = Parts(activation, init), check_count(classes, "classes")
+    parts, classes = Parts(activation, init, algorithm), check_count(classes, "classes")
     if name in FIXED:
         return Sequential(*FIXED[name](parts, classes))
     deep = re.fullmatch(r"([a-z]+)(\d+)", name)

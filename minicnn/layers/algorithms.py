@@ -37,15 +37,20 @@ def choose(name, plan, buffers, input_gradient):
     ArgumentError
         For an unknown name, or ``winograd`` where it cannot be used.
     """
-    if name not in ALGORITHMS:
-        raise unknown("convolution algorithm", name, ALGORITHMS)
-    if name == "winograd" and not _possible(plan):
+    if check_name(name) == "winograd" and not _possible(plan):
         raise ArgumentError(
             "winograd needs a 3x3 kernel of stride 1 in float32, without dilation or groups and"
             " with padding of at most 2: use auto or direct."
         )
     fast = name == "winograd" or (name == "auto" and _possible(plan) and _worthwhile(plan))
     return (Winograd if fast else Direct)(plan, buffers, input_gradient)
+
+
+def check_name(name):
+    """`name`, or an ArgumentError that names the nearest."""
+    if name not in ALGORITHMS:
+        raise unknown("convolution algorithm", name, ALGORITHMS)
+    return name
 
 
 def _possible(plan):

@@ -68,7 +68,7 @@ class Conv2d(Layer):
         self.bias = bool(bias)
         self.init = initializers.from_string(init)
         self.bias_init = initializers.from_string(bias_init)
-        self.in_channels, self.algorithm = in_channels, algorithm
+        self.in_channels, self.algorithm = in_channels, algorithms.check_name(algorithm)
 
     def _build(self, rng):
         self._needs_images()

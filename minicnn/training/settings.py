@@ -28,6 +28,8 @@ class Settings:
     model : str
         A name in the zoo.
     activation : str
+    algorithm : str
+        How convolutions are computed, see `zoo.build`.
     data : str
         The name of a data set, or a folder.
     epochs, batch_size : int
@@ -55,6 +57,7 @@ class Settings:
     init: str = "msra"
     model: str = "lenet5"
     activation: str = "relu"
+    algorithm: str = "auto"
     data: str = "mnist"
     epochs: int = 5
     batch_size: int = 64
@@ -70,7 +73,7 @@ class Settings:
 
     def __post_init__(self):
         initializers.from_string(self.init)
-        zoo.build(self.model, activation=self.activation, init=self.init)
+        self._build_model(classes=10)
         schedules.from_string(self.schedule)
         self._set_optimizer_defaults()
         self.make_optimizer([Parameter(np.zeros(1, np.float32))])
@@ -129,11 +132,12 @@ class Settings:
 
     def make_model(self, dataset):
         """The model for a data set's images and classes, initialized from the seed."""
-        model = zoo.build(
-            self.model, classes=dataset.classes, activation=self.activation, init=self.init
-        )
+        model = self._build_model(dataset.classes)
         model.initialize(dataset.shape, seed=self.seed)
         return model
+
+    def _build_model(self, classes):
+        return zoo.build(self.model, classes, self.activation, self.init, self.algorithm)
 
     def name(self):
         """A name for the run that can be a folder's, such as ``lenet5-relu-msra-sgd-0``."""

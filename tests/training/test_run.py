@@ -46,7 +46,7 @@ def settings(tmp_path, monkeypatch):
 def regularized(monkeypatch):
     """A zoo of one model, with running averages and random masks."""
 
-    def build(name, classes=10, activation="relu", init="msra"):
+    def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):
         return Sequential(
             Flatten(), Dense(8, init=init), BatchNorm(), ReLU(), Dropout(0.3), Dense(classes)
         )
