@@ -12,6 +12,7 @@ import numpy as np
 from numba import prange
 from numba.extending import register_jitable
 
+from minicnn.kernels.exponential import expm1
 from minicnn.kernels.launch import kernel
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -56,7 +57,7 @@ def leaky_relu_slope(z, a, alpha):
 @register_jitable
 def elu(z, alpha):
     """``z if z > 0 else alpha (exp(z) - 1)``."""
-    return alpha * type(z)(math.expm1(z)) if z <= 0 else z
+    return z if z > 0 else alpha * expm1(z)
 
 
 @register_jitable
@@ -104,8 +105,8 @@ def gelu_slope(z, a, alpha):
 def sigmoid(z, alpha):
     """``1 / (1 + exp(-z))``, by the exponential of ``-|z|``, which can not overflow."""
     one = type(z)(1)
-    e = type(z)(math.exp(-abs(z)))
-    return e / (one + e) if z < 0 else one / (one + e)
+    e = expm1(-abs(z)) + one
+    return (e if z < 0 else one) / (one + e)
 
 
 @register_jitable
@@ -116,8 +117,10 @@ def sigmoid_slope(z, a, alpha):
 
 @register_jitable
 def tanh(z, alpha):
-    """``tanh(z)``."""
-    return type(z)(math.tanh(z))
+    """``tanh(z)``, which is ``-t / (t + 2)`` of ``t = exp(-2 |z|) - 1`` for z > 0, and odd."""
+    two = type(z)(2)
+    t = expm1(-two * abs(z))
+    return (t if z < 0 else -t) / (t + two)
 
 
 @register_jitable
