@@ -165,6 +165,9 @@ def convolve(x, u, bias, y, padding, rectify, v, m):
     across, per_image = (columns + 3) // 4, (rows + 3) // 4 * ((columns + 3) // 4)
     tiles, parts = x.shape[0] * per_image, v.shape[0]
     blocks = (tiles + TILES - 1) // TILES
+    # Where there are fewer blocks than threads, several share one, each with channels of its own.
+    shares = (parts + blocks - 1) // blocks
+    tasks, panels = blocks * shares, (c_out + ROWS - 1) // ROWS
     v_step, m_step = c_in * TILES * LANES + GAP, ROWS * TILES * LANES + GAP
     x0, u0, y0 = pointer(x), pointer(u), pointer(y)
     bias0, bias_step = pointer(bias), 1 if bias.size > 1 else 0
@@ -172,7 +175,8 @@ def convolve(x, u, bias, y, padding, rectify, v, m):
         v0, m0 = pointer(v) + part * v.shape[1], pointer(m) + part * m.shape[1]
         nothing = v0 + (v.shape[1] - LANES)  # never written: zeros
         scratch = m0 + POINTS * m_step
-        for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+        for task in range(part * tasks // parts, (part + 1) * tasks // parts):
+            block, share = task // shares, task % shares
             first = block * TILES
             count = min(TILES, tiles - first)
             for t in range(count):
@@ -182,7 +186,8 @@ def convolve(x, u, bias, y, padding, rectify, v, m):
                     image = x0 + (g * c_in + c) * height * width * LANES
                     points = v0 + (c * TILES + t) * LANES
                     input_points(image, top, left, height, width, nothing, points, v_step, scratch)
-            for o in range(0, c_out, ROWS):
+            for panel in range(share * panels // shares, (share + 1) * panels // shares):
+                o = panel * ROWS
                 for k in range(POINTS):
                     w, at = u0 + (k * u.shape[1] + o) * u.shape[2], v0 + k * v_step
                     for t in range(0, count, COLUMNS):

@@ -11,8 +11,8 @@ output channels times samples and samples times input channels. In it the sample
 terms, so the points of the input are transposed in blocks of 16 × 16 until input channels
 are the lanes.
 
-Each slice of the batch has a sum of its own, and the slices are added in order: how many
-there are depends on the batch alone, so the bits do not depend on the threads.
+Each slice of the tiles has a sum of its own, and the slices are added in order: how many
+there are depends on the shapes alone, so the bits do not depend on the threads.
 """
 
 import math
@@ -98,7 +98,7 @@ def _multiply(d, v, v_step, total, total_step, vectors, terms):
 
 @kernel(parallel=True)
 def point_sums(x, delta, padding, sums, scratch):
-    """Fill `sums` with the sums over tiles and samples, a slice of the batch each.
+    """Fill `sums` with the sums over tiles and samples, a slice of the tiles each.
 
     Parameters
     ----------
@@ -113,6 +113,7 @@ def point_sums(x, delta, padding, sums, scratch):
     _, c_out, rows, columns, _ = delta.shape
     slices, _, o_rows, c_columns = sums.shape
     across, per_image = (columns + 3) // 4, (rows + 3) // 4 * ((columns + 3) // 4)
+    tiles = groups * per_image
     v_step, d_step = c_columns * TERMS + GAP, o_rows * TERMS + GAP
     x0, delta0, sums0 = pointer(x), pointer(delta), pointer(sums)
     parts = scratch.shape[0]
@@ -126,7 +127,7 @@ def point_sums(x, delta, padding, sums, scratch):
             own = sums0 + s * POINTS * o_rows * c_columns
             for k in range(POINTS * o_rows * c_columns // LANES):
                 store(zero(x0), own + k * LANES)
-            begin, end = s * groups // slices * per_image, (s + 1) * groups // slices * per_image
+            begin, end = s * tiles // slices, (s + 1) * tiles // slices
             for first in range(begin, end, TILES):
                 count = min(TILES, end - first)
                 for t in range(count):
@@ -193,10 +194,12 @@ def weights_of_points(sums, grad):
                     grad[o, c, k // 3, k % 3] = weights[k, c - first]
 
 
-def slice_count(lane_groups, c_out, c_in):
-    """Into how many slices the batch is cut: 8, 4 or 2, the more the smaller their sums are."""
-    room = SUMS // math.prod(sums_shape(c_out, c_in))
-    return min(lane_groups, 8 if room >= 8 else 4 if room >= 4 else 2)
+def slice_count(lane_groups, output_shape, c_in):
+    """Into how many slices the tiles are cut: 8, 4 or 2, the more the smaller their sums are."""
+    c_out, rows, columns = output_shape
+    tiles = lane_groups * -(-rows // 4) * -(-columns // 4)
+    room = min(SUMS // math.prod(sums_shape(c_out, c_in)), tiles // TILES)
+    return min(tiles, 8 if room >= 8 else 4 if room >= 4 else 2)
 
 
 def sums_shape(c_out, c_in):

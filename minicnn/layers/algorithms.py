@@ -70,6 +70,7 @@ class Direct:
 
     def __init__(self, plan, buffers, input_gradient):
         self.plan, self.buffers = plan, buffers
+        self._walks = {}  # by what is computed and the number of lane groups
         self._forward, self._backward = plan.forward(), plan.backward()
         self._border = plan.delta_border() if input_gradient else (0, 0, 0, 0)
         self._tables = plan.gradient_tables(self._border)
@@ -78,7 +79,7 @@ class Direct:
     def forward(self, x, weight, bias, z, rectify):
         """Fill `z`; `x` must not change until the gradients are computed."""
         self._x = self._with_border("x", x, (*self.plan.padding, *self.plan.padding))
-        self._correlate(self._x, weight, bias, z, self._forward, rectify)
+        self._correlate("forward", self._x, weight, bias, z, self._forward, rectify)
 
     def delta(self, dy, gate):
         """`dy` where the gate is above 0, or everywhere if it is None."""
@@ -86,7 +87,10 @@ class Direct:
 
     def weight_gradient(self, delta, grad):
         """Fill `grad`, dE/dW."""
-        sweep, start = self.plan.sweep(len(delta), self._border)
+        key = "sweep", len(delta)
+        if key not in self._walks:
+            self._walks[key] = self.plan.sweep(len(delta), self._border)
+        sweep, start = self._walks[key]
         groups, outputs = self.plan.groups, self.plan.channels_out
         partial = self.buffers.rows("partial", sweep.slices, (groups, outputs, grad[0].size))
         terms, channels = self._tables
@@ -95,14 +99,16 @@ class Direct:
 
     def input_gradient(self, delta, weight, dx):
         """Fill `dx`, dE/dx."""
-        for phase in self._backward:
-            self._correlate(delta, weight, None, dx, phase, False)
+        for number, phase in enumerate(self._backward):
+            self._correlate(number, delta, weight, None, dx, phase, False)
 
-    def _correlate(self, x, weight, bias, y, plan, rectify):
+    def _correlate(self, which, x, weight, bias, y, plan, rectify):
         bias = self._no_bias if bias is None else bias
-        walk = plan.walk._replace(lane_groups=len(x))
+        key = which, len(x)
+        if key not in self._walks:
+            self._walks[key] = plan.walk._replace(lane_groups=len(x))
         out = _flat(y)[plan.y_start :]
-        correlate(_flat(x), _flat(weight), bias, out, walk, plan.terms, rectify)
+        correlate(_flat(x), _flat(weight), bias, out, self._walks[key], plan.terms, rectify)
 
     def _with_border(self, name, images, border, gate=None):
         """`images` surrounded by zeros, and zero where the gate is, unless neither is asked for.
@@ -144,7 +150,7 @@ class Winograd:
     def weight_gradient(self, delta, grad):
         """Fill `grad`, dE/dW."""
         sizes = self._outputs, self._inputs
-        slices = winograd_gradient.slice_count(len(delta), *sizes)
+        slices = winograd_gradient.slice_count(len(delta), self.plan.output_shape, self._inputs)
         sums = self.buffers.rows("sums", slices, winograd_gradient.sums_shape(*sizes))
         scratch = self._room("scratch", winograd_gradient.scratch_size(*sizes))
         winograd_gradient.point_sums(self._x, delta, self.plan.padding, sums, scratch)
