@@ -8,7 +8,7 @@ from minicnn.errors import ArgumentError, MinicnnError
 
 INTERRUPTED = 130
 NOT_YET = ("ablate", "preflight", "seeds", "resume")
-NO_SETTINGS = ("help", "version", "out", "quiet", *NOT_YET)
+NO_SETTINGS = ("help", "version", "out", "quiet", "profile", *NOT_YET)
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,6 +60,9 @@ def make_parser():
     run.add_argument("--threads", metavar="N", type=int, help="processors to use (all)")
     run.add_argument("--out", metavar="FOLDER", help="new folder for the run (in runs)")
     run.add_argument("--quiet", action="store_true", help="print the result only")
+    run.add_argument(
+        "--profile", action="store_true", help="print time and GFLOP/s of every layer and pass"
+    )
     run.add_argument("--version", action="version", version=f"minicnn {minicnn.__version__}")
     later = parser.add_argument_group("not in this version yet")
     later.add_argument("--ablate", metavar="OPTION=A,B", action="append", help="compare settings")
@@ -114,7 +117,14 @@ def _main(argv):
     run, quiet = Run(settings, given.get("out")), given.get("quiet", False)
     if not quiet:
         print(run.model.summary(), flush=True)
-    run.train(quiet)
+    callbacks = []
+    if "profile" in given:
+        from minicnn.training.profile import Profile
+
+        callbacks.append(Profile())
+    run.train(quiet, callbacks)
+    for profile in callbacks:
+        print("", profile.table(), sep="\n", flush=True)
     print(_report(run), flush=True)
     if run.error is not None:
         return _fail(run.error, run.error.exit_code)

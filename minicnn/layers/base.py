@@ -148,6 +148,14 @@ class Layer:
         if len(self.input_shape) != 3:
             raise self._error(f"needs images (C, H, W), got a sample of shape {self.input_shape}.")
 
+    def multiply_adds(self):
+        """Multiply-adds of the forward pass for one sample, by the layer's own equation.
+
+        What meets the padding counts; a faster algorithm does not count less. Only
+        convolutions and dense layers have any to speak of.
+        """
+        return 0
+
     def describe(self):
         """The settings that make this layer what it is, for the summary table."""
         return ""

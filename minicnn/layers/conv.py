@@ -1,5 +1,7 @@
 """Conv2d: cross-correlation of images with learned kernels."""
 
+import math
+
 from minicnn import initializers
 from minicnn.checks import check_count, check_pair
 from minicnn.initializers import Fans
@@ -114,6 +116,10 @@ class Conv2d(Layer):
         dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         self._by.input_gradient(delta, weight.value, dx)
         return dx
+
+    def multiply_adds(self):
+        """``C_out H' W' C_in / groups kh kw``."""
+        return math.prod(self.output_shape) * self._parameters["weight"].value[0].size
 
     def describe(self):
         """Kernel size, and what differs from the plain case."""

@@ -90,6 +90,10 @@ class Dense(Layer):
         self._correlate("input", delta, self._parameters["weight"].value, self._zero, dx)
         return dx
 
+    def multiply_adds(self):
+        """Outputs times inputs."""
+        return self._parameters["weight"].value.size
+
     def _fill_weight_gradient(self, delta):
         """``dE/dW = delta xᵀ``: here the features travel in the lanes, 16 columns of W a vector."""
         grad = self._parameters["weight"].grad

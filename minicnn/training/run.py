@@ -78,13 +78,15 @@ class Run:
             loss=settings.make_loss(), batch_size=settings.batch_size, seed=settings.seed, **length,
         )  # fmt: skip
 
-    def train(self, quiet=False):
+    def train(self, quiet=False, callbacks=()):
         """Compile, train, and write the files.
 
         Parameters
         ----------
         quiet : bool
             Whether to print nothing.
+        callbacks : iterable of Callback
+            Besides those that every run has.
 
         Returns
         -------
@@ -101,7 +103,7 @@ class Run:
         with Interruption() as interruption:
             trainer.callbacks = [] if quiet else [Progress()]
             log = MetricsLog(self.folder.path / "metrics.jsonl")
-            trainer.callbacks += [log, self._watch, NanGuard(), interruption]
+            trainer.callbacks += [log, self._watch, NanGuard(), interruption, *callbacks]
             threads = numba.get_num_threads()
             numba.set_num_threads(self.settings.threads)
             try:

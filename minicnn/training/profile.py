@@ -1,0 +1,101 @@
+"""Where the time of training goes: seconds and GFLOP/s of every layer and pass."""
+
+import time
+
+from minicnn.kernels.peak import measure_peak
+from minicnn.training.callbacks import Callback
+
+
+class Profile(Callback):
+    """Times the forward and backward pass of every layer of the model in training.
+
+    The first step is left out. Operations are those of the layers' equations, two for each
+    multiply-add, so Winograd's algorithm can go beyond the machine's peak. What a layer does
+    for the ReLU beside it is counted as its own.
+
+    Attributes
+    ----------
+    peak : float
+        Floating-point operations a second of the machine, measured at the end.
+    """
+
+    def __init__(self):
+        self.peak = None
+        self._seconds, self._layers = {}, []
+        self._steps = self._samples = 0
+        self._start = self._whole = 0.0
+        self._timing = False
+
+    def on_train_begin(self, trainer):
+        """Put a clock around the passes of every layer."""
+        self._layers = [layer for layer in trainer.model.all_layers() if not layer.children()]
+        for layer in self._layers:
+            layer.forward = self._clocked(layer, "forward")
+            layer.backward = self._clocked(layer, "backward")
+
+    def on_epoch_begin(self, trainer):
+        """Start the clock of the epoch's steps."""
+        self._timing, self._start = trainer.step > 0, time.perf_counter()
+
+    def on_step_end(self, trainer):
+        """Count the step, and begin to time after the first one."""
+        now = time.perf_counter()
+        if self._timing:
+            self._whole += now - self._start
+            self._steps += 1
+            self._samples += trainer.batch.samples
+        last = trainer.totals.samples == len(trainer.train)
+        self._timing, self._start = not last, now
+
+    def on_train_end(self, trainer):
+        """Take the clocks away, and measure what the machine can do."""
+        for layer in self._layers:
+            del layer.forward, layer.backward
+        self._timing = False
+        self.peak = measure_peak()
+
+    def _clocked(self, layer, which):
+        compute = getattr(layer, which)
+
+        def timed(*arguments):
+            start = time.perf_counter()
+            result = compute(*arguments)
+            if self._timing:
+                key = layer.name, which
+                self._seconds[key] = self._seconds.get(key, 0.0) + time.perf_counter() - start
+            return result
+
+        return timed
+
+    def table(self):
+        """The times as text: a row for each layer and pass, the rest, and the whole step."""
+        if not self._steps:
+            return "profile: no step was timed; train for more than one step."
+        rows = [("", "ms a step", "share", "GFLOP/s", "of peak")]
+        for which in ("forward", "backward"):
+            for layer in self._layers:
+                passes = 1 if which == "forward" else 1 + layer.needs_input_gradient
+                flops = 2 * layer.multiply_adds() * passes
+                rows.append(self._row(f"{layer.name} {which}", flops, (layer.name, which)))
+        rest = self._whole - sum(self._seconds.values())
+        rows.append(self._row("batches, loss, update", 0, None, rest))
+        flops = sum(
+            2 * layer.multiply_adds() * (2 + layer.needs_input_gradient) for layer in self._layers
+        )
+        rows.append(self._row("step", flops, None, self._whole))
+        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+        lines = [
+            "  ".join(
+                [f"{row[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:]))]
+            )
+            for row in rows
+        ]
+        lines.append(f"peak of the machine on these threads: {self.peak / 1e9:.0f} GFLOP/s")
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _row(self, name, flops, key, seconds=None):
+        seconds = self._seconds.get(key, 0.0) if seconds is None else seconds
+        rate = flops * self._samples / seconds if seconds else 0.0
+        speed = (f"{rate / 1e9:.0f}", f"{100 * rate / self.peak:.0f} %") if flops else ("", "")
+        per_step, share = 1e3 * seconds / self._steps, 100 * seconds / self._whole
+        return name, f"{per_step:.3f}", f"{share:.1f} %", *speed
