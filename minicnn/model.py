@@ -3,6 +3,7 @@
 import numpy as np
 
 from minicnn import lanes
+from minicnn.checks import check_count
 from minicnn.errors import ArgumentError
 from minicnn.layers.activations import ReLU
 from minicnn.layers.base import Layer
@@ -44,9 +45,10 @@ class Sequential(Layer):
                 raise ArgumentError(
                     f"Sequential takes layers, got {layer!r}: write Sequential(Dense(10), ReLU())."
                 )
-        if len({id(layer) for layer in layers}) < len(layers):
-            raise ArgumentError("a layer object can stand in one place only: make a second one.")
         self.layers = list(layers)
+        everywhere = list(_walk(self))
+        if len({id(layer) for layer in everywhere}) < len(everywhere):
+            raise ArgumentError("a layer object can stand in one place only: make a second one.")
 
     def children(self):
         """The layers, in order."""
@@ -81,8 +83,10 @@ class Sequential(Layer):
         rng = np.random.default_rng(seed)
         _name(self, "")
         for layer in _walk(self):
-            if isinstance(layer, Sequential):
-                layer._fuse(fuse)
+            layer.rectify = layer.absorbed = False
+        for layer in _walk(self):
+            if fuse and isinstance(layer, Sequential):
+                layer._fuse()
         self.needs_input_gradient = input_gradient
         shape = self.build(input_shape, rng, dtype)
         for layer in self.all_layers():
@@ -99,10 +103,8 @@ class Sequential(Layer):
             needed = needed or bool(layer.parameters())
         return shape
 
-    def _fuse(self, fuse):
-        """Let layers do the work of the ReLUs that stand beside them, or none of them."""
-        for layer in self.layers:
-            layer.rectify = False
+    def _fuse(self):
+        """Let layers do the work of the ReLUs that stand beside them."""
         around = [None, *self.layers, None]
         for before, layer, after in zip(around, around[1:], around[2:]):
             if isinstance(layer, ReLU):
@@ -110,9 +112,8 @@ class Sequential(Layer):
                     host = after
                 else:
                     host = before if before is not None and before.rectifies == "output" else None
-                layer.absorbed = fuse and host is not None
-                if layer.absorbed:
-                    host.rectify = True
+                if host is not None:
+                    layer.absorbed = host.rectify = True
 
     def all_layers(self):
         """Every layer that is not a Sequential, those inside blocks included, in order."""
@@ -153,8 +154,7 @@ class Sequential(Layer):
             integers, which nobody has normalized.
         """
         images = self._checked(images)
-        if batch_size < 1:
-            raise ArgumentError(f"batch_size must be at least 1, got {batch_size}.")
+        batch_size = check_count(batch_size, "batch_size")
         scores = np.empty((len(images), *self.output_shape), self.dtype)
         for start in range(0, len(images), batch_size):
             part = images[start : start + batch_size]
@@ -221,7 +221,8 @@ class Sequential(Layer):
         Raises
         ------
         ArgumentError
-            If a name is missing or unknown, or a shape differs; nothing is changed then.
+            If a name is missing or unknown, a shape differs, or something is no array of
+            numbers; nothing is changed then.
         """
         mine = self._arrays()
         odd = sorted(set(mine) ^ set(arrays))
@@ -230,9 +231,11 @@ class Sequential(Layer):
                 f"these names are not in both the model and the state: {', '.join(odd)}."
             )
         for name, array in mine.items():
-            if arrays[name].shape != array.shape:
+            given = np.asarray(arrays[name])
+            if given.shape != array.shape or given.dtype.kind not in "fiu":
                 raise ArgumentError(
-                    f"{name}: the model has shape {array.shape}, the state {arrays[name].shape}."
+                    f"{name}: the model has numbers of shape {array.shape}, the state"
+                    f" {given.dtype} of shape {given.shape}."
                 )
         for name, array in mine.items():
             array[...] = arrays[name]

@@ -60,15 +60,10 @@ class Identity(Activation):
 class ReLU(Activation):
     """``σ(z) = max(z, 0)``; σ'(0) = 0. Nair & Hinton, ICML 2010.
 
-    Attributes
-    ----------
-    absorbed : bool
-        Whether a neighbour does the work, see :attr:`Layer.rectifies`; then both passes
-        hand on what they get.
+    Where a neighbour does its work, both passes hand on what they get.
     """
 
     function = "relu"
-    absorbed = False
 
     def forward(self, x, training=False, samples=None):
         """``max(z, 0)``; shapes as in :meth:`Layer.forward`."""

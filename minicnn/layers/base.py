@@ -32,6 +32,8 @@ class Layer:
     rectify : bool
         Whether this layer does the work of a ReLU beside it in its own loops, see
         `rectifies`.
+    absorbed : bool
+        Whether this layer is a ReLU whose work a neighbour does.
     """
 
     #: Where a ReLU may stand that this layer can do the work of: before its ``"input"`` or
@@ -42,7 +44,7 @@ class Layer:
         self.input_shape = self.output_shape = None
         self.dtype = np.dtype(np.float32)
         self.name = type(self).__name__.lower()
-        self.needs_input_gradient, self.rectify = True, False
+        self.needs_input_gradient, self.rectify, self.absorbed = True, False, False
         self._parameters, self._initializers = {}, {}
 
     def build(self, input_shape, rng, dtype=np.float32):

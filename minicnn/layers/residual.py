@@ -1,5 +1,6 @@
 """Residual: a block of layers with a shortcut around it."""
 
+from minicnn import initializers
 from minicnn.errors import ArgumentError
 from minicnn.kernels.add import add
 from minicnn.layers.base import Layer
@@ -34,7 +35,8 @@ class Residual(Layer):
         for layer in (body,) if shortcut is None else (body, shortcut):
             if not isinstance(layer, Layer):
                 raise ArgumentError(f"Residual takes layers, got {layer!r}.")
-        self.body, self.shortcut, self.init = body, shortcut, init
+        self.body, self.shortcut = body, shortcut
+        self.init = initializers.from_string(init)
         self._joined = shortcut
 
     def children(self):

@@ -1,0 +1,115 @@
+"""Every layer with an input it works on: what the tests of the layer protocol run over."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minicnn import lanes
+from minicnn.layers import (
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    MaxPool2d,
+    Residual,
+    Tanh,
+    activations,
+)
+from minicnn.model import Sequential
+
+SMOOTH = ("gelu", "sigmoid", "tanh", "identity", "elu")
+KINKED = (
+    "relu", "leaky-relu:0.2", "prelu", "prelu:channel,-0.5", "elu:0.7", "selu", "softsign",
+)  # fmt: skip
+
+
+class Case(NamedTuple):
+    """How to make a layer, the shape of one sample, and whether its slope jumps anywhere."""
+
+    make: callable
+    shape: tuple
+    kinks: bool = False
+
+    def built(self, dtype=np.float64, seed=0):
+        """A model of this layer alone, with parameters of which no two are equal."""
+        model, rng = Sequential(self.make()), np.random.default_rng(seed)
+        model.initialize(self.shape, seed, dtype, input_gradient=True)
+        for parameter in model.parameters():
+            parameter.value += (0.1 * rng.normal(size=parameter.value.shape)).astype(dtype)
+        return model
+
+    def batch(self, samples, seed=1):
+        """Inputs for `samples` samples, and as many dE/dy."""
+        rng = np.random.default_rng(seed)
+        delta = rng.normal(size=(samples, *self.built().output_shape))
+        return distinct(rng, samples, self.shape), delta
+
+
+def normal_conv(channels, **settings):
+    return [Conv2d(channels, 3, padding=1, bias=False, **settings), BatchNorm(), Tanh()]
+
+
+def activation(text):
+    return lambda: activations.from_string(text)
+
+
+CASES = {
+    "conv": Case(lambda: Conv2d(4, (3, 2), padding=(1, 0)), (2, 4, 3)),
+    "strided conv": Case(
+        lambda: Conv2d(6, (2, 3), stride=(2, 1), dilation=(1, 2), groups=2, bias=False), (4, 4, 6)
+    ),
+    "winograd conv": Case(lambda: Conv2d(9, 3, padding=1), (8, 4, 7)),
+    "dense": Case(lambda: Dense(5), (19,)),
+    "dense without bias": Case(lambda: Dense(2, bias=False), (7,)),
+    "max-pool": Case(lambda: MaxPool2d(2), (2, 4, 6), kinks=True),
+    "overlapping max-pool": Case(lambda: MaxPool2d((3, 2), (2, 1), (1, 0)), (2, 5, 3), kinks=True),
+    "avg-pool": Case(lambda: AvgPool2d((3, 2), (2, 1), (1, 1)), (2, 5, 3)),
+    "global avg-pool": Case(GlobalAvgPool2d, (3, 2, 5)),
+    "flatten": Case(Flatten, (3, 2, 2)),
+    "batch norm of images": Case(BatchNorm, (3, 2, 2)),
+    "batch norm of vectors": Case(BatchNorm, (4,)),
+    "dropout": Case(lambda: Dropout(0.3), (3, 4)),
+    "residual": Case(lambda: Residual(Sequential(*normal_conv(3))), (3, 3, 4)),
+    "residual with projection": Case(
+        lambda: Residual(Sequential(*normal_conv(4, stride=2))), (2, 5, 4)
+    ),
+    "residual with given shortcut": Case(
+        lambda: Residual(Sequential(Dense(4), Tanh()), Dense(4)), (6,)
+    ),
+    "sequential": Case(
+        lambda: Sequential(*normal_conv(3), AvgPool2d(2), Flatten(), Dense(2)), (2, 4, 4)
+    ),
+    **{text: Case(activation(text), (3, 2, 3), kinks=text in KINKED) for text in SMOOTH + KINKED},
+}
+
+
+def distinct(rng, samples, shape):
+    """Numbers between -2 and 2 in random order, all far from each other and from zero.
+
+    By 4 / size and 2 / size: steps of 1e-5 change no maximum and cross no kink.
+    """
+    size = samples * int(np.prod(shape))
+    return ((rng.permutation(size) - size // 2 + 0.5) * 4 / size).reshape(samples, *shape)
+
+
+def run(model, x, delta, training=True, spare=None):
+    """Forward and backward on ordinary arrays; lanes without a sample hold 0 or `spare`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Copies of y, dx, each parameter's gradient, and all parameters and running statistics.
+    """
+    packed = lanes.pack(x, model.dtype)
+    by_sample = np.moveaxis(packed, -1, 1)  # (G, 16, ...), a view
+    unused = (np.arange(packed.shape[0] * lanes.LANES) >= len(x)).reshape(-1, lanes.LANES)
+    if spare is not None:
+        by_sample[unused] = spare
+    y = lanes.unpack(model.forward(packed, training, len(x)), len(x))
+    dx = model.backward(lanes.pack(delta, model.dtype))
+    assert not np.moveaxis(dx, -1, 1)[unused].any()
+    gradients = {f"d {p.name}": p.grad.copy() for p in model.parameters()}
+    return {"y": y, "dx": lanes.unpack(dx, len(x)), **gradients, **model.state_dict()}

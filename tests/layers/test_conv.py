@@ -1,0 +1,80 @@
+"""Conv2d: settings, fans and what cannot be; the sums are in kernels/test_correlate.py."""
+
+import numpy as np
+import pytest
+
+from minicnn.errors import ArgumentError
+from minicnn.initializers import Fans
+from minicnn.layers import Conv2d, ReLU
+from minicnn.model import Sequential
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "output", "weight", "fans"),
+    [
+        (Conv2d(6, 5, padding=2), (1, 28, 28), (6, 28, 28), (6, 1, 5, 5), (25, 150)),
+        (Conv2d(8, (3, 2), groups=2), (4, 5, 5), (8, 3, 4), (8, 2, 3, 2), (12, 24)),
+        (Conv2d(8, 3, groups=4, stride=2), (4, 7, 8), (8, 3, 3), (8, 1, 3, 3), (9, 18)),
+        (Conv2d(2, 3, dilation=(1, 2)), (3, 5, 5), (2, 3, 1), (2, 3, 3, 3), (27, 18)),
+    ],
+)
+def test_shapes_and_fans(layer, shape, output, weight, fans):
+    assert layer.build(shape, np.random.default_rng(0)) == layer.output_shape == output
+    parameter = layer.own_parameters()["weight"]
+    assert parameter.value.shape == weight
+    initializer, std = layer.initializers()["weight"]
+    assert std**2 == pytest.approx(initializer.variance(Fans(*fans))) == pytest.approx(2 / fans[0])
+
+
+@pytest.mark.parametrize("init", ["msra:fan_out", "xavier", "lecun"])
+def test_initializer_is_given_the_fans_of_each_group(init):
+    layer = Conv2d(48, (3, 5), groups=4, init=init, bias_init="constant:2")
+    layer.build((32, 5, 5), np.random.default_rng(0))
+    expected = layer.init.variance(Fans(8 * 15, 12 * 15))
+    weight = layer.own_parameters()["weight"].value
+    assert np.var(weight) == pytest.approx(expected, rel=5 * np.sqrt(2 / weight.size))
+    assert (layer.own_parameters()["bias"].value == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (
+            Conv2d(4, 5), (3, 4, 8),
+            r"1.conv2d: the output would be empty: a 5x5 .*\(3, 4, 8\) padded by \(0, 0\)",
+        ),
+        (Conv2d(4, 3, dilation=4, padding=1), (3, 6, 8), r"a 3x3 window with dilation \(4, 4\)"),
+        (Conv2d(4, 3, groups=2), (3, 4, 4), "groups = 2 must divide the 3 input and the 4 output"),
+        (Conv2d(3, 3, groups=2), (4, 4, 4), "groups = 2 must divide the 4 input and the 3 output"),
+        (Conv2d(4, 3, in_channels=2), (3, 4, 4), "1.conv2d: expected 2 input channels, got 3"),
+        (Conv2d(4, 3), (5,), r"1.conv2d: needs images \(C, H, W\), got a sample of shape \(5,\)"),
+        (Conv2d(4, 3), (5, 5), "1.conv2d: needs images"),
+    ],
+)  # fmt: skip
+def test_inputs_that_do_not_fit(layer, shape, message):
+    with pytest.raises(ArgumentError, match=message):
+        Sequential(ReLU(), layer).initialize(shape)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"out_channels": 0}, "Conv2d: out_channels must be an integer of at least 1, got 0"),
+        ({"kernel_size": (3, 0)}, "Conv2d: kernel_size must be"),
+        ({"stride": 0}, "Conv2d: stride must be"),
+        ({"padding": -1}, "Conv2d: padding must be an integer of at least 0"),
+        ({"dilation": 1.5}, "Conv2d: dilation must be"),
+        ({"groups": 0}, "Conv2d: groups must be"),
+        ({"init": "mrsa"}, "Did you mean 'msra'"),
+        ({"bias_init": "zero"}, "Did you mean 'zeros'"),
+    ],
+)
+def test_settings_out_of_range(settings, message):
+    with pytest.raises(ArgumentError, match=message):
+        Conv2d(**{"out_channels": 3, "kernel_size": 3, **settings})
+
+
+def test_description_says_what_differs_from_the_plain_case():
+    assert Conv2d(3, (3, 2)).describe() == "3x2"
+    layer = Conv2d(4, 3, stride=2, padding=(1, 0), dilation=2, groups=2)
+    assert layer.describe() == "3x3 stride 2 padding (1, 0) dilation 2 groups 2"
