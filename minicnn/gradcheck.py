@@ -38,7 +38,7 @@ class Report:
     ----------
     worst : float
         Largest relative disagreement: ``|a - n|`` over the largest ``|n|`` of the same
-        array, or over 1e-8 where all of an array's gradients are smaller than that.
+        array, or over a floor where all of its gradients are so small that rounding rules.
     where : str
         Which array, and which element or direction, disagrees most.
     analytic, numeric : float
@@ -82,6 +82,9 @@ def check_function(value, arrays, gradients, rng=None, step=STEP):
     """
     rng = rng or np.random.default_rng(0)
     report = Report(worst=-1.0)
+    # A difference quotient is off by the rounding of E over h; where all gradients are so
+    # small that this would be more than 1e-8 of them, that is what they are compared with.
+    floor = np.finfo(float).eps * abs(value()) / step / 1e-8 + 1e-8
     for name, array in arrays.items():
         gradient = gradients[name]
         if gradient.shape != array.shape or array.dtype != np.float64:
@@ -94,7 +97,7 @@ def check_function(value, arrays, gradients, rng=None, step=STEP):
             numeric = _difference_quotient(value, array, direction, step)
             here = direction != 0  # NaN elsewhere is another element's mistake
             found.append((label, float(np.sum(gradient[here] * direction[here])), numeric))
-        scale = max([abs(numeric) for _, _, numeric in found] + [1e-8])
+        scale = max([abs(numeric) for _, _, numeric in found] + [floor])
         for label, analytic, numeric in found:
             error = abs(analytic - numeric) / scale
             error = np.inf if np.isnan(error) else error

@@ -8,6 +8,8 @@ from minicnn.errors import ArgumentError
 from minicnn.layers.activations import ReLU
 from minicnn.layers.base import Layer
 
+NOT_INITIALIZED = "the model has no weights yet: call initialize(input_shape)."
+
 
 class Sequential(Layer):
     """Layers applied one after the other; itself a layer, so that blocks nest.
@@ -120,18 +122,44 @@ class Sequential(Layer):
         return [layer for layer in _walk(self) if not isinstance(layer, Sequential)]
 
     def forward(self, x, training=False, samples=None):
-        """Apply the layers in order; shapes as in :meth:`Layer.forward`."""
+        """Apply the layers in order; shapes as in :meth:`Layer.forward`.
+
+        Raises
+        ------
+        ArgumentError
+            If `x` is not what the kernels, which check nothing, can read.
+        """
+        self._check_lanes(x, self.input_shape)
         for layer in self.layers:
             x = layer.forward(x, training, samples)
         return x
 
     def backward(self, dy):
-        """Apply the layers' backward passes in reverse; shapes as in :meth:`Layer.backward`."""
+        """Apply the layers' backward passes in reverse; as in :meth:`Layer.backward`.
+
+        Raises
+        ------
+        ArgumentError
+            If `dy` is not what the kernels, which check nothing, can read.
+        """
+        self._check_lanes(dy, self.output_shape)
         for layer in reversed(self.layers):
             dy = layer.backward(dy)
             if dy is None:
                 return None
         return dy
+
+    def _check_lanes(self, x, shape):
+        if shape is None:
+            raise ArgumentError(NOT_INITIALIZED)
+        fits = x.ndim > 1 and x.shape[1:-1] == shape and x.shape[-1] == lanes.LANES
+        if not fits or x.dtype != self.dtype or not x.flags.c_contiguous:
+            wanted = ", ".join(["G", *map(str, shape), str(lanes.LANES)])
+            raise ArgumentError(
+                f"expected samples in lanes, {self.dtype} of shape ({wanted}) and C-contiguous,"
+                f" got {x.dtype} of shape {x.shape}: make them by lanes.pack(batch, model.dtype),"
+                " or call predict with ordinary arrays."
+            )
 
     def predict(self, images, batch_size=256):
         """Scores of ordinary arrays, in evaluation mode.
@@ -164,7 +192,7 @@ class Sequential(Layer):
 
     def _checked(self, images):
         if self.output_shape is None:
-            raise ArgumentError("the model has no weights yet: call initialize(input_shape).")
+            raise ArgumentError(NOT_INITIALIZED)
         images = np.asarray(images)
         if images.dtype.kind != "f":
             raise ArgumentError(

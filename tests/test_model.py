@@ -340,3 +340,25 @@ def test_an_error_names_the_layer_where_it_stands():
     model = Sequential(Conv2d(4, 3), Residual(Sequential(ReLU(), Conv2d(4, 9))), Flatten())
     with pytest.raises(ArgumentError, match=r"^1.residual.0.1.conv2d: .*\(4, 6, 6\)"):
         model.initialize((1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda x: x.astype(np.float64),
+        lambda x: x[:, :, ::2],
+        lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+        lambda x: x[..., :8],
+        lambda x: x[0],
+    ],
+    ids=["dtype", "shape", "not contiguous", "lanes", "dimensions"],
+)
+def test_arrays_that_the_kernels_cannot_read(spoil):
+    """They check nothing: what does not fit would be read and written out of bounds."""
+    model = initialized(Sequential(Conv2d(3, 3, padding=1), ReLU()))
+    x = lanes.pack(np.zeros((20, *model.input_shape), np.float32))
+    scores = model.forward(x, True, 20)
+    with pytest.raises(ArgumentError, match="expected samples in lanes, float32"):
+        model.forward(spoil(x), True, 20)
+    with pytest.raises(ArgumentError, match="expected samples in lanes, float32"):
+        model.backward(spoil(np.zeros_like(scores)))

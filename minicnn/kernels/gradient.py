@@ -53,8 +53,8 @@ class Sweep(NamedTuple):
     terms: int
 
 
-def _gradient_by(rows):
-    """The kernel that works with tiles of so many rows; see `weight_gradient`."""
+def _task_by(rows):
+    """A function that computes one task, some channels and terms of a slice, by tiles of `rows`."""
     _, load_tile, store_tile, _, add_lanes, store_sums = tile_operations(rows, COLUMNS)
     task_channels, tile_size = 2 * rows, rows * COLUMNS * LANES
 
@@ -67,50 +67,62 @@ def _gradient_by(rows):
                 tile = add_lanes(tile, d, d_offsets, at, x_offsets)
         return tile
 
-    @kernel(parallel=True)
-    def gradient(x, x_terms, delta, d_channels, partial, sweep):
+    @kernel
+    def compute(task, x, x_terms, delta, d_channels, partial, sweep):
         channel_tasks = (sweep.channels + task_channels - 1) // task_channels
         term_tasks = (sweep.terms + TERMS - 1) // TERMS
         rows_of_pass = (PASS + sweep.columns - 1) // sweep.columns
-        x0, d0 = pointer(x), pointer(delta)
-        for task in prange(sweep.slices * sweep.channel_groups * channel_tasks * term_tasks):
-            term_task, rest = task % term_tasks, task // term_tasks
-            channel_task, rest = rest % channel_tasks, rest // channel_tasks
-            q, s = rest % sweep.channel_groups, rest // sweep.channel_groups
-            channel, term = channel_task * task_channels, term_task * TERMS
-            channels = min(task_channels, sweep.channels - channel)
-            terms = min(TERMS, sweep.terms - term)
-            across, down = (terms + COLUMNS - 1) // COLUMNS, (channels + rows - 1) // rows
-            tiles = np.zeros(down * across * tile_size, x.dtype)
-            first_group = s * sweep.lane_groups // sweep.slices
-            for g in range(first_group, (s + 1) * sweep.lane_groups // sweep.slices):
-                x1 = x0 + (g * sweep.x_lane_group + q * sweep.x_channel_group)
-                d1 = d0 + (g * sweep.d_lane_group + q * sweep.d_channel_group)
-                for first in range(0, sweep.rows, rows_of_pass):
-                    last = min(first + rows_of_pass, sweep.rows)
-                    for t in range(down * across):
-                        o, r = channel + t // across * rows, term + t % across * COLUMNS
-                        tile = load_tile(pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
-                        tile = add_rows(
-                            tile, d1, to_fixed_tuple(d_channels[o : o + rows], rows),
-                            x1, to_fixed_tuple(x_terms[r : r + COLUMNS], COLUMNS),
-                            first, last, sweep,
-                        )  # fmt: skip
-                        store_tile(tile, pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
-            sums = np.empty((rows, COLUMNS), x.dtype)
-            for t in range(down * across):
-                tile = load_tile(pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
-                store_sums(tile, pointer(sums), COLUMNS)
-                for m in range(rows):
-                    for n in range(COLUMNS):
-                        o, r = t // across * rows + m, t % across * COLUMNS + n
-                        if o < channels and r < terms:
-                            partial[s, q, channel + o, term + r] = sums[m, n]
+        term_task, rest = task % term_tasks, task // term_tasks
+        channel_task, rest = rest % channel_tasks, rest // channel_tasks
+        q, s = rest % sweep.channel_groups, rest // sweep.channel_groups
+        channel, term = channel_task * task_channels, term_task * TERMS
+        channels, terms = (
+            min(task_channels, sweep.channels - channel),
+            min(TERMS, sweep.terms - term),
+        )
+        across, down = (terms + COLUMNS - 1) // COLUMNS, (channels + rows - 1) // rows
+        tiles = np.zeros(down * across * tile_size, x.dtype)
+        first_group = s * sweep.lane_groups // sweep.slices
+        for g in range(first_group, (s + 1) * sweep.lane_groups // sweep.slices):
+            x1 = pointer(x) + (g * sweep.x_lane_group + q * sweep.x_channel_group)
+            d1 = pointer(delta) + (g * sweep.d_lane_group + q * sweep.d_channel_group)
+            for first in range(0, sweep.rows, rows_of_pass):
+                last = min(first + rows_of_pass, sweep.rows)
+                for t in range(down * across):
+                    o, r = channel + t // across * rows, term + t % across * COLUMNS
+                    tile = load_tile(pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
+                    tile = add_rows(
+                        tile, d1, to_fixed_tuple(d_channels[o : o + rows], rows),
+                        x1, to_fixed_tuple(x_terms[r : r + COLUMNS], COLUMNS), first, last, sweep,
+                    )  # fmt: skip
+                    store_tile(tile, pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
+        sums = np.empty((rows, COLUMNS), x.dtype)
+        for t in range(down * across):
+            tile = load_tile(pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
+            store_sums(tile, pointer(sums), COLUMNS)
+            for m in range(rows):
+                for n in range(COLUMNS):
+                    o, r = t // across * rows + m, t % across * COLUMNS + n
+                    if o < channels and r < terms:
+                        partial[s, q, channel + o, term + r] = sums[m, n]
 
-    return gradient
+    return compute
 
 
-_GRADIENTS = {rows: _gradient_by(rows) for rows in (ROWS, LOW_ROWS)}
+_high_task, _low_task = _task_by(ROWS), _task_by(LOW_ROWS)
+
+
+# Two functions of the module, not of one factory: Numba finds those again in its cache.
+@kernel(parallel=True)
+def _by_high_tiles(tasks, x, x_terms, delta, d_channels, partial, sweep):
+    for task in prange(tasks):
+        _high_task(task, x, x_terms, delta, d_channels, partial, sweep)
+
+
+@kernel(parallel=True)
+def _by_low_tiles(tasks, x, x_terms, delta, d_channels, partial, sweep):
+    for task in prange(tasks):
+        _low_task(task, x, x_terms, delta, d_channels, partial, sweep)
 
 
 def tile_height(channels):
@@ -131,7 +143,9 @@ def weight_gradient(x, x_terms, delta, d_channels, partial, sweep):
     partial : ndarray, shape (slices, channel groups, channels, terms)
     sweep : Sweep
     """
-    _GRADIENTS[tile_height(sweep.channels)](x, x_terms, delta, d_channels, partial, sweep)
+    compute = _by_high_tiles if tile_height(sweep.channels) == ROWS else _by_low_tiles
+    tasks = sweep.slices * tasks_of_slice(sweep.channel_groups, sweep.channels, sweep.terms)
+    compute(tasks, x, x_terms, delta, d_channels, partial, sweep)
 
 
 def offset_table(offsets, multiple):
@@ -143,9 +157,14 @@ def offset_table(offsets, multiple):
     return np.concatenate([offsets, np.repeat(offsets[-1:], missing)]).astype(np.int64)
 
 
+def tasks_of_slice(channel_groups, channels, terms):
+    """How many tasks there are in each slice of the batch."""
+    return channel_groups * -(-channels // (2 * tile_height(channels))) * -(-terms // TERMS)
+
+
 def slice_count(lane_groups, channel_groups, channels, terms):
     """Into how many slices the batch is cut: a power of two that makes some 32 tasks in all."""
-    tasks = channel_groups * -(-channels // (2 * tile_height(channels))) * -(-terms // TERMS)
+    tasks = tasks_of_slice(channel_groups, channels, terms)
     return min(lane_groups, 1 << max(0, math.ceil(math.log2(32 / tasks))))
 
 

@@ -4,6 +4,7 @@ import math
 
 from minicnn import initializers
 from minicnn.checks import check_count, check_pair
+from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.kernels.gradient import bias_gradient
 from minicnn.kernels.terms import Convolution
@@ -87,7 +88,11 @@ class Conv2d(Layer):
             self.input_shape, (c_out, *size), self.kernel_size, self.stride, self.padding,
             self.dilation, self.groups, self.dtype.itemsize,
         )  # fmt: skip
-        self._by = algorithms.choose(self.algorithm, plan, self._buffers, self.needs_input_gradient)
+        try:
+            needed = self.needs_input_gradient
+            self._by = algorithms.choose(self.algorithm, plan, self._buffers, needed)
+        except ArgumentError as error:
+            raise self._error(str(error)) from None
         shape = (c_out, c_in // self.groups, *self.kernel_size)
         area = self.kernel_size[0] * self.kernel_size[1]
         self._fans = Fans(shape[1] * area, c_out // self.groups * area)

@@ -25,7 +25,7 @@ def test_initializer_is_given_inputs_and_outputs(init):
     [
         (Dense(3), (2, 4, 4), r"1.dense: needs a vector .*\(2, 4, 4\): put Flatten\(\)"),
         (Dense(3, in_features=6), (5,), "1.dense: expected 6 input features, got 5"),
-        (Dense(3), (0,), "fan_in must be a number above 0, got 0"),
+        (Dense(3), (0,), "at least one input feature"),
     ],
 )
 def test_inputs_that_do_not_fit(layer, shape, message):
