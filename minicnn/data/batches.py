@@ -1,10 +1,12 @@
-"""Batches: a data set in lanes, batch by batch, packed one ahead of the training step."""
+"""Batches: a data set in lanes, batch by batch, packed ahead where there is a processor for it."""
 
 import itertools
+import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import numba
 import numpy as np
 
 from minicnn.checks import check_count
@@ -48,9 +50,11 @@ class Batches:
         Shuffles anew for each epoch. Without it the samples come in their order.
     dtype : dtype
         Of `x`, float32 or float64.
-    prefetch : bool
+    prefetch : bool, optional
         Whether a thread packs the next batch while this one is worked on. The batches are the
-        same. The thread ends with the epoch, or when the iterator is dropped or closed.
+        same. The thread ends with the epoch, or when the iterator is dropped or closed. By
+        default it is used where a processor is left for it: beside kernels that use them all,
+        it would only make those wait.
 
     Raises
     ------
@@ -66,13 +70,13 @@ class Batches:
     [((4, 1, 28, 28, 16), 64), ((3, 1, 28, 28, 16), 36)]
     """
 
-    def __init__(self, dataset, batch_size, rng=None, dtype=np.float32, prefetch=True):
+    def __init__(self, dataset, batch_size, rng=None, dtype=np.float32, prefetch=None):
         if rng is not None and not isinstance(rng, np.random.Generator):
             raise ArgumentError(
                 f"rng must be a numpy.random.Generator or None, got {rng!r}; of a seed, make"
                 " numpy.random.default_rng(seed)."
             )
-        self.dataset, self.rng, self.prefetch = dataset, rng, bool(prefetch)
+        self.dataset, self.rng, self.prefetch = dataset, rng, prefetch
         self.batch_size = check_count(batch_size, "batch size")
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
@@ -128,7 +132,8 @@ class Batches:
             raise ArgumentError(f"start must be from 0 to the {count} batches, got {start!r}.")
         order = np.ascontiguousarray(order, np.int64)
         parts = [order[b * self.batch_size :][: self.batch_size] for b in range(start, count)]
-        return self._ahead(parts) if self.prefetch else self._in_turn(parts)
+        ahead = _processor_left() if self.prefetch is None else self.prefetch
+        return self._ahead(parts) if ahead else self._in_turn(parts)
 
     def _in_turn(self, parts):
         buffer = self._buffer(parts)
@@ -160,3 +165,10 @@ class Batches:
             *self.dataset.scale_and_shift(self.dtype), x.reshape(len(x), channels, -1, LANES),
         )  # fmt: skip
         return Batch(x, self.dataset.labels[indices], len(indices))
+
+
+def _processor_left():
+    """Whether this process may use more processors than the kernels do."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
+    count = len(allowed(0)) if allowed else os.cpu_count() or 1
+    return numba.get_num_threads() < count

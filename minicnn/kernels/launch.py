@@ -3,14 +3,23 @@
 Numba keeps compiled kernels on disk and looks at the date of a kernel's own file only: an
 edit in a module that the kernel builds on would go unnoticed, and old code would run. So
 every kernel here is kept under a fingerprint of the sources of all of them.
+
+Threads that wait for each other do so in a loop before they go to sleep. GNU's OpenMP loops
+for milliseconds, and where another program wants one of the processors, each of a kernel's
+few microseconds then costs one of those. A short loop is as fast on an idle machine, and
+many times faster on a busy one.
 """
 
 import hashlib
+import os
 from pathlib import Path
 
 import numba
 
 from minicnn import lanes
+
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # some ten microseconds; read by OpenMP once
 
 
 def _fingerprint():

@@ -254,3 +254,12 @@ def test_a_batch_size_of_numpy():
 def test_settings_that_cannot_work(call, message):
     with pytest.raises(ArgumentError, match=message):
         call()
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_thread_only_where_a_processor_is_left(monkeypatch, left):
+    monkeypatch.setattr(module, "_processor_left", lambda: left)
+    iterator = iter(Batches(Dataset(np.zeros((40, 2, 2), np.uint8), np.zeros(40, int)), 8))
+    next(iterator)
+    assert len(worker_threads()) == left
+    iterator.close()
