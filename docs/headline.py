@@ -50,10 +50,10 @@ def draw(runs):
             left.plot(epochs, [line["train_loss"] for line in lines], **style)
             right.plot(epochs, [100 * line["test_accuracy"] for line in lines], **style)
     left.axhline(ENTROPY, color="grey", ls=":", lw=1)
-    left.text(3, ENTROPY * 0.96, "entropy of the classes", color="grey", va="top", ha="center")
-    left.set(xlabel="epoch", ylabel="training loss (nats)", ylim=(0, None))
+    left.text(5, ENTROPY * 1.02, "entropy of the classes", color="grey", va="bottom", ha="right")
+    left.set(xlabel="epoch", ylabel="training loss (nats)", ylim=(0, 2.6))
     right.set(xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 100))
-    right.legend(frameon=False)
+    figure.legend(*right.get_legend_handles_labels(), frameon=False, loc="outside right")
     for axes in (left, right):
         axes.set_xticks([line["epoch"] for line in lines])
         axes.spines[["top", "right"]].set_visible(False)
