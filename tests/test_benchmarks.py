@@ -64,6 +64,15 @@ def test_a_disagreement_is_named(tmp_path, peer, message):
         check(tmp_path, peer)
 
 
+def test_other_variants_of_the_peer_are_held_to_the_loss(tmp_path):
+    good = FakeWorker("contiguous")
+    check(tmp_path, good, FakeWorker("compiled", lambda images: 1.01))
+    with pytest.raises(BenchmarkError, match="compiled.*the loss differs by 5.0e-04"):
+        check(tmp_path, good, FakeWorker("compiled", loss=2.001))
+    with pytest.raises(BenchmarkError, match="compiled.*gradient of 0.weight"):
+        check(tmp_path, good, FakeWorker("compiled", lambda images: 1.3))
+
+
 def few(images):
     return len(set(images)) <= comparison.FEW
 

@@ -1,0 +1,135 @@
+"""The worker that runs minicnn: ``python -m benchmarks.minicnn_worker FOLDER THREADS``."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from benchmarks.rounds import Contestant, serve
+from minicnn import optimizers, zoo
+from minicnn.data import Batches, Dataset
+from minicnn.kernels.pack import gather
+from minicnn.lanes import LANES, group_count
+from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
+
+EVALUATION_BATCH = 256  # as the trainer has it
+
+
+class Minicnn(Contestant):
+    """minicnn on the problem in a folder."""
+
+    def __init__(self, folder, threads):
+        numba.set_num_threads(threads)
+        self.folder, self.threads = Path(folder), threads
+        about = json.loads((self.folder / "problem.json").read_text())
+        self.model = zoo.build(about["model"], algorithm=about["algorithm"])
+        self.model.initialize(about["input_shape"])
+        self.model.load_state_dict(dict(np.load(self.folder / "weights.npz")))
+        self.loss = SoftmaxCrossEntropy()
+        self._images = None
+
+    def gradients(self, path, images):
+        """Loss and gradients of a batch of these images; the gradients go into a file."""
+        self._load()
+        x, labels = self._packed(np.array(images)), self._labels.ravel()[images]
+        value, gradient = self.loss(self.model.forward(x, True, len(images)), labels)
+        self.model.backward(gradient)
+        np.savez(path, **{p.name: p.grad for p in self.model.parameters()})
+        return {"loss": float(value)}
+
+    def begin(self, job):
+        """``train``: a step of SGD with momentum; ``infer``: the scores of a batch."""
+        self._load()
+        return {"train": self._train_job, "infer": self._infer_job}[job]()
+
+    def _train_job(self):
+        optimizer = optimizers.create("sgd", self.model.parameters(), lr=0.01, momentum=0.9)
+
+        def step(i):
+            x, labels = self._batch(i), self._labels[i % len(self._labels)]
+            value, gradient = self.loss(self.model.forward(x, True, self._size), labels)
+            self.model.backward(gradient)
+            optimizer.step()
+            return value
+
+        return step
+
+    def _infer_job(self):
+        def step(i):
+            self.model.forward(self._batch(i), False, self._size)
+
+        return step
+
+    def _load(self):
+        if self._images is not None:
+            return
+        with np.load(self.folder / "arrays.npz") as arrays:
+            images, self._labels = arrays["images"], arrays["labels"]
+        count, self._size, channels = images.shape[:3]
+        self._images = images.reshape(count * self._size, channels, -1)
+        self._order = np.arange(len(self._images)).reshape(count, self._size)
+        self._scale, self._shift = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+        shape = (group_count(self._size), *self.model.input_shape, LANES)
+        self._x = np.empty(shape, np.float32)
+
+    def _batch(self, i):
+        return self._packed(self._order[i % len(self._order)])
+
+    def _packed(self, images):
+        """A batch of these images in lanes, in the one buffer that there is."""
+        x = self._x
+        planes = x.reshape(*x.shape[:2], -1, LANES)
+        gather(self._images, images, self._scale, self._shift, planes)
+        return x
+
+    def accuracy(self, target, momentum):
+        """Train on the recipe until an epoch ends with the target; see time_to_accuracy."""
+        with np.load(self.folder / "arrays.npz") as arrays:
+            recipe = dict(arrays)
+        scale = {"mean": recipe["mean"], "std": recipe["std"]}
+        train, test = (
+            Dataset(recipe[f"{part}_images"], recipe[f"{part}_labels"], **scale)
+            for part in ("train", "test")
+        )
+        size, rates = int(recipe["batch_size"]), recipe["rates"]
+        ahead = self.threads > 1  # packing has a thread of its own
+        training = Batches(train, size, prefetch=ahead)
+        testing = Batches(test, EVALUATION_BATCH, prefetch=ahead)
+
+        def fit(order, rates):
+            for batch, lr in zip(training.epoch(order), rates):
+                optimizer.lr = lr
+                scores = self.model.forward(batch.x, True, batch.samples)
+                self.model.backward(self.loss(scores, batch.labels)[1])
+                optimizer.step()
+
+        def evaluate(batches):
+            correct = 0
+            for batch in batches:
+                scores = self.model.forward(batch.x, False, batch.samples)
+                correct += np.sum(predicted_classes(scores, batch.samples) == batch.labels)
+            return int(correct)
+
+        def new_optimizer():
+            return optimizers.create("sgd", self.model.parameters(), lr=1.0, momentum=momentum)
+
+        state, optimizer = self.model.state_dict(), new_optimizer()
+        fit(recipe["orders"][0][:size], rates)  # loads the kernels, and is then forgotten
+        evaluate(testing.epoch(np.arange(min(EVALUATION_BATCH, len(test)))))
+        self.model.load_state_dict(state)
+        optimizer = new_optimizer()
+
+        accuracies, start = [], time.perf_counter()
+        for order, own in zip(recipe["orders"], np.split(rates, len(recipe["orders"]))):
+            fit(order, own)
+            accuracies.append(evaluate(testing) / len(test))
+            if accuracies[-1] >= target:
+                break
+        return {"accuracies": accuracies, "train_seconds": time.perf_counter() - start}
+
+
+if __name__ == "__main__":
+    serve(lambda: Minicnn(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,106 @@
+"""The problem that all contestants solve: one model, its first weights, and some data.
+
+A model is described layer by layer in plain JSON, so that another framework can build its
+twin without importing anything of ours; the arrays go beside it in one file.
+"""
+
+import json
+
+import numpy as np
+
+from minicnn import zoo
+
+CLASSES = 10
+#: The settings of each kind of layer, as its attributes are called.
+SETTINGS = {
+    "Conv2d": (
+        "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias",
+    ),
+    "Dense": ("out_features", "bias"),
+    "MaxPool2d": ("kernel_size", "stride", "padding"),
+    "AvgPool2d": ("kernel_size", "stride", "padding"),
+    "BatchNorm": ("eps", "momentum"),
+    "Dropout": ("p",),
+    "LeakyReLU": ("alpha",),
+    "PReLU": ("slope", "per_channel"),
+    "ELU": ("alpha",),
+}  # fmt: skip
+
+
+def input_shape(name):
+    """(C, H, W): MNIST's images, or CIFAR's for the nets that were made for them."""
+    return (3, 32, 32) if name.startswith(("vgg", "resnet")) else (1, 28, 28)
+
+
+def build(name, init="msra", seed=0, shape=None, algorithm="auto"):
+    """The model of that name, with weights."""
+    model = zoo.build(name, CLASSES, init=init, algorithm=algorithm)
+    model.initialize(shape or input_shape(name), seed)
+    return model
+
+
+def settings(layer):
+    """What makes this layer what it is, by the name of the attribute."""
+    return {name: getattr(layer, name) for name in SETTINGS.get(type(layer).__name__, ())}
+
+
+def describe(layer):
+    """A layer and those inside it as plain data: kind, settings, input shape, parameters."""
+    return {
+        "kind": type(layer).__name__,
+        "input_shape": layer.input_shape,
+        "settings": settings(layer),
+        "parameters": {own: p.name for own, p in layer.own_parameters().items()},
+        "layers": [describe(child) for child in layer.children()],
+    }
+
+
+def training_flops(model):
+    """Floating-point operations of a training step, for one image.
+
+    Those of the layers' equations, whatever the algorithm: two for each multiply-add of
+    convolutions and dense layers, forwards and in the gradient of the weights, and in that
+    of the input where a layer before it needs that.
+    """
+    layers = model.all_layers()
+    return sum(2 * layer.multiply_adds() * (2 + layer.needs_input_gradient) for layer in layers)
+
+
+def write(folder, name, model, algorithm="auto", **arrays):
+    """Write the description, the weights and some more arrays into a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        The model's, as the zoo knows it.
+    model : Sequential
+        Initialized.
+    algorithm : str
+        Of minicnn's convolutions.
+    **arrays : ndarray
+    """
+    about = {
+        "model": name,
+        "algorithm": algorithm,
+        "input_shape": model.input_shape,
+        "layers": describe(model),
+    }
+    (folder / "problem.json").write_text(json.dumps(about))
+    np.savez(folder / "weights.npz", **model.state_dict())
+    np.savez(folder / "arrays.npz", **arrays)
+
+
+def random_batches(shape, batch_size, seed=0):
+    """Batches of normal pixels with random classes: enough that no cache holds them all.
+
+    Returns
+    -------
+    dict
+        ``images`` of shape (batches, batch_size, C, H, W), float32, and ``labels`` of shape
+        (batches, batch_size), int64.
+    """
+    rng = np.random.default_rng(seed)
+    count = max(2, min(8, 1024 // batch_size))
+    images = rng.standard_normal((count, batch_size, *shape), np.float32)
+    return {"images": images, "labels": rng.integers(0, CLASSES, (count, batch_size))}

@@ -1,0 +1,92 @@
+"""The twin of a minicnn model in PyTorch, built from its description."""
+
+import torch
+from torch import nn
+
+
+class Residual(nn.Module):
+    """``body(x) + shortcut(x)``; without a shortcut, the identity."""
+
+    def __init__(self, body, shortcut=None):
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x):
+        return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
+
+
+def _conv(shape, inner, out_channels, kernel_size, **settings):
+    return nn.Conv2d(shape[0], out_channels, kernel_size, **settings)
+
+
+def _dense(shape, inner, out_features, bias):
+    return nn.Linear(shape[0], out_features, bias=bias)
+
+
+def _batch_norm(shape, inner, **settings):
+    return (nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d)(shape[0], **settings)
+
+
+def _prelu(shape, inner, slope, per_channel):
+    return nn.PReLU(shape[0] if per_channel else 1, init=slope)
+
+
+#: Each takes the input shape, the modules inside, and the layer's settings.
+TWINS = {
+    "Sequential": lambda shape, inner: nn.Sequential(*inner),
+    "Residual": lambda shape, inner: Residual(*inner),
+    "Conv2d": _conv,
+    "Dense": _dense,
+    "BatchNorm": _batch_norm,
+    "MaxPool2d": lambda shape, inner, **settings: nn.MaxPool2d(**settings),
+    "AvgPool2d": lambda shape, inner, **settings: nn.AvgPool2d(**settings),
+    "GlobalAvgPool2d": lambda shape, inner: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    "Flatten": lambda shape, inner: nn.Flatten(),
+    "Dropout": lambda shape, inner, p: nn.Dropout(p),
+    # In place, as PyTorch's own models have it: faster, and right unless it is the very first
+    # layer of a model or of a residual body.
+    "ReLU": lambda shape, inner: nn.ReLU(inplace=True),
+    "LeakyReLU": lambda shape, inner, alpha: nn.LeakyReLU(alpha),
+    "PReLU": _prelu,
+    "ELU": lambda shape, inner, alpha: nn.ELU(alpha),
+    "SELU": lambda shape, inner: nn.SELU(),
+    "GELU": lambda shape, inner: nn.GELU(),
+    "Sigmoid": lambda shape, inner: nn.Sigmoid(),
+    "Tanh": lambda shape, inner: nn.Tanh(),
+    "Softsign": lambda shape, inner: nn.Softsign(),
+    "Identity": lambda shape, inner: nn.Identity(),
+}
+
+
+def build(description, weights):
+    """The twin of a described model, with the same weights.
+
+    Parameters
+    ----------
+    description : dict
+        As :func:`benchmarks.problem.describe` made it.
+    weights : mapping of str to ndarray
+        By the names that the description gives the parameters.
+
+    Returns
+    -------
+    module : torch.nn.Module
+    named : dict of str to torch.nn.Parameter
+        By the same names.
+    """
+    named = {}
+    module = _build(description, named)
+    with torch.no_grad():
+        for name, parameter in named.items():
+            parameter.copy_(torch.from_numpy(weights[name]))
+    return module, named
+
+
+def _build(layer, named):
+    if layer["kind"] not in TWINS:
+        raise ValueError(f"PyTorch's twin of {layer['kind']} is missing in torch_twin.py")
+    inner = [_build(child, named) for child in layer["layers"]]
+    module = TWINS[layer["kind"]](layer["input_shape"], inner, **layer["settings"])
+    for own, name in layer["parameters"].items():
+        named[name] = getattr(module, own)
+    return module
