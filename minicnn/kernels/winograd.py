@@ -179,10 +179,10 @@ def convolve(x, u, bias, y, padding, rectify, v, m):
             block, share = task // shares, task % shares
             first = block * TILES
             count = min(TILES, tiles - first)
-            for t in range(count):
-                g, place = (first + t) // per_image, (first + t) % per_image
-                top, left = place // across * 4 - padding[0], place % across * 4 - padding[1]
-                for c in range(c_in):
+            for c in range(c_in):
+                for t in range(count):  # neighbours, most of whose pixels are the same
+                    g, place = (first + t) // per_image, (first + t) % per_image
+                    top, left = place // across * 4 - padding[0], place % across * 4 - padding[1]
                     image = x0 + (g * c_in + c) * height * width * LANES
                     points = v0 + (c * TILES + t) * LANES
                     input_points(image, top, left, height, width, nothing, points, v_step, scratch)

@@ -19,7 +19,8 @@ class Buffers:
         """An array ``(length, *shape)``; zero when first made."""
         kept = self._kept.get(name)
         if kept is None or len(kept) < length or kept.shape[1:] != tuple(shape):
-            kept = self._kept[name] = np.zeros((length, *shape), self.dtype)
+            kept = self._kept[name] = np.empty((length, *shape), self.dtype)
+            kept.fill(0)
         return kept[:length]
 
     def lanes(self, name, groups, shape):
