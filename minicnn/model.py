@@ -85,7 +85,7 @@ class Sequential(Layer):
         rng = np.random.default_rng(seed)
         _name(self, "")
         for layer in _walk(self):
-            layer.rectify = layer.absorbed = False
+            layer.rectify = layer.absorbed = layer.overwrites_input = False
         for layer in _walk(self):
             if fuse and isinstance(layer, Sequential):
                 layer._fuse()
@@ -105,8 +105,12 @@ class Sequential(Layer):
             needed = needed or bool(layer.parameters())
         return shape
 
+    def output_is_free(self):
+        """Whether the last layer's is."""
+        return bool(self.layers) and self.layers[-1].output_is_free()
+
     def _fuse(self):
-        """Let layers do the work of the ReLUs that stand beside them."""
+        """Let layers do the work of the ReLUs beside them, and write where others have read."""
         around = [None, *self.layers, None]
         for before, layer, after in zip(around, around[1:], around[2:]):
             if isinstance(layer, ReLU):
@@ -116,6 +120,9 @@ class Sequential(Layer):
                     host = before if before is not None and before.rectifies == "output" else None
                 if host is not None:
                     layer.absorbed = host.rectify = True
+        working = [layer for layer in self.layers if not layer.absorbed]
+        for before, layer in zip(working, working[1:]):
+            layer.overwrites_input = before.output_is_free()
 
     def all_layers(self):
         """Every layer that is not a Sequential, those inside blocks included, in order."""

@@ -53,28 +53,24 @@ def max_pool(x, y, kernel_size, stride, padding, rectify):
 
 
 @kernel(parallel=True)
-def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding, rectify):
+def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding, rectify, apart):
     """``dx = M * upsample(dy)``: each window's gradient goes to the first of its maxima.
 
     Parameters
     ----------
     x, dx : ndarray, shape (G, C, H, W, 16)
-        `dx` is filled.
+        `dx` is filled; it may be `x` itself if `apart`.
     y, dy : ndarray, shape (G, C, H', W', 16)
         `y` as :func:`max_pool` left it.
     kernel_size, stride, padding, rectify
         As there.
+    apart : bool
+        Whether the windows cover every pixel just once: then nothing adds up, and what is
+        written needs no zeros beneath.
     """
     _, channels, height, width, _ = x.shape
     rows, columns = y.shape[2:4]
     x0, y0, dy0, dx0 = pointer(x), pointer(y), pointer(dy), pointer(dx)
-    # Windows that cover every pixel once: what is written needs no zeros beneath.
-    apart = (
-        stride == kernel_size
-        and padding == (0, 0)
-        and rows * stride[0] == height
-        and columns * stride[1] == width
-    )
     for plane in prange(x.shape[0] * channels):
         inside, outside = plane * height * width * LANES, plane * rows * columns * LANES
         image, gradient, output, delta = x0 + inside, dx0 + inside, y0 + outside, dy0 + outside

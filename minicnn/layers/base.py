@@ -34,17 +34,25 @@ class Layer:
         `rectifies`.
     absorbed : bool
         Whether this layer is a ReLU whose work a neighbour does.
+    overwrites_input : bool
+        Whether the input is this layer's to overwrite once it is not read any more, see
+        `gives_away`.
     """
 
     #: Where a ReLU may stand that this layer can do the work of: before its ``"input"`` or
     #: after its ``"output"``; None if it can not.
     rectifies = None
 
+    #: Whether both passes return an array of this layer's own, which its backward pass does
+    #: not read: then the next layer, or the one before, may write into it.
+    gives_away = False
+
     def __init__(self):
         self.input_shape = self.output_shape = None
         self.dtype = np.dtype(np.float32)
         self.name = type(self).__name__.lower()
-        self.needs_input_gradient, self.rectify, self.absorbed = True, False, False
+        self.needs_input_gradient = True
+        self.rectify = self.absorbed = self.overwrites_input = False
         self._parameters, self._initializers = {}, {}
 
     def build(self, input_shape, rng, dtype=np.float32):
@@ -115,6 +123,10 @@ class Layer:
             dE/dx, zero in spare lanes.
         """
         raise NotImplementedError
+
+    def output_is_free(self):
+        """Whether the array that `forward` returns may be overwritten by who gets it."""
+        return self.gives_away and not self.rectify
 
     def children(self):
         """The layers inside this one, as a list; empty for most."""

@@ -39,6 +39,7 @@ class Dense(Layer):
     """
 
     rectifies = "output"
+    gives_away = True
 
     def __init__(
         self, out_features, *, bias=True, init="msra", bias_init="zeros", in_features=None

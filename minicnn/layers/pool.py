@@ -26,6 +26,12 @@ class _Pool2d(Layer):
         self._window = (self.kernel_size, self.stride, self.padding)
         return (self.input_shape[0], *size)
 
+    def _covers_once(self):
+        """Whether every pixel is in just one window, and none is in the padding."""
+        extents = zip(self.input_shape[1:], self.output_shape[1:], self.stride)
+        whole = all(n == m * s for n, m, s in extents)
+        return whole and self.stride == self.kernel_size and not any(self.padding)
+
     def describe(self):
         """Window, and what differs from the plain case."""
         words = ["x".join(map(str, self.kernel_size))]
@@ -69,8 +75,12 @@ class MaxPool2d(_Pool2d):
 
     def backward(self, dy):
         """``dE/dx = M * upsample(dE/dy)``; shapes as in :meth:`Layer.backward`."""
-        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
-        pool.max_pool_gradient(self._x, self._y, dy, dx, *self._window, self.rectify)
+        # Windows that cover every pixel once read each pixel just before it is written.
+        apart = self._covers_once()
+        dx = self._x
+        if not (apart and self.overwrites_input):
+            dx = self._buffers.lanes("dx", len(dy), self.input_shape)
+        pool.max_pool_gradient(self._x, self._y, dy, dx, *self._window, self.rectify, apart)
         return dx
 
 
