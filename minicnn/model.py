@@ -85,7 +85,7 @@ class Sequential(Layer):
         rng = np.random.default_rng(seed)
         _name(self, "")
         for layer in _walk(self):
-            layer.rectify = layer.absorbed = layer.overwrites_input = False
+            layer.reset_sharing()
         for layer in _walk(self):
             if fuse and isinstance(layer, Sequential):
                 layer._fuse()
@@ -105,6 +105,10 @@ class Sequential(Layer):
             needed = needed or bool(layer.parameters())
         return shape
 
+    def gradient_is_free(self):
+        """Whether the first layer's is."""
+        return bool(self.layers) and self.layers[0].gradient_is_free()
+
     def output_is_free(self):
         """Whether the last layer's is."""
         return bool(self.layers) and self.layers[-1].output_is_free()
@@ -123,6 +127,7 @@ class Sequential(Layer):
         working = [layer for layer in self.layers if not layer.absorbed]
         for before, layer in zip(working, working[1:]):
             layer.overwrites_input = before.output_is_free()
+            before.overwrites_gradient = layer.gradient_is_free()
 
     def all_layers(self):
         """Every layer that is not a Sequential, those inside blocks included, in order."""

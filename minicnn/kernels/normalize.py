@@ -52,13 +52,15 @@ def moments(x, mask, count, mean, variance):
 
 
 @kernel(parallel=True)
-def normalize(x, mean, scale, shift, y):
+def normalize(x, mean, scale, shift, rectify, y):
     """``y = (x - mean) * scale + shift``, channel by channel.
 
     Parameters
     ----------
     x, y : ndarray, shape (G, C, P, 16)
     mean, scale, shift : ndarray of float64, shape (C,)
+    rectify : bool
+        Whether to write ``max(y, 0)``.
     """
     groups, channels, positions, lanes = x.shape
     real = x.dtype.type
@@ -67,17 +69,20 @@ def normalize(x, mean, scale, shift, y):
         m, s, b = real(mean[c]), real(scale[c]), real(shift[c])
         for p in range(positions):
             for lane in range(lanes):
-                y[g, c, p, lane] = (x[g, c, p, lane] - m) * s + b
+                value = (x[g, c, p, lane] - m) * s + b
+                y[g, c, p, lane] = real(0) if rectify and value <= 0 else value
 
 
 @kernel(parallel=True)
-def gradient_sums(x, dy, mean, inverse, d_gamma, d_beta):
+def gradient_sums(x, dy, gate, mean, inverse, d_gamma, d_beta):
     """``d_beta = sum of dy`` and ``d_gamma = sum of dy x_hat``, x_hat = (x - mean) inverse.
 
     Parameters
     ----------
     x, dy : ndarray, shape (G, C, P, 16)
         `dy` zero in spare lanes.
+    gate : ndarray of the shape of `x`, or None
+        Where it is not above 0, `dy` is taken for 0.
     mean, inverse : ndarray of float64, shape (C,)
         `inverse` is one over the standard deviation.
     d_gamma, d_beta : ndarray, shape (C,)
@@ -85,6 +90,7 @@ def gradient_sums(x, dy, mean, inverse, d_gamma, d_beta):
     """
     groups, channels, positions, _ = x.shape
     x0, dy0 = pointer(x), pointer(dy)
+    gate0 = x0 if gate is None else pointer(gate)
     ones = np.ones(LANES, x.dtype)
     for c in prange(channels):
         shift = x.dtype.type(mean[c]) * load(pointer(ones))
@@ -94,6 +100,9 @@ def gradient_sums(x, dy, mean, inverse, d_gamma, d_beta):
             part_dy, part_product = zero(x0), zero(x0)
             for p in range(positions):
                 delta = load(dy0 + start + p * LANES)
+                if gate is not None:
+                    none = zero(x0)
+                    delta = where_above(load(gate0 + start + p * LANES), none, delta, none)
                 part_dy = part_dy + delta
                 part_product = part_product + delta * (load(x0 + start + p * LANES) - shift)
             sum_dy += lane_sum(part_dy)
@@ -103,7 +112,7 @@ def gradient_sums(x, dy, mean, inverse, d_gamma, d_beta):
 
 
 @kernel(parallel=True)
-def normalize_gradient(x, dy, mask, mean, inverse, gamma, d_gamma, d_beta, count, dx):
+def normalize_gradient(x, dy, gate, mask, mean, inverse, gamma, d_gamma, d_beta, count, dx):
     """The gradient through the normalization and, in training, through its moments.
 
     ``dx = gamma inverse (dy - d_beta / n - x_hat d_gamma / n)`` with n = `count`; a count
@@ -112,7 +121,9 @@ def normalize_gradient(x, dy, mask, mean, inverse, gamma, d_gamma, d_beta, count
     Parameters
     ----------
     x, dy, dx : ndarray, shape (G, C, P, 16)
-        `dx` is filled, with zeros in spare lanes.
+        `dx` is filled, with zeros in spare lanes; it may be `dy` itself.
+    gate : ndarray of the shape of `x`, or None
+        As in :func:`gradient_sums`.
     mask : ndarray, shape (G, 16)
     mean, inverse : ndarray of float64, shape (C,)
     gamma, d_gamma, d_beta : ndarray, shape (C,)
@@ -121,6 +132,7 @@ def normalize_gradient(x, dy, mask, mean, inverse, gamma, d_gamma, d_beta, count
     groups, channels, positions, _ = x.shape
     real = x.dtype.type
     x0, dy0, dx0, mask0 = pointer(x), pointer(dy), pointer(dx), pointer(mask)
+    gate0 = x0 if gate is None else pointer(gate)
     for plane in prange(groups * channels):
         g, c = plane // channels, plane % channels
         start, valid = plane * positions * LANES, load(mask0 + g * LANES)
@@ -131,4 +143,8 @@ def normalize_gradient(x, dy, mask, mean, inverse, gamma, d_gamma, d_beta, count
         for p in range(positions):
             at = start + p * LANES
             centred = (load(x0 + at) - shift) * slope
-            store(scale * (load(dy0 + at) - level - centred), dx0 + at)
+            delta = load(dy0 + at)
+            if gate is not None:
+                none = zero(x0)
+                delta = where_above(load(gate0 + at), none, delta, none)
+            store(scale * (delta - level - centred), dx0 + at)

@@ -37,7 +37,9 @@ class Activation(Layer):
 
     def backward(self, dy):
         """``dE/dz = diag(σ'(z)) dE/da``; shapes as in :meth:`Layer.backward`."""
-        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
+        dx = dy
+        if not self.overwrites_gradient:
+            dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         z, a = self._z, self._a
         self._backward(_planes(z), _planes(a), _planes(dy), _planes(dx), self._alpha)
         return dx

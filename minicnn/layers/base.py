@@ -37,6 +37,8 @@ class Layer:
     overwrites_input : bool
         Whether the input is this layer's to overwrite once it is not read any more, see
         `gives_away`.
+    overwrites_gradient : bool
+        Whether the same is true of the gradient that `backward` is given.
     """
 
     #: Where a ReLU may stand that this layer can do the work of: before its ``"input"`` or
@@ -52,7 +54,7 @@ class Layer:
         self.dtype = np.dtype(np.float32)
         self.name = type(self).__name__.lower()
         self.needs_input_gradient = True
-        self.rectify = self.absorbed = self.overwrites_input = False
+        self.reset_sharing()
         self._parameters, self._initializers = {}, {}
 
     def build(self, input_shape, rng, dtype=np.float32):
@@ -123,6 +125,15 @@ class Layer:
             dE/dx, zero in spare lanes.
         """
         raise NotImplementedError
+
+    def reset_sharing(self):
+        """Do the own work only, on arrays of one's own; a model then says what is shared."""
+        self.rectify = self.absorbed = False
+        self.overwrites_input = self.overwrites_gradient = False
+
+    def gradient_is_free(self):
+        """Whether the array that `backward` returns may be overwritten by who gets it."""
+        return self.gives_away
 
     def output_is_free(self):
         """Whether the array that `forward` returns may be overwritten by who gets it."""

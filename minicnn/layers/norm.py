@@ -40,6 +40,9 @@ class BatchNorm(Layer):
         one value: its variance does not exist.
     """
 
+    rectifies = "output"
+    gives_away = True
+
     def __init__(self, eps=1e-5, momentum=0.1):
         super().__init__()
         for name, value, limit in (("eps", eps, np.inf), ("momentum", momentum, 1)):
@@ -75,16 +78,20 @@ class BatchNorm(Layer):
         gamma, beta = (self._parameters[name].value for name in ("weight", "bias"))
         y = self._buffers.lanes("y", len(x), self.output_shape)
         scale, shift = gamma * self._inverse, beta.astype(np.float64)
-        kernels.normalize(self._x, self._mean, scale, shift, _positions(y))
+        self._y = _positions(y)
+        kernels.normalize(self._x, self._mean, scale, shift, self.rectify, self._y)
         return y
 
     def backward(self, dy):
         """Fill dE/dgamma and dE/dbeta, return dE/dx; shapes as in :meth:`Layer.backward`."""
         gamma, beta = self._parameters["weight"], self._parameters["bias"]
-        dx, dy = self._buffers.lanes("dx", len(dy), self.input_shape), _positions(dy)
-        kernels.gradient_sums(self._x, dy, self._mean, self._inverse, gamma.grad, beta.grad)
+        dx = dy
+        if not self.overwrites_gradient:
+            dx = self._buffers.lanes("dx", len(dy), self.input_shape)
+        dy, gate = _positions(dy), self._y if self.rectify else None
+        kernels.gradient_sums(self._x, dy, gate, self._mean, self._inverse, gamma.grad, beta.grad)
         kernels.normalize_gradient(
-            self._x, dy, self._mask, self._mean, self._inverse,
+            self._x, dy, gate, self._mask, self._mean, self._inverse,
             gamma.value, gamma.grad, beta.grad, self._count, _positions(dx),
         )  # fmt: skip
         return dx

@@ -3,6 +3,8 @@
 from minicnn import initializers
 from minicnn.errors import ArgumentError
 from minicnn.kernels.add import add
+from minicnn.kernels.pad import copy_inside
+from minicnn.lanes import LANES
 from minicnn.layers.base import Layer
 from minicnn.layers.conv import Conv2d
 
@@ -29,6 +31,9 @@ class Residual(Layer):
     ArgumentError
         For a body that is no layer, and at `build` if the shapes of f(x) and s(x) differ.
     """
+
+    rectifies = "output"
+    gives_away = True
 
     def __init__(self, body, shortcut=None, init="msra"):
         super().__init__()
@@ -76,19 +81,34 @@ class Residual(Layer):
         """``f(x) + s(x)``; shapes as in :meth:`Layer.forward`."""
         inner = self.body.forward(x, training, samples)
         around = x if self._joined is None else self._joined.forward(x, training, samples)
-        y = self._buffers.lanes("y", len(x), self.output_shape)
-        add(_flat(inner), _flat(around), _flat(y))
+        self._y = y = inner
+        if not self.body.output_is_free():
+            self._y = y = self._buffers.lanes("y", len(x), self.output_shape)
+        add(_flat(inner), _flat(around), self.rectify, _flat(y))
         return y
 
     def backward(self, dy):
         """Fill the block's gradients, return dE/dx; shapes as in :meth:`Layer.backward`."""
+        if self.rectify:
+            dy = self._gated(dy)
         inner = self.body.backward(dy)
         around = dy if self._joined is None else self._joined.backward(dy)
         if not self.needs_input_gradient:
             return None
-        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
-        add(_flat(inner), _flat(around), _flat(dx))
+        dx = inner
+        if not self.body.gradient_is_free():
+            dx = self._buffers.lanes("dx", len(dy), self.input_shape)
+        add(_flat(inner), _flat(around), False, _flat(dx))
         return dx
+
+    def _gated(self, dy):
+        """`dy` where the output is above 0: the gradient of the ReLU that follows."""
+        delta = dy
+        if not self.overwrites_gradient:
+            delta = self._buffers.lanes("delta", len(dy), self.output_shape)
+        planes = (array.reshape(*array.shape[:2], 1, -1, LANES) for array in (dy, self._y, delta))
+        copy_inside(*planes, 0, 0)
+        return delta
 
 
 def _flat(array):

@@ -65,11 +65,11 @@ def gradients(x, dy, gamma, dtype, count):
     np.copyto(packed, 7, where=(mask == 0)[:, None, None])
     mean, inverse = x.mean(axis=(0, 2)), 1 / np.sqrt(x.var(axis=(0, 2)) + 0.1)
     d_gamma, d_beta = np.full((2, x.shape[1]), np.nan, dtype)
-    kernels.gradient_sums(packed, delta, mean, inverse, d_gamma, d_beta)
+    kernels.gradient_sums(packed, delta, None, mean, inverse, d_gamma, d_beta)
     dx = np.full_like(packed, np.nan)
     gamma = gamma.astype(dtype)
     kernels.normalize_gradient(
-        packed, delta, mask, mean, inverse, gamma, d_gamma, d_beta, count, dx
+        packed, delta, None, mask, mean, inverse, gamma, d_gamma, d_beta, count, dx
     )
     rows = lanes.unpack(dx, lanes.LANES * len(dx))
     assert not rows[len(x) :].any()
