@@ -8,7 +8,7 @@ from minicnn.errors import ArgumentError, MinicnnError
 
 INTERRUPTED = 130
 NOT_YET = ("ablate", "preflight", "seeds", "resume")
-NO_SETTINGS = ("help", "version", "out", "quiet", "profile", *NOT_YET)
+NO_SETTINGS = ("help", "version", "out", "quiet", "profile", "recipe", *NOT_YET)
 
 
 class Parser(argparse.ArgumentParser):
@@ -49,10 +49,16 @@ def make_parser():
         "--momentum", metavar="X", type=float, help="of sgd and rmsprop, in [0, 1) (0.9)"
     )
     training.add_argument(
+        "--betas", metavar="B1,B2", type=_numbers, help="of adam and adamw, in [0, 1) (0.9,0.999)"
+    )
+    training.add_argument(
         "--weight-decay", metavar="X", type=float, help="pull of weights towards zero (0)"
     )
     training.add_argument(
         "--label-smoothing", metavar="X", type=float, help="of the targets, in [0, 1) (0)"
+    )
+    training.add_argument(
+        "--recipe", help="settings that go together, which the other options change: fastest"
     )
     training.add_argument("--schedule", help="of the learning rate, as step:0.5,0.75 (one-cycle)")
     run = parser.add_argument_group("run")
@@ -70,6 +76,16 @@ def make_parser():
     later.add_argument("--preflight", action="store_true", help="judge an initialization")
     later.add_argument("--resume", metavar="FOLDER", help="go on with a run")
     return parser
+
+
+def _numbers(text):
+    """Numbers between commas, as a tuple."""
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers between commas, as in 0.9,0.999, got {text!r}"
+        ) from None
 
 
 def main(argv=None):
@@ -113,7 +129,12 @@ def _main(argv):
     from minicnn.training.run import Run
     from minicnn.training.settings import Settings
 
-    settings = Settings(**{k: v for k, v in given.items() if k not in NO_SETTINGS})
+    chosen = {k: v for k, v in given.items() if k not in NO_SETTINGS}
+    if "recipe" in given:
+        from minicnn.training.recipes import recipe
+
+        chosen = {**recipe(given["recipe"]), **chosen}
+    settings = Settings(**chosen)
     run, quiet = Run(settings, given.get("out")), given.get("quiet", False)
     if not quiet:
         print(run.model.summary(), flush=True)

@@ -15,6 +15,7 @@ import minicnn
 from minicnn import initializers, zoo
 from minicnn.cli import main
 from minicnn.training import run as run_module
+from minicnn.training.recipes import RECIPES
 from tests.data.idx_files import NAMES, digits, write_folder, write_idx
 from tests.training.toys import At
 
@@ -179,6 +180,10 @@ BAD_ARGUMENTS = [
     ("--activation rely", "activation 'rely'", "'relu'"),
     ("--optimizer adm", "optimizer 'adm'", "'adam'"),
     ("--optimizer adam --momentum 0.9", "adam takes no momentum"),
+    ("--betas 0.9,0.99", "sgd takes no betas", "adam or adamw"),
+    ("--optimizer adam --betas 0.9", "betas must be a pair", "(0.9,)"),
+    ("--betas a,b", "--betas", "numbers between commas", "'a,b'"),
+    ("--recipe fast", "unknown recipe 'fast'", "Did you mean 'fastest'"),
     ("--schedule cosin", "schedule 'cosin'", "'cosine'"),
     ("--schedule warmup:99", "99 steps of warm-up do not fit"),
     ("--data mnits", "data set or folder 'mnits'", "'mnist'"),
@@ -267,6 +272,17 @@ def test_damaged_data(command, data, name, damage):
     path = data / name
     path.write_bytes(damage(path.read_bytes()))
     assert refused(command(), 3, name)
+
+
+def test_a_recipe_is_changed_by_the_options_beside_it(command):
+    code, *_ = command("--recipe", "fastest", "--model", "mlp:8", "--out", "out", small=False)
+    assert code == 0
+    config = json.loads(Path("out", "config.json").read_text())
+    assert config["model"] == "mlp:8"
+    for setting, value in RECIPES["fastest"].items():
+        if setting != "model":
+            assert config[setting] == (list(value) if setting == "betas" else value)
+    assert config["optimizer_settings"]["betas"] == list(RECIPES["fastest"]["betas"])
 
 
 def test_labels_outside_the_classes(command, data):

@@ -38,6 +38,8 @@ class Settings:
         By default what `optimizers.settings` says.
     momentum : float, optional
         0.9 by default where the optimizer takes a momentum, else None.
+    betas : pair of float, optional
+        Of adam and adamw, theirs by default; for other optimizers None.
     weight_decay, label_smoothing : float
     schedule : str
         See `schedules.from_string`.
@@ -64,6 +66,7 @@ class Settings:
     optimizer: str = "sgd"
     lr: float | None = None
     momentum: float | None = None
+    betas: tuple | None = None
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     schedule: str = "one-cycle"
@@ -99,6 +102,14 @@ class Settings:
                 )
         elif self.momentum is None:
             object.__setattr__(self, "momentum", MOMENTUM)
+        if "betas" in takes:
+            betas = takes["betas"] if self.betas is None else self.betas
+            object.__setattr__(self, "betas", tuple(betas))
+        elif self.betas is not None:
+            raise ArgumentError(
+                f"{self.optimizer} takes no betas, its momentum plays that part: leave them out, or"
+                " choose adam or adamw."
+            )
 
     def _set_threads_default(self):
         most = numba.config.NUMBA_NUM_THREADS
@@ -115,6 +126,8 @@ class Settings:
         given = {"lr": self.lr, "weight_decay": self.weight_decay}
         if self.momentum is not None:
             given["momentum"] = self.momentum
+        if self.betas is not None:
+            given["betas"] = self.betas
         return {**optimizers.settings(self.optimizer), **given}
 
     def make_optimizer(self, parameters):
