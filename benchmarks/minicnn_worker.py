@@ -23,7 +23,7 @@ class Minicnn(Contestant):
 
     def __init__(self, folder, threads):
         numba.set_num_threads(threads)
-        self.folder, self.threads = Path(folder), threads
+        self.folder = Path(folder)
         about = json.loads((self.folder / "problem.json").read_text())
         self.model = zoo.build(about["model"], algorithm=about["algorithm"])
         self.model.initialize(about["input_shape"])
@@ -95,9 +95,9 @@ class Minicnn(Contestant):
             for part in ("train", "test")
         )
         size, rates = int(recipe["batch_size"]), recipe["rates"]
-        ahead = self.threads > 1  # packing has a thread of its own
-        training = Batches(train, size, prefetch=ahead)
-        testing = Batches(test, EVALUATION_BATCH, prefetch=ahead)
+        # Packing ahead would take one thread more than the peers have.
+        training = Batches(train, size, prefetch=False)
+        testing = Batches(test, EVALUATION_BATCH, prefetch=False)
 
         def fit(order, rates):
             for batch, lr in zip(training.epoch(order), rates):

@@ -21,9 +21,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
+from minicnn.kernels.arithmetic import where_above
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import REGISTER_BYTES, pointer, where_above, zero_tile
+from minicnn.kernels.vector import REGISTER_BYTES, pointer, zero_tile
 
 MAX_ROWS = 5
 # One column of vectors is all that fits beside the weights, unless a vector is one register.

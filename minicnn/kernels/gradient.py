@@ -20,9 +20,10 @@ import numpy as np
 from numba import prange
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from minicnn.kernels.arithmetic import lane_sum
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import REGISTER_COUNT, lane_sum, load, pointer, zero
+from minicnn.kernels.vector import REGISTER_COUNT, load, pointer, zero
 from minicnn.lanes import LANES
 
 # A tile and the operands of its products fill the registers: 20 + 9 of 32; 12 + 4 of 16,

@@ -8,8 +8,9 @@ spare ones count nowhere.
 import numpy as np
 from numba import prange
 
+from minicnn.kernels.arithmetic import lane_sum, where_above
 from minicnn.kernels.launch import kernel
-from minicnn.kernels.vector import lane_sum, load, pointer, store, where_above, zero
+from minicnn.kernels.vector import load, pointer, store, zero
 from minicnn.lanes import LANES
 
 

@@ -6,8 +6,9 @@ of Numba's threading layers may be entered from one thread only.
 
 import numpy as np
 
+from minicnn.kernels.arithmetic import transpose
 from minicnn.kernels.launch import kernel
-from minicnn.kernels.vector import load, pointer, store, transpose
+from minicnn.kernels.vector import load, pointer, store
 from minicnn.lanes import LANES
 
 

@@ -2,8 +2,9 @@
 
 from numba import prange
 
+from minicnn.kernels.arithmetic import where_above
 from minicnn.kernels.launch import kernel
-from minicnn.kernels.vector import load, pointer, store, where_above, zero
+from minicnn.kernels.vector import load, pointer, store, zero
 from minicnn.lanes import LANES
 
 

@@ -7,8 +7,9 @@ task owns one plane, so overlapping windows add up in one thread and in a fixed 
 
 from numba import prange
 
+from minicnn.kernels.arithmetic import larger, where_above, where_equal
 from minicnn.kernels.launch import kernel
-from minicnn.kernels.vector import larger, load, pointer, store, where_above, where_equal, zero
+from minicnn.kernels.vector import load, pointer, store, zero
 from minicnn.lanes import LANES
 
 

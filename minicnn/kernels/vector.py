@@ -1,14 +1,10 @@
-"""The only file that knows LLVM's vectors: pointers, and tiles of vectors kept in registers.
+"""Vectors for the kernels: pointers, and tiles of vectors that LLVM keeps in registers.
 
 A *vector* is sixteen lanes, one sample each. A *tile* is a small block of ``rows x cols``
 vectors, a first-class Numba value that LLVM keeps in registers; a single vector is the
-tile of one row and one column. On tiles stand
-
-- arithmetic, element by element: ``s + t``, ``s - t``, ``s * t`` and ``scalar * t``;
-- choices, element by element: :func:`where_equal`, :func:`where_above`, :func:`larger`;
-- :func:`load` and :func:`store` of single vectors, :func:`lane_sum` of their lanes.
-
-The products that convolutions are made of are in :mod:`minicnn.kernels.tile`.
+tile of one row and one column. What is done with them stands in two more files: ordinary
+arithmetic in :mod:`minicnn.kernels.arithmetic`, and the products that convolutions are made
+of in :mod:`minicnn.kernels.tile`.
 
 The processor holds a vector of 16 lanes in several registers (two of 256 bits for
 float32); the functions here emit one instruction for each of those parts, part after
@@ -29,7 +25,6 @@ from numba.extending import intrinsic, models, overload, register_model
 from minicnn.lanes import LANES
 
 INT64 = ir.IntType(64)
-CONTRACT = ("contract",)  # a product and a sum may become one multiply-add, rounded once
 
 
 def _registers():
@@ -71,13 +66,14 @@ class TileType(types.Type):
         super().__init__(f"Tile({dtype},{rows},{cols})")
 
 
-def _element(dtype):
+def element(dtype):
+    """The LLVM type of a number."""
     return ir.FloatType() if dtype == types.float32 else ir.DoubleType()
 
 
 def _part(dtype):
     """The LLVM vector that one register holds."""
-    return ir.VectorType(_element(dtype), min(LANES, REGISTER_BYTES * 8 // dtype.bitwidth))
+    return ir.VectorType(element(dtype), min(LANES, REGISTER_BYTES * 8 // dtype.bitwidth))
 
 
 def _parts(dtype):
@@ -88,7 +84,7 @@ def _parts(dtype):
 @register_model(PointerType)
 class _PointerModel(models.PrimitiveModel):
     def __init__(self, manager, kind):
-        super().__init__(manager, kind, _element(kind.dtype).as_pointer())
+        super().__init__(manager, kind, element(kind.dtype).as_pointer())
 
 
 @register_model(TileType)
@@ -270,142 +266,3 @@ def choose(_, condition, p, q):
         return builder.select(args[0], args[1], args[2])
 
     return p(types.boolean, p, p), codegen
-
-
-@intrinsic
-def transpose(_, p, p_step, q, q_step):
-    """Write the 16 vectors at ``p + i p_step`` as columns: lane i of ``q + j q_step`` is lane j.
-
-    Four rounds, in which pairs of vectors exchange blocks of 8, 4, 2 and 1 lanes.
-    """
-
-    def codegen(context, builder, signature, args):
-        p, p_step, q, q_step = args
-        wide = ir.VectorType(_element(signature.args[0].dtype), LANES)
-        align = signature.args[0].dtype.bitwidth // 8
-        lane = ir.VectorType(ir.IntType(32), LANES)
-
-        def place(base, step, index):
-            start = builder.gep(base, [builder.mul(step, INT64(index))])
-            return builder.bitcast(start, wide.as_pointer())
-
-        rows = [builder.load(place(p, p_step, i), align=align) for i in range(LANES)]
-        for size in (8, 4, 2, 1):
-            even = [(i // size) % 2 == 0 for i in range(LANES)]
-            first = [i if even[i] else LANES + i - size for i in range(LANES)]
-            second = [i + size if even[i] else LANES + i for i in range(LANES)]
-            for i in range(LANES):
-                if even[i]:
-                    pair = rows[i], rows[i + size]
-                    rows[i] = builder.shuffle_vector(*pair, ir.Constant(lane, first))
-                    rows[i + size] = builder.shuffle_vector(*pair, ir.Constant(lane, second))
-        for j in range(LANES):
-            builder.store(rows[j], place(q, q_step, j), align)
-        return context.get_dummy_value()
-
-    return types.void(p, types.int64, q, types.int64), codegen
-
-
-@intrinsic
-def lane_sum(_, vector):
-    """The sum of a vector's lanes, by halving."""
-
-    def codegen(context, builder, signature, args):
-        return TileBuilder(builder, signature.args[0]).lane_sum(args[0], 0, 0)
-
-    return vector.dtype(vector), codegen
-
-
-def _by_parts(emit):
-    """An intrinsic on tiles of one type that emits ``emit(builder, *parts)`` for every part."""
-
-    def typing(_, *tiles):
-        def codegen(context, builder, signature, args):
-            result = context.get_constant_undef(signature.return_type)
-            for at in range(args[0].type.count):
-                parts = [builder.extract_value(tile, at) for tile in args]
-                result = builder.insert_value(result, emit(builder, *parts), at)
-            return result
-
-        return tiles[0](*tiles), codegen
-
-    return typing
-
-
-@intrinsic
-def _add(context, s, t):
-    return _by_parts(lambda b, x, y: b.fadd(x, y, flags=CONTRACT))(context, s, t)
-
-
-@intrinsic
-def _subtract(context, s, t):
-    return _by_parts(lambda b, x, y: b.fsub(x, y, flags=CONTRACT))(context, s, t)
-
-
-@intrinsic
-def _multiply(context, s, t):
-    return _by_parts(lambda b, x, y: b.fmul(x, y, flags=CONTRACT))(context, s, t)
-
-
-@intrinsic
-def where_equal(context, s, t, x, y):
-    """``x`` in the elements where ``s == t``, else ``y``; all four are tiles."""
-    return _by_parts(lambda b, s, t, x, y: b.select(b.fcmp_ordered("==", s, t), x, y))(
-        context, s, t, x, y
-    )
-
-
-@intrinsic
-def where_above(context, s, t, x, y):
-    """``x`` in the elements where ``s > t`` or one of them is NaN, else ``y``."""
-    return _by_parts(lambda b, s, t, x, y: b.select(b.fcmp_unordered(">", s, t), x, y))(
-        context, s, t, x, y
-    )
-
-
-@intrinsic
-def larger(context, s, t):
-    """The larger of each pair of elements, `s` if they are equal, NaN if either is."""
-
-    def emit(b, x, y):
-        keep = b.or_(b.fcmp_ordered(">=", x, y), b.fcmp_unordered("uno", x, x))
-        return b.select(keep, x, y)
-
-    return _by_parts(emit)(context, s, t)
-
-
-@intrinsic
-def _scale(_, scalar, tile):
-    def codegen(context, builder, signature, args):
-        t, result = TileBuilder(builder, signature.args[1]), args[1]
-        factor = t.splat(context.cast(builder, args[0], scalar, tile.dtype))
-        for at in range(args[1].type.count):
-            product = builder.fmul(factor, builder.extract_value(args[1], at), flags=CONTRACT)
-            result = builder.insert_value(result, product, at)
-        return result
-
-    return tile(scalar, tile), codegen
-
-
-def _both_tiles(s, t):
-    return isinstance(s, TileType) and s == t
-
-
-@overload(operator.add)
-def _tile_plus(s, t):
-    if _both_tiles(s, t):
-        return lambda s, t: _add(s, t)
-
-
-@overload(operator.sub)
-def _tile_minus(s, t):
-    if _both_tiles(s, t):
-        return lambda s, t: _subtract(s, t)
-
-
-@overload(operator.mul)
-def _tile_times(s, t):
-    if _both_tiles(s, t):
-        return lambda s, t: _multiply(s, t)
-    if isinstance(s, types.Float) and isinstance(t, TileType):
-        return lambda s, t: _scale(s, t)

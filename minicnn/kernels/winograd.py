@@ -17,18 +17,10 @@ neural networks*, CVPR 2016 (arXiv 1509.09308).
 import numpy as np
 from numba import prange
 
+from minicnn.kernels.arithmetic import where_above
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import (
-    REGISTER_BYTES,
-    choose,
-    load,
-    pointer,
-    store,
-    where_above,
-    zero,
-    zero_tile,
-)
+from minicnn.kernels.vector import REGISTER_BYTES, choose, load, pointer, store, zero, zero_tile
 from minicnn.lanes import LANES
 
 POINTS = 36

@@ -20,9 +20,10 @@ import math
 import numpy as np
 from numba import prange
 
+from minicnn.kernels.arithmetic import transpose
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import load, pointer, store, transpose, zero
+from minicnn.kernels.vector import load, pointer, store, zero
 from minicnn.kernels.winograd import (
     COLUMNS,
     GAP,
