@@ -56,14 +56,8 @@ def describe(layer):
 
 
 def training_flops(model):
-    """Floating-point operations of a training step, for one image.
-
-    Those of the layers' equations, whatever the algorithm: two for each multiply-add of
-    convolutions and dense layers, forwards and in the gradient of the weights, and in that
-    of the input where a layer before it needs that.
-    """
-    layers = model.all_layers()
-    return sum(2 * layer.multiply_adds() * (2 + layer.needs_input_gradient) for layer in layers)
+    """Floating-point operations of a training step, for one image, whatever the algorithm."""
+    return sum(layer.training_flops() for layer in model.all_layers())
 
 
 def write(folder, name, model, algorithm="auto", **arrays):

@@ -1,6 +1,6 @@
 """The worker's side of a benchmark: timed rounds, and commands to wait for in between.
 
-It imports the standard library alone, for it also runs where nothing but PyTorch is.
+It imports nothing beyond the standard library, for it also runs where nothing but PyTorch is.
 """
 
 import json
@@ -8,6 +8,8 @@ import os
 import sys
 import time
 import traceback
+
+from minicnn.memory import peak_memory_mb
 
 ROUND_SECONDS = 0.4
 
@@ -88,19 +90,3 @@ def serve(make):
             first = str(error).strip().partition("\n")[0]
             reply = {"error": f"{type(error).__name__}: {first}"}
         print(json.dumps(reply), file=replies, flush=True)
-
-
-def peak_memory_mb():
-    """See :meth:`Contestant.memory`."""
-    try:  # not getrusage, which on Linux counts the program that started this one as well
-        with open("/proc/self/status") as status:
-            kibibytes = next(line.split()[1] for line in status if line.startswith("VmHWM"))
-        return int(kibibytes) * 1024 / 1e6
-    except (OSError, StopIteration):
-        pass
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

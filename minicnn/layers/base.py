@@ -181,6 +181,14 @@ class Layer:
         """
         return 0
 
+    def training_flops(self):
+        """Floating-point operations of a training step for one sample, by the equations.
+
+        Two for each multiply-add, forwards and in the gradient of the weights, and in that of
+        the input where a layer before needs it.
+        """
+        return 2 * self.multiply_adds() * (2 + self.needs_input_gradient)
+
     def describe(self):
         """The settings that make this layer what it is, for the summary table."""
         return ""

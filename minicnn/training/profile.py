@@ -79,9 +79,7 @@ class Profile(Callback):
                 rows.append(self._row(f"{layer.name} {which}", flops, (layer.name, which)))
         rest = self._whole - sum(self._seconds.values())
         rows.append(self._row("batches, loss, update", 0, None, rest))
-        flops = sum(
-            2 * layer.multiply_adds() * (2 + layer.needs_input_gradient) for layer in self._layers
-        )
+        flops = sum(layer.training_flops() for layer in self._layers)
         rows.append(self._row("step", flops, None, self._whole))
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
         lines = [

@@ -11,13 +11,14 @@ import numba
 import safetensors.numpy
 
 from minicnn.errors import DivergedError, MinicnnError
+from minicnn.memory import peak_memory_mb
 from minicnn.metrics import predicted_classes
 from minicnn.training.callbacks import MetricsLog
 from minicnn.training.files import json_file, to_json
 from minicnn.training.folder import RunFolder
 from minicnn.training.gradient_watch import GradientWatch
 from minicnn.training.interruption import Interruption
-from minicnn.training.machine import peak_memory_mb, versions
+from minicnn.training.machine import versions
 from minicnn.training.nan_guard import NanGuard
 from minicnn.training.progress import Progress
 from minicnn.training.trainer import Trainer

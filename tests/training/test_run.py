@@ -12,8 +12,8 @@ import safetensors.numpy
 from minicnn import Sequential, zoo
 from minicnn.errors import ArgumentError, DivergedError
 from minicnn.layers import BatchNorm, Dense, Dropout, Flatten, ReLU
+from minicnn.memory import peak_memory_mb
 from minicnn.training import run as module
-from minicnn.training.machine import peak_memory_mb
 from minicnn.training.run import Run
 from minicnn.training.settings import Settings
 from minicnn.training.trainer import Trainer
