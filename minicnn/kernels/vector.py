@@ -266,3 +266,24 @@ def choose(_, condition, p, q):
         return builder.select(args[0], args[1], args[2])
 
     return p(types.boolean, p, p), codegen
+
+
+def _prefetch(write):
+    @intrinsic
+    def prefetch(_, p):
+        def codegen(context, builder, signature, args):
+            i8, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [i8, i32, i32, i32])
+            function = builder.module.declare_intrinsic("llvm.prefetch", [i8], kind)
+            near, data = i32(2), i32(1)
+            where = builder.bitcast(args[0], i8)
+            builder.call(function, [where, i32(int(write)), near, data])
+            return context.get_dummy_value()
+
+        return types.void(p), codegen
+
+    return prefetch
+
+
+#: Ask for the cache line at a pointer, and do not wait; any address will do.
+prefetch_to_read, prefetch_to_write = _prefetch(False), _prefetch(True)

@@ -17,121 +17,29 @@ neural networks*, CVPR 2016 (arXiv 1509.09308).
 import numpy as np
 from numba import prange
 
-from minicnn.kernels.arithmetic import where_above
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import REGISTER_BYTES, choose, load, pointer, store, zero, zero_tile
+from minicnn.kernels.vector import REGISTER_BYTES, load, pointer, zero_tile
+from minicnn.kernels.winograd_tiles import (
+    GAP,
+    POINTS,
+    TILES,
+    find_tiles,
+    input_points,
+    output_tile,
+    prefetch_tiles,
+    put_six,
+)
 from minicnn.lanes import LANES
 
-POINTS = 36
-TILES = 4  # tiles of 4×4 outputs that are worked on together
 # The register tile: output channels times tiles of outputs.
 ROWS = 4
 COLUMNS = 4 if REGISTER_BYTES == 64 else 1
-# Between the planes of the points: not a multiple of 4096 bytes, which would all fall into
-# the same lines of the cache.
-GAP = LANES
+PANELS = 8  # of ROWS output channels, whose points are computed before any is put together
 
 _splat, _, _store_tile, _add_rank1, _, _ = tile_operations(ROWS, COLUMNS)
 
 _splat_vector, _, _, _, _, _ = tile_operations(1, 1)
-
-
-@kernel
-def _input_row(d0, d1, d2, d3, d4, d5):
-    """``Bᵀ d``: six pixels to six points."""
-    even, odd = d4 - 4.0 * d2, d3 - 4.0 * d1
-    far, near = d4 - d2, 2.0 * (d3 - d1)
-    return (
-        4.0 * d0 - 5.0 * d2 + d4, even + odd, even - odd, far + near, far - near,
-        4.0 * d1 - 5.0 * d3 + d5,
-    )  # fmt: skip
-
-
-@kernel
-def _output_row(m0, m1, m2, m3, m4, m5):
-    """``Aᵀ m``: six points to four outputs."""
-    a, b, c, d = m1 + m2, m1 - m2, m3 + m4, m3 - m4
-    return m0 + a + c, b + 2.0 * d, a + 4.0 * c, b + 8.0 * d + m5
-
-
-@kernel
-def pixel(image, i, j, height, width, nothing):
-    """Pointer to a pixel of an image, or to `nothing` outside of it."""
-    inside = (0 <= i) and (i < height) and (0 <= j) and (j < width)
-    return choose(inside, image + (i * width + j) * LANES, nothing)
-
-
-@kernel
-def input_points(image, top, left, height, width, nothing, points, step, scratch):
-    """``Bᵀ d B`` of the 6×6 pixels at (top, left), zero outside the image.
-
-    The 36 vectors go to ``points + k * step``; `scratch` has room for as many.
-    """
-    for j in range(6):
-        d = _input_row(
-            load(pixel(image, top, left + j, height, width, nothing)),
-            load(pixel(image, top + 1, left + j, height, width, nothing)),
-            load(pixel(image, top + 2, left + j, height, width, nothing)),
-            load(pixel(image, top + 3, left + j, height, width, nothing)),
-            load(pixel(image, top + 4, left + j, height, width, nothing)),
-            load(pixel(image, top + 5, left + j, height, width, nothing)),
-        )
-        put_six(d, scratch + j * LANES, 6 * LANES)
-    for i in range(6):
-        row = scratch + i * 6 * LANES
-        put_six(_input_row(*six(row, LANES)), points + 6 * i * step, step)
-
-
-@kernel
-def put_six(vectors, p, step):
-    """Write six vectors to ``p + k * step``."""
-    store(vectors[0], p)
-    store(vectors[1], p + step)
-    store(vectors[2], p + 2 * step)
-    store(vectors[3], p + 3 * step)
-    store(vectors[4], p + 4 * step)
-    store(vectors[5], p + 5 * step)
-
-
-@kernel
-def six(p, step):
-    """The six vectors at ``p + k * step``."""
-    return (
-        load(p), load(p + step), load(p + 2 * step),
-        load(p + 3 * step), load(p + 4 * step), load(p + 5 * step),
-    )  # fmt: skip
-
-
-@kernel
-def _output_tile(points, step, bias, rectify, y, width, rows, columns, scratch):
-    """``Aᵀ m A + b`` into the part of 4×4 pixels at `y` that is inside the image."""
-    for j in range(6):
-        m = _output_row(*six(points + j * step, 6 * step))
-        for_row = scratch + j * LANES
-        store(m[0], for_row)
-        store(m[1], for_row + 6 * LANES)
-        store(m[2], for_row + 12 * LANES)
-        store(m[3], for_row + 18 * LANES)
-    for i in range(min(rows, 4)):
-        m = _output_row(*six(scratch + i * 6 * LANES, LANES))
-        out = y + i * width * LANES
-        _put_pixel(m[0], bias, rectify, out)
-        if columns > 1:
-            _put_pixel(m[1], bias, rectify, out + LANES)
-        if columns > 2:
-            _put_pixel(m[2], bias, rectify, out + 2 * LANES)
-        if columns > 3:
-            _put_pixel(m[3], bias, rectify, out + 3 * LANES)
-
-
-@kernel
-def _put_pixel(value, bias, rectify, p):
-    value = value + bias
-    if rectify:
-        nothing = zero(p)
-        value = where_above(value, nothing, value, nothing)
-    store(value, p)
 
 
 @kernel(parallel=True)
@@ -152,63 +60,74 @@ def convolve(x, u, bias, y, padding, rectify, v, m):
     v, m : ndarray, shapes (parts, `input_scratch`) and (parts, `output_scratch`)
         Room to work in, a row for each part of the work that may run by itself.
     """
-    _, c_in, height, width, _ = x.shape
+    groups, c_in, height, width, _ = x.shape
     _, c_out, rows, columns, _ = y.shape
-    across, per_image = (columns + 3) // 4, (rows + 3) // 4 * ((columns + 3) // 4)
-    tiles, parts = x.shape[0] * per_image, v.shape[0]
+    tiles, parts = groups * ((rows + 3) // 4) * ((columns + 3) // 4), v.shape[0]
     blocks = (tiles + TILES - 1) // TILES
     # Where there are fewer blocks than threads, several share one, each with channels of its own.
     shares = (parts + blocks - 1) // blocks
     tasks, panels = blocks * shares, (c_out + ROWS - 1) // ROWS
-    v_step, m_step = c_in * TILES * LANES + GAP, ROWS * TILES * LANES + GAP
+    v_step, m_step = c_in * TILES * LANES + GAP, PANELS * ROWS * TILES * LANES + GAP
     x0, u0, y0 = pointer(x), pointer(u), pointer(y)
     bias0, bias_step = pointer(bias), 1 if bias.size > 1 else 0
     for part in prange(parts):
         v0, m0 = pointer(v) + part * v.shape[1], pointer(m) + part * m.shape[1]
-        nothing = v0 + (v.shape[1] - LANES)  # never written: zeros
-        scratch = m0 + POINTS * m_step
+        nothing = v0 + (v.shape[1] - 6 * LANES)  # never written: zeros
+        places, next_places = np.empty((TILES, 3), np.int64), np.empty((TILES, 3), np.int64)
         for task in range(part * tasks // parts, (part + 1) * tasks // parts):
             block, share = task // shares, task % shares
             first = block * TILES
-            count = min(TILES, tiles - first)
+            count, after = min(TILES, tiles - first), min(TILES, tiles - first - TILES)
+            begin, end = share * panels // shares, (share + 1) * panels // shares
+            find_tiles(first, count, rows, columns, places)
+            find_tiles(first + TILES, after, rows, columns, next_places)
             for c in range(c_in):
                 for t in range(count):  # neighbours, most of whose pixels are the same
-                    g, place = (first + t) // per_image, (first + t) % per_image
-                    top, left = place // across * 4 - padding[0], place % across * 4 - padding[1]
+                    g, i, j = places[t, 0], places[t, 1], places[t, 2]
+                    top, left = i - padding[0], j - padding[1]
                     image = x0 + (g * c_in + c) * height * width * LANES
                     points = v0 + (c * TILES + t) * LANES
-                    input_points(image, top, left, height, width, nothing, points, v_step, scratch)
-            for panel in range(share * panels // shares, (share + 1) * panels // shares):
-                o = panel * ROWS
+                    input_points(image, top, left, height, width, nothing, points, v_step)
+            units = (c_in + c_out) * TILES if after == TILES else 0
+            asked, at_once = 0, 1 + units // (POINTS * (end - begin) * TILES // COLUMNS)
+            for low in range(begin, end, PANELS):
+                high = min(low + PANELS, end)
                 for k in range(POINTS):
-                    w, at = u0 + (k * u.shape[1] + o) * u.shape[2], v0 + k * v_step
-                    for t in range(0, count, COLUMNS):
-                        tile = zero_tile(_splat(w, 0))
-                        for c in range(c_in):
-                            tile = _add_rank1(
-                                tile, w + c, u.shape[2], at + (c * TILES + t) * LANES, LANES
-                            )
-                        _store_tile(tile, m0 + (k * m_step + t * LANES), TILES * LANES, LANES)
-                for row in range(min(ROWS, c_out - o)):
-                    b = _splat_vector(bias0 + (o + row) * bias_step, 0)
+                    at = v0 + k * v_step
+                    for panel in range(low, high):
+                        w = u0 + (k * u.shape[1] + panel * ROWS) * u.shape[2]
+                        to = m0 + (k * m_step + (panel - low) * ROWS * TILES * LANES)
+                        for t in range(0, count, COLUMNS):
+                            prefetch_tiles(
+                                asked, min(asked + at_once, units), next_places,
+                                x0, c_in, height, width, y0, c_out, rows, columns, True,
+                            )  # fmt: skip
+                            asked += at_once
+                            tile = zero_tile(_splat(w, 0))
+                            for c in range(c_in):
+                                tile = _add_rank1(
+                                    tile, w + c, u.shape[2], at + (c * TILES + t) * LANES, LANES
+                                )
+                            _store_tile(tile, to + t * LANES, TILES * LANES, LANES)
+                for o in range(low * ROWS, min(high * ROWS, c_out)):
+                    b = _splat_vector(bias0 + o * bias_step, 0)
                     for t in range(count):
-                        g, place = (first + t) // per_image, (first + t) % per_image
-                        i, j = place // across * 4, place % across * 4
-                        out = y0 + (((g * c_out + o + row) * rows + i) * columns + j) * LANES
-                        _output_tile(
-                            m0 + (row * TILES + t) * LANES, m_step, b, rectify,
-                            out, columns, rows - i, columns - j, scratch,
+                        g, i, j = places[t, 0], places[t, 1], places[t, 2]
+                        out = y0 + (((g * c_out + o) * rows + i) * columns + j) * LANES
+                        output_tile(
+                            m0 + ((o - low * ROWS) * TILES + t) * LANES, m_step, b, rectify,
+                            out, columns, rows - i, columns - j,
                         )  # fmt: skip
 
 
 def input_scratch(c_in):
     """Elements that a part of `convolve` needs for the points of its inputs."""
-    return POINTS * (c_in * TILES * LANES + GAP) + LANES
+    return POINTS * (c_in * TILES * LANES + GAP) + 6 * LANES
 
 
 def output_scratch():
     """Elements that a part of `convolve` needs for the points of its outputs."""
-    return POINTS * (ROWS * TILES * LANES + GAP) + POINTS * LANES
+    return POINTS * (PANELS * ROWS * TILES * LANES + GAP)
 
 
 @kernel

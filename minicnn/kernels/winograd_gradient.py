@@ -24,32 +24,24 @@ from minicnn.kernels.arithmetic import transpose
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import load, pointer, store, zero
-from minicnn.kernels.winograd import (
-    COLUMNS,
+from minicnn.kernels.winograd import COLUMNS, ROWS
+from minicnn.kernels.winograd_tiles import (
     GAP,
     POINTS,
-    ROWS,
+    TILES,
+    delta_points,
+    find_tiles,
     input_points,
-    pixel,
-    put_six,
+    prefetch_tiles,
     six,
 )
 from minicnn.lanes import LANES
 
-TILES = 4  # tiles of 4×4 outputs whose samples are the terms of one product
-TERMS = TILES * LANES
+TERMS = TILES * LANES  # of a product: the samples of a block of tiles
 SUMS = 1 << 20  # elements of all slices' sums together, about
 
 _, _load_wide, _store_wide, _add_wide, _, _ = tile_operations(ROWS, COLUMNS)
 _, _load_narrow, _store_narrow, _add_narrow, _, _ = tile_operations(ROWS, 1)
-
-
-@kernel
-def _delta_row(d0, d1, d2, d3):
-    """``A delta``: four outputs to six points."""
-    even, odd = d0 + d2, d1 + d3
-    far, near = d0 + 4.0 * d2, 2.0 * d1 + 8.0 * d3
-    return d0, even + odd, even - odd, far + near, far - near, d3
 
 
 @kernel
@@ -61,23 +53,6 @@ def _gradient_row(m0, m1, m2, m3, m4, m5):
         (1 / 6) * (m2 - m1) + (1 / 12) * (m3 - m4),
         (1 / 6) * (b - a) + m5,
     )
-
-
-@kernel
-def _delta_points(image, top, left, height, width, nothing, points, step, scratch):
-    """``A delta Aᵀ`` of the 4×4 pixels at (top, left), zero outside the image."""
-    for j in range(4):
-        row = _delta_row(
-            load(pixel(image, top, left + j, height, width, nothing)),
-            load(pixel(image, top + 1, left + j, height, width, nothing)),
-            load(pixel(image, top + 2, left + j, height, width, nothing)),
-            load(pixel(image, top + 3, left + j, height, width, nothing)),
-        )
-        put_six(row, scratch + j * LANES, 4 * LANES)
-    for i in range(6):
-        p = scratch + i * 4 * LANES
-        row = _delta_row(load(p), load(p + LANES), load(p + 2 * LANES), load(p + 3 * LANES))
-        put_six(row, points + 6 * i * step, step)
 
 
 @kernel
@@ -113,8 +88,7 @@ def point_sums(x, delta, padding, sums, scratch):
     groups, c_in, height, width, _ = x.shape
     _, c_out, rows, columns, _ = delta.shape
     slices, _, o_rows, c_columns = sums.shape
-    across, per_image = (columns + 3) // 4, (rows + 3) // 4 * ((columns + 3) // 4)
-    tiles = groups * per_image
+    tiles = groups * ((rows + 3) // 4) * ((columns + 3) // 4)
     v_step, d_step = c_columns * TERMS + GAP, o_rows * TERMS + GAP
     x0, delta0, sums0 = pointer(x), pointer(delta), pointer(sums)
     parts = scratch.shape[0]
@@ -122,38 +96,48 @@ def point_sums(x, delta, padding, sums, scratch):
         v0 = pointer(scratch) + part * scratch.shape[1]
         d0 = v0 + POINTS * v_step
         block0 = d0 + POINTS * d_step  # the points of one tile and 16 channels
-        small = block0 + POINTS * (LANES * LANES + GAP)
-        nothing = small + POINTS * LANES  # never written: zeros
+        block_step = LANES * LANES + GAP
+        nothing = block0 + POINTS * block_step  # never written: zeros
+        places, next_places = np.empty((TILES, 3), np.int64), np.empty((TILES, 3), np.int64)
         for s in range(part * slices // parts, (part + 1) * slices // parts):
             own = sums0 + s * POINTS * o_rows * c_columns
             for k in range(POINTS * o_rows * c_columns // LANES):
                 store(zero(x0), own + k * LANES)
             begin, end = s * tiles // slices, (s + 1) * tiles // slices
             for first in range(begin, end, TILES):
-                count = min(TILES, end - first)
+                count, after = min(TILES, end - first), min(TILES, end - first - TILES)
+                find_tiles(first, count, rows, columns, places)
+                find_tiles(first + TILES, after, rows, columns, next_places)
                 for t in range(count):
-                    g, place = (first + t) // per_image, (first + t) % per_image
-                    i, j = place // across * 4, place % across * 4
+                    g, i, j = places[t, 0], places[t, 1], places[t, 2]
+                    top, left = i - padding[0], j - padding[1]
                     for c in range(0, c_columns, LANES):
                         for lane in range(LANES):
                             # Channels beyond the last see nothing.
                             h = height if c + lane < c_in else 0
                             image = x0 + (g * c_in + c + lane) * height * width * LANES
-                            input_points(
-                                image, i - padding[0], j - padding[1], h, width, nothing,
-                                block0 + lane * LANES, LANES * LANES + GAP, small,
-                            )  # fmt: skip
+                            points = block0 + lane * LANES
+                            input_points(image, top, left, h, width, nothing, points, block_step)
                         for k in range(POINTS):
                             transpose(
-                                block0 + k * (LANES * LANES + GAP), LANES,
+                                block0 + k * block_step, LANES,
                                 v0 + (k * v_step + t * LANES * c_columns + c), c_columns,
                             )  # fmt: skip
-                    for o in range(c_out):
+                for o in range(c_out):
+                    for t in range(count):
+                        g, i, j = places[t, 0], places[t, 1], places[t, 2]
                         image = delta0 + (g * c_out + o) * rows * columns * LANES
                         points = d0 + (o * TERMS + t * LANES)
-                        _delta_points(image, i, j, rows, columns, nothing, points, d_step, small)
+                        delta_points(image, i, j, rows, columns, nothing, points, d_step)
+                units = (c_in + c_out) * TILES if after == TILES else 0
+                asked, at_once = 0, 1 + units // (POINTS * ((c_out + ROWS - 1) // ROWS))
                 for k in range(POINTS):
                     for o in range(0, c_out, ROWS):
+                        prefetch_tiles(
+                            asked, min(asked + at_once, units), next_places,
+                            x0, c_in, height, width, delta0, c_out, rows, columns, False,
+                        )  # fmt: skip
+                        asked += at_once
                         _multiply(
                             d0 + (k * d_step + o * TERMS), v0 + k * v_step, c_columns,
                             own + (k * o_rows + o) * c_columns, c_columns,
@@ -211,5 +195,5 @@ def sums_shape(c_out, c_in):
 def scratch_size(c_out, c_in):
     """Elements that a part of `point_sums` needs."""
     _, rows, columns = sums_shape(c_out, c_in)
-    points = columns * TERMS + GAP + rows * TERMS + GAP + LANES * LANES + GAP + LANES
-    return POINTS * points + LANES
+    points = columns * TERMS + GAP + rows * TERMS + GAP + LANES * LANES + GAP
+    return POINTS * points + 6 * LANES
