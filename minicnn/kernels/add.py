@@ -2,19 +2,30 @@
 
 from numba import prange
 
+from minicnn.kernels.arithmetic import where_above
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.vector import load, pointer, store, zero
+from minicnn.lanes import LANES
+
+PIECES = 8  # of a lane group, each a task of its own
 
 
 @kernel(parallel=True)
 def add(a, b, rectify, out):
-    """``out = a + b``, or ``max(a + b, 0)``, for contiguous arrays of shape (G, M).
+    """``out = a + b``, or ``max(a + b, 0)``, for contiguous arrays of shape (G, M), 16 | M.
 
-    `out` may be `a` or `b` itself.
+    `out` may be `a` or `b` itself: vectors are loaded and stored one by one, for a plain loop
+    would be compiled to vectors only for arrays that do not overlap.
     """
     groups, size = a.shape
-    pieces = 8
-    for task in prange(groups * pieces):
-        g, piece = task // pieces, task % pieces
-        for i in range(piece * size // pieces, (piece + 1) * size // pieces):
-            total = a[g, i] + b[g, i]
-            out[g, i] = a.dtype.type(0) if rectify and total <= 0 else total
+    vectors = size // LANES
+    a0, b0, out0 = pointer(a), pointer(b), pointer(out)
+    for task in prange(groups * PIECES):
+        g, piece = task // PIECES, task % PIECES
+        none = zero(a0)
+        for i in range(piece * vectors // PIECES, (piece + 1) * vectors // PIECES):
+            at = g * size + i * LANES
+            total = load(a0 + at) + load(b0 + at)
+            if rectify:
+                total = where_above(total, none, total, none)
+            store(total, out0 + at)
