@@ -7,6 +7,7 @@ from minicnn.checks import check_count
 from minicnn.errors import ArgumentError
 from minicnn.layers.activations import ReLU
 from minicnn.layers.base import Layer
+from minicnn.layers.buffers import Workspace
 
 NOT_INITIALIZED = "the model has no weights yet: call initialize(input_shape)."
 
@@ -84,7 +85,9 @@ class Sequential(Layer):
         """
         rng = np.random.default_rng(seed)
         _name(self, "")
+        workspace = Workspace()
         for layer in _walk(self):
+            layer.workspace = workspace
             layer.reset_sharing()
         for layer in _walk(self):
             if fuse and isinstance(layer, Sequential):

@@ -19,7 +19,7 @@ from numba import prange
 
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import REGISTER_BYTES, load, pointer, zero_tile
+from minicnn.kernels.vector import REGISTER_BYTES, load, pointer, zero, zero_tile
 from minicnn.kernels.winograd_tiles import (
     GAP,
     POINTS,
@@ -69,10 +69,11 @@ def convolve(x, u, bias, y, padding, rectify, v, m):
     tasks, panels = blocks * shares, (c_out + ROWS - 1) // ROWS
     v_step, m_step = c_in * TILES * LANES + GAP, PANELS * ROWS * TILES * LANES + GAP
     x0, u0, y0 = pointer(x), pointer(u), pointer(y)
-    bias0, bias_step = pointer(bias), 1 if bias.size > 1 else 0
+    bias0, bias_step, none = pointer(bias), 1 if bias.size > 1 else 0, zero(x0)
     for part in prange(parts):
         v0, m0 = pointer(v) + part * v.shape[1], pointer(m) + part * m.shape[1]
-        nothing = v0 + (v.shape[1] - 6 * LANES)  # never written: zeros
+        nothing = v0 + (v.shape[1] - 6 * LANES)
+        put_six((none, none, none, none, none, none), nothing, LANES)
         places, next_places = np.empty((TILES, 3), np.int64), np.empty((TILES, 3), np.int64)
         for task in range(part * tasks // parts, (part + 1) * tasks // parts):
             block, share = task // shares, task % shares
@@ -146,7 +147,7 @@ def transform_weights(w, u, backward):
     ----------
     w : ndarray, shape (O, C, 3, 3)
     u : ndarray, as `weight_points` gives its shape
-        Rows beyond the channels are not touched.
+        What stands in rows beyond the channels is not touched.
     backward : bool
         Whether g is rotated by 180° and its channels are transposed, for the input gradient.
     """

@@ -33,6 +33,7 @@ from minicnn.kernels.winograd_tiles import (
     find_tiles,
     input_points,
     prefetch_tiles,
+    put_six,
     six,
 )
 from minicnn.lanes import LANES
@@ -91,18 +92,19 @@ def point_sums(x, delta, padding, sums, scratch):
     tiles = groups * ((rows + 3) // 4) * ((columns + 3) // 4)
     v_step, d_step = c_columns * TERMS + GAP, o_rows * TERMS + GAP
     x0, delta0, sums0 = pointer(x), pointer(delta), pointer(sums)
-    parts = scratch.shape[0]
+    parts, none = scratch.shape[0], zero(x0)
     for part in prange(parts):
         v0 = pointer(scratch) + part * scratch.shape[1]
         d0 = v0 + POINTS * v_step
         block0 = d0 + POINTS * d_step  # the points of one tile and 16 channels
         block_step = LANES * LANES + GAP
-        nothing = block0 + POINTS * block_step  # never written: zeros
+        nothing = block0 + POINTS * block_step
+        put_six((none, none, none, none, none, none), nothing, LANES)
         places, next_places = np.empty((TILES, 3), np.int64), np.empty((TILES, 3), np.int64)
         for s in range(part * slices // parts, (part + 1) * slices // parts):
             own = sums0 + s * POINTS * o_rows * c_columns
             for k in range(POINTS * o_rows * c_columns // LANES):
-                store(zero(x0), own + k * LANES)
+                store(none, own + k * LANES)
             begin, end = s * tiles // slices, (s + 1) * tiles // slices
             for first in range(begin, end, TILES):
                 count, after = min(TILES, end - first), min(TILES, end - first - TILES)

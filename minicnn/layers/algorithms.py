@@ -92,7 +92,7 @@ class Direct:
             self._walks[key] = self.plan.sweep(len(delta), self._border)
         sweep, start = self._walks[key]
         groups, outputs = self.plan.groups, self.plan.channels_out
-        partial = self.buffers.rows("partial", sweep.slices, (groups, outputs, grad[0].size))
+        partial = self.buffers.scratch("partial", sweep.slices, (groups, outputs, grad[0].size))
         terms, channels = self._tables
         weight_gradient(_flat(self._x), terms, _flat(delta)[start:], channels, partial, sweep)
         np.sum(partial, axis=0, out=grad.reshape(partial.shape[1:]))
@@ -143,7 +143,7 @@ class Winograd:
         """`dy` where the gate is above 0, or everywhere if it is None."""
         if gate is None:
             return dy
-        delta = self.buffers.lanes("delta", len(dy), dy.shape[1:-1])
+        delta = self.buffers.scratch("delta", len(dy), dy.shape[1:])
         copy_inside(dy, gate, delta, 0, 0)
         return delta
 
@@ -151,7 +151,7 @@ class Winograd:
         """Fill `grad`, dE/dW."""
         sizes = self._outputs, self._inputs
         slices = winograd_gradient.slice_count(len(delta), self.plan.output_shape, self._inputs)
-        sums = self.buffers.rows("sums", slices, winograd_gradient.sums_shape(*sizes))
+        sums = self.buffers.scratch("sums", slices, winograd_gradient.sums_shape(*sizes))
         scratch = self._room("scratch", winograd_gradient.scratch_size(*sizes))
         winograd_gradient.point_sums(self._x, delta, self.plan.padding, sums, scratch)
         winograd_gradient.weights_of_points(sums, grad)
@@ -164,15 +164,15 @@ class Winograd:
     def _convolve(self, x, weight, backward, bias, y, padding, rectify):
         channels = (self._inputs, self._outputs) if backward else (self._outputs, self._inputs)
         points, rows, columns = winograd.weight_points(*channels)
-        u = self.buffers.rows(f"u {backward}", points, (rows, columns))
+        u = self.buffers.scratch("u", points, (rows, columns))
         winograd.transform_weights(weight, u, backward)
-        v = self._room(f"v {backward}", winograd.input_scratch(channels[1]))
+        v = self._room("v", winograd.input_scratch(channels[1]))
         m = self._room("m", winograd.output_scratch())
         winograd.convolve(x, u, bias, y, padding, rectify, v, m)
 
     def _room(self, name, size):
         """A row of `size` elements for each thread."""
-        return self.buffers.rows(name, numba.get_num_threads(), (size,))
+        return self.buffers.scratch(name, numba.get_num_threads(), (size,))
 
 
 def _flat(array):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicnn.errors import ArgumentError
-from minicnn.layers.buffers import Buffers
+from minicnn.layers.buffers import Buffers, Workspace
 from minicnn.parameter import Parameter
 
 
@@ -29,6 +29,8 @@ class Layer:
     needs_input_gradient : bool
         False for the first layer of a model, whose dE/dx nobody reads: `backward` may
         then return None.
+    workspace : Workspace
+        Room to work in during a call; a model gives all its layers the same.
     rectify : bool
         Whether this layer does the work of a ReLU beside it in its own loops, see
         `rectifies`.
@@ -54,6 +56,7 @@ class Layer:
         self.dtype = np.dtype(np.float32)
         self.name = type(self).__name__.lower()
         self.needs_input_gradient = True
+        self.workspace = Workspace()
         self.reset_sharing()
         self._parameters, self._initializers = {}, {}
 
@@ -84,7 +87,7 @@ class Layer:
         if self.dtype not in (np.float32, np.float64):
             raise ArgumentError(f"{self.name}: dtype must be float32 or float64, got {dtype}.")
         self._parameters, self._initializers = {}, {}
-        self._buffers = Buffers(self.dtype)
+        self._buffers = Buffers(self.dtype, self.workspace)
         self.output_shape = tuple(self._build(rng))
         return self.output_shape
 

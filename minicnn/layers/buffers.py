@@ -1,8 +1,29 @@
-"""Buffers: arrays that a layer keeps from call to call, so that training allocates nothing."""
+"""Arrays that are kept from call to call, so that training allocates nothing."""
+
+import math
 
 import numpy as np
 
 from minicnn.lanes import LANES
+
+
+class Workspace:
+    """Room to work in during one call, shared by the layers of a model.
+
+    Nobody keeps anything there, so all layers can have the same memory, which is then also
+    the memory that is most likely in the cache.
+    """
+
+    def __init__(self):
+        self._kept = {}
+
+    def rows(self, name, length, shape, dtype):
+        """An array ``(length, *shape)`` with anything in it."""
+        size, key = length * math.prod(shape), (name, np.dtype(dtype))
+        if key not in self._kept or self._kept[key].size < size:
+            self._kept[key] = None  # let go of the old one first
+            self._kept[key] = np.zeros(size, dtype)
+        return self._kept[key][:size].reshape(length, *shape)
 
 
 class Buffers:
@@ -11,8 +32,8 @@ class Buffers:
     They only ever grow, so a smaller last batch of an epoch allocates nothing.
     """
 
-    def __init__(self, dtype):
-        self.dtype = dtype
+    def __init__(self, dtype, workspace=None):
+        self.dtype, self.workspace = dtype, workspace or Workspace()
         self._kept = {}
 
     def rows(self, name, length, shape):
@@ -26,3 +47,7 @@ class Buffers:
     def lanes(self, name, groups, shape):
         """Room for samples in lanes, ``(groups, *shape, 16)``."""
         return self.rows(name, groups, (*shape, LANES))
+
+    def scratch(self, name, length, shape):
+        """An array ``(length, *shape)`` with anything in it, for this call alone."""
+        return self.workspace.rows(name, length, shape, self.dtype)

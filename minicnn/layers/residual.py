@@ -74,7 +74,7 @@ class Residual(Layer):
             )
         stride = tuple(-(-n // m) for n, m in zip(self.input_shape[1:], shape[1:]))
         projection = Conv2d(shape[0], 1, stride=stride, bias=False, init=self.init)
-        projection.name = f"{self.name}.shortcut"
+        projection.name, projection.workspace = f"{self.name}.shortcut", self.workspace
         return projection
 
     def forward(self, x, training=False, samples=None):
