@@ -1,0 +1,1 @@
+"""The initialization laboratory: see, predict and prove what an initialization does."""
