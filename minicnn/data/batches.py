@@ -12,7 +12,7 @@ import numpy as np
 from minicnn.checks import check_count
 from minicnn.errors import ArgumentError
 from minicnn.kernels.pack import gather
-from minicnn.lanes import LANES, group_count
+from minicnn.lanes import LANES, group_count, zeros
 
 THREAD_NAME = "minicnn-batches"
 
@@ -155,7 +155,7 @@ class Batches:
     def _buffer(self, parts):
         """Room for the largest of the batches, the first."""
         groups = group_count(len(parts[0])) if parts else 0
-        return np.empty((groups, *self.dataset.shape, LANES), self.dtype)
+        return zeros((groups, *self.dataset.shape, LANES), self.dtype)
 
     def _pack(self, indices, buffer):
         x, images = buffer[: group_count(len(indices))], self.dataset.images

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from minicnn.lanes import LANES
+from minicnn.lanes import LANES, zeros
 
 
 class Workspace:
@@ -22,7 +22,7 @@ class Workspace:
         size, key = length * math.prod(shape), (name, np.dtype(dtype))
         if key not in self._kept or self._kept[key].size < size:
             self._kept[key] = None  # let go of the old one first
-            self._kept[key] = np.zeros(size, dtype)
+            self._kept[key] = zeros((size,), dtype)
         return self._kept[key][:size].reshape(length, *shape)
 
 
@@ -40,8 +40,7 @@ class Buffers:
         """An array ``(length, *shape)``; zero when first made."""
         kept = self._kept.get(name)
         if kept is None or len(kept) < length or kept.shape[1:] != tuple(shape):
-            kept = self._kept[name] = np.empty((length, *shape), self.dtype)
-            kept.fill(0)
+            kept = self._kept[name] = zeros((length, *shape), self.dtype)
         return kept[:length]
 
     def lanes(self, name, groups, shape):
