@@ -21,6 +21,7 @@ def test_zeros_begin_with_a_cache_line(shape, dtype):
     made = [lanes.zeros(shape, dtype) for _ in range(8)]
     for array in made:
         assert array.shape == shape and array.dtype == dtype and array.flags.c_contiguous
-        assert not array.any() and array.ctypes.data % lanes.CACHE_LINE == 0
+        assert not array.any()
+        assert not array.size or array.ctypes.data % lanes.CACHE_LINE == 0
         array[...] = 1  # and no two of them are the same memory
     assert all(not np.shares_memory(a, b) for a, b in zip(made, made[1:]))
