@@ -8,6 +8,7 @@ from minicnn.errors import ArgumentError
 from minicnn.layers.activations import ReLU
 from minicnn.layers.base import Layer
 from minicnn.layers.buffers import Workspace
+from minicnn.parameter import lay_side_by_side
 
 NOT_INITIALIZED = "the model has no weights yet: call initialize(input_shape)."
 
@@ -97,6 +98,7 @@ class Sequential(Layer):
         for layer in self.all_layers():
             for name, parameter in layer.own_parameters().items():
                 parameter.name = f"{layer.name}.{name}"
+        lay_side_by_side(self.parameters())
         return shape
 
     def _build(self, rng):

@@ -2,6 +2,11 @@
 
 import numpy as np
 
+from minicnn import lanes
+
+#: Numbers that an array side by side with others begins at a multiple of: a cache line.
+ALIGNMENT = 16
+
 
 class Parameter:
     """An array that training changes.
@@ -34,3 +39,30 @@ class Parameter:
 
     def __repr__(self):
         return f"Parameter({self.name!r}, shape={self.value.shape}, dtype={self.value.dtype})"
+
+
+def zeros_side_by_side(arrays):
+    """Zeros of the shapes of some arrays of one dtype, one after the other in memory.
+
+    Each begins at a multiple of 16 numbers; those between are zeros, too.
+    """
+    sizes = [-(-array.size // ALIGNMENT) * ALIGNMENT for array in arrays]
+    if len({array.dtype for array in arrays}) > 1:
+        return [np.zeros_like(array) for array in arrays]
+    room, made = lanes.zeros((sum(sizes),), arrays[0].dtype), []
+    for array, size in zip(arrays, sizes):
+        made.append(room[: array.size].reshape(array.shape))
+        room = room[size:]
+    return made
+
+
+def lay_side_by_side(parameters):
+    """Move the arrays of some parameters together in memory, those that decay first."""
+    ordered = sorted(parameters, key=lambda parameter: not parameter.decay)
+    if not ordered:
+        return
+    values = zeros_side_by_side([parameter.value for parameter in ordered])
+    grads = zeros_side_by_side([parameter.value for parameter in ordered])
+    for parameter, value, grad in zip(ordered, values, grads):
+        value[...], grad[...] = parameter.value, parameter.grad
+        parameter.value, parameter.grad = value, grad

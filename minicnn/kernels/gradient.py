@@ -9,8 +9,9 @@ the very end are the 16 lanes of each sum added together. The loops are cut so t
 they touch stays in the nearest caches: a task owns some output channels and terms, and
 passes over a few rows of the images at a time, for all its tiles.
 
-The batch is cut into slices, each with a sum of its own; the slices are added in order.
-How many there are depends on the shapes alone, so the bits do not depend on the threads.
+The passes over the batch are cut into slices, each with a sum of its own; the slices are
+added in order. How many there are depends on the shapes alone, so the bits do not depend
+on the threads.
 """
 
 import math
@@ -54,6 +55,18 @@ class Sweep(NamedTuple):
     terms: int
 
 
+@kernel
+def pass_rows(columns):
+    """How many rows of outputs a pass goes over."""
+    return (PASS + columns - 1) // columns
+
+
+@kernel
+def pass_count(rows, columns):
+    """How many passes an image takes."""
+    return (rows + pass_rows(columns) - 1) // pass_rows(columns)
+
+
 def _task_by(rows):
     """A function that computes one task, some channels and terms of a slice, by tiles of `rows`."""
     _, load_tile, store_tile, _, add_lanes, store_sums = tile_operations(rows, COLUMNS)
@@ -72,7 +85,7 @@ def _task_by(rows):
     def compute(task, x, x_terms, delta, d_channels, partial, sweep):
         channel_tasks = (sweep.channels + task_channels - 1) // task_channels
         term_tasks = (sweep.terms + TERMS - 1) // TERMS
-        rows_of_pass = (PASS + sweep.columns - 1) // sweep.columns
+        rows_of_pass, passes = pass_rows(sweep.columns), pass_count(sweep.rows, sweep.columns)
         term_task, rest = task % term_tasks, task // term_tasks
         channel_task, rest = rest % channel_tasks, rest // channel_tasks
         q, s = rest % sweep.channel_groups, rest // sweep.channel_groups
@@ -83,20 +96,20 @@ def _task_by(rows):
         )
         across, down = (terms + COLUMNS - 1) // COLUMNS, (channels + rows - 1) // rows
         tiles = np.zeros(down * across * tile_size, x.dtype)
-        first_group = s * sweep.lane_groups // sweep.slices
-        for g in range(first_group, (s + 1) * sweep.lane_groups // sweep.slices):
+        units = sweep.lane_groups * passes
+        for unit in range(s * units // sweep.slices, (s + 1) * units // sweep.slices):
+            g, first = unit // passes, unit % passes * rows_of_pass
+            last = min(first + rows_of_pass, sweep.rows)
             x1 = pointer(x) + (g * sweep.x_lane_group + q * sweep.x_channel_group)
             d1 = pointer(delta) + (g * sweep.d_lane_group + q * sweep.d_channel_group)
-            for first in range(0, sweep.rows, rows_of_pass):
-                last = min(first + rows_of_pass, sweep.rows)
-                for t in range(down * across):
-                    o, r = channel + t // across * rows, term + t % across * COLUMNS
-                    tile = load_tile(pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
-                    tile = add_rows(
-                        tile, d1, to_fixed_tuple(d_channels[o : o + rows], rows),
-                        x1, to_fixed_tuple(x_terms[r : r + COLUMNS], COLUMNS), first, last, sweep,
-                    )  # fmt: skip
-                    store_tile(tile, pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
+            for t in range(down * across):
+                o, r = channel + t // across * rows, term + t % across * COLUMNS
+                tile = load_tile(pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
+                tile = add_rows(
+                    tile, d1, to_fixed_tuple(d_channels[o : o + rows], rows),
+                    x1, to_fixed_tuple(x_terms[r : r + COLUMNS], COLUMNS), first, last, sweep,
+                )  # fmt: skip
+                store_tile(tile, pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
         sums = np.empty((rows, COLUMNS), x.dtype)
         for t in range(down * across):
             tile = load_tile(pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
@@ -131,8 +144,19 @@ def tile_height(channels):
     return min((ROWS, LOW_ROWS), key=lambda rows: -(-channels // rows) * rows)
 
 
-def weight_gradient(x, x_terms, delta, d_channels, partial, sweep):
-    """Fill `partial` with the weight gradient of each slice of the batch.
+@kernel
+def _add_slices(partial, out):
+    slices, size = partial.shape[0], out.size
+    rows, flat = partial.reshape(slices, size), out.reshape(size)
+    for i in range(size):
+        total = rows[0, i]
+        for s in range(1, slices):
+            total += rows[s, i]
+        flat[i] = total
+
+
+def weight_gradient(x, x_terms, delta, d_channels, partial, sweep, out):
+    """Fill `out` with the weight gradient.
 
     Parameters
     ----------
@@ -142,11 +166,14 @@ def weight_gradient(x, x_terms, delta, d_channels, partial, sweep):
         Where term r stands in `x`, from an output's own place, and where the plane of an
         output channel stands in `delta`.
     partial : ndarray, shape (slices, channel groups, channels, terms)
+        Room for the gradient of each slice of the batch.
     sweep : Sweep
+    out : ndarray, shape (channel groups * channels, ...), of as many elements as a slice has
     """
     compute = _by_high_tiles if tile_height(sweep.channels) == ROWS else _by_low_tiles
     tasks = sweep.slices * tasks_of_slice(sweep.channel_groups, sweep.channels, sweep.terms)
     compute(tasks, x, x_terms, delta, d_channels, partial, sweep)
+    _add_slices(partial, out)
 
 
 def offset_table(offsets, multiple):
@@ -163,10 +190,14 @@ def tasks_of_slice(channel_groups, channels, terms):
     return channel_groups * -(-channels // (2 * tile_height(channels))) * -(-terms // TERMS)
 
 
-def slice_count(lane_groups, channel_groups, channels, terms):
-    """Into how many slices the batch is cut: a power of two that makes some 32 tasks in all."""
+def slice_count(passes, channel_groups, channels, terms):
+    """Into how many slices all passes are cut: a power of two that makes some 32 tasks in all.
+
+    Few passes are not cut to pieces: each slice has 4 of them, or there are two slices.
+    """
     tasks = tasks_of_slice(channel_groups, channels, terms)
-    return min(lane_groups, 1 << max(0, math.ceil(math.log2(32 / tasks))))
+    wanted = 1 << max(0, math.ceil(math.log2(32 / tasks)))
+    return min(passes, wanted, max(2, passes // 4))
 
 
 @kernel(parallel=True)

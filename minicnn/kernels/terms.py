@@ -21,7 +21,14 @@ import numpy as np
 
 from minicnn.kernels.correlate import COLUMNS as TILE_COLUMNS
 from minicnn.kernels.correlate import MAX_ROWS, Terms, Walk
-from minicnn.kernels.gradient import COLUMNS, Sweep, offset_table, slice_count, tile_height
+from minicnn.kernels.gradient import (
+    COLUMNS,
+    Sweep,
+    offset_table,
+    pass_count,
+    slice_count,
+    tile_height,
+)
 from minicnn.kernels.vector import tile_rows
 from minicnn.lanes import LANES
 
@@ -145,8 +152,9 @@ class Convolution:
         x, _ = self._forward_steps()
         d = self._delta_steps(border)
         terms = self.channels_in * self.kernel_size[0] * self.kernel_size[1]
-        slices = slice_count(lane_groups, self.groups, self.channels_out, terms)
         _, rows, columns = self.output_shape
+        passes = lane_groups * pass_count(rows, columns)
+        slices = slice_count(passes, self.groups, self.channels_out, terms)
         walk = Sweep(
             slices, lane_groups, x["lane_group"], d["lane_group"],
             self.groups, x["channel_group"], d["channel_group"],

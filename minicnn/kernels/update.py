@@ -1,4 +1,4 @@
-"""The optimizers' update rules: one loop over the elements for each rule.
+"""The optimizers' update rules: one loop over the elements for each rule, in parts.
 
 A rule written in NumPy passes over memory once for every operation; fused into one loop
 it reads and writes each array once. All arrays of a call are one-dimensional, contiguous,
@@ -10,13 +10,62 @@ float32 loop then holds nothing but float32 and fills the vectors. Differences s
 """
 
 import numpy as np
+from numba import prange
 
 from minicnn.kernels.launch import kernel
 
+PART = 1 << 13  # elements, about, that a thread updates in one go
 
-@kernel(flags={"contract"})
+
+@kernel
+def _bounds(part, size):
+    """Where a part of the elements begins and ends, at multiples of 16."""
+    parts, vectors = size // PART + 1, (size + 15) // 16
+    return part * vectors // parts * 16, min((part + 1) * vectors // parts * 16, size)
+
+
+@kernel(parallel=True)
 def sgd(value, grad, velocity, lr, momentum, weight_decay, nesterov):
     """Stochastic gradient descent; `velocity` is None for a descent without momentum."""
+    for part in prange(value.size // PART + 1):
+        a, b = _bounds(part, value.size)
+        v = None if velocity is None else velocity[a:b]
+        _sgd(value[a:b], grad[a:b], v, lr, momentum, weight_decay, nesterov)
+
+
+@kernel(parallel=True)
+def rmsprop(value, grad, square_average, velocity, lr, alpha, eps, momentum, weight_decay):
+    """RMSProp; `velocity` is None for a descent without momentum."""
+    for part in prange(value.size // PART + 1):
+        a, b = _bounds(part, value.size)
+        v = None if velocity is None else velocity[a:b]
+        _rmsprop(
+            value[a:b], grad[a:b], square_average[a:b], v, lr, alpha, eps, momentum, weight_decay
+        )
+
+
+@kernel(parallel=True)
+def adam(
+    value, grad, first_moment, second_moment, lr, beta1, beta2, eps,
+    first_correction, second_correction, weight_decay, shrinkage,
+):  # fmt: skip
+    """Adam and AdamW: the first decays by `weight_decay`, the second by `shrinkage`.
+
+    `first_correction` and `second_correction` are 1 / (1 - beta1^t) and
+    1 / (1 - beta2^t) at step t = 1, 2, ...; `shrinkage` is lr times the decoupled weight
+    decay. It is subtracted, as a factor 1 - shrinkage would lose its digits in float32.
+    """
+    for part in prange(value.size // PART + 1):
+        a, b = _bounds(part, value.size)
+        _adam(
+            value[a:b], grad[a:b], first_moment[a:b], second_moment[a:b], lr, beta1, beta2, eps,
+            first_correction, second_correction, weight_decay, shrinkage,
+        )  # fmt: skip
+
+
+# The loops themselves stand alone: inside of a parallel loop LLVM does not make vectors of them.
+@kernel(flags={"contract"})
+def _sgd(value, grad, velocity, lr, momentum, weight_decay, nesterov):
     real = value.dtype.type
     lr, momentum, weight_decay = real(lr), real(momentum), real(weight_decay)
     for i in range(value.size):
@@ -28,8 +77,7 @@ def sgd(value, grad, velocity, lr, momentum, weight_decay, nesterov):
 
 
 @kernel(flags={"contract"})
-def rmsprop(value, grad, square_average, velocity, lr, alpha, eps, momentum, weight_decay):
-    """RMSProp; `velocity` is None for a descent without momentum."""
+def _rmsprop(value, grad, square_average, velocity, lr, alpha, eps, momentum, weight_decay):
     real = value.dtype.type
     beta = real(1 - alpha)
     lr, alpha, eps = real(lr), real(alpha), real(eps)
@@ -45,16 +93,10 @@ def rmsprop(value, grad, square_average, velocity, lr, alpha, eps, momentum, wei
 
 
 @kernel(flags={"contract"})
-def adam(
+def _adam(
     value, grad, first_moment, second_moment, lr, beta1, beta2, eps,
     first_correction, second_correction, weight_decay, shrinkage,
 ):  # fmt: skip
-    """Adam and AdamW: the first decays by `weight_decay`, the second by `shrinkage`.
-
-    `first_correction` and `second_correction` are 1 / (1 - beta1^t) and
-    1 / (1 - beta2^t) at step t = 1, 2, ...; `shrinkage` is lr times the decoupled weight
-    decay. It is subtracted, as a factor 1 - shrinkage would lose its digits in float32.
-    """
     real = value.dtype.type
     alpha1, alpha2 = real(1 - beta1), real(1 - beta2)
     lr, beta1, beta2, eps = real(lr), real(beta1), real(beta2), real(eps)

@@ -29,10 +29,14 @@ class Activation(Layer):
         self._forward, self._backward = LOOPS[self.function]
         return self.input_shape
 
+    def _alphas(self):
+        """What the kernels take for alpha: one number, or one for each channel."""
+        return self._alpha
+
     def forward(self, x, training=False, samples=None):
         """``a = σ(z)``; shapes as in :meth:`Layer.forward`."""
         self._z, self._a = x, self._buffers.lanes("a", len(x), self.output_shape)
-        self._forward(_planes(x), _planes(self._a), self._alpha)
+        self._forward(_planes(x), _planes(self._a), self._alphas())
         return self._a
 
     def backward(self, dy):
@@ -41,7 +45,7 @@ class Activation(Layer):
         if not self.overwrites_gradient:
             dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         z, a = self._z, self._a
-        self._backward(_planes(z), _planes(a), _planes(dy), _planes(dx), self._alpha)
+        self._backward(_planes(z), _planes(a), _planes(dy), _planes(dx), self._alphas())
         return dx
 
 
@@ -123,8 +127,10 @@ class PReLU(Activation):
         count = self.input_shape[0] if self.per_channel else 1
         start = initializers.from_string(f"constant:{self.slope!r}")
         self._make_parameter("weight", (count,), start, Fans(1, 1), rng, decay=False)
-        self._alpha = self._parameters["weight"].value
         return self.input_shape
+
+    def _alphas(self):
+        return self._parameters["weight"].value
 
     def backward(self, dy):
         """Fill dE/da, return dE/dz; shapes as in :meth:`Layer.backward`."""

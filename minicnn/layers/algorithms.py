@@ -94,8 +94,8 @@ class Direct:
         groups, outputs = self.plan.groups, self.plan.channels_out
         partial = self.buffers.scratch("partial", sweep.slices, (groups, outputs, grad[0].size))
         terms, channels = self._tables
-        weight_gradient(_flat(self._x), terms, _flat(delta)[start:], channels, partial, sweep)
-        np.sum(partial, axis=0, out=grad.reshape(partial.shape[1:]))
+        flat = _flat(delta)[start:]
+        weight_gradient(_flat(self._x), terms, flat, channels, partial, sweep, grad)
 
     def input_gradient(self, delta, weight, dx):
         """Fill `dx`, dE/dx."""

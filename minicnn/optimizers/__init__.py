@@ -1,0 +1,94 @@
+"""Optimizers: how a gradient changes a parameter.
+
+An optimizer holds a list of parameters and, for each, the averages that its rule needs.
+``step()`` reads every ``grad`` and changes every ``value`` in place. The rules and their
+defaults are PyTorch's, so that learning rates found there carry over. In the equations g
+is the gradient, w the value, t = 1, 2, ... the step; averages start at zero.
+"""
+
+import inspect
+import math
+
+from minicnn.errors import ArgumentError, unknown
+from minicnn.kernels import update
+from minicnn.optimizers.base import Optimizer
+from minicnn.optimizers.rules import SGD, Adam, AdamW, RMSProp
+
+__all__ = [
+    "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "RMSProp", "clip_grad_norm", "create",
+    "settings",
+]  # fmt: skip
+
+OPTIMIZERS = {"sgd": SGD, "rmsprop": RMSProp, "adam": Adam, "adamw": AdamW}
+
+
+def settings(name):
+    """Names and defaults of the settings that the optimizer called `name` takes, as a dict.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown name.
+    """
+    if name not in OPTIMIZERS:
+        raise unknown("optimizer", name, OPTIMIZERS)
+    taken = {k: p.default for k, p in inspect.signature(OPTIMIZERS[name]).parameters.items()}
+    del taken["parameters"]
+    return {**taken, "lr": OPTIMIZERS[name].default_lr}
+
+
+def create(name, parameters, **given):
+    """The optimizer of that name.
+
+    Parameters
+    ----------
+    name : str
+        ``sgd``, ``rmsprop``, ``adam`` or ``adamw``.
+    parameters : list of Parameter
+        The arrays to train.
+    **given
+        Any of ``settings(name)``; the others keep their defaults.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown name, a setting that it does not take, or one out of range.
+    """
+    taken = settings(name)
+    for setting in given:
+        if setting not in taken:
+            raise ArgumentError(f"{name} takes no {setting!r}; it takes {', '.join(taken)}.")
+    return OPTIMIZERS[name](parameters, **{**taken, **given})
+
+
+def clip_grad_norm(parameters, max_norm):
+    """Scale all gradients together so that their norm is at most `max_norm`.
+
+    Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks*,
+    ICML 2013: g <- g max_norm / |g| where |g| > max_norm.
+
+    Parameters
+    ----------
+    parameters : list of Parameter
+        Their ``grad`` are changed in place.
+    max_norm : float
+        Above 0.
+
+    Returns
+    -------
+    float
+        The Euclidean norm over all gradients before scaling. If it is NaN or infinite the
+        gradients are left as they are, for the caller to see where that began.
+
+    Raises
+    ------
+    ArgumentError
+        If `max_norm` is not above 0.
+    """
+    if not max_norm > 0:
+        raise ArgumentError(f"max_norm must be above 0, got {max_norm!r}.")
+    norm = math.sqrt(sum(update.sum_of_squares(p.grad.reshape(-1)) for p in parameters))
+    if max_norm < norm < math.inf:
+        for parameter in parameters:
+            parameter.grad *= max_norm / norm
+    return norm

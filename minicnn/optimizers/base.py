@@ -1,0 +1,155 @@
+"""What every optimizer is: parameters, their averages, and a state to save."""
+
+import math
+import numbers
+
+import numpy as np
+
+from minicnn.errors import ArgumentError
+from minicnn.optimizers.runs import find_runs, memory_order
+from minicnn.parameter import zeros_side_by_side
+
+
+class Setting:
+    """A number of an optimizer that is checked whenever it is set, by user or schedule."""
+
+    def __init__(self, valid, expected):
+        self.valid, self.expected = valid, expected
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, optimizer, owner=None):
+        return self if optimizer is None else optimizer.__dict__[self.name]
+
+    def __set__(self, optimizer, value):
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not (number and math.isfinite(value) and self.valid(value)):
+            raise ArgumentError(
+                f"{type(optimizer).__name__}: {self.name} must be {self.expected}, got {value!r}."
+            )
+        optimizer.__dict__[self.name] = float(value)
+
+
+def positive():
+    """A setting that must be above 0."""
+    return Setting(lambda x: x > 0, "a number above 0")
+
+
+def fraction():
+    """A setting that must be in [0, 1)."""
+    return Setting(lambda x: 0 <= x < 1, "a number in [0, 1)")
+
+
+class Optimizer:
+    """Base of all optimizers.
+
+    Parameters
+    ----------
+    parameters : list of Parameter
+        The arrays to train, of float32 or float64; their order is the order of updates.
+    lr : float
+        Learning rate, above 0. May be set at any time, as a schedule does.
+    weight_decay : float
+        Strength of the pull towards zero; applies only where ``parameter.decay``.
+
+    Attributes
+    ----------
+    steps : int
+        How many steps have been taken.
+
+    Raises
+    ------
+    ArgumentError
+        For a setting out of range, or parameters that are missing or given twice.
+    """
+
+    lr = positive()
+    weight_decay = Setting(lambda x: x >= 0, "a number of at least 0")
+
+    def __init__(self, parameters, lr, weight_decay=0.0):
+        self.parameters = list(parameters)
+        if not self.parameters:
+            raise ArgumentError("an optimizer needs parameters, got none: build the model first.")
+        for parameter in self.parameters:
+            if parameter.value.dtype not in (np.float32, np.float64):
+                raise ArgumentError(f"{parameter}: an optimizer needs float32 or float64.")
+        if len({id(p) for p in self.parameters}) < len(self.parameters):
+            raise ArgumentError("a parameter is in the list twice: it would be changed twice.")
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.steps = 0
+        self._averages, self._runs = {}, None
+
+    def step(self):
+        """Change every parameter once, by its current gradient."""
+        self.steps += 1
+        self._step()
+
+    def _allocate(self, kind):
+        """Make one array of zeros for each parameter, unless they exist already."""
+        if kind not in self._averages:
+            order = memory_order(self.parameters)
+            zeros = zeros_side_by_side([self.parameters[i].value for i in order])
+            self._averages[kind] = [zeros[order.index(i)] for i in range(len(order))]
+            self._runs = None
+
+    def _each(self, *kinds):
+        """Yield value, grad, weight decay and averages (None if not kept) of each run, flat."""
+        if self._runs is None or not all(run.holds() for run in self._runs):
+            self._runs = find_runs(self.parameters, self._averages)
+        for run in self._runs:
+            decay = self.weight_decay if run.decay else 0.0
+            yield run.value, run.grad, decay, *(run.averages.get(kind) for kind in kinds)
+
+    def _named_averages(self):
+        """All averages by name, such as ``"0.weight.velocity"``; not copies."""
+        names = [p.name or str(i) for i, p in enumerate(self.parameters)]
+        if len(set(names)) < len(names):
+            raise ArgumentError(f"parameters share a name, so their state cannot: {names}.")
+        return {
+            f"{name}.{kind}": array
+            for kind, arrays in self._averages.items()
+            for name, array in zip(names, arrays)
+        }
+
+    def state_dict(self):
+        """Copies of all that is needed to go on bit for bit, beside values and settings.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``"steps"`` (int64, shape ``()``) and, for each parameter, its averages under
+            its name, such as ``"0.weight.velocity"``; a nameless one goes by its index.
+        """
+        state = {name: array.copy() for name, array in self._named_averages().items()}
+        return {"steps": np.array(self.steps, dtype=np.int64), **state}
+
+    def load_state_dict(self, state):
+        """Take over what ``state_dict`` of an optimizer with the same settings returned.
+
+        Raises
+        ------
+        ArgumentError
+            If a name is missing or too many, or a shape or dtype differs; then nothing
+            has been changed.
+        """
+        own = {"steps": np.array(self.steps, dtype=np.int64), **self._named_averages()}
+        missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        if missing or extra:
+            raise ArgumentError(
+                f"the saved state is not one of this {type(self).__name__}: missing {missing}, "
+                f"not known {extra}. Use the optimizer, settings and model it was saved with."
+            )
+        for name, array in own.items():
+            given = np.asarray(state[name])
+            if given.shape != array.shape or given.dtype != array.dtype:
+                raise ArgumentError(
+                    f"saved state {name!r}: expected shape {array.shape} and dtype "
+                    f"{array.dtype}, got {given.shape} and {given.dtype}."
+                )
+        if state["steps"] < 0:
+            raise ArgumentError(f"saved state 'steps' must be at least 0, got {state['steps']}.")
+        for name, array in own.items():
+            array[...] = state[name]
+        self.steps = int(own["steps"])

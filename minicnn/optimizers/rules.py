@@ -1,0 +1,160 @@
+"""The rules: stochastic gradient descent and those that scale it by running averages."""
+
+from minicnn.errors import ArgumentError
+from minicnn.kernels import update
+from minicnn.optimizers.base import Optimizer, fraction, positive
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum if wanted.
+
+    ::
+
+        g <- g + weight_decay w
+        v <- momentum v + g
+        w <- w - lr v                     classical momentum
+        w <- w - lr (g + momentum v)      Nesterov
+
+    Momentum: Polyak, *Some methods of speeding up the convergence of iteration methods*,
+    1964. Nesterov, *A method of solving a convex programming problem with convergence
+    rate O(1/k²)*, 1983, in the form of Sutskever et al., *On the importance of
+    initialization and momentum in deep learning*, ICML 2013, with v in units of gradients.
+
+    Parameters
+    ----------
+    parameters, lr, weight_decay : see `Optimizer`
+    momentum : float
+        In [0, 1); may be set at any time. At 0 no velocity is kept.
+    nesterov : bool
+        Whether to look ahead; needs momentum.
+    """
+
+    default_lr = 0.03
+    momentum = fraction()
+
+    def __init__(self, parameters, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
+        super().__init__(parameters, lr, weight_decay)
+        self.momentum = momentum
+        self.nesterov = bool(nesterov)
+        if self.nesterov and not self.momentum:
+            raise ArgumentError("SGD: nesterov needs a momentum above 0, such as 0.9.")
+        if self.momentum:
+            self._allocate("velocity")
+
+    def _step(self):
+        if self.momentum:
+            self._allocate("velocity")
+        for value, grad, decay, velocity in self._each("velocity"):
+            update.sgd(value, grad, velocity, self.lr, self.momentum, decay, self.nesterov)
+
+
+class RMSProp(Optimizer):
+    """Gradients divided by a running average of their size.
+
+    ::
+
+        g <- g + weight_decay w
+        s <- alpha s + (1 - alpha) g²
+        v <- momentum v + g / (√s + eps)
+        w <- w - lr v
+
+    Hinton, *Neural networks for machine learning*, lecture 6e, 2012.
+
+    Parameters
+    ----------
+    parameters, lr, weight_decay : see `Optimizer`
+    alpha : float
+        Share of the average that a step keeps, in [0, 1).
+    eps : float
+        Above 0; keeps the divisor from zero.
+    momentum : float
+        In [0, 1); may be set at any time. At 0 no velocity is kept.
+    """
+
+    default_lr = 0.001
+    alpha = fraction()
+    eps = positive()
+    momentum = fraction()
+
+    def __init__(self, parameters, lr, alpha=0.99, eps=1e-8, momentum=0.0, weight_decay=0.0):
+        super().__init__(parameters, lr, weight_decay)
+        self.alpha, self.eps, self.momentum = alpha, eps, momentum
+        self._allocate("square_average")
+        if self.momentum:
+            self._allocate("velocity")
+
+    def _step(self):
+        if self.momentum:
+            self._allocate("velocity")
+        for value, grad, decay, average, velocity in self._each("square_average", "velocity"):
+            update.rmsprop(
+                value, grad, average, velocity, self.lr, self.alpha, self.eps, self.momentum, decay
+            )
+
+
+class Adam(Optimizer):
+    """Momentum and RMSProp in one, both corrected for their start at zero.
+
+    ::
+
+        g <- g + weight_decay w
+        m <- beta1 m + (1 - beta1) g           m_hat = m / (1 - beta1^t)
+        v <- beta2 v + (1 - beta2) g²          v_hat = v / (1 - beta2^t)
+        w <- w - lr m_hat / (√v_hat + eps)
+
+    Kingma & Ba, *Adam: a method for stochastic optimization*, ICLR 2015 (arXiv 1412.6980).
+
+    Parameters
+    ----------
+    parameters, lr, weight_decay : see `Optimizer`
+    betas : pair of float
+        Share of each average that a step keeps, in [0, 1). The first is this rule's
+        momentum; ``beta1`` and ``beta2`` may be set at any time.
+    eps : float
+        Above 0; keeps the divisor from zero.
+    """
+
+    default_lr = 0.001
+    decoupled = False
+    beta1 = fraction()
+    beta2 = fraction()
+    eps = positive()
+
+    def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+        super().__init__(parameters, lr, weight_decay)
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ArgumentError(
+                f"{type(self).__name__}: betas must be a pair such as (0.9, 0.999), got {betas!r}."
+            )
+        self.beta1, self.beta2 = betas
+        self.eps = eps
+        self._allocate("first_moment")
+        self._allocate("second_moment")
+
+    def _step(self):
+        first_correction = 1 / (1 - self.beta1**self.steps)
+        second_correction = 1 / (1 - self.beta2**self.steps)
+        for value, grad, decay, first, second in self._each("first_moment", "second_moment"):
+            update.adam(
+                value, grad, first, second, self.lr, self.beta1, self.beta2, self.eps,
+                first_correction, second_correction,
+                0.0 if self.decoupled else decay,
+                self.lr * decay if self.decoupled else 0.0,
+            )  # fmt: skip
+
+
+class AdamW(Adam):
+    """Adam whose weight decay is not divided by the size of the gradients.
+
+    ::
+
+        w <- w - lr weight_decay w, then Adam without weight decay
+
+    Loshchilov & Hutter, *Decoupled weight decay regularization*, ICLR 2019 (arXiv
+    1711.05101). Parameters as in `Adam`.
+    """
+
+    decoupled = True
+
+    def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
+        super().__init__(parameters, lr, betas, eps, weight_decay)

@@ -1,0 +1,91 @@
+"""Parameters that lie side by side are updated in one go, with the bits of one by one."""
+
+import numpy as np
+import pytest
+
+from minicnn import optimizers, zoo
+from minicnn.errors import ArgumentError
+from minicnn.parameter import ALIGNMENT, Parameter, lay_side_by_side
+
+RULES = {
+    "sgd": {"momentum": 0.9}, "rmsprop": {"momentum": 0.5}, "adam": {}, "adamw": {},
+}  # fmt: skip
+SHAPES = [(3, 5), (7,), (2, 3, 3), (1,), (40, 41), (16,)]
+
+
+def parameters(dtype, together):
+    rng = np.random.default_rng(0)
+    made = [Parameter(rng.normal(size=shape).astype(dtype), len(shape) > 1) for shape in SHAPES]
+    if together:
+        lay_side_by_side(made)
+    return made
+
+
+def steps(optimizer, count=3):
+    rng = np.random.default_rng(1)
+    for _ in range(count):
+        for p in optimizer.parameters:
+            p.grad[...] = rng.normal(size=p.grad.shape)
+        optimizer.step()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rule", RULES)
+def test_together_or_apart_the_bits_are_the_same(rule, dtype):
+    apart, together = (
+        optimizers.create(rule, parameters(dtype, t), weight_decay=0.01, **RULES[rule])
+        for t in (False, True)
+    )
+    for optimizer in (apart, together):
+        steps(optimizer)
+    assert len(together._runs) == 2  # those that decay, and the others
+    for a, b in zip(apart.parameters, together.parameters):
+        np.testing.assert_array_equal(a.value, b.value)
+    one, two = apart.state_dict(), together.state_dict()
+    assert one.keys() == two.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, two[name])
+
+
+def test_side_by_side_keeps_the_numbers_and_fills_up_with_zeros():
+    before, after = parameters(np.float32, False), parameters(np.float32, True)
+    for a, b in zip(before, after):
+        np.testing.assert_array_equal(a.value, b.value)
+        assert b.value.ctypes.data % (4 * ALIGNMENT) == b.grad.ctypes.data % (4 * ALIGNMENT) == 0
+    optimizer = optimizers.create("adam", after, weight_decay=0.01)
+    steps(optimizer)
+    for run in optimizer._runs:
+        inside = sum(p.size for p in after if p.decay == run.decay)
+        for array in (run.value, run.grad, *run.averages.values()):
+            assert np.count_nonzero(array) == inside < array.size
+
+
+def test_a_parameter_that_gets_another_array_is_followed():
+    optimizer = optimizers.create("sgd", parameters(np.float32, True), momentum=0.9)
+    steps(optimizer)
+    moved = optimizer.parameters[2]
+    moved.value, moved.grad = np.ones_like(moved.value), np.ones_like(moved.grad)
+    optimizer.step()
+    assert (moved.value != 1).all()
+    moved.grad = np.ones((2, 2), np.float32)
+    with pytest.raises(ArgumentError, match="backward must keep those of the value"):
+        optimizer.step()
+
+
+def test_a_parameter_may_change_whether_it_decays():
+    optimizer = optimizers.create("sgd", parameters(np.float32, True), lr=1, weight_decay=0.5)
+    for p in optimizer.parameters:
+        p.grad.fill(0)
+    optimizer.step()
+    p = optimizer.parameters[1]
+    before, p.decay = p.value.copy(), True
+    optimizer.step()
+    np.testing.assert_array_equal(p.value, before / 2)
+
+
+def test_a_model_has_two_runs():
+    model = zoo.build("resnet8")
+    model.initialize((3, 8, 8))
+    optimizer = optimizers.create("sgd", model.parameters(), momentum=0.9)
+    optimizer.step()
+    assert len(optimizer._runs) == 2
