@@ -85,7 +85,7 @@ class Minicnn(Contestant):
         gather(self._images, images, self._scale, self._shift, planes)
         return x
 
-    def accuracy(self, target, momentum):
+    def accuracy(self, target, optimizer, settings):
         """Train on the recipe until an epoch ends with the target; see time_to_accuracy."""
         with np.load(self.folder / "arrays.npz") as arrays:
             recipe = dict(arrays)
@@ -101,10 +101,10 @@ class Minicnn(Contestant):
 
         def fit(order, rates):
             for batch, lr in zip(training.epoch(order), rates):
-                optimizer.lr = lr
+                updates.lr = lr
                 scores = self.model.forward(batch.x, True, batch.samples)
                 self.model.backward(self.loss(scores, batch.labels)[1])
-                optimizer.step()
+                updates.step()
 
         def evaluate(batches):
             correct = 0
@@ -114,13 +114,13 @@ class Minicnn(Contestant):
             return int(correct)
 
         def new_optimizer():
-            return optimizers.create("sgd", self.model.parameters(), lr=1.0, momentum=momentum)
+            return optimizers.create(optimizer, self.model.parameters(), lr=1.0, **settings)
 
-        state, optimizer = self.model.state_dict(), new_optimizer()
+        state, updates = self.model.state_dict(), new_optimizer()
         fit(recipe["orders"][0][:size], rates)  # loads the kernels, and is then forgotten
         evaluate(testing.epoch(np.arange(min(EVALUATION_BATCH, len(test)))))
         self.model.load_state_dict(state)
-        optimizer = new_optimizer()
+        updates = new_optimizer()
 
         accuracies, start = [], time.perf_counter()
         for order, own in zip(recipe["orders"], np.split(rates, len(recipe["orders"]))):

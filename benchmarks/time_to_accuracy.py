@@ -20,6 +20,7 @@ from benchmarks.workers import Worker
 from minicnn import schedules
 from minicnn.data import load
 from minicnn.errors import ArgumentError
+from minicnn.training.recipes import recipe
 
 PEERS = ("contiguous", "channels_last")
 CLOCKS = {
@@ -31,6 +32,9 @@ CLOCKS = {
 def make_parser():
     parser = common.make_parser(__doc__.partition("\n")[0])
     common.add_peer_options(parser)
+    parser.add_argument(
+        "--recipe", help="of train.py, such as fastest, in the place of the defaults below"
+    )
     parser.add_argument("--model", default="lenet5", help="as the zoo names it (lenet5)")
     parser.add_argument("--init", default="msra", help="initializer of the weights (msra)")
     parser.add_argument("--data", default="mnist", help="data set, or folder of IDX files")
@@ -41,14 +45,27 @@ def make_parser():
     )
     parser.add_argument("--batch-size", metavar="N", type=int, default=64, help="(64)")
     parser.add_argument("--lr", metavar="X", type=float, default=0.05, help="its peak (0.05)")
-    parser.add_argument("--momentum", metavar="X", type=float, default=0.9, help="(0.9)")
+    parser.add_argument("--optimizer", default="sgd", choices=["sgd", "adam"], help="(sgd)")
+    parser.add_argument("--momentum", metavar="X", type=float, default=0.9, help="of sgd (0.9)")
+    parser.add_argument(
+        "--betas",
+        metavar="B",
+        nargs=2,
+        type=float,
+        default=(0.9, 0.999),
+        help="of adam (0.9 0.999)",
+    )
     parser.add_argument("--schedule", default="one-cycle", help="of the learning rate (one-cycle)")
     parser.add_argument("--seeds", metavar="N,N", default="0,1,2", help="(0,1,2)")
     return parser
 
 
 def main(argv=None):
-    options = make_parser().parse_args(argv)
+    parser = make_parser()
+    named = parser.parse_args(argv).recipe
+    if named is not None:
+        parser.set_defaults(**recipe(named))
+    options = parser.parse_args(argv)
     common.check_options(options, batch_size=1, epochs=1)
     if not 0 < options.accuracy <= 1:
         raise ArgumentError(f"--accuracy must be in (0, 1], got {options.accuracy}.")
@@ -56,6 +73,8 @@ def main(argv=None):
         raise ArgumentError(f"--lr must be a number above 0, got {options.lr}.")
     if not 0 <= options.momentum < 1:
         raise ArgumentError(f"--momentum must be in [0, 1), got {options.momentum}.")
+    if not all(0 <= beta < 1 for beta in options.betas):
+        raise ArgumentError(f"--betas must be two numbers in [0, 1), got {options.betas}.")
     seeds = common.counts("--seeds", options.seeds)
     train, test = load(options.data)
     train = train if options.limit is None else train.subset(options.limit)
@@ -91,6 +110,9 @@ def write_recipe(folder, train, test, seed, options):
 def run_all(folder, seed, options):
     """One seed with every contestant, one after the other."""
     result = {"seed": seed}
+    settings = {"momentum": options.momentum}
+    if options.optimizer == "adam":
+        settings = {"betas": list(options.betas)}
     for name in (OURS, *(PEERS if options.torch else ())):
         common.note(f"seed {seed}: {name}")
         arguments = [folder, options.threads]
@@ -100,7 +122,9 @@ def run_all(folder, seed, options):
             arguments.append(name)
             worker = Worker(name, "torch_worker", arguments, options.threads, options.python)
         with worker:
-            reply = worker.ask("accuracy", target=options.accuracy, momentum=options.momentum)
+            reply = worker.ask(
+                "accuracy", target=options.accuracy, optimizer=options.optimizer, settings=settings
+            )
             reply["wall_seconds"] = time.perf_counter() - worker.started
         reply["reached"] = reply["accuracies"][-1] >= options.accuracy
         result[name] = reply

@@ -53,7 +53,7 @@ class Torch(Contestant):
 
     def _train_job(self):
         self.net.train()
-        optimizer = self._optimizer(0.01, 0.9)
+        optimizer = self._optimizer("sgd", 0.01, {"momentum": 0.9})
 
         def step(i):
             x, labels = self._batches[i % len(self._batches)]
@@ -86,10 +86,11 @@ class Torch(Contestant):
     def _formatted(self, images):
         return images.contiguous(memory_format=self.format)
 
-    def _optimizer(self, lr, momentum):
-        return torch.optim.SGD(self.module.parameters(), lr=lr, momentum=momentum)
+    def _optimizer(self, name, lr, settings):
+        rule = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[name]
+        return rule(self.module.parameters(), lr=lr, **settings)
 
-    def accuracy(self, target, momentum):
+    def accuracy(self, target, optimizer, settings):
         """Train on the recipe until an epoch ends with the target; see time_to_accuracy."""
         with np.load(self.folder / "arrays.npz") as arrays:
             recipe = dict(arrays)
@@ -100,11 +101,11 @@ class Torch(Contestant):
         def fit(order, rates):
             self.net.train()
             for chosen, lr in zip(order.split(size), rates):
-                optimizer.param_groups[0]["lr"] = lr
+                updates.param_groups[0]["lr"] = lr
                 x, labels = self._formatted(train[0][chosen]), train[1][chosen]
-                optimizer.zero_grad(set_to_none=True)
+                updates.zero_grad(set_to_none=True)
                 self.loss(self.net(x), labels).backward()
-                optimizer.step()
+                updates.step()
 
         def evaluate(images, labels):
             self.net.eval()
@@ -112,11 +113,12 @@ class Torch(Contestant):
             with torch.inference_mode():
                 return sum(int((self.net(x).argmax(1) == y).sum()) for x, y in batches)
 
-        state, optimizer = copy.deepcopy(self.module.state_dict()), self._optimizer(1.0, momentum)
+        state = copy.deepcopy(self.module.state_dict())
+        updates = self._optimizer(optimizer, 1.0, settings)
         fit(orders[0][:size], rates)  # warms up, and is then forgotten
         evaluate(test[0][:EVALUATION_BATCH], test[1][:EVALUATION_BATCH])
         self.module.load_state_dict(state)
-        optimizer = self._optimizer(1.0, momentum)
+        updates = self._optimizer(optimizer, 1.0, settings)
 
         accuracies, start = [], time.perf_counter()
         for order, own in zip(orders, np.split(rates, len(orders))):

@@ -89,4 +89,4 @@ def unpack(packed, samples):
         A fresh C-contiguous array.
     """
     rows = np.moveaxis(packed, -1, 1).reshape(-1, *packed.shape[1:-1])
-    return np.ascontiguousarray(rows[:samples])
+    return rows[:samples].copy()

@@ -15,6 +15,12 @@ def test_unpack_undoes_pack_and_spare_lanes_are_zero(samples):
     assert not lanes.unpack(packed, 16 * len(packed))[samples:].any()
 
 
+def test_unpack_gives_an_array_of_its_own():
+    packed = lanes.pack(np.ones((16, 1), np.float32))
+    lanes.unpack(packed, 16)[...] = 2
+    assert (packed == 1).all()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(), (1,), (3, 5), (2, 7, lanes.LANES), (0, 4)])
 def test_zeros_begin_with_a_cache_line(shape, dtype):
