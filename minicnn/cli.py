@@ -2,13 +2,17 @@
 
 import argparse
 import sys
+from collections import Counter
 
 import minicnn
 from minicnn.errors import ArgumentError, MinicnnError
 
 INTERRUPTED = 130
-NOT_YET = ("ablate", "preflight", "seeds", "resume")
-NO_SETTINGS = ("help", "version", "out", "quiet", "profile", "recipe", *NOT_YET)
+CRASHED = 1
+NOT_YET = ("preflight", "resume")
+NO_SETTINGS = (
+    "help", "version", "out", "quiet", "profile", "recipe", "ablate", "seeds", *NOT_YET,
+)  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,7 +28,8 @@ def make_parser():
     parser = Parser(
         prog="minicnn",
         description="Train a convolutional network from scratch and write the run to a folder.",
-        epilog="Exit codes: 0 finished, 2 bad arguments, 3 bad data, 4 diverged, 130 interrupted.",
+        epilog="Exit codes: 0 finished, 1 an arm of a comparison crashed, 2 bad arguments, 3 bad"
+        " data, 4 diverged, 130 interrupted.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -70,9 +75,18 @@ def make_parser():
         "--profile", action="store_true", help="print time and GFLOP/s of every layer and pass"
     )
     run.add_argument("--version", action="version", version=f"minicnn {minicnn.__version__}")
+    compare = parser.add_argument_group("comparison")
+    compare.add_argument(
+        "--ablate",
+        metavar="OPTION=A,B",
+        action="append",
+        help="train with each value of an option above; given again, all combinations; values that"
+        " hold commas stand between semicolons: 'init=uniform:-0.05,0.05;msra'",
+    )
+    compare.add_argument(
+        "--seeds", metavar="N", type=int, help="of every arm, counted from --seed (3)"
+    )
     later = parser.add_argument_group("not in this version yet")
-    later.add_argument("--ablate", metavar="OPTION=A,B", action="append", help="compare settings")
-    later.add_argument("--seeds", metavar="N", help="repeat a comparison with N seeds")
     later.add_argument("--preflight", action="store_true", help="judge an initialization")
     later.add_argument("--resume", metavar="FOLDER", help="go on with a run")
     return parser
@@ -100,7 +114,8 @@ def main(argv=None):
     -------
     int
         The exit code: 0 finished, 2 bad arguments, 3 bad data, 4 diverged, 130 interrupted
-        (143 by a termination signal).
+        (143 by a termination signal). Of a comparison, 0 if every training finished or
+        diverged, 1 if one crashed.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal without the sign for "squared" gets "?"
@@ -114,7 +129,7 @@ def main(argv=None):
     except MemoryError:
         return _fail("not enough memory: use a smaller --model or --batch-size.", 2)
     except KeyboardInterrupt:
-        return _fail("interrupted before there was anything to save.", INTERRUPTED)
+        return _fail("interrupted; nothing more was saved.", INTERRUPTED)
 
 
 def _main(argv):
@@ -130,11 +145,14 @@ def _main(argv):
     from minicnn.training.settings import Settings
 
     chosen = {k: v for k, v in given.items() if k not in NO_SETTINGS}
+    recipe = {}
     if "recipe" in given:
-        from minicnn.training.recipes import recipe
+        from minicnn.training import recipes
 
-        chosen = {**recipe(given["recipe"]), **chosen}
-    settings = Settings(**chosen)
+        recipe = recipes.recipe(given["recipe"])
+    if "ablate" in given or "seeds" in given:
+        return _compare(given, chosen, recipe)
+    settings = Settings(**{**recipe, **chosen})
     run, quiet = Run(settings, given.get("out")), given.get("quiet", False)
     if not quiet:
         print(run.model.summary(), flush=True)
@@ -152,6 +170,46 @@ def _main(argv):
     if run.summary["status"] == "interrupted":
         return _fail("interrupted; what was done is saved.", 128 + (run.signal or 2))
     return 0
+
+
+def _compare(given, chosen, recipe):
+    """Train a grid and report."""
+    from minicnn.lab import report
+    from minicnn.lab.ablation import Ablation
+    from minicnn.lab.grid import Grid
+    from minicnn.training.settings import Settings
+
+    if "profile" in given:
+        raise ArgumentError("--profile is of a single run: leave it out of a comparison.")
+    axes, quiet = given.get("ablate", []), given.get("quiet", False)
+    threads = Settings(threads=chosen.pop("threads", None)).threads
+    grid = Grid.from_strings(
+        axes, _option_value, recipe, seeds=given.get("seeds", 3),
+        first_seed=chosen.pop("seed", 0), base=chosen,
+    )  # fmt: skip
+    ablation = Ablation(grid, given.get("out"), threads)
+    if not quiet:
+        total = len(ablation.outcomes)
+        print(f"{len(grid.arms())} arms, {total} runs in {ablation.folder}", flush=True)
+    outcomes = ablation.run(quiet)
+    count = Counter(outcome.status for outcome in outcomes)
+    done = f"{count['finished'] + count['diverged']} of {len(outcomes)} runs are done"
+    if ablation.signal is not None:
+        resumed = f"the same command with --out {ablation.folder} goes on"
+        return _fail(f"interrupted; {done} and kept, {resumed}.", 128 + ablation.signal)
+    missing = report.write(grid, outcomes, ablation.folder)
+    print(report.text(grid, outcomes), "", f"written to {ablation.folder}", sep="\n", flush=True)
+    if missing:
+        print(f"note: {missing}", file=sys.stderr)
+    if count["crashed"]:
+        return _fail(f"{count['crashed']} of {len(outcomes)} runs crashed.", CRASHED)
+    return 0
+
+
+def _option_value(name, word):
+    """What the command line makes of an option's word."""
+    option = name.replace("_", "-")
+    return vars(make_parser().parse_args([f"--{option}={word}"]))[name]
 
 
 def _help(given):

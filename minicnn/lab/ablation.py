@@ -1,0 +1,231 @@
+"""Ablation: train every arm of a grid with every seed, and keep what has been done."""
+
+import json
+import shutil
+import signal
+import sys
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from pathlib import Path
+
+import numba
+from tqdm import tqdm
+
+from minicnn.checks import check_count
+from minicnn.errors import ArgumentError
+from minicnn.lab import extras, workers
+from minicnn.lab.grid import label
+from minicnn.lab.outcomes import DONE, read_outcome, write_error
+from minicnn.lab.tables import csv_text
+from minicnn.lab.workers import train_all, train_trial
+from minicnn.training.files import json_file, to_json, write_atomically
+from minicnn.training.folder import RunFolder
+from minicnn.training.interruption import Interruption
+from minicnn.training.trainer import Trainer
+
+GRID_FILE = "grid.json"
+
+
+class Ablation:
+    """A grid of trainings and the folder that keeps them, ready to begin: every arm checked.
+
+    Each trial is an ordinary run in a folder of its own inside. ``grid.json`` says which grid
+    it is; ``results.csv`` grows by a line a trial. Made again with the same grid and folder,
+    an ablation goes on where it stopped: what finished or diverged is kept, what crashed or
+    was interrupted is trained anew.
+
+    As many trials as there are processors are trained at once, each in another process on one
+    thread; fewer trials get more threads each. No result depends on that.
+
+    Parameters
+    ----------
+    grid : Grid
+    out : str or Path, optional
+        A new or empty folder, or one that holds results of the same grid. By default a new one
+        in ``runs``.
+    processors : int, optional
+        All that Numba may use by default.
+    train : callable
+        ``train(settings, folder)`` trains one trial, with the settings as a dict.
+
+    Attributes
+    ----------
+    folder : Path
+    outcomes : list of Outcome
+        Of all trials, in the order of ``grid.trials()``.
+    signal : int or None
+        The signal that ended `run`.
+
+    Raises
+    ------
+    ArgumentError
+        If an arm cannot be, joblib is missing, or the folder holds something else or cannot
+        be written.
+    DataError
+        If data are missing or damaged.
+    """
+
+    def __init__(self, grid, out=None, processors=None, train=None):
+        extras.load("joblib", workers.PURPOSE)
+        processors = numba.config.NUMBA_NUM_THREADS if processors is None else processors
+        self._processors = check_count(processors, "processors")
+        self._train = train or train_trial
+        self.grid, self.signal = grid, None
+        grid.check(_Look())
+        self.folder = _claim(grid, out)
+        self._read_outcomes()
+
+    def run(self, quiet=False):
+        """Train all trials that are not done yet.
+
+        Parameters
+        ----------
+        quiet : bool
+            Whether to print nothing. Otherwise there is a bar on stderr, if that is a
+            terminal, and a line on stdout for each trial.
+
+        Returns
+        -------
+        list of Outcome
+            `outcomes`. An interruption is no error here, but a `signal`.
+
+        Raises
+        ------
+        ArgumentError
+            If a file cannot be written.
+        """
+        waiting = [outcome.trial for outcome in self.outcomes if outcome.status not in DONE]
+        with (
+            Interruption() as interruption,
+            tqdm(
+                total=len(self.outcomes), initial=len(self.outcomes) - len(waiting),
+                desc="ablation", unit=" runs", disable=True if quiet else None, file=sys.stderr,
+            ) as bar,
+        ):  # fmt: skip
+            try:
+                for trial in waiting:
+                    shutil.rmtree(self.folder / trial.name, ignore_errors=True)
+                with closing(self._trained(waiting)) as ended:
+                    for trial in ended:
+                        outcome = self._note(trial)
+                        bar.update()
+                        if not quiet:
+                            bar.write(_line(outcome), file=sys.stdout)
+            except KeyboardInterrupt as stop:
+                known = interruption.received or next(iter(stop.args), signal.SIGINT)
+                self.signal = int(known)
+                self._read_outcomes()  # the signal may have come between two lines of code
+        return self.outcomes
+
+    def _trained(self, trials):
+        """Train the trials, and give each when it has ended."""
+        left = {trial.name: trial for trial in trials}
+        while left:
+            now = list(left.values())
+            try:
+                for index in train_all(self._jobs(now), self._processors, self._train):
+                    yield left.pop(now[index].name)
+            except BrokenProcessPool as error:
+                # One process was killed and all were ended. Which trial it was shows when
+                # those that had begun are trained one by one.
+                begun = [trial for trial in left.values() if (self.folder / trial.name).exists()]
+                if not begun:
+                    raise ArgumentError(
+                        f"the processes of the ablation ended before they began: {error}"
+                    ) from error
+                for trial in begun:
+                    self._train_alone(trial)
+                    yield left.pop(trial.name)
+
+    def _train_alone(self, trial):
+        folder = self.folder / trial.name
+        if read_outcome(trial, folder).status in DONE:
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            list(train_all(self._jobs([trial]), self._processors, self._train))
+        except BrokenProcessPool:
+            write_error(
+                folder, "its process was killed: the system does that when memory runs out."
+            )
+
+    def _jobs(self, trials):
+        return [
+            ({**self.grid.base, **trial.arm, "seed": trial.seed}, self.folder / trial.name)
+            for trial in trials
+        ]
+
+    def _read_outcomes(self):
+        trials = self.grid.trials()
+        self.outcomes = [read_outcome(trial, self.folder / trial.name) for trial in trials]
+        self._write_results()
+
+    def _note(self, trial):
+        outcome = read_outcome(trial, self.folder / trial.name)
+        at = next(i for i, other in enumerate(self.outcomes) if other.trial.name == trial.name)
+        self.outcomes[at] = outcome
+        self._write_results()
+        return outcome
+
+    def _write_results(self):
+        text = csv_text(self.grid, self.outcomes)
+        write_atomically(self.folder / "results.csv", text.encode())
+
+
+class _Look:
+    """Finds what a run would refuse; loads each data set once."""
+
+    def __init__(self):
+        self._data = {}
+
+    def __call__(self, settings):
+        key = settings.data, settings.limit
+        if key not in self._data:
+            self._data[key] = settings.load_data()
+        train, test = self._data[key]
+        model = settings.make_model(train)
+        Trainer(
+            model, settings.make_optimizer(model.parameters()), train, test,
+            schedule=settings.schedule, batch_size=settings.batch_size, epochs=settings.epochs,
+        )  # fmt: skip
+
+
+def _claim(grid, out):
+    """The folder, with the grid written into it."""
+    if out is not None:
+        folder = Path(out).expanduser()
+        if (folder / GRID_FILE).is_file():
+            _check_same(grid, folder)
+            return folder
+    claimed = RunFolder(out, grid.name())
+    claimed.write(GRID_FILE, json_file(grid.as_dict()))
+    return claimed.path
+
+
+def _check_same(grid, folder):
+    here = grid.as_dict()
+    try:
+        there = json.loads((folder / GRID_FILE).read_text("utf-8"))
+        differing = [key for key in here if to_json(there[key]) != to_json(here[key])]
+    except (OSError, ValueError, TypeError, KeyError):
+        raise ArgumentError(
+            f"{folder / GRID_FILE} cannot be read as a grid: choose another --out."
+        ) from None
+    if differing:
+        key = differing[0]
+        raise ArgumentError(
+            f"the output folder {folder} holds another grid's results: its {key} are"
+            f" {to_json(there[key])}, now given are {to_json(here[key])}. Choose another --out, or"
+            " repeat the command that it was made with."
+        )
+
+
+def _line(outcome):
+    """A line for a trial that has ended."""
+    trial, words = outcome.trial, outcome.status
+    if outcome.status == "finished":
+        accuracy, seconds = outcome.final("test_accuracy"), outcome.summary["train_seconds"]
+        words = f"test accuracy {100 * accuracy:.2f} %  {seconds:.1f} s"
+    elif outcome.error:
+        words += f": {outcome.error}"
+    return f"{label(trial.arm)}, seed {trial.seed}: {words}"

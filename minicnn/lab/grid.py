@@ -1,0 +1,243 @@
+"""Grid: the trainings of an ablation, every combination of settings with every seed.
+
+On the command line an axis is ``OPTION=A,B,C``. One rule splits its values: at semicolons if
+there is one, else at commas. So values that hold commas themselves are written
+``init=uniform:-0.05,0.05;msra`` (in quotes, as a shell has a use of its own for semicolons);
+a semicolon may end the list, so that ``betas=0.8,0.95;`` is one value.
+"""
+
+import itertools
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
+
+from minicnn.checks import check_count
+from minicnn.errors import ArgumentError, unknown
+from minicnn.training.settings import Settings
+
+NO_AXES = {
+    "seed": "--seeds N repeats every arm with N seeds, counted from --seed",
+    "threads": "no result depends on it",
+}
+AXES = tuple(f.name for f in fields(Settings) if f.name not in NO_AXES)
+COMMAS = (
+    "Where values hold commas, put semicolons between them, in quotes, as in"
+    " --ablate 'init=uniform:-0.05,0.05;msra'."
+)
+
+
+class Trial(NamedTuple):
+    """One training of a grid.
+
+    Attributes
+    ----------
+    arm : dict
+        The value of each axis, by name.
+    seed : int
+    name : str
+        Of the run's folder, such as ``2-msra-relu-seed0``; no other trial of the grid has it.
+    """
+
+    arm: dict
+    seed: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All combinations of the axes' values, the arms, each with the same seeds.
+
+    A seed decides the order of the training images and the random numbers that weights are
+    made from, whatever the arm: within a seed arms see the same batches, as long as the
+    amount of data and the batch size are no axes.
+
+    Parameters
+    ----------
+    axes : dict
+        For each name of a setting a sequence of its values.
+    seeds : int
+        How many; at least 1.
+    first_seed : int
+        They are counted from here.
+    base : dict
+        Settings that all arms share, those not at their defaults.
+
+    Raises
+    ------
+    ArgumentError
+        For an axis that is no setting, empty, or has a value twice, and for a grid without
+        axes. Whether the values can be is for `check` to say.
+
+    Examples
+    --------
+    >>> grid = Grid({"init": ["zeros", "msra"], "lr": [0.1]}, seeds=2)
+    >>> [trial.name for trial in grid.trials()]
+    ['1-zeros-0.1-seed0', '2-msra-0.1-seed0', '1-zeros-0.1-seed1', '2-msra-0.1-seed1']
+    """
+
+    axes: dict
+    seeds: int = 3
+    first_seed: int = 0
+    base: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        check_count(self.seeds, "seeds")
+        if not self.axes:
+            raise ArgumentError(
+                "the grid is empty: give at least one axis, as in --ablate init=zeros,msra."
+            )
+        for name in (*self.axes, *self.base):
+            _check_name(name)
+        for name, values in self.axes.items():
+            if not values:
+                raise ArgumentError(f"axis {name} is empty: give it at least one value.")
+            shown = list(map(text_of, values))
+            if len(set(shown)) < len(shown):
+                raise ArgumentError(f"axis {name} has a value twice: {', '.join(shown)}.")
+            if name in self.base:
+                raise ArgumentError(
+                    f"{name} is an axis of the grid and given besides: leave one of the two out."
+                )
+
+    @classmethod
+    def from_strings(cls, texts, convert, recipe=None, base=None, **seeds):
+        """The grid whose axes are written as on the command line.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            Such as ``"init=zeros,msra"``.
+        convert : callable
+            ``convert(name, word)`` makes a setting's value of its word, or raises an
+            ArgumentError.
+        recipe : dict, optional
+            Settings of all arms that `base` and the axes change.
+        base, **seeds
+            As for the class.
+
+        Raises
+        ------
+        ArgumentError
+            As for the class, and for what is not written so, an axis given twice, and a value
+            that cannot be.
+        """
+        words = _split_axes(texts)
+        with _hint_at_semicolons(texts):
+            axes = {name: tuple(convert(name, w) for w in parts) for name, parts in words.items()}
+        kept = {name: value for name, value in (recipe or {}).items() if name not in axes}
+        grid = cls(axes, base={**kept, **(base or {})}, **seeds)
+        with _hint_at_semicolons(texts):
+            grid.check()
+        return grid
+
+    def check(self, look=lambda settings: None):
+        """Make the settings of every arm, to find what cannot be before anything is trained.
+
+        Parameters
+        ----------
+        look : callable
+            Called with each; may raise as well.
+
+        Raises
+        ------
+        ArgumentError
+            That names the arm.
+        """
+        for arm in self.arms():
+            try:
+                look(self.settings(arm, self.first_seed))
+            except ArgumentError as error:
+                raise ArgumentError(f"the arm {label(arm)} cannot be: {error}") from error
+
+    def arms(self):
+        """Every combination of values, as a list of dicts; the last axis changes fastest."""
+        return [dict(zip(self.axes, values)) for values in itertools.product(*self.axes.values())]
+
+    def trials(self):
+        """Every arm with every seed, as a list of Trial; all arms of one seed come first."""
+        arms = self.arms()
+        width = len(str(len(arms)))
+        return [
+            Trial(arm, seed, f"{number:0{width}}-{_file_name(arm)}-seed{seed}")
+            for seed in self.all_seeds()
+            for number, arm in enumerate(arms, 1)
+        ]
+
+    def all_seeds(self):
+        """The seeds, as a range."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
+    def settings(self, arm, seed, threads=None):
+        """The Settings of one trial."""
+        return Settings(**self.base, **arm, seed=seed, threads=threads)
+
+    def as_dict(self):
+        """What makes this grid another one than others, ready for JSON."""
+        base = dict(sorted(self.base.items()))  # the order of the axes counts
+        return {"axes": self.axes, "seeds": list(self.all_seeds()), "base": base}
+
+    def name(self):
+        """A name that can be a folder's, such as ``ablation-init-activation``."""
+        return "-".join(["ablation", *self.axes])
+
+
+def label(arm):
+    """An arm in words, such as ``init=msra, activation=relu``."""
+    return ", ".join(f"{name}={text_of(value)}" for name, value in arm.items())
+
+
+def text_of(value):
+    """A setting's value as on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def _file_name(arm):
+    words = "-".join(map(text_of, arm.values()))
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", words)[:80]
+
+
+def _check_name(name):
+    if name in NO_AXES:
+        raise ArgumentError(f"{name} can be no axis of a grid: {NO_AXES[name]}.")
+    if name not in AXES:
+        raise unknown("axis", name, AXES)
+
+
+def _split_axes(texts):
+    """The words of each axis by its name, as a dict of lists of str."""
+    axes = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals:
+            raise ArgumentError(f"axis {text!r}: expected OPTION=A,B, as in init=zeros,msra.")
+        _check_name(name)
+        if name in axes:
+            raise ArgumentError(f"axis {name} is given twice: write all its values in one.")
+        axes[name] = _split_values(name, values)
+    return axes
+
+
+def _split_values(name, text):
+    separator = ";" if ";" in text else ","
+    words = [word.strip() for word in text.split(separator)]
+    if separator == ";" and not words[-1]:
+        words.pop()
+    if not any(words):
+        raise ArgumentError(f"axis {name} is empty: give it at least one value.")
+    if not all(words):
+        raise ArgumentError(f"axis {name}: a value is missing in {text!r}.")
+    return words
+
+
+@contextmanager
+def _hint_at_semicolons(texts):
+    """Add the rule to an error that may come from a value that was cut at its commas."""
+    try:
+        yield
+    except ArgumentError as error:
+        cut = [text for text in texts if "," in text and ";" not in text]
+        if any(":" in text or text.startswith("betas") for text in cut):
+            raise ArgumentError(f"{error} {COMMAS}") from error
+        raise

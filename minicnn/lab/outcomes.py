@@ -1,0 +1,83 @@
+"""Outcome: how a trial of a grid ended, read from its folder alone."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from minicnn.lab.grid import Trial
+from minicnn.training.files import write_atomically
+
+DONE = ("finished", "diverged")
+ERROR_FILE = "error.txt"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes
+    ----------
+    trial : Trial
+    status : str
+        ``finished``, ``diverged``, ``crashed``, or ``not done`` if it has not ended yet.
+    summary : dict
+        What ``summary.json`` holds; empty unless finished or diverged.
+    history : list of dict
+        The lines of ``metrics.jsonl``.
+    error : str
+        Why it did not finish, in one line; empty if it did.
+    """
+
+    trial: Trial
+    status: str
+    summary: dict
+    history: list
+    error: str
+
+    def final(self, metric):
+        """The last epoch's value, or None if the trial did not finish.
+
+        Parameters
+        ----------
+        metric : str
+            A key of a line of ``metrics.jsonl``, such as ``"test_loss"``.
+        """
+        return self.history[-1][metric] if self.status == "finished" else None
+
+
+def read_outcome(trial, folder):
+    """The outcome of a trial that was to be trained in `folder`.
+
+    Parameters
+    ----------
+    trial : Trial
+    folder : Path
+
+    Returns
+    -------
+    Outcome
+    """
+    summary = json.loads(_read(folder / "summary.json") or "{}")
+    error = _read(folder / ERROR_FILE).partition("\n")[0]
+    if summary.get("status") not in DONE:  # an interrupted training is none yet
+        return Outcome(trial, "crashed" if error else "not done", {}, [], error)
+    history = [json.loads(line) for line in _read(folder / "metrics.jsonl").splitlines()]
+    return Outcome(trial, summary["status"], summary, history, error)
+
+
+def write_error(folder, sentence, details=""):
+    """Keep why a trial did not finish: its first line becomes `Outcome.error`.
+
+    Raises
+    ------
+    ArgumentError
+        If the file cannot be written.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    line = " ".join(sentence.split()) or "an error without a message"
+    text = f"{line}\n\n{details}" if details else f"{line}\n"
+    write_atomically(Path(folder) / ERROR_FILE, text.encode())
+
+
+def _read(path):
+    return path.read_text("utf-8") if path.is_file() else ""

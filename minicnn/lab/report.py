@@ -1,0 +1,155 @@
+"""Report: the table, figures and page of an ablation, written into its folder."""
+
+import base64
+import html
+
+from minicnn.errors import ArgumentError
+from minicnn.lab import figures
+from minicnn.lab.grid import label, text_of
+from minicnn.lab.tables import as_text, table
+from minicnn.training.files import write_atomically
+from minicnn.training.machine import versions
+
+NOTE = (
+    "Mean ± 95 % interval (Student's t) over the seeds that finished. The arms of a seed train on"
+    " the same batches; the difference to the first arm is the mean of the seeds' differences."
+)
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em; }
+table { border-collapse: collapse; }
+th, td { padding: .25em .8em; border-bottom: 1px solid #ccc; text-align: left; }
+td { font-variant-numeric: tabular-nums; white-space: nowrap; }
+figure { margin: 1.5em 0; } img { max-width: 100%; }
+div { overflow-x: auto; }
+"""
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>
+<body>
+<h1>{title}</h1>
+<p>{settings}</p>
+{body}
+<p>{versions}</p>
+</body>
+</html>
+"""
+
+
+def text(grid, outcomes):
+    """The table with its explanation and the errors there were, ready to be printed.
+
+    Parameters
+    ----------
+    grid : Grid
+    outcomes : iterable of Outcome
+
+    Returns
+    -------
+    str
+    """
+    return "\n".join([as_text(*table(grid, outcomes)), "", NOTE, *errors(outcomes)])
+
+
+def errors(outcomes):
+    """A sentence for each trial that diverged or crashed, as a list of str."""
+    return [
+        f"{label(o.trial.arm)}, seed {o.trial.seed} {o.status}: {o.error}"
+        for o in outcomes
+        if o.error
+    ]
+
+
+def write(grid, outcomes, folder):
+    """Write ``table.txt``, the figures ``curves-N.svg``, and ``report.html`` with all of it.
+
+    Parameters
+    ----------
+    grid : Grid
+    outcomes : iterable of Outcome
+    folder : Path
+
+    Returns
+    -------
+    str or None
+        Why there are no figures, if there are none.
+
+    Raises
+    ------
+    ArgumentError
+        If a file cannot be written.
+    """
+    write_atomically(folder / "table.txt", (text(grid, outcomes) + "\n").encode())
+    try:
+        drawn, missing = figures.curves(grid, outcomes), None
+    except ArgumentError as error:
+        drawn, missing = [], str(error)
+    for number, (_, image) in enumerate(drawn, 1):
+        write_atomically(folder / f"curves-{number}.svg", image)
+    write_atomically(folder / "report.html", page(grid, outcomes, drawn, missing).encode())
+    return missing
+
+
+def page(grid, outcomes, drawn, missing=None):
+    """The page as HTML that needs no other file.
+
+    Parameters
+    ----------
+    grid : Grid
+    outcomes : iterable of Outcome
+    drawn : list of (str, bytes)
+        As `figures.curves` gives them.
+    missing : str, optional
+        What to say if there are none.
+
+    Returns
+    -------
+    str
+    """
+    header, rows = table(grid, outcomes)
+    parts = [
+        "<div><table>",
+        _row("th", header),
+        *(_row("td", row) for row in rows),
+        "</table></div>",
+        f"<p>{_escaped(NOTE)}</p>",
+    ]
+    if found := errors(outcomes):
+        parts += ["<ul>", *(f"<li>{_escaped(sentence)}</li>" for sentence in found), "</ul>"]
+    parts += [_figure(title, image) for title, image in drawn]
+    if drawn:
+        parts.append(
+            "<p>A thin line for each seed; of those that finished the mean in bold, and a band"
+            " from the least to the greatest. A cross where a seed diverged. Losses above 10 nats"
+            " are outside of the picture.</p>"
+        )
+    if missing:
+        parts.append(f"<p>{_escaped(missing)}</p>")
+    return PAGE.format(
+        title=_escaped(f"Ablation of {', '.join(grid.axes)}"),
+        style=STYLE,
+        settings=_escaped(_settings(grid)),
+        body="\n".join(parts),
+        versions=_escaped(", ".join(f"{name} {number}" for name, number in versions().items())),
+    )
+
+
+def _settings(grid):
+    """What all arms have in common."""
+    shared = grid.settings(grid.arms()[0], grid.first_seed).as_dict()
+    hidden = {*grid.axes, "seed", "threads"}
+    words = [f"{k} {text_of(v)}" for k, v in shared.items() if k not in hidden and v is not None]
+    return f"{len(grid.arms())} arms, {grid.seeds} seeds each. In all: {', '.join(words)}."
+
+
+def _row(tag, cells):
+    return "<tr>" + "".join(f"<{tag}>{_escaped(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _figure(title, image):
+    name = _escaped(f"Accuracy and loss over epochs {title}".strip())
+    data = base64.b64encode(image).decode()
+    return f'<figure><img alt="{name}" src="data:image/svg+xml;base64,{data}"></figure>'
+
+
+def _escaped(words):
+    return html.escape(str(words))

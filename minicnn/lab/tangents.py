@@ -1,0 +1,94 @@
+"""Tangents: forward mode, how a small change of a layer's input changes its output.
+
+Each layer's rule is made of the layer's own passes, so it is as exact as they are. Layers
+that work on every number alone have ``J = Jᵀ``: their backward pass computes ``J t``. Layers
+that are linear but for a bias compute it as their forward pass without the bias.
+"""
+
+import numpy as np
+
+from minicnn.errors import ArgumentError
+from minicnn.layers import (
+    Activation,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool2d,
+    Residual,
+)
+from minicnn.model import Sequential
+
+DIAGONAL = (Activation, BatchNorm, Dropout)
+LINEAR = (Dense, Conv2d, AvgPool2d, Flatten)
+
+
+def push(layer, x, tangent):
+    """``f(x)`` and ``J(x) t`` of a layer or model, in evaluation mode.
+
+    Parameters
+    ----------
+    layer : Layer
+        Built with ``fuse=False``. What it keeps for its backward pass is spoilt.
+    x : ndarray, shape (G, *input_shape, 16)
+        Where the derivative is taken.
+    tangent : ndarray, shape (G, *input_shape, 16)
+        The direction t; each lane has its own.
+
+    Returns
+    -------
+    y, through : ndarray, shape (G, *output_shape, 16)
+        Some in buffers of the layer, valid until its next call.
+
+    Raises
+    ------
+    ArgumentError
+        For a layer that is none of minicnn's own.
+    """
+    if isinstance(layer, Sequential):
+        for inner in layer.children():
+            x, tangent = push(inner, x, tangent)
+        return x, tangent
+    if isinstance(layer, Residual):
+        body, *shortcut = layer.children()
+        y, through = push(body, x, tangent)
+        around = push(shortcut[0], x, tangent) if shortcut else (x, tangent)
+        return y + around[0], through + around[1]
+    if isinstance(layer, DIAGONAL):
+        return layer.forward(x), layer.backward(tangent)
+    if isinstance(layer, MaxPool2d):
+        return layer.forward(x), _at_maxima(layer, x, tangent)
+    if isinstance(layer, LINEAR):
+        through = _without_bias(layer, tangent)  # first: the next layer reads f(x) in its place
+        return layer.forward(x), through
+    raise ArgumentError(
+        f"{layer.name}: J v is known of minicnn's own layers only, not of {type(layer).__name__}:"
+        " ask for the dense Jacobian, by dense() or without a count."
+    )
+
+
+def _without_bias(layer, x):
+    bias = layer.own_parameters().get("bias")
+    if bias is None:
+        return layer.forward(x).copy()
+    kept = bias.value.copy()
+    bias.value[...] = 0
+    y = layer.forward(x).copy()
+    bias.value[...] = kept
+    return y
+
+
+def _at_maxima(pool, x, tangent):
+    """The direction's number where the image has its maximum, the first of equals."""
+    (rows, columns), padding = pool.stride, [(p, p) for p in pool.padding]
+
+    def windows(images, outside):
+        padded = np.pad(images, [(0, 0), (0, 0), *padding, (0, 0)], constant_values=outside)
+        every = np.lib.stride_tricks.sliding_window_view(padded, pool.kernel_size, (2, 3))
+        chosen = every[:, :, ::rows, ::columns]
+        return chosen.reshape(*chosen.shape[:5], -1)
+
+    first = windows(x, -np.inf).argmax(axis=-1)[..., None]
+    return np.take_along_axis(windows(tangent, 0), first, axis=-1)[..., 0]

@@ -1,0 +1,320 @@
+"""Ablations: every trial an ordinary run, what is done is kept, what fails is shown."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import minicnn
+from minicnn.errors import ArgumentError, DataError
+from minicnn.lab import ablation as module
+from minicnn.lab.ablation import Ablation, train_trial
+from minicnn.lab.grid import Grid
+from minicnn.training.run import Run
+from tests.lab.small_grid import BASE, small_grid, write_data
+
+CLONE = Path(minicnn.__file__).parents[1]
+RUN_FILES = ["config.json", "metrics.jsonl", "model.safetensors", "summary.json"]
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path)
+    return tmp_path / "data"
+
+
+def run(grid, out="out", processors=1, train=None, quiet=True):
+    ablation = Ablation(grid, out, processors, train)
+    ablation.run(quiet)
+    return ablation
+
+
+def states(ablation):
+    return [outcome.status for outcome in ablation.outcomes]
+
+
+def lines(out="out"):
+    with open(Path(out, "results.csv"), encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(folder, name="model.safetensors"):
+    return {path.parent.name: path.read_bytes() for path in Path(folder).glob(f"*/{name}")}
+
+
+def test_every_trial_is_an_ordinary_run():
+    grid = small_grid({"init": ["xavier", "msra"], "activation": ["relu", "tanh"]}, lr=0.05)
+    ablation = run(grid)
+    assert states(ablation) == 8 * ["finished"] and ablation.signal is None
+    assert ablation.folder == Path("out")
+    names = [trial.name for trial in grid.trials()]
+    assert sorted(os.listdir("out")) == sorted([*names, "grid.json", "results.csv"])
+    trial = grid.trials()[-1]
+    assert sorted(os.listdir(Path("out", trial.name))) == RUN_FILES
+    Run(grid.settings(trial.arm, trial.seed), "alone").train(quiet=True)
+    assert Path("alone/model.safetensors").read_bytes() == contents("out")[trial.name]
+    for line, outcome in zip(lines(), ablation.outcomes):
+        summary = json.loads(Path("out", outcome.trial.name, "summary.json").read_text())
+        assert float(line["test_accuracy"]) == summary["test_accuracy"]
+        assert (line["folder"], int(line["seed"])) == (outcome.trial.name, outcome.trial.seed)
+
+
+def test_processes_threads_and_folder_do_not_change_the_bits():
+    grid = small_grid({"init": ["xavier", "msra"], "activation": ["relu", "tanh"]})
+    one, two = run(grid, "one"), run(grid, "two", processors=2)
+    assert states(one) == states(two) == 8 * ["finished"]
+    assert len(contents("one")) == 8 and contents("one") == contents("two")
+
+
+def test_what_is_done_is_kept():
+    grid, calls = small_grid(), []
+
+    def stop_at_third(settings, folder):
+        calls.append(folder.name)
+        if len(calls) == 3:
+            (folder / "half").write_text("done")
+            raise KeyboardInterrupt(signal.SIGTERM)
+        train_trial(settings, folder)
+
+    stopped = run(grid, train=stop_at_third)
+    assert stopped.signal == signal.SIGTERM
+    assert states(stopped) == ["finished", "finished", "not done", "not done"]
+    assert [line["status"] for line in lines()] == states(stopped)
+    before, summaries = contents("out"), contents("out", "summary.json")
+    assert len(before) == 2
+    calls.clear()
+
+    def count(settings, folder):
+        calls.append(folder.name)
+        train_trial(settings, folder)
+
+    resumed = run(grid, train=count)
+    assert calls == [trial.name for trial in grid.trials()[2:]]
+    assert states(resumed) == 4 * ["finished"] and resumed.signal is None
+    assert not list(Path("out").glob("*/half"))
+    run(grid, "whole")
+    assert contents("out") == contents("whole")
+    assert {k: v for k, v in contents("out", "summary.json").items() if k in before} == summaries
+    calls.clear()
+    assert states(run(grid, train=count)) == 4 * ["finished"] and calls == []
+
+
+def test_an_interruption_while_results_are_written(monkeypatch):
+    write, calls = module.write_atomically, []
+
+    def strike(path, data):
+        calls.append(path)
+        if len(calls) == 3:  # the first is from the beginning
+            raise KeyboardInterrupt
+        write(path, data)
+
+    monkeypatch.setattr(module, "write_atomically", strike)
+    ablation = run(small_grid())
+    assert ablation.signal == signal.SIGINT
+    assert states(ablation) == ["finished", "finished", "not done", "not done"]
+    assert [line["status"] for line in lines()] == states(ablation)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_a_training_in_this_process(monkeypatch, number):
+    steps = []
+
+    def strike(watch, trainer):
+        steps.append(trainer.step)
+        if len(steps) == 20:  # in the third training; two of compiling and training each before
+            signal.raise_signal(number)
+
+    monkeypatch.setattr("minicnn.training.gradient_watch.GradientWatch.on_step_end", strike)
+    before = signal.getsignal(number)
+    ablation = run(small_grid())
+    assert ablation.signal == number and signal.getsignal(number) == before
+    assert states(ablation) == ["finished", "finished", "not done", "not done"]
+
+
+def test_a_diverging_arm_is_a_result(capsys):
+    grid = small_grid({"lr": [0.01, 1e30]}, schedule="constant")
+    ablation = run(grid, quiet=False)
+    assert states(ablation) == ["finished", "diverged"] * 2
+    error = ablation.outcomes[1].error
+    assert "step" in error and ".dense" in error and lines()[1]["error"] == error
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1] == f"lr=1e+30, seed 0: diverged: {error}"
+    assert printed[0].startswith("lr=0.01, seed 0: test accuracy ") and len(printed) == 4
+    before = contents("out", "summary.json")
+    run(grid)
+    assert contents("out", "summary.json") == before
+
+
+def break_down(settings, folder):
+    if settings["init"] == "xavier":
+        raise ZeroDivisionError("by\nnothing")
+    train_trial(settings, folder)
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_a_crashed_arm_is_shown_and_the_grid_goes_on(processors):
+    grid = small_grid()
+    ablation = run(grid, processors=processors, train=break_down)
+    assert states(ablation) == ["crashed", "finished"] * 2
+    assert lines()[0]["error"] == ablation.outcomes[0].error == "ZeroDivisionError: by nothing"
+    report = Path("out", grid.trials()[0].name, "error.txt").read_text()
+    assert "Traceback" in report and "break_down" in report
+    assert states(run(grid)) == 4 * ["finished"]  # trained anew, as what is crashed may be repaired
+    assert not list(Path("out").glob("*/error.txt"))
+
+
+def test_a_run_that_refuses_to_begin_is_a_crash_with_its_sentence():
+    def refuse(settings, folder):
+        raise ArgumentError("a batch of one sample cannot be.")
+
+    ablation = run(small_grid(seeds=1), train=refuse)
+    assert ablation.outcomes[0].error == "a batch of one sample cannot be."
+
+
+def die(settings, folder):
+    if settings["init"] == "xavier":
+        os._exit(9)
+    time.sleep(0.3)
+    train_trial(settings, folder)
+
+
+def test_a_killed_process_is_a_crash_of_its_trial_alone():
+    grid = small_grid({"init": ["xavier", "msra", "lecun"]}, seeds=1)
+    ablation = run(grid, processors=2, train=die)
+    assert states(ablation) == ["crashed", "finished", "finished"]
+    assert "its process was killed" in lines()[0]["error"]
+
+
+def test_ctrl_c_in_a_terminal_and_the_same_command_again(tmp_path):
+    """All processes of the terminal get the signal."""
+    base = [f"--{name.replace('_', '-')}={value}" for name, value in BASE.items()]
+    words = [*base, "--ablate=init=xavier,msra", "--seeds=10", f"--out={tmp_path / 'out'}"]
+    command = [sys.executable, str(CLONE / "train.py"), *words, "--epochs=20"]
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len(contents("out", "summary.json")) < 3:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and err.count("\n") == 1
+    assert "interrupted" in err and f"--out {tmp_path / 'out'}" in err
+    done = [line["folder"] for line in lines() if line["status"] == "finished"]
+    assert 2 <= len(done) < 20 and f"{len(done)} of 20 runs are done" in err
+    kept = contents("out", "summary.json")
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0 and "error" not in again.stderr
+    after = contents("out", "summary.json")
+    assert len(after) == 20 and all(after[name] == kept[name] for name in done)
+    assert [line["status"] for line in lines()] == 20 * ["finished"]
+
+
+def refused(error, *words, grid, out="out", kept=()):
+    with pytest.raises(error) as caught:
+        Ablation(grid, out, 1)
+    assert all(word in str(caught.value) for word in words)
+    assert sorted(os.listdir(out) if os.path.exists(out) else []) == sorted(kept)
+
+
+@pytest.mark.parametrize(
+    ("axes", "said"),
+    [
+        ({"init": ["msra", "msr"]}, "init=msr cannot be: unknown initializer"),
+        ({"lr": [0.1, -1.0]}, "lr=-1.0 cannot be"),
+        ({"model": ["mlp:8", "convnet"]}, "model=convnet cannot be"),
+        ({"schedule": ["cosine", "warmup:99"]}, "99 steps of warm-up do not fit"),
+        ({"data": ["./data", "mnits"]}, "unknown data set or folder 'mnits'"),
+        ({"optimizer": ["sgd", "adam"], "momentum": [0.5]}, "adam takes no momentum"),
+    ],
+    ids=str,
+)
+def test_a_bad_arm_is_found_before_anything_is_trained(axes, said):
+    base = {name: value for name, value in BASE.items() if name not in axes}
+    refused(ArgumentError, said, grid=Grid(axes, 2, base=base))
+
+
+def test_bad_data_are_found_before_anything_is_trained(data):
+    (data / "train-images-idx3-ubyte.gz").write_bytes(b"")
+    refused(DataError, "train-images", grid=small_grid())
+
+
+def test_the_folder_of_another_grid():
+    run(small_grid(seeds=1))
+    kept, before = os.listdir("out"), contents("out", "summary.json")
+    for other, word in (
+        (small_grid({"init": ["msra"]}, seeds=1), "its axes are"),
+        (small_grid({"init": ["msra", "xavier"]}, seeds=1), "its axes are"),
+        (small_grid(seeds=2), "its seeds are [0], now given are [0, 1]"),
+        (small_grid(seeds=1, epochs=3), "its base are"),
+    ):
+        refused(ArgumentError, "another grid's results", word, "--out", grid=other, kept=kept)
+    assert contents("out", "summary.json") == before
+
+
+def test_the_order_of_axes_makes_another_grid():
+    axes = {"init": ["xavier"], "activation": ["relu"]}
+    run(small_grid(axes, seeds=1))
+    other = small_grid(dict(reversed(axes.items())), seeds=1)
+    refused(ArgumentError, "its axes are", grid=other, kept=os.listdir("out"))
+
+
+def test_the_order_of_shared_settings_makes_no_other_grid():
+    grid = small_grid(seeds=1)
+    run(grid)
+    run(Grid(grid.axes, 1, base=dict(reversed(grid.base.items()))))
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"axes": 1}'])
+def test_a_grid_file_that_is_none(text):
+    Path("out").mkdir()
+    Path("out/grid.json").write_text(text)
+    refused(ArgumentError, "cannot be read as a grid", grid=small_grid(), kept=["grid.json"])
+
+
+def test_a_folder_with_something_else():
+    Path("out").mkdir()
+    Path("out/mine").write_text("")
+    refused(ArgumentError, "out is not empty", grid=small_grid(), kept=["mine"])
+
+
+def test_the_default_folder_is_never_one_that_exists():
+    folders = [Ablation(small_grid(), None, 1).folder for _ in range(2)]
+    assert folders == [Path("runs/ablation-init"), Path("runs/ablation-init-2")]
+
+
+def test_a_full_disk_is_told(monkeypatch):
+    replace = os.replace
+
+    def fail(source, target):
+        if str(target).endswith(".safetensors") or str(target).endswith("error.txt"):
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(ArgumentError, match="error.txt: No space left"):
+        run(small_grid())
+
+
+def test_without_joblib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    refused(ArgumentError, "needs joblib", "the lab extra", grid=small_grid())
+
+
+def test_one_bar_counts_all_trials(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    grid = small_grid()
+    run(grid, quiet=False)
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert last.startswith("ablation: 100%") and "4/4" in last
+    run(grid, quiet=True)
+    assert capsys.readouterr() == ("", "")
