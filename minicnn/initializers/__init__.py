@@ -8,7 +8,8 @@ depends on E[w²] = variance + mean².
 On the command line an initializer is a string: its name, then after a colon its settings as
 ``key=value`` or as values alone, each for the first free setting that takes such a value:
 ``normal:0.01``, ``uniform:-0.05,0.05``, ``xavier:normal``, ``msra:fan_out,uniform``,
-``msra:slope=0.25``, ``orthogonal:gain=relu``. ``str(initializer)`` gives the string back.
+``msra:slope=0.25``, ``msra:exact``, ``fixup:blocks=9``, ``orthogonal:gain=relu``.
+``str(initializer)`` gives the string back.
 
 Examples
 --------
@@ -18,6 +19,7 @@ Examples
 
 from minicnn.errors import ArgumentError, unknown
 from minicnn.initializers.base import TRUNCATED_STD, Fans, Initializer
+from minicnn.initializers.data_dependent import LSUV
 from minicnn.initializers.distributions import (
     Constant,
     Normal,
@@ -27,24 +29,26 @@ from minicnn.initializers.distributions import (
     Zeros,
 )
 from minicnn.initializers.gains import gain
+from minicnn.initializers.hadamard import ZerO
 from minicnn.initializers.matrices import DeltaOrthogonal, Identity, Orthogonal
+from minicnn.initializers.residual import Fixup, ReZero
 from minicnn.initializers.scaling import MSRA, LeCun, VarianceScaling, Xavier
 from minicnn.initializers.settings import expected, settings_of, takes
 
 __all__ = [
-    "MSRA", "TRUNCATED_STD", "Constant", "DeltaOrthogonal", "Fans", "Identity", "Initializer",
-    "LeCun", "Normal", "Ones", "Orthogonal", "TruncatedNormal", "Uniform", "VarianceScaling",
-    "Xavier", "Zeros", "from_string", "gain", "names",
+    "LSUV", "MSRA", "TRUNCATED_STD", "Constant", "DeltaOrthogonal", "Fans", "Fixup", "Identity",
+    "Initializer", "LeCun", "Normal", "Ones", "Orthogonal", "ReZero", "TruncatedNormal", "Uniform",
+    "VarianceScaling", "Xavier", "ZerO", "Zeros", "from_string", "gain", "names",
 ]  # fmt: skip
 
 INITIALIZERS = {
     cls.name: cls
     for cls in (
         Zeros, Ones, Constant, Normal, Uniform, TruncatedNormal, VarianceScaling, Xavier, MSRA,
-        LeCun, Orthogonal, DeltaOrthogonal, Identity,
+        LeCun, Orthogonal, DeltaOrthogonal, Identity, ZerO, LSUV, Fixup, ReZero,
     )
 }  # fmt: skip
-ALIASES = {"glorot": Xavier, "kaiming": MSRA, "he": MSRA, "dirac": Identity}
+ALIASES = {"glorot": Xavier, "kaiming": MSRA, "he": MSRA, "dirac": Identity, "ZerO": ZerO}
 
 
 def names():
@@ -59,7 +63,7 @@ def from_string(text):
     ----------
     text : str or Initializer
         An initializer is returned as it is. Besides `names`, glorot is xavier, kaiming and he
-        are msra, and dirac is identity.
+        are msra, dirac is identity, and ZerO is hadamard.
 
     Raises
     ------

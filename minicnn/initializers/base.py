@@ -15,11 +15,43 @@ class Fans(NamedTuple):
     """How many inputs feed one output of a layer, and how many outputs one input feeds.
 
     Dense: the numbers of inputs and outputs. Convolution: ``C_in / groups * kh * kw`` and
-    ``C_out / groups * kh * kw``.
+    ``C_out / groups * kh * kw``. The optional fields say what these two leave out; None
+    stands for the same as fan_in, or fan_out.
+
+    Attributes
+    ----------
+    fan_in, fan_out : float
+    taps : float, optional
+        The inputs that an output sees inside the image, averaged over the outputs; the other
+        ``fan_in - taps`` are zeros of the padding.
+    effective_fan_out : float, optional
+        The outputs that an input really feeds: with a stride, ``fan_out / (sh sw)``.
     """
 
     fan_in: float
     fan_out: float
+    taps: float | None = None
+    effective_fan_out: float | None = None
+
+    @classmethod
+    def of_convolution(cls, plan):
+        """The fans of a convolution.
+
+        Parameters
+        ----------
+        plan : minicnn.kernels.terms.Convolution
+            Or whatever has its shapes, kernel size, stride, padding, dilation and channels.
+        """
+        area, seen = math.prod(plan.kernel_size), 1.0
+        sizes = zip(plan.input_shape[1:], plan.output_shape[1:], plan.kernel_size)
+        for (n, m, k), s, p, d in zip(sizes, plan.stride, plan.padding, plan.dilation):
+            at = s * np.arange(m)[:, None] + d * np.arange(k) - p
+            seen *= ((at >= 0) & (at < n)).sum() / m
+        fan_out = plan.channels_out * area
+        return cls(
+            plan.channels_in * area, fan_out, plan.channels_in * seen,
+            fan_out / math.prod(plan.stride),
+        )  # fmt: skip
 
 
 class Initializer:

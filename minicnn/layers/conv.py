@@ -95,8 +95,7 @@ class Conv2d(Layer):
         except ArgumentError as error:
             raise self._error(str(error)) from None
         shape = (c_out, c_in // self.groups, *self.kernel_size)
-        area = self.kernel_size[0] * self.kernel_size[1]
-        self._fans = Fans(shape[1] * area, c_out // self.groups * area)
+        self._fans = Fans.of_convolution(plan)
         self._make_parameter("weight", shape, self.init, self._fans, rng)
         if self.bias:
             self._make_parameter("bias", (c_out,), self.bias_init, self._fans, rng, decay=False)

@@ -58,7 +58,7 @@ def test_every_trial_is_an_ordinary_run():
     assert sorted(os.listdir("out")) == sorted([*names, "grid.json", "results.csv"])
     trial = grid.trials()[-1]
     assert sorted(os.listdir(Path("out", trial.name))) == RUN_FILES
-    Run(grid.settings(trial.arm, trial.seed), "alone").train(quiet=True)
+    Run(grid.settings(trial.arm, trial.seed, threads=1), "alone").train(quiet=True)
     assert Path("alone/model.safetensors").read_bytes() == contents("out")[trial.name]
     for line, outcome in zip(lines(), ablation.outcomes):
         summary = json.loads(Path("out", outcome.trial.name, "summary.json").read_text())
