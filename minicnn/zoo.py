@@ -20,6 +20,7 @@ from minicnn.layers import (
     activations,
 )
 from minicnn.layers.algorithms import check_name
+from minicnn.layers.gate import Gate, Shift
 from minicnn.model import Sequential
 
 
@@ -133,16 +134,46 @@ def resnet(parts, classes, depth):
         raise ArgumentError(
             f"resnet{depth}: the depth must be 6 n + 2, as resnet8, resnet14, resnet20, resnet32."
         )
+    if hasattr(parts.init, "branch_gate"):
+        return _gated_resnet(parts, classes, depth)
     layers = [*parts.normal_conv(16), parts.active()]
-    for channels in (16, 32, 64):
-        for block in range((depth - 2) // 6):
-            stride = 2 if channels > 16 and block == 0 else 1
-            body = Sequential(
-                *parts.normal_conv(channels, stride=stride), parts.active(),
-                *parts.normal_conv(channels),
-            )  # fmt: skip
-            layers += [Residual(body, init=parts.init), parts.active()]
+    for channels, stride in _blocks(depth):
+        body = Sequential(
+            *parts.normal_conv(channels, stride=stride), parts.active(),
+            *parts.normal_conv(channels),
+        )  # fmt: skip
+        layers += [Residual(body, init=parts.init), parts.active()]
     return [*layers, GlobalAvgPool2d(), *parts.scores(classes)]
+
+
+def _blocks(depth):
+    """Channels and stride of each residual block."""
+    count = (depth - 2) // 6
+    return [(c, 2 if c > 16 and n == 0 else 1) for c in (16, 32, 64) for n in range(count)]
+
+
+def _gated_resnet(parts, classes, depth):
+    """The same without batch normalization, as Fixup and ReZero start it."""
+    init = parts.init.of((depth - 2) // 2, 2)
+
+    def shift():
+        return [Shift()] if init.shifts else []
+
+    def conv(channels, weights, **settings):
+        convolution, _ = parts.conv(channels, padding=1, bias=False, init=weights, **settings)
+        return [*shift(), convolution]
+
+    def active():
+        return [*shift(), parts.active()]
+
+    layers = [*conv(16, init.elsewhere)[-1:], *active()]
+    for channels, stride in _blocks(depth):
+        body = [
+            *conv(channels, init.inner, stride=stride), *active(), *conv(channels, init.last),
+            Gate(init.branch_gate), *shift(),
+        ]  # fmt: skip
+        layers += [Residual(Sequential(*body), init=init.elsewhere), parts.active()]
+    return [*layers, GlobalAvgPool2d(), *shift(), Dense(classes, init=init.scores)]
 
 
 def mlp(parts, classes, *widths):

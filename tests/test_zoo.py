@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minicnn import zoo
+from minicnn import lanes, zoo
 from minicnn.errors import ArgumentError
 from minicnn.initializers import from_string
 from minicnn.layers import BatchNorm, Conv2d, Dense, PReLU, Residual, Tanh
@@ -167,3 +167,21 @@ def test_settings_out_of_range(settings, message):
 def test_an_image_that_is_too_small_names_the_layer():
     with pytest.raises(ArgumentError, match=r"3.conv2d: the output would be empty: .*\(6, 4, 4\)"):
         built("lenet5", (1, 8, 8))
+
+
+@pytest.mark.parametrize("init", ["fixup", "rezero"])
+def test_a_resnet_without_normalization_starts_its_blocks_as_the_identity(init):
+    model = zoo.build("resnet14", init=init)
+    model.initialize((3, 16, 16), fuse=False)
+    kinds = [type(layer).__name__ for layer in model.all_layers()]
+    assert "BatchNorm" not in kinds and kinds.count("Gate") == 6
+    assert ("Shift" in kinds) == (init == "fixup")
+    x = lanes.pack(np.random.default_rng(0).normal(size=(16, 3, 16, 16)).astype(np.float32))
+    same = 0
+    for layer in model.layers:
+        y = layer.forward(x, True).copy()
+        if isinstance(layer, Residual) and layer.input_shape == layer.output_shape:
+            np.testing.assert_array_equal(y, x)
+            same += 1
+        x = y
+    assert same == 4  # the first blocks of two stages change the size

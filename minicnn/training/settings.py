@@ -12,9 +12,12 @@ from minicnn.checks import check_count
 from minicnn.data import sources
 from minicnn.errors import ArgumentError
 from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.lsuv import lsuv
 from minicnn.parameter import Parameter
 
 MOMENTUM = 0.9
+
+LSUV_IMAGES = 256
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,14 @@ class Settings:
         return (train if self.limit is None else train.subset(self.limit)), test
 
     def make_model(self, dataset):
-        """The model for a data set's images and classes, initialized from the seed."""
+        """The model for a data set's images and classes, initialized from the seed.
+
+        Where the initializer needs images, it sees the first of the data set.
+        """
         model = self._build_model(dataset.classes)
         model.initialize(dataset.shape, seed=self.seed)
+        if getattr(initializers.from_string(self.init), "data_dependent", None) == "lsuv":
+            lsuv(model, dataset.normalized(range(min(LSUV_IMAGES, len(dataset)))))
         return model
 
     def _build_model(self, classes):

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from minicnn import optimizers
+from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
 from minicnn.layers import Tanh
 from minicnn.parameter import Parameter
 from minicnn.training.settings import Settings
+from tests.data.idx_files import digits
 from tests.training.toys import toy
 
 
@@ -83,3 +85,13 @@ def test_the_name_can_be_a_folder():
 def test_what_cannot_work(given, message):
     with pytest.raises(ArgumentError, match=message):
         Settings(**given)
+
+
+def test_lsuv_sees_the_first_images():
+    images, labels, _, _ = digits(200, size=(12, 12))
+    dataset = Dataset(images, labels)
+    model = Settings(init="lsuv", model="plain8").make_model(dataset)
+    scores = model.predict(dataset.normalized(range(200)))
+    assert 0.8 < scores.var() < 1.2
+    plain = Settings(init="orthogonal", model="plain8").make_model(dataset)
+    assert not 0.8 < plain.predict(dataset.normalized(range(200))).var() < 1.2

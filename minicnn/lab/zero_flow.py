@@ -1,0 +1,300 @@
+"""What each layer does to zeros: which signals and derivatives are exactly 0, unit by unit.
+
+The equations of a layer with numbers replaced by "exactly 0" and "not 0". For z = W x + b,
+a = σ(z) and δ = dE/dz::
+
+    z is 0 unless W x or b is not         a is σ(0) where z is 0, else not 0
+    dW[o, i] = δ[o] x[i]                  db[o] = δ[o]
+    dE/dx[i] is 0 unless some W[o, i] δ[o] is not        dE/dz = σ'(z) dE/da, σ'(0) where z is 0
+
+Three more facts decide some cases: whether a signal depends on the input at all, whether it
+varies over samples or positions, and whether derivatives sum to 0, over the samples (scores that
+are all equal on a batch in which every class is as frequent; behind batch normalization of
+vectors) or only over samples and positions together (batch normalization of images).
+
+It speaks of generic data and weights: numbers that are not 0 by these rules are taken not to
+cancel, and units not to be dead for all images because their z is below 0. Sums that are 0 by
+the third fact are 0 but for rounding, and batch normalization, which divides a signal without
+variance by √eps, can make rounding grow from step to step until such a balance is lost.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minicnn.kernels.activation import LOOPS
+from minicnn.lab.tied_units import connections
+from minicnn.lanes import LANES
+from minicnn.layers import (
+    Activation,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    MaxPool2d,
+    PReLU,
+    Residual,
+)
+from minicnn.layers.gate import Gate, Shift
+from minicnn.model import Sequential
+
+FREE, TOTAL, SAMPLES = 0, 1, 2  # what derivatives sum to 0 over: nothing, all, the samples
+
+
+class Signal(NamedTuple):
+    """What is known of the values of each unit, as arrays of bool."""
+
+    live: np.ndarray  # not 0 everywhere
+    varies: np.ndarray  # over the samples or the positions
+    differs: np.ndarray  # over the samples, by the input or by chance
+    depends: np.ndarray  # on the input
+
+
+class Derivative(NamedTuple):
+    """What is known of dE/dx of each unit."""
+
+    live: np.ndarray  # not 0 everywhere
+    level: np.ndarray  # FREE, TOTAL or SAMPLES
+    flat: np.ndarray  # the same at all positions
+
+
+def derivative(live, level, flat=False):
+    """A `Derivative`; of what is 0 everything is true, so that others decide about a sum."""
+    return Derivative(live, np.where(live, level, SAMPLES), ~live | flat)
+
+
+class _Node:
+    """What a layer does to signals and derivatives; by default nothing."""
+
+    def __init__(self, layer, units):
+        self.layer, self.units, self.mask = layer, units, {}  # the units that come out
+        for name, parameter in layer.own_parameters().items():
+            rows = 1 if parameter.size % units else units  # a flattened unit has many
+            self.mask[name] = parameter.value.reshape(rows, -1).any(axis=1)
+        self.gradient = {name: np.zeros_like(mask) for name, mask in self.mask.items()}
+
+    def gradients(self):
+        """Each parameter with where it is not 0, and where its gradient is not."""
+        for name, parameter in self.layer.own_parameters().items():
+            yield parameter, self.mask[name], self.gradient[name]
+
+    def forward(self, x):
+        self.x = x
+        return x
+
+    def backward(self, d):
+        return d
+
+    def sum(self, d, x=None):
+        """Where the sum over samples and positions of d, or of d x, is not 0."""
+        if x is None:
+            return d.live & (d.level == FREE)
+        gone = (d.level == SAMPLES) & ~x.differs | (d.level == TOTAL) & ~x.varies
+        return d.live & x.live & ~gone
+
+
+class _Weights(_Node):
+    """A convolution or dense layer; masks are (out, in), of any tap."""
+
+    def __init__(self, layer, units):
+        super().__init__(layer, layer.output_shape[0])
+        weight, possible = connections(layer, units)
+        self.mask["weight"] = weight.any(axis=2)
+        self.possible = True if possible is None else possible[:, :, 0] > 0
+
+    def forward(self, x):
+        bias = self.mask.get("bias", False)
+        # At the border of an image a window sees zeros of the padding.
+        self.padded = any(getattr(self.layer, "padding", ()))
+        self.x = x._replace(varies=x.varies | (x.live & self.padded))
+        return Signal(*(self._any(a) for a in self.x))._replace(live=self._any(x.live) | bias)
+
+    def backward(self, d):
+        columns = Derivative(*(a[:, None] for a in d))
+        self.gradient["weight"] = self.possible & self.sum(columns, self.x)
+        if "bias" in self.mask:
+            self.gradient["bias"] = self.sum(d)
+        reach = self.mask["weight"] & d.live[:, None]
+        # Without padding, dE/dx has for each delta all taps of the kernel somewhere.
+        level = np.where((d.level == TOTAL) & self.padded, FREE, d.level)
+        least = np.where(reach, level[:, None], SAMPLES).min(axis=0)
+        vector = self.layer.input_shape == reach.shape[1:]
+        return derivative(reach.any(axis=0), least, vector)
+
+    def _any(self, units):
+        return self.mask["weight"][:, units].any(axis=1)
+
+
+class _Function(_Node):
+    """An activation: what counts is whether σ and σ' are 0 at 0."""
+
+    def forward(self, z):
+        self.x = z
+        at_zero, self.slope = _at_zero(self.layer)
+        return z._replace(live=z.live | at_zero)
+
+    def backward(self, d):
+        z = self.x
+        if "weight" in self.mask:  # PReLU's slopes
+            found = self.sum(d, z)
+            shared = len(self.mask["weight"]) == 1
+            self.gradient["weight"] = found.any(keepdims=True) if shared else found
+        # Sums of σ'(z) dE/da are only 0 where σ'(z) is the same for all that are added.
+        level = np.where(z.differs, FREE, np.where(z.varies & (d.level == TOTAL), FREE, d.level))
+        return derivative(d.live & (z.live | self.slope), level, d.flat & ~z.varies)
+
+
+class _Norm(_Node):
+    """Batch normalization: x̂ is 0 where x does not vary, and dE/dx sums to 0."""
+
+    def forward(self, x):
+        self.x = x
+        scale, shift = self.mask["weight"], self.mask["bias"]
+        varies = scale & x.varies
+        return Signal(varies | shift, varies, scale & x.differs, scale & x.depends)
+
+    def backward(self, d):
+        x = self.x
+        self.gradient["weight"] = self.sum(d, x._replace(live=x.varies))
+        self.gradient["bias"] = self.sum(d)
+        flat = d.flat & ~x.varies | (len(self.layer.input_shape) == 1)
+        own = np.where(flat, SAMPLES, TOTAL)
+        level = np.where(x.differs, own, np.maximum(own, d.level))
+        return derivative(d.live & self.mask["weight"], level, flat)
+
+
+class _Pool(_Node):
+    """Pooling keeps the sum of all derivatives, but not where in the image they are."""
+
+    def backward(self, d):
+        if isinstance(self.layer, MaxPool2d):  # the maximum's place differs as the signal does
+            return derivative(d.live, np.where(self.x.differs, np.minimum(d.level, TOTAL), d.level))
+        lost = (d.level == TOTAL) & any(self.layer.padding)
+        flat = isinstance(self.layer, GlobalAvgPool2d)
+        return derivative(d.live, np.where(lost, FREE, d.level), flat)
+
+
+class _Dropout(_Node):
+    """Dropout: masks differ from sample to sample."""
+
+    def forward(self, x):
+        self.x = x
+        if not self.layer.p:
+            return x
+        return x._replace(varies=x.varies | x.live, differs=x.differs | x.live)
+
+    def backward(self, d):
+        return derivative(d.live, FREE) if self.layer.p else d
+
+
+class _Gate(_Node):
+    """Everything times one number."""
+
+    def forward(self, x):
+        self.x = x
+        return Signal(*(a & self.mask["scalar"] for a in x))
+
+    def backward(self, d):
+        self.gradient["scalar"] = self.sum(d, self.x).any(keepdims=True)
+        return derivative(d.live & self.mask["scalar"], d.level, d.flat)
+
+
+class _Shift(_Node):
+    """Everything plus one number."""
+
+    def forward(self, x):
+        return x._replace(live=x.live | self.mask["scalar"])
+
+    def backward(self, d):
+        self.gradient["scalar"] = self.sum(d).any(keepdims=True)
+        return d
+
+
+class _Unknown(_Node):
+    """A layer of another kind: passes everything on, and all its parameters learn."""
+
+    def __init__(self, layer, units):
+        super().__init__(layer, layer.output_shape[0])
+
+    def forward(self, x):
+        self.x = x
+        return Signal(*(np.full(self.units, a.any()) for a in x))
+
+    def backward(self, d):
+        live = d.live.any()
+        self.gradient = {name: np.full_like(mask, live) for name, mask in self.mask.items()}
+        return derivative(np.full(len(self.x.live), live), FREE)
+
+
+class _Chain(_Node):
+    """Layers one after the other."""
+
+    def __init__(self, layer, units):
+        self.nodes, self.units = [], units
+        for child in layer.layers:
+            self.nodes.append(node_of(child, self.units))
+            self.units = self.nodes[-1].units
+
+    def gradients(self):
+        for node in self.nodes:
+            yield from node.gradients()
+
+    def forward(self, x):
+        for node in self.nodes:
+            x = node.forward(x)
+        return x
+
+    def backward(self, d):
+        for node in reversed(self.nodes):
+            d = node.backward(d)
+        return d
+
+
+class _Sum(_Chain):
+    """A residual block: body and shortcut are added."""
+
+    def __init__(self, layer, units):
+        self.nodes = [node_of(child, units) for child in layer.children()]
+        self.units = self.nodes[0].units
+
+    def forward(self, x):
+        around = x if len(self.nodes) == 1 else self.nodes[1].forward(x)
+        return Signal(*(a | b for a, b in zip(self.nodes[0].forward(x), around)))
+
+    def backward(self, d):
+        around = d if len(self.nodes) == 1 else self.nodes[1].backward(d)
+        inner = self.nodes[0].backward(d)
+        level, flat = np.minimum(inner.level, around.level), inner.flat & around.flat
+        return Derivative(inner.live | around.live, level, flat)
+
+
+KINDS = {
+    Sequential: _Chain, Residual: _Sum, Conv2d: _Weights, Dense: _Weights, BatchNorm: _Norm,
+    Activation: _Function, AvgPool2d: _Pool, MaxPool2d: _Pool, Dropout: _Dropout, Gate: _Gate,
+    Shift: _Shift, Flatten: _Node,
+}  # fmt: skip
+
+
+def node_of(layer, units):
+    """The node of a layer behind so many units.
+
+    A node has ``forward(signal)``, ``backward(derivative)`` and ``gradients()``, which yields
+    each parameter with two arrays of bool: where it is not 0, which whoever takes a step
+    changes, and where its gradient was not 0 in the last backward pass.
+    """
+    kind = next((kind for known, kind in KINDS.items() if isinstance(layer, known)), _Unknown)
+    return kind(layer, units)
+
+
+def _at_zero(layer):
+    """Whether σ(0), and σ'(0), is not 0."""
+    forward, backward = LOOPS[layer.function]
+    z, a, dz = np.zeros((3, 1, 1, LANES), layer.dtype)
+    slope = layer.own_parameters()["weight"].value[:1] if isinstance(layer, PReLU) else layer.alpha
+    alpha = np.full(1, slope, layer.dtype)
+    forward(z, a, alpha)
+    backward(z, a, np.ones_like(dz), dz, alpha)
+    return a.any(), dz.any()
