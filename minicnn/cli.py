@@ -9,9 +9,11 @@ from minicnn.errors import ArgumentError, MinicnnError
 
 INTERRUPTED = 130
 CRASHED = 1
-NOT_YET = ("preflight", "resume")
+WILL_NOT_TRAIN = 1
+NOT_YET = ("resume",)
 NO_SETTINGS = (
-    "help", "version", "out", "quiet", "profile", "recipe", "ablate", "seeds", *NOT_YET,
+    "help", "version", "out", "quiet", "profile", "recipe", "ablate", "seeds",
+    "preflight", *NOT_YET,
 )  # fmt: skip
 
 
@@ -74,6 +76,11 @@ def make_parser():
     run.add_argument(
         "--profile", action="store_true", help="print time and GFLOP/s of every layer and pass"
     )
+    run.add_argument(
+        "--preflight",
+        action="store_true",
+        help="train nothing; say whether this network will train (exit code 0) or not (1), and why",
+    )
     run.add_argument("--version", action="version", version=f"minicnn {minicnn.__version__}")
     compare = parser.add_argument_group("comparison")
     compare.add_argument(
@@ -87,7 +94,6 @@ def make_parser():
         "--seeds", metavar="N", type=int, help="of every arm, counted from --seed (3)"
     )
     later = parser.add_argument_group("not in this version yet")
-    later.add_argument("--preflight", action="store_true", help="judge an initialization")
     later.add_argument("--resume", metavar="FOLDER", help="go on with a run")
     return parser
 
@@ -115,7 +121,7 @@ def main(argv=None):
     int
         The exit code: 0 finished, 2 bad arguments, 3 bad data, 4 diverged, 130 interrupted
         (143 by a termination signal). Of a comparison, 0 if every training finished or
-        diverged, 1 if one crashed.
+        diverged, 1 if one crashed. Of a pre-flight, 0 if the network will train, 1 if not.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal without the sign for "squared" gets "?"
@@ -153,6 +159,8 @@ def _main(argv):
     if "ablate" in given or "seeds" in given:
         return _compare(given, chosen, recipe)
     settings = Settings(**{**recipe, **chosen})
+    if "preflight" in given:
+        return _preflight(given, settings)
     run, quiet = Run(settings, given.get("out")), given.get("quiet", False)
     if not quiet:
         print(run.model.summary(), flush=True)
@@ -172,6 +180,20 @@ def _main(argv):
     return 0
 
 
+def _preflight(given, settings):
+    """Judge the network that `settings` describe, and train nothing."""
+    from minicnn.lab import preflight
+
+    for name in ("out", "profile"):
+        if name in given:
+            raise ArgumentError(
+                f"--preflight trains nothing and writes nothing: leave --{name} out."
+            )
+    text, trains = preflight.report(settings, settings.load_data()[0])
+    print(text.rpartition("\n\n")[2] if given.get("quiet") else text, flush=True)
+    return 0 if trains else WILL_NOT_TRAIN
+
+
 def _compare(given, chosen, recipe):
     """Train a grid and report."""
     from minicnn.lab import report
@@ -179,8 +201,9 @@ def _compare(given, chosen, recipe):
     from minicnn.lab.grid import Grid
     from minicnn.training.settings import Settings
 
-    if "profile" in given:
-        raise ArgumentError("--profile is of a single run: leave it out of a comparison.")
+    for name in ("profile", "preflight"):
+        if name in given:
+            raise ArgumentError(f"--{name} is of a single run: leave it out of a comparison.")
     axes, quiet = given.get("ablate", []), given.get("quiet", False)
     threads = Settings(threads=chosen.pop("threads", None)).threads
     grid = Grid.from_strings(

@@ -222,7 +222,6 @@ BAD_ARGUMENTS = [
     ("--ablate init=zeros,msra --profile", "--profile", "leave it out"),
     ("--ablate init=help", "unknown initializer 'help'"),
     ("--seeds 3", "grid is empty", "--ablate"),
-    ("--preflight", "--preflight", "yet"),
     ("--resume runs/x", "--resume", "yet"),
 ]
 

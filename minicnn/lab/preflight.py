@@ -1,0 +1,190 @@
+"""Pre-flight: will this network train? Told from its weights and one batch, before any training.
+
+Four things end a training before it begins, and each can be seen at the start:
+
+- *dead*, *blind* or *tied*: gradients that are exactly zero, scores that never depend on the
+  input, units that stay copies of each other (:mod:`minicnn.lab.gradient_front`);
+- a signal that *fades*: the scores of different images hardly differ;
+- a gradient that *fades*: delta in the first layer is a tiny part of that in the last;
+- a signal that *explodes*: the loss at the start is far beyond that of guessing.
+
+Scores and delta need not be near 1. They grow by themselves once there is something to grow
+from, so the limits are low; they are where nets of 5 to 30 layers began to stall within some
+400 steps of SGD. What they cannot see is a learning rate that is too high for a net that is
+sound otherwise. How often the verdicts are right is measured by :mod:`minicnn.lab.scoring`.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from minicnn import initializers
+from minicnn.errors import ArgumentError
+from minicnn.lab import gradient_front
+from minicnn.lab.probes import probe, weight_of
+from minicnn.lab.records import Record
+
+IMAGES = 256
+FADED = 5e-4  # std of a score over images, and delta of the first layer over that of the last
+EXPLODED = 50.0  # nats of loss; guessing costs ln K, 2.3 for ten classes
+REMEDIES = ("msra", "xavier", "lecun", "lsuv")
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """A verdict and what it rests on.
+
+    Attributes
+    ----------
+    kind : str
+        ``fine``, ``dead``, ``blind``, ``tied``, ``fading signal``, ``fading gradient`` or
+        ``exploding``.
+    record : Record
+        What was measured.
+    layer : str or None
+        Where it begins: the first layer, in the direction of the signal or the gradient, that
+        has a tenth or less of what went in, or ten times more.
+    front : gradient_front.Verdict
+    """
+
+    kind: str
+    record: Record
+    layer: str | None
+    front: gradient_front.Verdict
+
+    @property
+    def trains(self):
+        """Whether the network is expected to train."""
+        return self.kind == "fine"
+
+    def __str__(self):
+        record = self.record
+        size = (
+            f"scores vary by {record.logit_std:.2g} from image to image, delta in the first layer"
+            f" is {record.delta_ratio:.2g} of that in the last, the loss is {record.loss:.3g}"
+        )
+        if self.kind == "fine":
+            return f"will train: {size}."
+        if self.kind in ("dead", "blind", "tied"):
+            why = str(self.front).splitlines()[0].partition(": ")[2].rstrip(".")
+            return f"will not train: {self.kind}, {why}."
+        where = f"; it begins at {self.layer}" if self.layer else ""
+        end = "diverge or saturate" if self.kind == "exploding" else "stall"
+        return f"will {end}: {size}{where}."
+
+
+def preflight(model, images, labels):
+    """Judge an initialized model by one batch.
+
+    Parameters
+    ----------
+    model : Sequential
+        Nothing of it changes.
+    images : ndarray, shape (N, *input_shape), float
+        Normalized as in training; some hundred.
+    labels : ndarray of int, shape (N,)
+
+    Returns
+    -------
+    Preflight
+
+    Raises
+    ------
+    ArgumentError
+        If the images or labels do not fit the model, or the model has no weights.
+    """
+    weighted = [layer.name for layer in model.all_layers() if weight_of(layer) is not None]
+    if not weighted:
+        raise ArgumentError("the model has no weights: there is nothing that could train.")
+    record, front = probe(model, images, labels), gradient_front.verdict(model)
+    kind, layer = front.kind, None
+    if kind == "free":
+        kind, layer = _judge(record, weighted, images)
+    return Preflight(kind, record, layer, front)
+
+
+def _judge(record, weighted, images):
+    layers = [record[name] for name in weighted]
+    signal = [float(np.sqrt(np.mean(np.square(images, dtype=np.float64))))]
+    signal += [layer.output.rms for layer in layers]
+    if not record.loss <= EXPLODED:
+        return "exploding", _first(weighted, signal[1:], lambda rms: not rms <= 10 * signal[0])
+    if record.logit_std < FADED:
+        return "fading signal", _first(weighted, signal[1:], lambda rms: rms < signal[0] / 10)
+    if not record.delta_ratio >= FADED:
+        deltas = [layer.delta.rms for layer in layers][::-1]
+        return "fading gradient", _first(weighted[::-1], deltas, lambda rms: rms < deltas[0] / 10)
+    return "fine", None
+
+
+def _first(names, values, holds):
+    return next((name for name, value in zip(names, values) if holds(value)), None)
+
+
+def of_settings(settings, dataset):
+    """The verdict on the model of a run, before it is trained.
+
+    Parameters
+    ----------
+    settings : Settings
+    dataset : Dataset
+        Its training set; the first 256 images are looked at.
+
+    Returns
+    -------
+    Preflight
+    """
+    chosen = np.arange(min(IMAGES, len(dataset)))
+    model = settings.make_model(dataset)
+    return preflight(model, dataset.normalized(chosen), dataset.labels[chosen])
+
+
+def remedy(settings, dataset):
+    """The first other initializer with which the same network would train.
+
+    Returns
+    -------
+    name : str or None
+        None if none of those tried would do.
+    found : Preflight or None
+    """
+    order = REMEDIES if settings.activation.startswith(("relu", "leaky", "prelu")) else (
+        "xavier", "lecun", "msra", "lsuv"
+    )  # fmt: skip
+    own = str(initializers.from_string(settings.init))
+    for name in order:
+        if str(initializers.from_string(name)) != own:
+            try:
+                found = of_settings(replace(settings, init=name), dataset)
+            except ArgumentError:  # such as LSUV, where a layer's output does not vary at all
+                continue
+            if found.trains:
+                return name, found
+    return None, None
+
+
+def report(settings, dataset):
+    """The verdict as text: a table, a sentence, and what would help.
+
+    Returns
+    -------
+    text : str
+    trains : bool
+    """
+    found = of_settings(settings, dataset)
+    lines = [str(found.record), "", f"{settings.model} with {settings.init} {found}"]
+    if not found.trains:
+        name, other = remedy(settings, dataset)
+        if name is None:
+            lines.append(
+                f"None of {', '.join(REMEDIES)} would do: try another activation or fewer layers."
+            )
+        else:
+            now, then = found.record.delta_ratio, other.record.delta_ratio
+            lines.append(
+                f"With {name} it would train: scores vary by {other.record.logit_std:.2g}, delta in"
+                f" the first layer is {then:.2g} of that in the last"
+                + (f" rather than {now:.2g}." if math.isfinite(now) else ".")
+            )
+    return "\n".join(lines), found.trains

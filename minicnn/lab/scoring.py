@@ -1,0 +1,133 @@
+"""How often pre-flight is right: its verdicts beside real trainings, over a grid.
+
+``python -m minicnn.lab.scoring --out FOLDER`` trains the grid, which takes some five minutes on
+two processors and goes on where it was interrupted, judges every configuration before its
+training, and prints the confusion table with every miss. A training counts as successful if half
+of the test set is right at its end; one that diverged does not. The exit code is 0 if 95 % of the
+verdicts are right, else 1.
+"""
+
+import sys
+from dataclasses import dataclass
+
+from minicnn.cli import Parser
+from minicnn.lab import preflight
+from minicnn.lab.ablation import Ablation
+from minicnn.lab.grid import Grid
+from minicnn.lab.tables import as_text
+from minicnn.training.settings import Settings
+
+LEARNED = 0.5  # test accuracy from which a training counts as successful
+WANTED = 0.95
+GRID = {
+    "model": ["lenet5", "plain8", "plain16", "plain24", "mlp:200x4"],
+    "activation": ["relu", "tanh", "sigmoid"],
+    "init": [
+        "zeros", "constant:0.1", "normal:0.01", "normal:0.1", "normal:1", "xavier", "msra",
+        "lecun", "orthogonal",
+    ],
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A verdict and what became of the training.
+
+    Attributes
+    ----------
+    arm : dict
+        The settings that differ.
+    found : Preflight
+    accuracy : float or None
+        On the test set at the end; None if it diverged.
+    """
+
+    arm: dict
+    found: preflight.Preflight
+    accuracy: float | None
+
+    @property
+    def learned(self):
+        """Whether the training succeeded."""
+        return self.accuracy is not None and self.accuracy >= LEARNED
+
+    @property
+    def right(self):
+        """Whether the verdict says so."""
+        return self.found.trains == self.learned
+
+
+def score(grid, outcomes):
+    """Judge every finished or diverged run of a grid.
+
+    Parameters
+    ----------
+    grid : Grid
+    outcomes : list of Outcome
+
+    Returns
+    -------
+    list of Scored
+    """
+    scored, data = [], {}
+    for outcome in outcomes:
+        if outcome.status in ("finished", "diverged"):
+            settings = grid.settings(outcome.trial.arm, outcome.trial.seed)
+            key = settings.data, settings.limit
+            if key not in data:
+                data[key] = settings.load_data()[0]
+            accuracy = outcome.final("test_accuracy") if outcome.status == "finished" else None
+            found = preflight.of_settings(settings, data[key])
+            scored.append(Scored(outcome.trial.arm, found, accuracy))
+    return scored
+
+
+def report(scored):
+    """The confusion table, the misses, and the share of right verdicts.
+
+    Returns
+    -------
+    text : str
+    share : float
+    """
+    count = {(said, was): 0 for said in (True, False) for was in (True, False)}
+    for one in scored:
+        count[one.found.trains, one.learned] += 1
+    rows = [
+        ["will train", str(count[True, True]), str(count[True, False])],
+        ["will not train", str(count[False, True]), str(count[False, False])],
+    ]
+    share = sum(one.right for one in scored) / len(scored)
+    lines = [
+        as_text(["verdict", "trained", "did not train"], rows),
+        "",
+        f"{sum(one.right for one in scored)} of {len(scored)} verdicts are right, {share:.1%}.",
+    ]
+    for one in scored:
+        if not one.right:
+            end = "diverged" if one.accuracy is None else f"ended at {one.accuracy:.1%}"
+            words = ", ".join(f"{k} {v}" for k, v in one.arm.items())
+            lines.append(f"miss: {words}: {one.found} It {end}.")
+    return "\n".join(lines), share
+
+
+def main(argv=None):
+    """Train, judge, and report."""
+    parser = Parser(prog="python -m minicnn.lab.scoring", description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", default="runs/scoring", help="folder of the grid (runs/scoring)")
+    parser.add_argument("--limit", metavar="N", type=int, default=12000, help="images (12000)")
+    parser.add_argument("--epochs", metavar="N", type=int, default=2, help="passes (2)")
+    parser.add_argument("--seed", metavar="N", type=int, default=1, help="(1)")
+    parser.add_argument("--threads", metavar="N", type=int, help="processors to use (all)")
+    options = parser.parse_args(argv)
+    base = {"limit": options.limit, "epochs": options.epochs}
+    grid = Grid(GRID, 1, first_seed=options.seed, base=base)
+    threads = Settings(threads=options.threads).threads
+    outcomes = Ablation(grid, options.out, threads).run()
+    text, share = report(score(grid, outcomes))
+    print(text)
+    return 0 if share >= WANTED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

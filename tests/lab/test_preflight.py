@@ -1,0 +1,109 @@
+"""Pre-flight: what it says of networks whose fate is known, and its commands."""
+
+import numpy as np
+import pytest
+
+from minicnn import Sequential, zoo
+from minicnn.cli import main
+from minicnn.errors import ArgumentError
+from minicnn.lab import preflight, scoring
+from minicnn.lab.ablation import Ablation
+from minicnn.layers import Flatten
+from tests.lab.small_grid import small_grid, write_data
+
+
+def judge(name, init, activation="relu", shape=(1, 14, 14)):
+    model = zoo.build(name, init=init, activation=activation)
+    model.initialize(shape, seed=0)
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(64, *shape)).astype(np.float32)
+    return preflight.preflight(model, images, rng.integers(0, 10, 64))
+
+
+@pytest.mark.parametrize(
+    ("name", "init", "activation", "kind"),
+    [
+        ("plain10", "msra", "relu", "fine"),
+        ("plain10", "xavier", "tanh", "fine"),
+        ("plain30", "xavier", "relu", "fading signal"),
+        ("plain10", "zeros", "relu", "dead"),
+        ("mlp:20x3", "zeros", "sigmoid", "tied"),
+        ("mlp:20x3", "constant:0.1", "relu", "tied"),
+        ("mlp:20x3", "normal:10", "relu", "exploding"),
+        ("mlp:50x8", "normal:0.28", "sigmoid", "fading gradient"),
+        ("resnet8", "msra", "relu", "fine"),
+    ],
+)
+def test_fates_that_are_known(name, init, activation, kind):
+    found = judge(name, init, activation)
+    assert found.kind == kind, str(found)
+    assert found.trains == (kind == "fine") and ("will train" in str(found)) == found.trains
+
+
+def test_a_fading_signal_begins_where_a_tenth_is_left():
+    found = judge("plain30", "xavier")
+    rms = {layer.name: layer.output.rms for layer in found.record.layers}
+    names = [name for name in rms if "conv" in name or "dense" in name]
+    before = names[: names.index(found.layer)]
+    assert rms[found.layer] < 0.11 and all(rms[name] > 0.09 for name in before)
+
+
+def test_a_fading_gradient_begins_from_behind():
+    found = judge("mlp:50x8", "normal:0.28", "sigmoid")
+    delta = {layer.name: layer.delta.rms for layer in found.record.layers}
+    names = [name for name in delta if "dense" in name][::-1]
+    at = names.index(found.layer)
+    assert delta[names[at]] < 0.1 * delta[names[0]]
+    assert all(delta[name] >= 0.1 * delta[names[0]] for name in names[:at])
+
+
+def test_weights_that_overflow_explode():
+    assert judge("mlp:20x3", "normal:1e20").kind == "exploding"
+
+
+def test_a_model_without_weights():
+    model = Sequential(Flatten())
+    model.initialize((1, 2, 5))
+    with pytest.raises(ArgumentError, match="no weights"):
+        preflight.preflight(model, np.ones((4, 1, 2, 5), np.float32), np.arange(4))
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--init", "msra"], 0, "mlp:8 with msra will train: scores vary by"),
+        (["--init", "zeros"], 1, "With msra it would train"),
+        (["--init", "zeros", "--activation", "tanh"], 1, "With xavier it would train"),
+    ],
+)
+def test_the_command(data, capsys, words, code, said):
+    options = ["--preflight", "--data", "./data", "--model", "mlp:8", *words]
+    assert main(options) == code
+    printed = capsys.readouterr().out
+    assert said in printed and "delta rms" in printed  # the table
+    assert main([*options, "--quiet"]) == code
+    assert "delta rms" not in capsys.readouterr().out
+
+
+def test_nothing_is_written_and_nothing_else_is_asked(data, tmp_path, capsys):
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["--preflight", "--data", "./data", "--model", "mlp:8"]) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+    for words in (["--out", "x"], ["--profile"], ["--ablate", "init=msra"]):
+        assert main(["--preflight", "--data", "./data", *words]) == 2
+        assert "leave" in capsys.readouterr().err
+
+
+def test_scores_compare_verdicts_with_trainings(data):
+    grid = small_grid({"init": ["zeros", "msra"]}, seeds=2, lr=1e-9)
+    scored = scoring.score(grid, Ablation(grid, "out", 1).run(quiet=True))
+    assert [one.found.trains for one in scored] == [False, True, False, True]
+    text, share = scoring.report(scored)
+    assert not any(one.learned for one in scored)  # so small a learning rate changes nothing
+    assert share == 0.5 and text.count("miss: ") == 2 and "2 of 4 verdicts are right" in text
