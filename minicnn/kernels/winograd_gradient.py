@@ -23,7 +23,7 @@ from numba import prange
 from minicnn.kernels.arithmetic import transpose
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import load, pointer, store, zero
+from minicnn.kernels.vector import load, pointer, store, zero, zero_tile
 from minicnn.kernels.winograd import COLUMNS, ROWS
 from minicnn.kernels.winograd_tiles import (
     GAP,
@@ -57,17 +57,24 @@ def _gradient_row(m0, m1, m2, m3, m4, m5):
 
 
 @kernel
-def _multiply(d, v, v_step, total, total_step, vectors, terms):
-    """``total[o, c] += sum over terms n of d[o, n] v[n, c]`` for ROWS channels o."""
+def _multiply(d, v, v_step, total, total_step, vectors, terms, fresh):
+    """``total[o, c] += sum over terms n of d[o, n] v[n, c]`` for ROWS channels o.
+
+    What is `fresh` begins at 0, whatever stands there.
+    """
     whole = vectors - vectors % COLUMNS
     for c in range(0, whole * LANES, COLUMNS * LANES):
         tile = _load_wide(total + c, total_step, LANES)
+        if fresh:
+            tile = zero_tile(tile)
         for n in range(terms):
             tile = _add_wide(tile, d + n, TERMS, v + (n * v_step + c), LANES)
         _store_wide(tile, total + c, total_step, LANES)
     if COLUMNS > 1:
         for c in range(whole * LANES, vectors * LANES, LANES):
             tile = _load_narrow(total + c, total_step, LANES)
+            if fresh:
+                tile = zero_tile(tile)
             for n in range(terms):
                 tile = _add_narrow(tile, d + n, TERMS, v + (n * v_step + c), 0)
             _store_narrow(tile, total + c, total_step, LANES)
@@ -103,8 +110,6 @@ def point_sums(x, delta, padding, sums, scratch):
         places, next_places = np.empty((TILES, 3), np.int64), np.empty((TILES, 3), np.int64)
         for s in range(part * slices // parts, (part + 1) * slices // parts):
             own = sums0 + s * POINTS * o_rows * c_columns
-            for k in range(POINTS * o_rows * c_columns // LANES):
-                store(none, own + k * LANES)
             begin, end = s * tiles // slices, (s + 1) * tiles // slices
             for first in range(begin, end, TILES):
                 count, after = min(TILES, end - first), min(TILES, end - first - TILES)
@@ -143,7 +148,7 @@ def point_sums(x, delta, padding, sums, scratch):
                         _multiply(
                             d0 + (k * d_step + o * TERMS), v0 + k * v_step, c_columns,
                             own + (k * o_rows + o) * c_columns, c_columns,
-                            c_columns // LANES, count * LANES,
+                            c_columns // LANES, count * LANES, first == begin,
                         )  # fmt: skip
 
 

@@ -6,12 +6,15 @@ Four things end a training before it begins, and each can be seen at the start:
   input, units that stay copies of each other (:mod:`minicnn.lab.gradient_front`);
 - a signal that *fades*: the scores of different images hardly differ;
 - a gradient that *fades*: delta in the first layer is a tiny part of that in the last;
-- a signal that *explodes*: the loss at the start is far beyond that of guessing.
+- a signal or a gradient that *explodes*: the loss at the start is far beyond that of guessing,
+  or delta in the first layer far larger than in the last.
 
 Scores and delta need not be near 1. They grow by themselves once there is something to grow
-from, so the limits are low; they are where nets of 5 to 30 layers began to stall within some
-400 steps of SGD. What they cannot see is a learning rate that is too high for a net that is
-sound otherwise. How often the verdicts are right is measured by :mod:`minicnn.lab.scoring`.
+from, so the limits are low: they are where nets of 5 to 30 layers began to stall within some
+400 steps of SGD. Sigmoid units pass on a constant, too, from which the last bias and weights
+learn first; there the limits are ten times higher. What one batch cannot show is a learning
+rate that is too high for a net that is sound otherwise. How often the verdicts are right is
+measured by :mod:`minicnn.lab.scoring`.
 """
 
 import math
@@ -24,10 +27,14 @@ from minicnn.errors import ArgumentError
 from minicnn.lab import gradient_front
 from minicnn.lab.probes import probe, weight_of
 from minicnn.lab.records import Record
+from minicnn.layers import Sigmoid
 
 IMAGES = 256
-FADED = 5e-4  # std of a score over images, and delta of the first layer over that of the last
-EXPLODED = 50.0  # nats of loss; guessing costs ln K, 2.3 for ten classes
+FADED_SIGNAL = 2.5e-4  # std of a score over the images
+FADED_GRADIENT = 1.2e-4  # delta of the first layer over that of the last
+WITH_OFFSET = 10.0  # times as much, for units that are not 0 at 0
+EXPLODED_LOSS = 50.0  # nats; guessing costs ln K, 2.3 for ten classes
+EXPLODED_GRADIENT = 5.0  # delta of the first layer over that of the last
 REMEDIES = ("msra", "xavier", "lecun", "lsuv")
 
 
@@ -100,21 +107,24 @@ def preflight(model, images, labels):
     record, front = probe(model, images, labels), gradient_front.verdict(model)
     kind, layer = front.kind, None
     if kind == "free":
-        kind, layer = _judge(record, weighted, images)
+        offset = any(isinstance(layer, Sigmoid) for layer in model.all_layers())
+        kind, layer = _judge(record, weighted, images, WITH_OFFSET if offset else 1.0)
     return Preflight(kind, record, layer, front)
 
 
-def _judge(record, weighted, images):
+def _judge(record, weighted, images, factor):
     layers = [record[name] for name in weighted]
-    signal = [float(np.sqrt(np.mean(np.square(images, dtype=np.float64))))]
-    signal += [layer.output.rms for layer in layers]
-    if not record.loss <= EXPLODED:
-        return "exploding", _first(weighted, signal[1:], lambda rms: not rms <= 10 * signal[0])
-    if record.logit_std < FADED:
-        return "fading signal", _first(weighted, signal[1:], lambda rms: rms < signal[0] / 10)
-    if not record.delta_ratio >= FADED:
-        deltas = [layer.delta.rms for layer in layers][::-1]
-        return "fading gradient", _first(weighted[::-1], deltas, lambda rms: rms < deltas[0] / 10)
+    size = float(np.sqrt(np.mean(np.square(images, dtype=np.float64))))
+    signal, deltas = ([getattr(r, of).rms for r in layers] for of in ("output", "delta"))
+    backwards = weighted[::-1], deltas[::-1]
+    if not record.loss <= EXPLODED_LOSS:
+        return "exploding", _first(weighted, signal, lambda rms: not rms <= 10 * size)
+    if record.logit_std < factor * FADED_SIGNAL:
+        return "fading signal", _first(weighted, signal, lambda rms: rms < size / 10)
+    if not record.delta_ratio >= factor * FADED_GRADIENT:
+        return "fading gradient", _first(*backwards, lambda rms: rms < deltas[-1] / 10)
+    if record.delta_ratio > EXPLODED_GRADIENT:
+        return "exploding", _first(*backwards, lambda rms: rms > EXPLODED_GRADIENT * deltas[-1])
     return "fine", None
 
 

@@ -5,6 +5,8 @@ two processors and goes on where it was interrupted, judges every configuration 
 training, and prints the confusion table with every miss. A training counts as successful if half
 of the test set is right at its end; one that diverged does not. The exit code is 0 if 95 % of the
 verdicts are right, else 1.
+
+The limits of pre-flight were set on two such grids, with seeds 0 and 1; so seed 2 is the default.
 """
 
 import sys
@@ -117,7 +119,7 @@ def main(argv=None):
     parser.add_argument("--out", default="runs/scoring", help="folder of the grid (runs/scoring)")
     parser.add_argument("--limit", metavar="N", type=int, default=12000, help="images (12000)")
     parser.add_argument("--epochs", metavar="N", type=int, default=2, help="passes (2)")
-    parser.add_argument("--seed", metavar="N", type=int, default=1, help="(1)")
+    parser.add_argument("--seed", metavar="N", type=int, default=2, help="(2)")
     parser.add_argument("--threads", metavar="N", type=int, help="processors to use (all)")
     options = parser.parse_args(argv)
     base = {"limit": options.limit, "epochs": options.epochs}

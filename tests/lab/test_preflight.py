@@ -30,7 +30,8 @@ def judge(name, init, activation="relu", shape=(1, 14, 14)):
         ("mlp:20x3", "zeros", "sigmoid", "tied"),
         ("mlp:20x3", "constant:0.1", "relu", "tied"),
         ("mlp:20x3", "normal:10", "relu", "exploding"),
-        ("mlp:50x8", "normal:0.28", "sigmoid", "fading gradient"),
+        ("plain10", "normal:1", "tanh", "exploding"),
+        ("mlp:100x6", "normal:0.2", "sigmoid", "fading gradient"),
         ("resnet8", "msra", "relu", "fine"),
     ],
 )
@@ -49,7 +50,7 @@ def test_a_fading_signal_begins_where_a_tenth_is_left():
 
 
 def test_a_fading_gradient_begins_from_behind():
-    found = judge("mlp:50x8", "normal:0.28", "sigmoid")
+    found = judge("mlp:100x6", "normal:0.2", "sigmoid")
     delta = {layer.name: layer.delta.rms for layer in found.record.layers}
     names = [name for name in delta if "dense" in name][::-1]
     at = names.index(found.layer)

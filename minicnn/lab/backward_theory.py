@@ -1,0 +1,233 @@
+"""The theory backwards: how each kind of layer passes the second moments of gradients back.
+
+The gradient of the loss at a layer's output is taken as independent of the layer's weights and
+inputs (*gradient independence*, Yang 2019, arXiv 1902.04760), and its channels as alike.
+"""
+
+from dataclasses import dataclass, replace
+from functools import singledispatch
+
+import numpy as np
+
+from minicnn.errors import ArgumentError
+from minicnn.lab.forward_theory import gaussian_parts, tap_weights
+from minicnn.lab.maps import Field, spread_sums, through_windows
+from minicnn.lab.spread import Excess, coherence, linear_spread
+from minicnn.layers import (
+    Activation,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool2d,
+)
+
+LARGEST_SPREAD = 0.6  # of the variances of channels
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The field of dE/dx on its way back, and how far it can be trusted.
+
+    Attributes
+    ----------
+    field : Field
+        Of dE/dx, for the batch's mean loss.
+    share : ndarray, shape (N, H, W)
+        How much of x is in dE/dx: a part of it is a multiple of the signal itself.
+    carried, own, extra
+        As those of a signal.
+    shift : float
+        Relative standard error from slopes, which vary with the signal.
+    summed : float
+        Relative variance that sums over pairs of samples have besides: what all samples have
+        in common hangs on a few numbers, the scores.
+    chain : float
+        Relative variance of a sum that is one number in each channel: 2 / units for every layer
+        of weights on the way, as nothing averages it.
+    balanced : bool
+        Whether each channel's sum over samples and positions is 0, as batch normalization
+        makes it.
+    gated : Gradient, optional
+        What an activation right below a max pooling passes back: a winner's slope is not the
+        slope of any pixel.
+    """
+
+    field: Field
+    share: np.ndarray
+    carried: float = 0.0
+    own: float = 0.0
+    shift: float = 0.0
+    extra: Excess = Excess()
+    summed: float = 0.0
+    chain: float = 0.0
+    balanced: bool = False
+    gated: "Gradient | None" = None
+
+    @property
+    def variance(self):
+        """Relative variance of the field's moment."""
+        return self.carried + self.own + self.shift**2
+
+    def passed(self, field, share, **changes):
+        """The gradient with another field, before another layer."""
+        return replace(self, field=field, share=share, gated=None, **changes)
+
+
+@singledispatch
+def backward(layer, memory, gradient, signal):
+    """The gradient before a layer, from that behind it.
+
+    Parameters
+    ----------
+    layer : Layer
+    memory : object
+        What `forward` gave for this layer.
+    gradient : Gradient
+        dE/d(output).
+    signal : Signal
+        The layer's input.
+
+    Returns
+    -------
+    Gradient
+        dE/d(input).
+    """
+    raise ArgumentError(f"{layer.name}: the theory knows no way back through it.")
+
+
+def added(a, b):
+    """The gradient before two branches that have the same input."""
+    whole = a.field.moment + b.field.moment
+    part = a.field.moment / whole if whole > 0 else 1.0
+    mixed = {
+        key: part * getattr(a, key) + (1 - part) * getattr(b, key)
+        for key in ("carried", "own", "shift", "summed", "chain")
+    }
+    return Gradient(a.field.plus(b.field), a.share + b.share, extra=a.extra, **mixed)
+
+
+def _along(share, field):
+    """The field of `share` times the signal of that field."""
+    mean, square = share.mean(0), (share * share).mean(0)
+    root = np.sqrt(square)
+    return Field(
+        share[:, None] * share * field.pairs,
+        root[:, :, None, None] * root * field.same,
+        mean[:, :, None, None] * mean * field.cross,
+    )
+
+
+def _before_weights(gradient, field, share, signal, weights, units, inputs, extra):
+    """The gradient before a layer of weights.
+
+    It is made of weights and of gradients that hang on the same weights through the outputs: of
+    ``sum of w f(z)`` the mean is ``E[w²] E[f'(z)] x``, a multiple of the input, by Stein's lemma.
+    One unit's is of order 1 / width; but it is the same for all samples, so that it counts in
+    sums over them, the gradients of weights.
+    """
+    own, _ = linear_spread(field, weights, units, inputs, 1 / inputs, extra.total)
+    return gradient.passed(
+        field.plus(_along(share, signal.field)), share, carried=gradient.carried + gradient.own,
+        own=own, extra=extra.joined(units), chain=gradient.chain + 2 / units, balanced=False,
+    )  # fmt: skip
+
+
+@backward.register
+def _(layer: Conv2d, weights, gradient, signal):
+    taps = tap_weights(layer, weights, layer.out_channels // layer.groups)
+    window = (taps, layer.stride, layer.padding, layer.dilation, layer.input_shape[1:])
+    field = through_windows(gradient.field, spread_sums, *window)
+    share = spread_sums(gradient.share, *window)
+    # Orthogonal as a matrix of windows; where they overlap, its columns are not.
+    weights, units = replace(weights, orthogonal=False), layer.input_shape[0]
+    extra = gradient.extra.convolved(np.prod(layer.kernel_size), np.prod(field.size))
+    return _before_weights(
+        gradient, field, share, signal, weights, units, layer._fans.fan_out, extra
+    )
+
+
+@backward.register
+def _(layer: Dense, weights, gradient, signal):
+    size, factor = signal.field.size, weights.second * layer.out_features
+    # Weights from different positions are independent: so are the gradients there.
+    diagonal = np.eye(np.prod(size)).reshape(*size, *size) * factor
+    given = gradient.field
+    pairs = np.broadcast_to(factor * given.pairs, (*given.pairs.shape[:2], *size))
+    field = Field(pairs, diagonal * given.same, diagonal * given.cross)
+    share = np.broadcast_to(factor * gradient.share, (len(gradient.share), *size))
+    units = layer.input_shape[0] // int(np.prod(size))
+    weights = replace(weights, orthogonal=weights.orthogonal and np.prod(size) == 1)
+    extra = gradient.extra.averaged(np.prod(size))
+    return _before_weights(
+        gradient, field, share, signal, weights, units, layer.out_features, extra
+    )
+
+
+@backward.register
+def _(layer: Activation, moments, gradient, signal):
+    before, (q, arrays) = signal.field, gaussian_parts(signal)
+    slopes = [moments.slope_kernel(*parts) for parts in arrays]
+    given = gradient.field
+    field = Field(*(a * b for a, b in zip((given.pairs, given.same, given.cross), slopes)))
+    spectrum = moments.slope_spectrum(before.moment)
+    alike = coherence(before, spectrum) + spectrum[1] * signal.extra.total
+    varying = alike / signal.units
+    joint = min(gradient.own * sum(spectrum), 2 * varying)
+    shift = abs(moments.slope_elasticity(before.moment)) * np.sqrt(signal.variance)
+    share = gradient.share * moments.growth(q)
+    passed = gradient.gated or gradient.passed(field, share)
+    return replace(
+        passed, own=gradient.own + varying + joint, shift=gradient.shift + float(shift),
+        balanced=False,
+    )  # fmt: skip
+
+
+@backward.register
+def _(layer: MaxPool2d, pooling, gradient, signal):
+    shares = pooling.aligned(gradient.share)
+    plain, gated = (
+        gradient.passed(field, share)
+        for field, share in zip(pooling.backward(gradient.field), shares)
+    )
+    return replace(plain, gated=gated)
+
+
+@backward.register
+def _(layer: AvgPool2d, pooling, gradient, signal):
+    return gradient.passed(pooling.backward(gradient.field), pooling.aligned(gradient.share))
+
+
+@backward.register
+def _(layer: Flatten, memory, gradient, signal):
+    return gradient
+
+
+@backward.register
+def _(layer: Dropout, p, gradient, signal):
+    if p is None:
+        return gradient
+    return gradient.passed(gradient.field.dropped(p), gradient.share / (1 - p))
+
+
+@backward.register
+def _(layer: BatchNorm, memory, gradient, signal):
+    if memory is None:
+        scale = 1 / (1 + layer.eps)
+        return gradient.passed(gradient.field.scaled(scale), gradient.share * scale)
+    normalized, variance = memory
+    n, whole = normalized.samples, gradient.field.centred()
+    products = (whole.same * normalized.same).mean() + (n - 1) * (
+        whole.cross * normalized.cross
+    ).mean()
+    removed = min(max(products / n / max(whole.moment, 1e-300), 0.0), 0.9)
+    # Channels differ in variance, as gamma distributed numbers do: E[1/s] exceeds 1/E[s].
+    varying = min(2 * coherence(normalized, (0, 1)), LARGEST_SPREAD)
+    factor = (1 - removed) / (1 - varying) / (variance + layer.eps)
+    own = varying / max(1 - 2 * varying, 0.1) / signal.units
+    return gradient.passed(
+        whole.scaled(factor), gradient.share * 0.0, balanced=True,
+        own=gradient.own + own, carried=gradient.carried + signal.carried,
+    )  # fmt: skip

@@ -1,0 +1,299 @@
+"""The theory forwards: how each kind of layer passes a signal's second moments on.
+
+``forward(layer, signal)`` gives the signal behind a layer, and what the way back needs to know.
+A new kind of layer is taught by ``@forward.register``.
+"""
+
+from dataclasses import dataclass, replace
+from functools import singledispatch
+
+import numpy as np
+
+from minicnn.errors import ArgumentError
+from minicnn.lab.maps import Field, through_windows, window_sums
+from minicnn.lab.moments import LeakyMoments, Moments, moments_of
+from minicnn.lab.pooled_maps import AveragePooling, MaxPooling
+from minicnn.lab.spread import Excess, coherence, law, linear_spread, window_coherence
+from minicnn.layers import (
+    Activation,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool2d,
+)
+
+LEFT = 0.25  # of an activation's variance, where that of its input is fixed
+SIMULATION = 0.01  # relative error of max pooling's simulation
+ROUGH = 0.4  # of products of two samples behind an average pooling, as seen
+
+
+class NoPromiseError(Exception):
+    """A layer whose weights have a mean: its units are no independent sums."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A field on its way, and how far its second moment can be trusted.
+
+    Attributes
+    ----------
+    field : Field
+    units : int
+        How many independent draws of the field there are: channels or features.
+    carried, own : float
+        Relative variance of the field's moment that came with the input of the last layer of
+        weights, and that its own weights have added.
+    fixed : float
+        How much less than with Gaussian weights that was.
+    extra : Excess
+        How much less independent the field's numbers are in one draw than in expectation, see
+        `linear_spread`.
+    offset : float
+        How much more than by `coherence` 1 / d is, where it is known exactly.
+    mean : ndarray, shape (N, H, W)
+        E[x] by sample and position: 0 behind weights, not behind most activations.
+    rough : float
+        Relative error of products of two samples, where they have been scaled.
+    before : Field, optional
+        Of the Gaussian numbers that an activation has just made this field of.
+    moments : Moments, optional
+        Of that activation.
+    training : bool
+        Whether dropout drops and batch normalization normalizes.
+    """
+
+    field: Field
+    units: int
+    carried: float = 0.0
+    own: float = 0.0
+    fixed: float = 0.0
+    extra: Excess = Excess()
+    offset: float = 0.0
+    mean: np.ndarray | float = 0.0
+    rough: float = 0.0
+    before: Field | None = None
+    moments: Moments | None = None
+    training: bool = True
+
+    @property
+    def variance(self):
+        """Relative variance of the field's moment."""
+        return self.carried + self.own
+
+    def passed(self, field, **changes):
+        """The signal with another field, which is no activation's any more."""
+        return replace(self, field=field, before=None, moments=None, **changes)
+
+
+@singledispatch
+def forward(layer, signal):
+    """The signal behind a layer, and the memory that the way back needs.
+
+    Parameters
+    ----------
+    layer : Layer
+    signal : Signal
+
+    Returns
+    -------
+    Signal, object
+
+    Raises
+    ------
+    ArgumentError
+        For a kind of layer that the theory does not know.
+    NoPromiseError
+        For weights whose mean is not 0.
+    """
+    raise ArgumentError(
+        f"{layer.name}: the theory knows no layer {type(layer).__name__}; teach it by"
+        " @minicnn.lab.forward_theory.forward.register and the same of backward_theory."
+    )
+
+
+def added(a, b):
+    """The signal that is the sum of a block's body `a` and the shortcut `b` around it."""
+    field = a.field.plus(b.field)
+    part = a.field.moment / field.moment if field.moment > 0 else 1.0
+    mixed = {
+        key: part * getattr(a, key) + (1 - part) * getattr(b, key)
+        for key in ("carried", "own", "fixed")
+    }
+    # Their product is 0 in the mean only.
+    shapes = coherence(a.field, (0, 1)) * coherence(b.field, (0, 1))
+    mixed["own"] += 4 * part * (1 - part) * np.sqrt(shapes) / a.units
+    return a.passed(field, mean=a.mean + b.mean, **mixed)
+
+
+def tap_weights(layer, weights, channels):
+    """What each tap of a kernel counts: E[w²] times the channels that it sums over."""
+    taps = np.full(layer.kernel_size, weights.second * channels)
+    if weights.centred:
+        centre = tuple(size // 2 for size in layer.kernel_size)
+        whole, taps[...] = taps.sum(), 0.0
+        taps[centre] = whole
+    return taps
+
+
+def promised(layer):
+    """The law of a layer's weights, if they are of mean 0."""
+    weights = law(layer)
+    if weights.mean:
+        raise NoPromiseError(layer.name)
+    return weights
+
+
+def _biased(layer, field):
+    """A field with the bias's second moment, which all samples and positions share."""
+    second = law(layer, "bias").second if layer.bias else 0.0
+    return Field(*(array + second for array in (field.pairs, field.same, field.cross)))
+
+
+def _weighted(layer, signal, field, weights, units):
+    """The signal behind a layer of weights; `field` is that of its sums."""
+    inputs = layer._fans.fan_in
+    q = signal.field.map.mean(0)
+    extra = signal.extra.joined(signal.units) if signal.own else signal.extra
+    if isinstance(layer, Dense):  # else a window moves over all positions
+        uneven = (q * q).mean() / max(q.mean() ** 2, 1e-300)
+        extra = extra.averaged(q.size)
+    else:
+        uneven = 1.0
+        extra = extra.convolved(np.prod(layer.kernel_size), np.prod(field.size))
+    share, shape = float(uneven) / inputs, _known_shape(layer, signal)
+    own, gaussian = linear_spread(field, weights, units, inputs, share, extra.total, shape)
+    return signal.passed(
+        _biased(layer, field), units=units, carried=signal.variance, own=own,
+        fixed=gaussian - own, extra=extra,
+        offset=0.0 if shape is None else shape - coherence(field, (0, 1)), mean=0.0,
+    )  # fmt: skip
+
+
+def _known_shape(layer, signal):
+    given = signal.units == 1 and not signal.variance and not signal.extra.parts
+    if given and isinstance(layer, Conv2d) and layer.dilation == (1, 1):
+        return window_coherence(layer, signal.field)
+    return None
+
+
+@forward.register
+def _(layer: Conv2d, signal):
+    weights, channels = promised(layer), layer.input_shape[0] // layer.groups
+    window = (
+        tap_weights(layer, weights, channels), layer.stride, layer.padding, layer.dilation,
+        layer.output_shape[1:],
+    )  # fmt: skip
+    field = through_windows(signal.field, window_sums, *window)
+    return _weighted(layer, signal, field, weights, layer.out_channels), weights
+
+
+@forward.register
+def _(layer: Dense, signal):
+    weights, source = promised(layer), signal.field
+    factor = weights.second * layer.input_shape[0]
+    pairs = factor * source.pairs.mean((2, 3), keepdims=True)
+    same, cross = (
+        np.full((1, 1, 1, 1), factor * np.einsum("hwhw->", a) / np.prod(source.size))
+        for a in (source.same, source.cross)
+    )
+    field = Field(pairs, same, cross)
+    return _weighted(layer, signal, field, weights, layer.out_features), weights
+
+
+def gaussian_parts(signal):
+    """What an activation takes: variances, and all arguments of kernels for a field's arrays.
+
+    Returns
+    -------
+    q : ndarray, shape (N, H, W)
+    arguments : list of tuple
+        q, other, covariance, mean and other_mean for pairs, same and cross.
+    """
+    field, mean = signal.field, np.asarray(signal.mean)
+    q = np.maximum(field.map - mean * mean, 0)
+    usual = mean.mean(0) if mean.ndim else mean
+    spatial = np.maximum(np.einsum("hwhw->hw", field.same) - usual * usual, 0)
+    first = (q[:, None], q[None], mean[:, None] if mean.ndim else mean, mean)
+    second = (spatial[:, :, None, None], spatial, usual[:, :, None, None] if mean.ndim else mean)
+    arguments = [(*first[:2], field.pairs - first[2] * mean, *first[2:])]
+    for array in (field.same, field.cross):
+        arguments.append((*second[:2], array - second[2] * usual, second[2], usual))
+    return q, arguments
+
+
+@forward.register
+def _(layer: Activation, signal):
+    moments, before = moments_of(layer), signal.field
+    q, arrays = gaussian_parts(signal)
+    pairs, same, cross = (moments.kernel(*parts) for parts in arrays)
+    index = np.arange(before.samples)
+    pairs[index, index] = moments.second(q, signal.mean)
+    field = Field(pairs, same, cross)
+    sizes = np.maximum(field.map, 0)
+    typical = float((sizes * before.map).sum() / sizes.sum()) if sizes.sum() > 0 else 0.0
+    elasticity = moments.elasticity(typical)
+    spectrum = moments.square_spectrum(typical)
+    chance = spectrum[1] * (signal.extra.total + signal.offset)
+    own = (coherence(before, spectrum, sizes) + chance) / signal.units
+    own = max(own - elasticity**2 * signal.fixed, LEFT * own)
+    behind = replace(
+        signal, field=field, mean=moments.mean(q, signal.mean), own=own, before=before,
+        moments=moments, carried=elasticity**2 * signal.carried, fixed=elasticity**2 * signal.fixed,
+    )  # fmt: skip
+    return behind, moments
+
+
+@forward.register
+def _(layer: MaxPool2d, signal):
+    before, moments = signal.before, signal.moments
+    if before is None:
+        before, moments = signal.field, LeakyMoments(1.0)
+    pooling = MaxPooling(layer, signal.field, before, moments)
+    # What orthogonal weights fix of all numbers they do not fix of the largest.
+    own = signal.own + LEFT * signal.fixed
+    carried = signal.carried + SIMULATION**2
+    return signal.passed(pooling.forward(), mean=0.0, own=own, carried=carried), pooling
+
+
+@forward.register
+def _(layer: AvgPool2d, signal):
+    pooling = AveragePooling(layer, signal.field)
+    field = pooling.forward(signal.field)
+    own = signal.own
+    if own or signal.fixed:
+        # Means of many numbers are Gaussian by themselves; and where they are small because
+        # positions have little in common, chance products count.
+        positions = np.prod(signal.field.size) / np.prod(field.size)
+        small = signal.field.moment / max(field.moment * positions, 1e-300)
+        chance = 2 * signal.extra.total * small**2
+        own = max(own, 2 * coherence(field, (0, 1)) / signal.units) + chance
+    return signal.passed(field, mean=0.0, own=own, rough=ROUGH), pooling
+
+
+@forward.register
+def _(layer: Flatten, signal):
+    return signal, None
+
+
+@forward.register
+def _(layer: Dropout, signal):
+    if not signal.training or not layer.p:
+        return signal, None
+    return signal.passed(signal.field.dropped(layer.p)), layer.p
+
+
+@forward.register
+def _(layer: BatchNorm, signal):
+    if not signal.training:
+        return signal.passed(signal.field.scaled(1 / (1 + layer.eps))), None
+    centred = signal.field.centred()
+    variance = max(centred.moment, 0.0)
+    field = centred.scaled(1 / (variance + layer.eps))
+    shape = coherence(field, (0, 1))
+    # Channels differ in variance, and with it in how much eps takes from one.
+    lost = (layer.eps / (variance + layer.eps)) ** 2
+    behind = signal.passed(field, mean=0.0, carried=lost, own=0.0, fixed=2 * shape / signal.units)
+    return behind, (field, variance)
