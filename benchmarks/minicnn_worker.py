@@ -14,6 +14,7 @@ from minicnn.data import Batches, Dataset
 from minicnn.kernels.pack import gather
 from minicnn.lanes import LANES, group_count
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
+from minicnn.training.gradients import compute_gradients
 
 EVALUATION_BATCH = 256  # as the trainer has it
 
@@ -35,8 +36,7 @@ class Minicnn(Contestant):
         """Loss and gradients of a batch of these images; the gradients go into a file."""
         self._load()
         x, labels = self._packed(np.array(images)), self._labels.ravel()[images]
-        value, gradient = self.loss(self.model.forward(x, True, len(images)), labels)
-        self.model.backward(gradient)
+        value = compute_gradients(self.model, self.loss, x, labels)
         np.savez(path, **{p.name: p.grad for p in self.model.parameters()})
         return {"loss": float(value)}
 
@@ -50,8 +50,7 @@ class Minicnn(Contestant):
 
         def step(i):
             x, labels = self._batch(i), self._labels[i % len(self._labels)]
-            value, gradient = self.loss(self.model.forward(x, True, self._size), labels)
-            self.model.backward(gradient)
+            value = compute_gradients(self.model, self.loss, x, labels)
             optimizer.step()
             return value
 
@@ -102,8 +101,7 @@ class Minicnn(Contestant):
         def fit(order, rates):
             for batch, lr in zip(training.epoch(order), rates):
                 updates.lr = lr
-                scores = self.model.forward(batch.x, True, batch.samples)
-                self.model.backward(self.loss(scores, batch.labels)[1])
+                compute_gradients(self.model, self.loss, batch.x, batch.labels)
                 updates.step()
 
         def evaluate(batches):

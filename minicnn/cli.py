@@ -189,8 +189,8 @@ def _preflight(given, settings):
             raise ArgumentError(
                 f"--preflight trains nothing and writes nothing: leave --{name} out."
             )
-    text, trains = preflight.report(settings, settings.load_data()[0])
-    print(text.rpartition("\n\n")[2] if given.get("quiet") else text, flush=True)
+    tables, sentence, trains = preflight.report(settings, settings.load_data()[0])
+    print(sentence if given.get("quiet") else f"{tables}\n\n{sentence}", flush=True)
     return 0 if trains else WILL_NOT_TRAIN
 
 

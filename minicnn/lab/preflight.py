@@ -24,12 +24,14 @@ import numpy as np
 
 from minicnn import initializers
 from minicnn.errors import ArgumentError
-from minicnn.lab import gradient_front
+from minicnn.lab import beside, gradient_front
 from minicnn.lab.probes import probe, weight_of
 from minicnn.lab.records import Record
+from minicnn.lab.theory import predict
 from minicnn.layers import Sigmoid
 
 IMAGES = 256
+THEORY_IMAGES = 32
 FADED_SIGNAL = 2.5e-4  # std of a score over the images
 FADED_GRADIENT = 1.2e-4  # delta of the first layer over that of the last
 WITH_OFFSET = 10.0  # times as much, for units that are not 0 at 0
@@ -145,9 +147,25 @@ def of_settings(settings, dataset):
     -------
     Preflight
     """
-    chosen = np.arange(min(IMAGES, len(dataset)))
-    model = settings.make_model(dataset)
-    return preflight(model, dataset.normalized(chosen), dataset.labels[chosen])
+    return preflight(settings.make_model(dataset), *_first_images(dataset, IMAGES))
+
+
+def _first_images(dataset, count):
+    chosen = np.arange(min(count, len(dataset)))
+    return dataset.normalized(chosen), dataset.labels[chosen]
+
+
+def beside_theory(settings, dataset):
+    """A table of the layers with weights: what flows through them, and what theory says.
+
+    Returns
+    -------
+    str
+        Of the first 32 images, as the theory's time grows with their square.
+    """
+    model, batch = settings.make_model(dataset), _first_images(dataset, THEORY_IMAGES)
+    weighted = [layer.name for layer in model.all_layers() if weight_of(layer) is not None]
+    return beside.table(probe(model, *batch), predict(model, *batch), weighted)
 
 
 def remedy(settings, dataset):
@@ -175,15 +193,16 @@ def remedy(settings, dataset):
 
 
 def report(settings, dataset):
-    """The verdict as text: a table, a sentence, and what would help.
+    """The verdict as text: tables, and a sentence with what would help.
 
     Returns
     -------
-    text : str
+    tables, verdict : str
     trains : bool
     """
     found = of_settings(settings, dataset)
-    lines = [str(found.record), "", f"{settings.model} with {settings.init} {found}"]
+    tables = f"{found.record}\n\n{beside_theory(settings, dataset)}"
+    lines = [f"{settings.model} with {settings.init} {found}"]
     if not found.trains:
         name, other = remedy(settings, dataset)
         if name is None:
@@ -197,4 +216,4 @@ def report(settings, dataset):
                 f" the first layer is {then:.2g} of that in the last"
                 + (f" rather than {now:.2g}." if math.isfinite(now) else ".")
             )
-    return "\n".join(lines), found.trains
+    return tables, "\n".join(lines), found.trains

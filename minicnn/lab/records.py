@@ -181,38 +181,31 @@ class Record:
 def z_scores(measured, predicted):
     """How far measured values are from a theory, in its standard errors.
 
-    ``z = (measured - value) / (relative standard error × |value|)``; where the error is 0, z is
-    0 for the very value and infinite for any other.
-
     Parameters
     ----------
     measured : dict of str to float
         Such as ``record.second_moments("delta")``.
-    predicted : dict of str to (float, float)
-        Value and relative standard error, by the same names.
+    predicted : dict of str to Moment
+        By the same names, such as ``theory.second_moments(predictions, "delta")``.
 
     Returns
     -------
     dict of str to float
-        For the names in both, in the order of `measured`.
+        For the names in both, in the order of `measured`, as :meth:`minicnn.lab.spread.Moment.z`
+        defines them.
 
     Raises
     ------
     ArgumentError
         If there is no name in both.
     """
-    scores = {}
-    for name, value in measured.items():
-        if name in predicted:
-            expected, relative = predicted[name]
-            off, error = value - expected, abs(relative * expected)
-            scores[name] = 0.0 if off == 0 else ratio(off, error)
-    if not scores:
+    both = [name for name in measured if name in predicted]
+    if not both:
         raise ArgumentError(
             f"nothing to compare: measured {', '.join(measured) or 'nothing'}, predicted"
             f" {', '.join(predicted) or 'nothing'}."
         )
-    return scores
+    return {name: predicted[name].z(measured[name]) for name in both}
 
 
 def ratio(above, below):

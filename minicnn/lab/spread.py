@@ -55,8 +55,10 @@ class Moment:
         Returns
         -------
         float
-            0 where both are 0 or nothing is promised; infinite where one is 0.
+            0 where both are 0 or nothing is promised; infinite where one is 0; NaN for NaN.
         """
+        if math.isnan(measured):
+            return math.nan
         if (
             math.isnan(self.value)
             or measured == self.value

@@ -137,7 +137,7 @@ def predict(model, images, labels=None, training=True):
 
 
 def second_moments(predictions, of="output"):
-    """Values and relative standard errors by layer, as probes' z-scores take them.
+    """One signal's predictions by layer, as :func:`minicnn.lab.records.z_scores` takes them.
 
     Parameters
     ----------
@@ -147,9 +147,8 @@ def second_moments(predictions, of="output"):
 
     Returns
     -------
-    dict of str to tuple
-        ``(value, error)`` by the layer's name, of layers that have it and for which there is a
-        promise.
+    dict of str to Moment
+        By the layer's name, of layers that have it and for which there is a promise.
 
     Raises
     ------
@@ -162,8 +161,7 @@ def second_moments(predictions, of="output"):
         p.name: p.gradients.get("weight") if of == "gradient" else getattr(p, of)
         for p in predictions
     }
-    known = {name: m for name, m in found.items() if m is not None and m != UNKNOWN}
-    return {name: (moment.value, moment.error) for name, moment in known.items()}
+    return {name: m for name, m in found.items() if m is not None and m != UNKNOWN}
 
 
 class _Tape:

@@ -51,6 +51,9 @@ class Layer:
     #: not read: then the next layer, or the one before, may write into it.
     gives_away = False
 
+    #: Whether a sample's output depends on the other samples of its batch, in training.
+    mixes_samples = False
+
     def __init__(self):
         self.input_shape = self.output_shape = None
         self.dtype = np.dtype(np.float32)

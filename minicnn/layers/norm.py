@@ -41,7 +41,7 @@ class BatchNorm(Layer):
     """
 
     rectifies = "output"
-    gives_away = True
+    gives_away = mixes_samples = True
 
     def __init__(self, eps=1e-5, momentum=0.1):
         super().__init__()

@@ -17,7 +17,7 @@ class Callback:
 
         on_train_begin
             on_epoch_begin
-                on_loss         the loss is known, nothing has been changed by it yet
+                on_loss         loss and gradients are known, no parameter has changed yet
                 on_step_end     the parameters have been updated
             on_epoch_end        the test set has been evaluated, history has its line
         on_train_end            always, even if an error or the user ends training
@@ -33,7 +33,7 @@ class Callback:
         """Before the first step of an epoch."""
 
     def on_loss(self, trainer):
-        """Between the forward and the backward pass of every step."""
+        """Between the backward pass and the update of every step."""
 
     def on_step_end(self, trainer):
         """After the update of every step."""

@@ -10,6 +10,7 @@ from minicnn.checks import check_count
 from minicnn.data.batches import Batches
 from minicnn.errors import ArgumentError, DataError
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
+from minicnn.training.gradients import compute_gradients
 
 EVALUATION_BATCH = 256
 SHUFFLE = 1  # keeps the shuffle's random numbers apart from those of the model's seed
@@ -26,6 +27,7 @@ class Trainer:
         dE/dw      = model.backward(dE/ds)
         w          = optimizer.step()
 
+    Large batches are computed in parts (:mod:`minicnn.training.gradients`).
     Everything else, such as progress, files or early stopping, is a callback.
 
     Parameters
@@ -178,11 +180,14 @@ class Trainer:
     def _train_step(self, batch):
         self.batch = batch
         self.optimizer.lr = self.base_lr * self.schedule(self.step, self.total_steps)
-        scores = self.model.forward(batch.x, True, batch.samples)
-        self.loss_value, gradient = self.loss(scores, batch.labels)
+        predicted = []
+
+        def look(scores, samples):
+            predicted.append(predicted_classes(scores, samples))
+
+        self.loss_value = compute_gradients(self.model, self.loss, batch.x, batch.labels, look)
         self._tell("on_loss")
-        self.totals.add(self.loss_value, predicted_classes(scores, batch.samples), batch.labels)
-        self.model.backward(gradient)
+        self.totals.add(self.loss_value, np.concatenate(predicted), batch.labels)
         self.optimizer.step()
         self.step += 1
         self._tell("on_step_end")

@@ -15,6 +15,7 @@ from minicnn.lab.records import (
     ratio,
     z_scores,
 )
+from minicnn.lab.spread import Moment
 from minicnn.training.files import to_json
 
 
@@ -112,24 +113,18 @@ def test_the_table_has_a_row_for_each_layer_and_a_line_of_the_whole():
     assert "step" not in str(record())
 
 
-def test_z_scores_are_in_units_of_the_theorys_error():
-    predicted = {"a": (2.0, 0.1), "b": (4.0, 0.05), "c": (1.0, 0.5), "of another": (1.0, 1.0)}
-    found = z_scores({"a": 2.4, "b": 3.6, "c": 1.0, "unpredicted": 9.0}, predicted)
-    assert list(found) == ["a", "b", "c"]
-    assert found == pytest.approx({"a": 2.0, "b": -2.0, "c": 0.0})
-
-
-def test_z_scores_of_what_is_certain():
-    found = z_scores(
-        {"a": 0.0, "b": 1.0, "c": 1.0}, {"a": (0.0, 0.1), "b": (0.0, 0.1), "c": (2, 0)}
-    )
-    assert found == {"a": 0.0, "b": np.inf, "c": -np.inf}
-    assert math.isnan(z_scores({"a": math.nan}, {"a": (1.0, 0.1)})["a"])
+def test_z_scores_are_those_of_the_predictions_in_the_order_of_the_measurements():
+    predicted = {"b": Moment(4.0, 0.05), "a": Moment(2.0, 0.1), "of another": Moment(1.0, 1.0)}
+    found = z_scores({"a": 2.4, "b": 3.6, "unpredicted": 9.0}, predicted)
+    assert list(found) == ["a", "b"]
+    assert found == {"a": predicted["a"].z(2.4), "b": predicted["b"].z(3.6)}
+    assert 1.7 < found["a"] < 2.0 and -2.3 < found["b"] < -2.0  # on a logarithmic scale
+    assert math.isnan(z_scores({"a": math.nan}, predicted)["a"])
 
 
 def test_z_scores_of_nothing_in_common():
     with pytest.raises(ArgumentError, match="nothing to compare: measured a, predicted b"):
-        z_scores({"a": 1.0}, {"b": (1.0, 0.1)})
+        z_scores({"a": 1.0}, {"b": Moment(1.0, 0.1)})
 
 
 def test_a_ratio_to_nothing():

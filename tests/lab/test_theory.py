@@ -73,10 +73,10 @@ def test_means_over_seeds_are_met_far_below_one_draws_interval(activation, init)
     seen = [measured(model("mlp:60x2", activation, init, seed), x) for seed in range(seeds)]
     for of in ("output", "delta"):
         expected = second_moments(predictions, of)
-        for name, (value, error) in expected.items():
+        for name, moment in expected.items():
             draws = np.array([s[of][name] for s in seen if name in s[of]])
             # orders above the first in 1 / width are left out: 5 % at this width
-            assert abs(draws.mean() / value - 1) < 4 * error / seeds**0.5 + 0.05
+            assert abs(draws.mean() / moment.value - 1) < 4 * moment.error / seeds**0.5 + 0.05
 
 
 def test_vgg_b_with_a_fixed_deviation_loses_its_gradient():
@@ -91,7 +91,7 @@ def test_vgg_b_with_a_fixed_deviation_loses_its_gradient():
         net.initialize((1, 2, 2), seed=0)
         x = np.random.default_rng(0).standard_normal((4, 1, 2, 2)).astype(np.float32)
         delta = second_moments(predict(net, x), "delta")
-        moments[init] = delta["1.relu"][0] / delta["18.conv2d"][0]
+        moments[init] = delta["1.relu"].value / delta["18.conv2d"].value
     ratio = (moments["msra:fan_out"] / moments["normal:0.01"]) ** 0.5
     exact = np.prod([(2 / (9 * d)) ** 0.5 / 0.01 for d in (64, 128, 128, 256, 256, *[512] * 4)])
     assert ratio == pytest.approx(exact, rel=0.01)

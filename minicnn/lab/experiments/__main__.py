@@ -1,0 +1,53 @@
+"""The experiments' command line."""
+
+import sys
+import time
+from pathlib import Path
+
+from minicnn.cli import Parser
+from minicnn.errors import MinicnnError, unknown
+from minicnn.lab.experiments import EXPERIMENTS
+
+
+def main(argv=None):
+    """Run experiments, print what they found, and draw their figures.
+
+    Returns
+    -------
+    int
+        0 if every prediction held, 1 if one did not, 2 for bad arguments.
+    """
+    parser = Parser(
+        prog="python -m minicnn.lab.experiments",
+        description="Run experiments: " + "; ".join(e.TITLE for e in EXPERIMENTS.values()) + ".",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(EXPERIMENTS))
+    parser.add_argument("--all", action="store_true", help="all of them")
+    parser.add_argument("--quick", action="store_true", help="smaller and with fewer seeds")
+    parser.add_argument("--out", metavar="FOLDER", help="draw the figures into this folder")
+    try:
+        options = parser.parse_args(argv)
+        names = list(EXPERIMENTS) if options.all else options.names
+        if not names:
+            parser.error(f"name an experiment, of {', '.join(EXPERIMENTS)}, or give --all")
+        for name in names:
+            if name not in EXPERIMENTS:
+                raise unknown("experiment", name, EXPERIMENTS)
+        return max(_run(name, options) for name in names)
+    except MinicnnError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _run(name, options):
+    start = time.perf_counter()
+    result = EXPERIMENTS[name].run(options.quick)
+    print(result, f"{time.perf_counter() - start:.1f} s", "", sep="\n", flush=True)
+    if options.out is not None:
+        Path(options.out).mkdir(parents=True, exist_ok=True)
+        result.save(Path(options.out, f"{name}.svg"))
+    return 0 if result.holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""A batch's loss and gradients, computed in parts where the batch is large.
+
+What a batch of thousands leaves between two layers does not fit the processor's cache, and each
+pass over it goes through main memory. So a large batch is computed in parts of at most 128
+samples, whose gradients are added: E is a mean over samples, so the sum is the gradient of the
+whole. It takes a part's memory, too. Layers that mix samples, as batch normalization does, need
+the whole at once.
+"""
+
+from minicnn.lanes import LANES
+
+PART = 128  # samples
+
+
+def compute_gradients(model, loss, x, labels, look=None):
+    """Forward, loss and backward; fills the gradients of the model's parameters.
+
+    Parameters
+    ----------
+    model : Sequential
+    loss : Loss
+    x : ndarray, shape (G, *input_shape, 16)
+        A batch in lanes.
+    labels : ndarray of int, shape (N,)
+    look : callable, optional
+        Is called as ``look(scores, n)`` for each part, with its n samples' scores in lanes.
+
+    Returns
+    -------
+    float
+        Mean loss over the N samples.
+    """
+    samples = len(labels)
+    whole = samples <= PART or any(layer.mixes_samples for layer in model.all_layers())
+    size = samples if whole else PART
+    value, sums = 0.0, None
+    for start in range(0, samples, size):
+        own = labels[start : start + size]
+        share = len(own) / samples
+        part = x if whole else x[start // LANES : -(-(start + len(own)) // LANES)]
+        scores = model.forward(part, True, len(own))
+        mean, delta = loss(scores, own)
+        if look is not None:
+            look(scores, len(own))
+        value += share * mean
+        if not whole:
+            delta *= share
+        model.backward(delta)
+        if not whole:
+            sums = _add(sums, model.parameters())
+    if sums is not None:
+        for parameter, total in zip(model.parameters(), sums):
+            parameter.grad[...] = total
+    return value
+
+
+def _add(sums, parameters):
+    if sums is None:
+        return [parameter.grad.copy() for parameter in parameters]
+    for total, parameter in zip(sums, parameters):
+        total += parameter.grad
+    return sums

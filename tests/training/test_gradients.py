@@ -1,0 +1,59 @@
+"""Gradients of a batch, whole or in parts."""
+
+import numpy as np
+import pytest
+
+from minicnn import Sequential, lanes, zoo
+from minicnn.layers import BatchNorm, Dense, Dropout, Flatten, ReLU
+from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
+from minicnn.training import gradients
+
+
+def batch(samples, shape=(1, 8, 8)):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(samples, *shape))
+    return x, rng.integers(0, 10, samples)
+
+
+def computed(model, x, labels):
+    classes = []
+    value = gradients.compute_gradients(
+        model, SoftmaxCrossEntropy(), lanes.pack(x, model.dtype), labels,
+        lambda scores, n: classes.append(predicted_classes(scores, n)),
+    )  # fmt: skip
+    return value, np.concatenate(classes), [p.grad.copy() for p in model.parameters()]
+
+
+@pytest.mark.parametrize("samples", [1, 31, 32, 33, 100, 128])
+def test_parts_add_up_to_the_whole(monkeypatch, samples):
+    monkeypatch.setattr(gradients, "PART", 32)
+    x, labels = batch(samples)
+    model = zoo.build("plain5", activation="tanh")
+    model.initialize((1, 8, 8), seed=0, dtype=np.float64)
+    value, predicted, found = computed(model, x, labels)
+    monkeypatch.setattr(gradients, "PART", 1000)
+    whole, classes, expected = computed(model, x, labels)
+    assert value == pytest.approx(whole, rel=1e-13)
+    np.testing.assert_array_equal(predicted, classes)
+    for a, b in zip(found, expected):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * np.abs(b).max())
+
+
+def calls(model, x, labels):
+    sizes, forward = [], model.forward
+    model.forward = lambda part, *rest: sizes.append(len(part)) or forward(part, *rest)
+    computed(model, x, labels)
+    return sizes
+
+
+def test_what_mixes_samples_is_computed_at_once(monkeypatch):
+    monkeypatch.setattr(gradients, "PART", 32)
+    x, labels = batch(70)
+    for layer, expected in ((BatchNorm(), [5]), (ReLU(), [2, 2, 1]), (Dropout(0.5), [2, 2, 1])):
+        model = Sequential(Flatten(), Dense(12), layer, Dense(10))
+        model.initialize((1, 8, 8), seed=0)
+        assert calls(model, x, labels) == expected
+
+
+def test_a_part_is_whole_groups_of_lanes():
+    assert gradients.PART % lanes.LANES == 0
