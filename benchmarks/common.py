@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from minicnn.cli import Parser
 from minicnn.errors import ArgumentError, MinicnnError
+from minicnn.parser import Parser
 from minicnn.training.files import json_file
 from minicnn.training.machine import versions
 

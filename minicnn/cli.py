@@ -6,6 +6,7 @@ from collections import Counter
 
 import minicnn
 from minicnn.errors import ArgumentError, MinicnnError
+from minicnn.parser import Parser
 
 INTERRUPTED = 130
 CRASHED = 1
@@ -15,14 +16,6 @@ NO_SETTINGS = (
     "help", "version", "out", "quiet", "profile", "recipe", "ablate", "seeds",
     "preflight", *NOT_YET,
 )  # fmt: skip
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one sentence, as all others are."""
-
-    def error(self, message):
-        """Raise what argparse would print with the whole usage."""
-        raise ArgumentError(f"{message}; {self.prog} --help lists all options.")
 
 
 def make_parser():

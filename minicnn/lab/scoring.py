@@ -12,11 +12,11 @@ The limits of pre-flight were set on two such grids, with seeds 0 and 1; so seed
 import sys
 from dataclasses import dataclass
 
-from minicnn.cli import Parser
 from minicnn.lab import preflight
 from minicnn.lab.ablation import Ablation
 from minicnn.lab.grid import Grid
 from minicnn.lab.tables import as_text
+from minicnn.parser import Parser
 from minicnn.training.settings import Settings
 
 LEARNED = 0.5  # test accuracy from which a training counts as successful

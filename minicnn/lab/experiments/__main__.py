@@ -4,9 +4,9 @@ import sys
 import time
 from pathlib import Path
 
-from minicnn.cli import Parser
 from minicnn.errors import MinicnnError, unknown
 from minicnn.lab.experiments import EXPERIMENTS
+from minicnn.parser import Parser
 
 
 def main(argv=None):
