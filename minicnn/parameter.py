@@ -5,7 +5,7 @@ import numpy as np
 from minicnn import lanes
 
 #: Numbers that an array side by side with others begins at a multiple of: a cache line.
-ALIGNMENT = 16
+ALIGNMENT = lanes.LANES
 
 
 class Parameter:

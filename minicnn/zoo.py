@@ -161,16 +161,16 @@ def _gated_resnet(parts, classes, depth):
 
     def conv(channels, weights, **settings):
         convolution, _ = parts.conv(channels, padding=1, bias=False, init=weights, **settings)
-        return [*shift(), convolution]
+        return convolution
 
     def active():
         return [*shift(), parts.active()]
 
-    layers = [*conv(16, init.elsewhere)[-1:], *active()]
+    layers = [conv(16, init.elsewhere), *active()]
     for channels, stride in _blocks(depth):
         body = [
-            *conv(channels, init.inner, stride=stride), *active(), *conv(channels, init.last),
-            Gate(init.branch_gate), *shift(),
+            *shift(), conv(channels, init.inner, stride=stride), *active(),
+            *shift(), conv(channels, init.last), Gate(init.branch_gate), *shift(),
         ]  # fmt: skip
         layers += [Residual(Sequential(*body), init=init.elsewhere), parts.active()]
     return [*layers, GlobalAvgPool2d(), *shift(), Dense(classes, init=init.scores)]

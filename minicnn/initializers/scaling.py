@@ -6,18 +6,7 @@ from typing import ClassVar
 
 from minicnn.initializers.base import Initializer
 from minicnn.initializers.gains import factor
-from minicnn.initializers.settings import WORDS
-
-MODES = {  # which number stands for the fan
-    "fan_in": lambda fans: fans.fan_in,
-    "fan_out": lambda fans: fans.fan_out,
-    "fan_avg": lambda fans: (fans.fan_in + fans.fan_out) / 2,
-    "exact": lambda fans: fans.fan_in if fans.taps is None else fans.taps,
-    "effective_fan_out": lambda fans: (
-        fans.fan_out if fans.effective_fan_out is None else fans.effective_fan_out
-    ),
-}
-WORDS["mode"] = tuple(MODES)
+from minicnn.initializers.modes import MODES
 
 
 @dataclass(frozen=True)

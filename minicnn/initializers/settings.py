@@ -4,9 +4,10 @@ from dataclasses import fields
 
 from minicnn.checks import is_finite
 from minicnn.initializers.gains import GAINS, SLOPES
+from minicnn.initializers.modes import MODES
 
 WORDS = {  # the settings that take words
-    "mode": ("fan_in", "fan_out", "fan_avg"),
+    "mode": tuple(MODES),
     "distribution": ("normal", "uniform", "truncated-normal"),
     "gain": (*GAINS, *SLOPES),
 }

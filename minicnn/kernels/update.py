@@ -13,15 +13,17 @@ import numpy as np
 from numba import prange
 
 from minicnn.kernels.launch import kernel
+from minicnn.lanes import LANES
 
 PART = 1 << 13  # elements, about, that a thread updates in one go
 
 
 @kernel
 def _bounds(part, size):
-    """Where a part of the elements begins and ends, at multiples of 16."""
-    parts, vectors = size // PART + 1, (size + 15) // 16
-    return part * vectors // parts * 16, min((part + 1) * vectors // parts * 16, size)
+    """Where a part of the elements begins and ends, at whole cache lines."""
+    parts, vectors = size // PART + 1, (size + LANES - 1) // LANES
+    begin, end = part * vectors // parts, (part + 1) * vectors // parts
+    return begin * LANES, min(end * LANES, size)
 
 
 @kernel(parallel=True)

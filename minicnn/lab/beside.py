@@ -2,7 +2,7 @@
 
 import math
 
-from minicnn.lab.records import SIGNALS
+from minicnn.lab.records import SIGNALS, z_scores
 from minicnn.lab.tables import as_text
 from minicnn.lab.theory import second_moments
 
@@ -27,7 +27,7 @@ def scores(record, predictions):
     found = {}
     for of in SIGNALS:
         predicted, measured = second_moments(predictions, of), record.second_moments(of)
-        found[of] = {n: predicted[n].z(v) for n, v in measured.items() if n in predicted}
+        found[of] = z_scores(measured, predicted) if measured.keys() & predicted.keys() else {}
     return found
 
 

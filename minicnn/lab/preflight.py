@@ -31,7 +31,7 @@ from minicnn.lab.theory import predict
 from minicnn.layers import Sigmoid
 
 IMAGES = 256
-THEORY_IMAGES = 32
+THEORY_IMAGES = 32  # its time grows with their square
 FADED_SIGNAL = 2.5e-4  # std of a score over the images
 FADED_GRADIENT = 1.2e-4  # delta of the first layer over that of the last
 WITH_OFFSET = 10.0  # times as much, for units that are not 0 at 0
@@ -103,7 +103,7 @@ def preflight(model, images, labels):
     ArgumentError
         If the images or labels do not fit the model, or the model has no weights.
     """
-    weighted = [layer.name for layer in model.all_layers() if weight_of(layer) is not None]
+    weighted = _weighted(model)
     if not weighted:
         raise ArgumentError("the model has no weights: there is nothing that could train.")
     record, front = probe(model, images, labels), gradient_front.verdict(model)
@@ -155,17 +155,15 @@ def _first_images(dataset, count):
     return dataset.normalized(chosen), dataset.labels[chosen]
 
 
-def beside_theory(settings, dataset):
-    """A table of the layers with weights: what flows through them, and what theory says.
+def beside_theory(model, images, labels):
+    """A table of the layers with weights: what flows through them, and what theory says."""
+    record, predictions = probe(model, images, labels), predict(model, images, labels)
+    return beside.table(record, predictions, _weighted(model))
 
-    Returns
-    -------
-    str
-        Of the first 32 images, as the theory's time grows with their square.
-    """
-    model, batch = settings.make_model(dataset), _first_images(dataset, THEORY_IMAGES)
-    weighted = [layer.name for layer in model.all_layers() if weight_of(layer) is not None]
-    return beside.table(probe(model, *batch), predict(model, *batch), weighted)
+
+def _weighted(model):
+    """Names of the layers with weights."""
+    return [layer.name for layer in model.all_layers() if weight_of(layer) is not None]
 
 
 def remedy(settings, dataset):
@@ -200,8 +198,10 @@ def report(settings, dataset):
     tables, verdict : str
     trains : bool
     """
-    found = of_settings(settings, dataset)
-    tables = f"{found.record}\n\n{beside_theory(settings, dataset)}"
+    model = settings.make_model(dataset)
+    found = preflight(model, *_first_images(dataset, IMAGES))
+    theory = beside_theory(model, *_first_images(dataset, THEORY_IMAGES))
+    tables = f"{found.record}\n\n{theory}"
     lines = [f"{settings.model} with {settings.init} {found}"]
     if not found.trains:
         name, other = remedy(settings, dataset)

@@ -90,8 +90,9 @@ class Optimizer:
         """Make one array of zeros for each parameter, unless they exist already."""
         if kind not in self._averages:
             order = memory_order(self.parameters)
-            zeros = zeros_side_by_side([self.parameters[i].value for i in order])
-            self._averages[kind] = [zeros[order.index(i)] for i in range(len(order))]
+            values = [self.parameters[i].value for i in order]
+            made = dict(zip(order, zeros_side_by_side(values)))
+            self._averages[kind] = [made[i] for i in range(len(order))]
             self._runs = None
 
     def _each(self, *kinds):

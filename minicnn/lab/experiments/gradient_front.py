@@ -2,12 +2,10 @@
 
 import numpy as np
 
-from minicnn import Sequential, lanes, optimizers
 from minicnn.lab import gradient_front
 from minicnn.lab.experiments.result import Result
+from minicnn.lab.experiments.zeros import network, train, weights_of
 from minicnn.lab.symmetry import numerical_rank
-from minicnn.layers import Dense, Sigmoid
-from minicnn.losses import SoftmaxCrossEntropy
 
 TITLE = "E3: the gradient front of a sigmoid network with zero weights"
 DEPTHS = (3, 4, 5, 6)  # weight layers
@@ -26,12 +24,12 @@ def run(quick=False):
     """
     rows, checks, norms = [], [], {}
     for depth in DEPTHS[:2] if quick else DEPTHS:
-        model = network(depth)
+        model = network([True] * depth, "sigmoid", WIDTH, CLASSES)
         predicted = gradient_front.verdict(model).first_step
         norms[depth], ranks = follow(model)
         first = [int(np.argmax(column > 0)) + 1 for column in norms[depth].T]
         wanted = [depth - layer for layer in range(depth)]
-        said = [predicted[p.name] for p in model.parameters() if p.decay]
+        said = [predicted[p.name] for p in weights_of(model)]
         rows.append([str(depth), *(", ".join(map(str, steps)) for steps in (first, said))])
         checks.append((f"{depth} layers: the front arrives at steps {wanted}", first == wanted))
         checks.append((f"{depth} layers: the prediction says so", said == wanted))
@@ -40,29 +38,11 @@ def run(quick=False):
     return Result(TITLE, header, rows, checks, lambda figure: draw(figure, norms))
 
 
-def network(depth):
-    """Dense layers of zeros with sigmoids between them, in float64."""
-    layers = []
-    for _ in range(depth - 1):
-        layers += [Dense(WIDTH, init="zeros"), Sigmoid()]
-    model = Sequential(*layers, Dense(CLASSES, init="zeros"))
-    model.initialize((WIDTH,), seed=0, dtype=np.float64)
-    return model
-
-
 def follow(model):
     """The norm of every weight's gradient in each step, and each weight's rank at the end."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(SAMPLES, WIDTH))
-    labels = np.minimum(rng.integers(0, CLASSES + 3, SAMPLES), CLASSES - 1)  # unbalanced
-    optimizer = optimizers.create("sgd", model.parameters(), lr=1.0)
-    weights = [p for p in model.parameters() if p.decay]
-    loss, packed, norms = SoftmaxCrossEntropy(), lanes.pack(x, np.float64), []
-    for _ in range(STEPS):
-        _, delta = loss(model.forward(packed, True, SAMPLES), labels)
-        model.backward(delta)
+    weights, norms = weights_of(model), []
+    for _ in train(model, SAMPLES, surplus=3, steps=STEPS, lr=1.0):
         norms.append([np.linalg.norm(w.grad) for w in weights])
-        optimizer.step()
     return np.array(norms), [numerical_rank(w.value) for w in weights]
 
 

@@ -4,12 +4,9 @@ from itertools import product
 
 import numpy as np
 
-from minicnn import Sequential, lanes, optimizers
 from minicnn.lab import gradient_front
 from minicnn.lab.experiments.result import Result
-from minicnn.layers import Dense
-from minicnn.layers.activations import from_string
-from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.lab.experiments.zeros import network, train, weights_of
 
 TITLE = "E2: which weights ever get a gradient, by the layers that start at zero"
 ACTIVATIONS = ("relu", "tanh", "prelu", "sigmoid")
@@ -29,7 +26,7 @@ def run(quick=False):
     for activation in ACTIVATIONS:
         maps[activation] = np.zeros((len(subsets), LAYERS), bool)
         for number, zero in enumerate(subsets):
-            model = network(zero, activation)
+            model = network(zero, activation, WIDTH, CLASSES)
             found = gradient_front.verdict(model)
             said = [found.first_step[name] for name in found.weights]
             seen = learned(model, steps)
@@ -48,35 +45,14 @@ def run(quick=False):
     return Result(TITLE, header, rows, checks, lambda figure: draw(figure, maps, subsets))
 
 
-def network(zero, activation):
-    """Four dense layers, those that `zero` marks of zeros, in float64."""
-    layers = []
-    for number, empty in enumerate(zero):
-        layers.append(Dense(CLASSES if number == LAYERS - 1 else WIDTH,
-                            init="zeros" if empty else "xavier"))  # fmt: skip
-        if number < LAYERS - 1:
-            layers.append(from_string(activation))
-    model = Sequential(*layers)
-    model.initialize((WIDTH,), seed=0, dtype=np.float64)
-    return model
-
-
 def learned(model, steps):
     """The step at which each weight first had a gradient, or None."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(SAMPLES, WIDTH))
-    labels = np.minimum(rng.integers(0, CLASSES + 2, SAMPLES), CLASSES - 1)  # unbalanced
-    weights = [p for p in model.parameters() if p.decay]
+    weights = weights_of(model)
     first = [None] * len(weights)
-    optimizer = optimizers.create("sgd", model.parameters(), lr=0.1)
-    loss, packed = SoftmaxCrossEntropy(), lanes.pack(x, np.float64)
-    for step in range(1, steps + 1):
-        _, delta = loss(model.forward(packed, True, SAMPLES), labels)
-        model.backward(delta)
+    for step in train(model, SAMPLES, surplus=2, steps=steps, lr=0.1):
         for number, weight in enumerate(weights):
             if first[number] is None and weight.grad.any():
                 first[number] = step
-        optimizer.step()
     return first
 
 
