@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import prange
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from minicnn.kernels.arithmetic import where_above
 from minicnn.kernels.launch import kernel
@@ -56,6 +57,15 @@ class Walk(NamedTuple):
     blocks: int  # into which the channels are cut, each at most a tile high
     chunks: int  # into which the blocks are cut, each a task of its own
     pieces: int  # into which the columns are cut, each a task of its own
+    terms_of_row: int  # of one kernel row u
+    terms_of_column: int  # of one u and one kernel column v
+
+    def numbers(self):
+        """All of them as an array of int64: a kernel is given that in a tenth of the time."""
+        return np.array(self, np.int64)
+
+
+WALK_LENGTH = len(Walk._fields)
 
 
 class Terms(NamedTuple):
@@ -68,8 +78,6 @@ class Terms(NamedTuple):
     w: np.ndarray  # shape (terms,): in w, from the output channel's first weight
     rows: np.ndarray  # shape (rows, 2): first u that a row of outputs needs, and one after the last
     columns: np.ndarray  # shape (columns, 2): the same of v for a column of outputs
-    of_row: int  # terms of one u
-    of_column: int  # terms of one u and v
 
 
 def _strip(rows, cols):
@@ -81,15 +89,18 @@ def _strip(rows, cols):
         u, end_u = terms.rows[i, 0], terms.rows[i, 1]
         v = min(terms.columns[j, 0], terms.columns[j + cols - 1, 0])
         end_v = max(terms.columns[j, 1], terms.columns[j + cols - 1, 1])
-        start, length = u * terms.of_row + v * terms.of_column, (end_v - v) * terms.of_column
-        if length == terms.of_row:  # nothing to leave out: all rows are one run of terms
+        start, length = (
+            u * walk.terms_of_row + v * walk.terms_of_column,
+            (end_v - v) * walk.terms_of_column,
+        )
+        if length == walk.terms_of_row:  # nothing to leave out: all rows are one run of terms
             length, end_u = length * (end_u - u), u + 1
         tile = splat(bias, bias_step)
         for _ in range(u, end_u):
             for r in range(start, start + length):
                 at = x + (j * walk.x_column + terms.x[r])
                 tile = add_rank1(tile, w + terms.w[r], walk.w_channel, at, walk.x_column)
-            start += terms.of_row
+            start += walk.terms_of_row
         if rectify:
             tile = where_above(tile, zero_tile(tile), tile, zero_tile(tile))
         store(tile, y + j * walk.y_column, walk.y_channel, walk.y_column)
@@ -139,8 +150,8 @@ _panel_of_channels = _panel_of(MAX_ROWS)
 
 
 @kernel(parallel=True)
-def correlate(x, w, bias, y, walk, terms, rectify):
-    """Fill `y` with the sums of products that `walk` and the terms describe.
+def correlate(x, w, bias, y, numbers, x_terms, w_terms, rows, columns, rectify):
+    """Fill `y` with the sums of products that a walk and its terms describe.
 
     Parameters
     ----------
@@ -148,11 +159,15 @@ def correlate(x, w, bias, y, walk, terms, rectify):
         Contiguous; read and written at the offsets that the tables give, unchecked.
     bias : ndarray, shape (channel groups * channels,) or (1,)
         Added to every output; of length one, the same for all.
-    walk : Walk
-    terms : Terms
+    numbers : ndarray of int64
+        Of a Walk, see :meth:`Walk.numbers`.
+    x_terms, w_terms, rows, columns : ndarray of int64
+        Of its Terms.
     rectify : bool
         Whether to write ``max(sum, 0)``: a ReLU while the sums are in registers.
     """
+    walk = Walk(*to_fixed_tuple(numbers, WALK_LENGTH))
+    terms = Terms(x_terms, w_terms, rows, columns)
     bias_step = 1 if bias.size > 1 else 0
     x0, w0, bias0, y0 = pointer(x), pointer(w), pointer(bias), pointer(y)
     tasks = walk.lane_groups * walk.channel_groups * walk.rows * walk.pieces * walk.chunks

@@ -54,6 +54,13 @@ class Sweep(NamedTuple):
     channels: int  # outputs of one channel group
     terms: int
 
+    def numbers(self):
+        """All of them as an array of int64, as kernels are given them."""
+        return np.array(self, np.int64)
+
+
+SWEEP_LENGTH = len(Sweep._fields)
+
 
 @kernel
 def pass_rows(columns):
@@ -126,22 +133,20 @@ def _task_by(rows):
 _high_task, _low_task = _task_by(ROWS), _task_by(LOW_ROWS)
 
 
-# Two functions of the module, not of one factory: Numba finds those again in its cache.
-@kernel(parallel=True)
-def _by_high_tiles(tasks, x, x_terms, delta, d_channels, partial, sweep):
-    for task in prange(tasks):
-        _high_task(task, x, x_terms, delta, d_channels, partial, sweep)
-
-
-@kernel(parallel=True)
-def _by_low_tiles(tasks, x, x_terms, delta, d_channels, partial, sweep):
-    for task in prange(tasks):
-        _low_task(task, x, x_terms, delta, d_channels, partial, sweep)
-
-
+@kernel
 def tile_height(channels):
     """Which of the two tiles wastes less on so many channels."""
-    return min((ROWS, LOW_ROWS), key=lambda rows: -(-channels // rows) * rows)
+    high = (channels + ROWS - 1) // ROWS * ROWS
+    low = (channels + LOW_ROWS - 1) // LOW_ROWS * LOW_ROWS
+    return ROWS if high <= low else LOW_ROWS
+
+
+@kernel
+def tasks_of_slice(channel_groups, channels, terms):
+    """How many tasks there are in each slice of the batch."""
+    task_channels = 2 * tile_height(channels)
+    across = (channels + task_channels - 1) // task_channels
+    return channel_groups * across * ((terms + TERMS - 1) // TERMS)
 
 
 @kernel
@@ -155,24 +160,31 @@ def _add_slices(partial, out):
         flat[i] = total
 
 
-def weight_gradient(x, x_terms, delta, d_channels, partial, sweep, out):
+@kernel(parallel=True)
+def weight_gradient(x, x_terms, delta, d_channels, partial, numbers, out):
     """Fill `out` with the weight gradient.
 
     Parameters
     ----------
     x, delta : ndarray, float32 or float64
-        Contiguous; read at the offsets that `sweep` and the tables give, unchecked.
+        Contiguous; read at the offsets that the sweep and the tables give, unchecked.
     x_terms, d_channels : ndarray of int64, see :func:`offset_table`
         Where term r stands in `x`, from an output's own place, and where the plane of an
         output channel stands in `delta`.
     partial : ndarray, shape (slices, channel groups, channels, terms)
         Room for the gradient of each slice of the batch.
-    sweep : Sweep
+    numbers : ndarray of int64
+        Of a Sweep, see :meth:`Sweep.numbers`.
     out : ndarray, shape (channel groups * channels, ...), of as many elements as a slice has
     """
-    compute = _by_high_tiles if tile_height(sweep.channels) == ROWS else _by_low_tiles
+    sweep = Sweep(*to_fixed_tuple(numbers, SWEEP_LENGTH))
     tasks = sweep.slices * tasks_of_slice(sweep.channel_groups, sweep.channels, sweep.terms)
-    compute(tasks, x, x_terms, delta, d_channels, partial, sweep)
+    high = tile_height(sweep.channels) == ROWS
+    for task in prange(tasks):
+        if high:
+            _high_task(task, x, x_terms, delta, d_channels, partial, sweep)
+        else:
+            _low_task(task, x, x_terms, delta, d_channels, partial, sweep)
     _add_slices(partial, out)
 
 
@@ -185,19 +197,14 @@ def offset_table(offsets, multiple):
     return np.concatenate([offsets, np.repeat(offsets[-1:], missing)]).astype(np.int64)
 
 
-def tasks_of_slice(channel_groups, channels, terms):
-    """How many tasks there are in each slice of the batch."""
-    return channel_groups * -(-channels // (2 * tile_height(channels))) * -(-terms // TERMS)
-
-
 def slice_count(passes, channel_groups, channels, terms):
     """Into how many slices all passes are cut: a power of two that makes some 32 tasks in all.
 
-    Few passes are not cut to pieces: each slice has 4 of them, or there are two slices.
+    Few passes are not cut to pieces: each slice has some 4 of them, or there are two slices.
     """
     tasks = tasks_of_slice(channel_groups, channels, terms)
     wanted = 1 << max(0, math.ceil(math.log2(32 / tasks)))
-    return min(passes, wanted, max(2, passes // 4))
+    return min(passes, wanted, 1 << max(1, round(math.log2(passes / 4))))
 
 
 @kernel(parallel=True)

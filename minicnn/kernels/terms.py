@@ -125,11 +125,11 @@ class Convolution:
             self.input_terms()[order], order,
             _ranges(rows, self.stride[0], met[0], height),
             _ranges(columns, self.stride[1], met[1], width),
-            kw * self.channels_in, self.channels_in,
         )  # fmt: skip
         walk = _walk(
             self.groups, self.output_shape[1:], self.channels_out, x, y,
             dict(channel=count, channel_group=self.channels_out * count), self.itemsize,
+            kw * self.channels_in, self.channels_in,
         )  # fmt: skip
         return Sum(terms, walk)
 
@@ -228,9 +228,11 @@ class Convolution:
                     np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1]),
                     _ranges(pixels[0], 1, [i for _, i in u_terms], self.output_shape[1]),
                     _ranges(pixels[1], 1, [j for _, j in v_terms], self.output_shape[2]),
+                )  # fmt: skip
+                walk = _walk(
+                    self.groups, pixels, self.channels_in, x, y, w, self.itemsize,
                     len(v_terms) * self.channels_out, self.channels_out,
                 )  # fmt: skip
-                walk = _walk(self.groups, pixels, self.channels_in, x, y, w, self.itemsize)
                 sums.append(Sum(terms, walk, (a * columns + b) * LANES))
         return sums
 
@@ -254,12 +256,13 @@ def _ranges(outputs, stride, shifts, size):
     return np.stack([before, until], 1).astype(np.int64)
 
 
-def _walk(groups, pixels, channels, x, y, w, itemsize):
+def _walk(groups, pixels, channels, x, y, w, itemsize, terms_of_row, terms_of_column):
     return Walk(
         1, x["lane_group"], y["lane_group"],
         groups, x["channel_group"], w["channel_group"], y["channel_group"],
         pixels[0], x["row"], y["row"], pixels[1], x["column"], y["column"],
         channels, w["channel"], y["channel"], blocks_of(channels, itemsize), 1, 1,
+        terms_of_row, terms_of_column,
     )  # fmt: skip
 
 
@@ -282,8 +285,8 @@ def matrix_sum(terms, channels, columns, x_term, x_column, w_term, w_channel, y,
     blocks, pieces = blocks_of(channels, itemsize), -(-columns // TILE_COLUMNS)
     walk = Walk(
         1, 0, 0, 1, 0, 0, 0, 1, 0, 0, columns, x_column, y[1], channels, w_channel, y[0],
-        blocks, *((1, pieces) if pieces > 3 else (blocks, 1)),
+        blocks, *((1, pieces) if pieces > 3 else (blocks, 1)), terms, terms,
     )  # fmt: skip
     x, w = (s if isinstance(s, np.ndarray) else r * s for s in (x_term, w_term))
     everything = np.array([[0, 1]])
-    return Sum(Terms(x, w, everything, np.repeat(everything, columns, 0), terms, terms), walk)
+    return Sum(Terms(x, w, everything, np.repeat(everything, columns, 0)), walk)

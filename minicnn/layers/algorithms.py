@@ -89,13 +89,14 @@ class Direct:
         """Fill `grad`, dE/dW."""
         key = "sweep", len(delta)
         if key not in self._walks:
-            self._walks[key] = self.plan.sweep(len(delta), self._border)
-        sweep, start = self._walks[key]
+            sweep, start = self.plan.sweep(len(delta), self._border)
+            self._walks[key] = sweep.slices, sweep.numbers(), start
+        slices, numbers, start = self._walks[key]
         groups, outputs = self.plan.groups, self.plan.channels_out
-        partial = self.buffers.scratch("partial", sweep.slices, (groups, outputs, grad[0].size))
+        partial = self.buffers.scratch("partial", slices, (groups, outputs, grad[0].size))
         terms, channels = self._tables
         flat = _flat(delta)[start:]
-        weight_gradient(_flat(self._x), terms, flat, channels, partial, sweep, grad)
+        weight_gradient(_flat(self._x), terms, flat, channels, partial, numbers, grad)
 
     def input_gradient(self, delta, weight, dx):
         """Fill `dx`, dE/dx."""
@@ -106,9 +107,9 @@ class Direct:
         bias = self._no_bias if bias is None else bias
         key = which, len(x)
         if key not in self._walks:
-            self._walks[key] = plan.walk._replace(lane_groups=len(x))
+            self._walks[key] = plan.walk._replace(lane_groups=len(x)).numbers()
         out = _flat(y)[plan.y_start :]
-        correlate(_flat(x), _flat(weight), bias, out, self._walks[key], plan.terms, rectify)
+        correlate(_flat(x), _flat(weight), bias, out, self._walks[key], *plan.terms, rectify)
 
     def _with_border(self, name, images, border, gate=None):
         """`images` surrounded by zeros, and zero where the gate is, unless neither is asked for.

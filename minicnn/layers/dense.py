@@ -113,10 +113,10 @@ class Dense(Layer):
     def _correlate(self, which, x, w, bias, y, rectify=False):
         groups = len(self._x)
         if (which, groups) not in self._sums:
-            self._sums[which, groups] = getattr(self, f"_{which}_sum")(groups)
-        terms, walk, _ = self._sums[which, groups]
-        x, w, y = (a.reshape(-1) for a in (x, w, y))
-        correlate(x, w, bias, y, walk, terms, rectify)
+            terms, walk, _ = getattr(self, f"_{which}_sum")(groups)
+            self._sums[which, groups] = walk.numbers(), *terms
+        tables = self._sums[which, groups]
+        correlate(x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), *tables, rectify)
 
     def _forward_sum(self, groups):
         (features,), outputs = self.input_shape, self.out_features
