@@ -14,6 +14,8 @@ import math
 
 import numpy as np
 
+from minicnn import memory
+
 LANES = 16
 CACHE_LINE = 64  # bytes; sixteen lanes of float32 fill just one
 
@@ -37,10 +39,16 @@ def zeros(shape, dtype):
     Returns
     -------
     ndarray
+
+    Raises
+    ------
+    OutOfMemory
+        If there is not so much.
     """
     dtype = np.dtype(dtype)
     size = math.prod(shape)
-    room = np.zeros(size + CACHE_LINE // dtype.itemsize, dtype)
+    with memory.asked(size * dtype.itemsize, f"{dtype} of shape {tuple(shape)}"):
+        room = np.zeros(size + CACHE_LINE // dtype.itemsize, dtype)
     start = -room.ctypes.data % CACHE_LINE // dtype.itemsize
     return room[start : start + size].reshape(shape)
 

@@ -6,6 +6,7 @@ of the same shape, which is where the backward pass begins.
 """
 
 import numbers
+import threading
 
 import numpy as np
 
@@ -17,11 +18,12 @@ from minicnn.lanes import LANES, group_count
 class Loss:
     """Base of all losses; a subclass computes ``_value(scores, targets, gradient)``.
 
-    The gradient lives in a buffer that the loss owns and overwrites at its next call.
+    The gradient lives in a buffer that the loss owns and overwrites at its next call in the
+    same thread.
     """
 
     def __init__(self):
-        self._kept = np.zeros((0, 0, 0))
+        self._kept = {}  # by thread; an ended thread's identifier is used again
 
     def __call__(self, scores, targets):
         """Value and gradient.
@@ -60,11 +62,12 @@ class Loss:
 
     def _gradient(self, scores):
         """A buffer like `scores`; it only grows, so a smaller last batch allocates nothing."""
-        kept = self._kept
-        same = kept.shape[1:] == scores.shape[1:] and kept.dtype == scores.dtype
-        if not same or len(kept) < len(scores):
-            self._kept = np.zeros_like(scores)
-        return self._kept[: len(scores)]
+        thread = threading.get_ident()
+        kept = self._kept.get(thread)
+        fits = kept is not None and kept.shape[1:] == scores.shape[1:] and len(kept) >= len(scores)
+        if not fits or kept.dtype != scores.dtype:
+            kept = self._kept[thread] = np.zeros_like(scores)
+        return kept[: len(scores)]
 
 
 class SoftmaxCrossEntropy(Loss):

@@ -1,6 +1,16 @@
-"""The memory that this process takes; with the standard library alone."""
+"""Memory: what this process takes, what is left, and a clear word when it is too little."""
 
 import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from minicnn.errors import ArgumentError
+
+SMALL = 2**26  # bytes; below it nobody asks the system how much is left
+
+
+class OutOfMemory(ArgumentError, MemoryError):
+    """An array that does not fit. Exit code 2."""
 
 
 def peak_memory_mb():
@@ -11,15 +21,107 @@ def peak_memory_mb():
     float or None
         None where the system does not tell.
     """
-    try:  # not getrusage, which on Linux counts the program that started this one as well
-        with open("/proc/self/status") as status:
-            kibibytes = next(line.split()[1] for line in status if line.startswith("VmHWM"))
-        return int(kibibytes) * 1024 / 1e6
-    except (OSError, StopIteration):
-        pass
+    # Not getrusage, which on Linux counts the program that started this one as well.
+    kibibytes = _kibibytes("/proc/self/status").get("VmHWM")
+    if kibibytes is not None:
+        return kibibytes * 1024 / 1e6
     try:
         import resource
     except ImportError:  # Windows
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def free_memory():
+    """How much this process may still take, in bytes.
+
+    The least of what the machine has free, swap included, of what is left in its control group
+    (a container's limit), and of what is left of its address space (``ulimit -v``).
+
+    Returns
+    -------
+    int or None
+        None where the system does not tell.
+    """
+    left = [_free_of_machine(), _free_of_group(), _free_addresses()]
+    return min((size for size in left if size is not None), default=None)
+
+
+@contextmanager
+def asked(size, what):
+    """Around an allocation: an error that says how much was asked if there is not so much.
+
+    Linux promises more than it has, and kills the process that takes it at its word; so a
+    large allocation is held against what is free beforehand.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
+    what : str
+        Of what, such as ``"float32 of shape (3, 4)"``.
+
+    Raises
+    ------
+    OutOfMemory
+    """
+    free = free_memory() if size >= SMALL else None
+    try:
+        if free is not None and size > free:
+            raise MemoryError
+        yield
+    except MemoryError:
+        free = free_memory()
+        here = "" if free is None else f", and {_readable(max(free, 0))} are free"
+        raise OutOfMemory(
+            f"not enough memory: an array of {what} takes {_readable(size)}{here}. Use a smaller"
+            " batch size or a smaller model."
+        ) from None
+
+
+def _readable(size):
+    return f"{size / 1e9:,.2f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+
+
+def _free_of_machine():
+    sizes = _kibibytes("/proc/meminfo")
+    if "MemAvailable" not in sizes:
+        return None
+    return (sizes["MemAvailable"] + sizes.get("SwapFree", 0)) * 1024
+
+
+def _free_of_group(root=Path("/sys/fs/cgroup")):
+    """Of a container: version 2 of control groups, then version 1."""
+    for folder, limit, current, unused in (
+        (root, "memory.max", "memory.current", "inactive_file"),
+        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            most, taken = (int((folder / name).read_text()) for name in (limit, current))
+            lines = (folder / "memory.stat").read_text().splitlines()
+        except (OSError, ValueError):  # not there, or "max": no limit
+            continue
+        files = dict(line.split() for line in lines).get(unused, 0)  # given back when needed
+        return most - taken + int(files)
+    return None
+
+
+def _free_addresses():
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most, taken = resource.getrlimit(resource.RLIMIT_AS)[0], _kibibytes("/proc/self/status")
+    if most == resource.RLIM_INFINITY or "VmSize" not in taken:
+        return None
+    return most - taken["VmSize"] * 1024
+
+
+def _kibibytes(path):
+    """The sizes of a file of ``Name:  123 kB`` lines; none if it cannot be read."""
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return {}
+    return {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith(" kB")}

@@ -18,6 +18,10 @@ class Sequential(Layer):
 
     ``y = f_L(... f_2(f_1(x)))``; backward applies each layer's own backward in reverse.
 
+    One thread at a time computes with a model: the first that calls `forward` holds it until it
+    calls `release` or ends, and other threads get an error meanwhile. `predict` holds it only
+    for its own time, so threads may share a model to predict with.
+
     Parameters
     ----------
     *layers : Layer
@@ -84,6 +88,7 @@ class Sequential(Layer):
         tuple of int
             Shape of one output sample.
         """
+        self.workspace.holder.take()  # the old one, which goes
         rng = np.random.default_rng(seed)
         _name(self, "")
         workspace = Workspace()
@@ -144,8 +149,10 @@ class Sequential(Layer):
         Raises
         ------
         ArgumentError
-            If `x` is not what the kernels, which check nothing, can read.
+            If `x` is not what the kernels, which check nothing, can read, or another thread
+            holds the model.
         """
+        self.workspace.holder.take()
         self._check_lanes(x, self.input_shape)
         for layer in self.layers:
             x = layer.forward(x, training, samples)
@@ -157,14 +164,20 @@ class Sequential(Layer):
         Raises
         ------
         ArgumentError
-            If `dy` is not what the kernels, which check nothing, can read.
+            If `dy` is not what the kernels, which check nothing, can read, or another thread
+            holds the model.
         """
+        self.workspace.holder.take()
         self._check_lanes(dy, self.output_shape)
         for layer in reversed(self.layers):
             dy = layer.backward(dy)
             if dy is None:
                 return None
         return dy
+
+    def release(self):
+        """Let other threads compute with the model; what it returned may then be overwritten."""
+        self.workspace.holder.release()
 
     def _check_lanes(self, x, shape):
         if shape is None:
@@ -195,16 +208,17 @@ class Sequential(Layer):
         Raises
         ------
         ArgumentError
-            If the model is not initialized, the shape does not fit, or the array is of
-            integers, which nobody has normalized.
+            If the model is not initialized, the shape does not fit, the array is of integers,
+            which nobody has normalized, or another thread trains the model.
         """
         images = self._checked(images)
         batch_size = check_count(batch_size, "batch_size")
         scores = np.empty((len(images), *self.output_shape), self.dtype)
-        for start in range(0, len(images), batch_size):
-            part = images[start : start + batch_size]
-            packed = self.forward(lanes.pack(part, self.dtype), False, len(part))
-            scores[start : start + len(part)] = lanes.unpack(packed, len(part))
+        with self.workspace.holder.once():
+            for start in range(0, len(images), batch_size):
+                part = images[start : start + batch_size]
+                packed = self.forward(lanes.pack(part, self.dtype), False, len(part))
+                scores[start : start + len(part)] = lanes.unpack(packed, len(part))
         return scores
 
     def _checked(self, images):
@@ -257,8 +271,14 @@ class Sequential(Layer):
         Returns
         -------
         dict of str to ndarray
+
+        Raises
+        ------
+        ArgumentError
+            If another thread trains the model, which would be caught between two states.
         """
-        return {name: array.copy() for name, array in self._arrays().items()}
+        with self.workspace.holder.once():
+            return {name: array.copy() for name, array in self._arrays().items()}
 
     def load_state_dict(self, arrays):
         """Take the values of `arrays`, all or none.
@@ -267,29 +287,41 @@ class Sequential(Layer):
         ------
         ArgumentError
             If a name is missing or unknown, a shape differs, or something is no array of
-            numbers; nothing is changed then.
+            numbers, or another thread trains the model; nothing is changed then.
         """
-        mine = self._arrays()
-        odd = sorted(set(mine) ^ set(arrays))
-        if odd:
-            raise ArgumentError(
-                f"these names are not in both the model and the state: {', '.join(odd)}."
-            )
-        for name, array in mine.items():
-            given = np.asarray(arrays[name])
-            if given.shape != array.shape or given.dtype.kind not in "fiu":
-                raise ArgumentError(
-                    f"{name}: the model has numbers of shape {array.shape}, the state"
-                    f" {given.dtype} of shape {given.shape}."
-                )
-        for name, array in mine.items():
-            array[...] = arrays[name]
+        with self.workspace.holder.once():
+            assign(self._arrays(), arrays)
 
     def _arrays(self):
         arrays = {p.name: p.value for p in self.parameters()}
         for layer in self.all_layers():
             arrays |= {f"{layer.name}.{name}": array for name, array in layer.state().items()}
         return arrays
+
+
+def assign(own, arrays):
+    """Take the values of `arrays` for those of the same names in `own`, all or none.
+
+    Raises
+    ------
+    ArgumentError
+        If a name is missing or unknown, a shape differs, or something is no array of
+        numbers; nothing is changed then.
+    """
+    odd = sorted(set(own) ^ set(arrays))
+    if odd:
+        raise ArgumentError(
+            f"these names are not in both the model and the state: {', '.join(odd)}."
+        )
+    for name, array in own.items():
+        given = np.asarray(arrays[name])
+        if given.shape != array.shape or given.dtype.kind not in "fiu":
+            raise ArgumentError(
+                f"{name}: the model has numbers of shape {array.shape}, the state"
+                f" {given.dtype} of shape {given.shape}."
+            )
+    for name, array in own.items():
+        array[...] = arrays[name]
 
 
 def _walk(layer):

@@ -1,7 +1,10 @@
 """What every layer is: shapes, parameters, and a forward and a backward equation."""
 
+import math
+
 import numpy as np
 
+from minicnn import memory
 from minicnn.errors import ArgumentError
 from minicnn.layers.buffers import Buffers, Workspace
 from minicnn.parameter import Parameter
@@ -167,7 +170,9 @@ class Layer:
         return dict(self._initializers)
 
     def _make_parameter(self, name, shape, initializer, fans, rng, decay=True):
-        value = initializer(shape, fans, rng, self.dtype)
+        drawn = 2 * 8 * math.prod(shape)  # in float64, then once more in the dtype
+        with memory.asked(drawn, f"weights of shape {tuple(shape)} for {self.name}"):
+            value = initializer(shape, fans, rng, self.dtype)
         self._parameters[name] = Parameter(value, decay)
         self._initializers[name] = (initializer, initializer.variance(fans, shape) ** 0.5)
 

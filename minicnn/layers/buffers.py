@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from minicnn.lanes import LANES, zeros
+from minicnn.layers.holder import Holder
 
 
 class Workspace:
@@ -12,10 +13,15 @@ class Workspace:
 
     Nobody keeps anything there, so all layers can have the same memory, which is then also
     the memory that is most likely in the cache.
+
+    Attributes
+    ----------
+    holder : Holder
+        The thread that computes with the model.
     """
 
     def __init__(self):
-        self._kept = {}
+        self._kept, self.holder = {}, Holder()
 
     def rows(self, name, length, shape, dtype):
         """An array ``(length, *shape)`` with anything in it."""

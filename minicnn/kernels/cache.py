@@ -1,0 +1,184 @@
+"""Compiled kernels on disk: found again by the next process, and never taken for others.
+
+Numba's own files are not safe enough for that. It looks at the date of a kernel's own file
+only, so an edit in a module that the kernel builds on goes unnoticed. It keeps an index apart
+from the code: a process that is killed between writing the two, or two processes at once,
+leave one kernel's code under another's name. And it ends the program where a file is damaged
+or no folder can be written.
+
+Here a file holds one kernel, is named by all that its code depends on, and is written whole
+or not at all; it begins with a checksum, so that what is damaged is compiled anew. The files of
+one state of the sources and of the libraries stand in a folder of their own, and of such
+folders those used last are kept.
+"""
+
+import hashlib
+import os
+import pickle
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import llvmlite
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+from numba.core.caching import FunctionCache, NullCache
+from numba.core.serialize import dumps
+
+from minicnn import errors, lanes, memory
+
+KEPT = 4  # folders
+PREFIX = "minicnn-"
+DIGEST = hashlib.sha256().digest_size
+
+#: Everything of this package that a kernel imports, directly or not.
+SOURCES = (
+    *sorted(Path(__file__).parent.glob("*.py")),
+    *(Path(module.__file__) for module in (errors, lanes, memory)),
+)
+
+#: Settings of Numba that change what it compiles, and that its own keys leave out.
+SETTINGS = ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE")
+
+
+def _fingerprint():
+    """A digest of the sources and of the versions of all that compiles them."""
+    digest = hashlib.sha256()
+    for source in SOURCES:
+        digest.update(source.read_bytes())
+    versions = (numba.__version__, llvmlite.__version__, np.__version__)
+    digest.update(repr((versions, sys.version, sys.implementation.cache_tag)).encode())
+    return digest.hexdigest()[:16]
+
+
+FINGERPRINT = _fingerprint()
+
+#: What the machine and the settings add. Kernels ask the processor itself for its registers,
+#: whatever Numba was told of it.
+HOST = repr(
+    (
+        llvm.get_host_cpu_name(),
+        sorted(name for name, has in llvm.get_host_cpu_features().items() if has),
+        [str(getattr(numba.config, name, None)) for name in SETTINGS],
+    )
+)
+
+_told = False
+
+
+def cache_of(function):
+    """The cache of a kernel, to stand in the place of Numba's; an empty one where none can be."""
+    try:
+        return KernelCache(function)
+    except RuntimeError as error:  # no folder, says Numba
+        tried = f" NUMBA_CACHE_DIR is {numba.config.CACHE_DIR}." if numba.config.CACHE_DIR else ""
+        _tell(f"{error}.{tried}")
+        return NullCache()
+
+
+def _tell(why):
+    """Warn once that kernels cannot be kept; nothing else is wrong then."""
+    global _told
+    if not _told:
+        _told = True
+        warnings.warn(
+            "compiled kernels cannot be kept on disk, so each process compiles them anew. Set"
+            f" NUMBA_CACHE_DIR to a folder that can be written. ({why})",
+            stacklevel=2,
+        )
+
+
+class KernelCache(FunctionCache):
+    """Numba's cache of a kernel, with files of our own.
+
+    Numba says where the folder is (``NUMBA_CACHE_DIR``, else ``__pycache__`` beside the
+    sources, else the user's cache folder) and what tells the kernel's types apart.
+    """
+
+    def __init__(self, function):
+        super().__init__(function)
+        locator = self._impl.locator
+        self._cache_file = KernelFiles(
+            Path(self._cache_path, PREFIX + FINGERPRINT),
+            self._impl.filename_base,
+            (locator.get_source_stamp(), HOST),  # the stamp for kernels of other packages
+        )
+
+    def save_overload(self, sig, data):
+        """Keep a compiled kernel if it can be written."""
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            _tell(str(error))
+
+
+class KernelFiles:
+    """The files of one kernel: one for each key.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when first written to.
+    name : str
+        Of the kernel.
+    stamp : object
+        Told apart, as the key is, by its `repr`.
+    """
+
+    def __init__(self, folder, name, stamp):
+        self.folder, self.name, self.stamp = folder, name, stamp
+
+    def path(self, key):
+        """Where the kernel of a key stands."""
+        digest = hashlib.sha256(repr((key, self.stamp)).encode()).hexdigest()
+        return self.folder / f"{self.name}-{digest[:16]}.kernel"
+
+    def load(self, key):
+        """What was saved under a key; None if nothing was, or the file is damaged."""
+        try:
+            content = self.path(key).read_bytes()
+            os.utime(self.folder)  # it is in use
+        except OSError:
+            return None
+        if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
+            return None
+        stamp, kept, data = pickle.loads(content[DIGEST:])
+        return data if (stamp, kept) == (self.stamp, key) else None
+
+    def save(self, key, data):
+        """Save under a key; an OSError if it cannot be written."""
+        content, path = dumps((self.stamp, key, data)), self.path(key)
+        _make(self.folder)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            temporary.write_bytes(hashlib.sha256(content).digest() + content)
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def flush(self):
+        """Forget all."""
+        for path in self.folder.glob(f"{self.name}-*.kernel"):
+            path.unlink(missing_ok=True)
+
+
+def _make(folder):
+    """Make a folder of kernels, and remove those not used for longest."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return
+    others = [other for other in folder.parent.glob(PREFIX + "*") if other != folder]
+    others.sort(key=_last_use, reverse=True)
+    for old in others[KEPT - 1 :]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _last_use(folder):
+    try:
+        return folder.stat().st_mtime
+    except OSError:  # another process has removed it
+        return 0.0

@@ -1,0 +1,141 @@
+"""A model is computed with by one thread at a time; no other can spoil its arrays unnoticed."""
+
+import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from minicnn import Sequential, lanes
+from minicnn.errors import ArgumentError
+from minicnn.layers import Dense, Residual, Tanh
+from minicnn.layers.holder import Holder
+
+SAMPLES = 20
+
+
+def small_model(seed=0):
+    model = Sequential(Dense(6), Residual(Sequential(Dense(6), Tanh())), Dense(3))
+    model.initialize((4,), seed=seed)
+    return model
+
+
+def images(seed=0):
+    return np.random.default_rng(seed).standard_normal((SAMPLES, 4)).astype(np.float32)
+
+
+def packed(seed=0):
+    return lanes.pack(images(seed))
+
+
+def elsewhere(function, *arguments):
+    """What a function gives, or raises, in another thread, which then ends."""
+    with ThreadPoolExecutor(1, "second") as thread:
+        return thread.submit(function, *arguments).result()
+
+
+REFUSED = "thread 'second.*' cannot use this model, which thread 'MainThread' is computing with"
+
+
+@pytest.mark.parametrize("call", [
+    lambda model: model.forward(packed()),
+    lambda model: model.backward(np.zeros((2, 3, 16), np.float32)),
+    lambda model: model.layers[1].body.forward(np.zeros((2, 6, 16), np.float32)),
+    lambda model: model.predict(images()),
+    lambda model: model.state_dict(),
+    lambda model: model.load_state_dict(model.initial),
+    lambda model: model.initialize((4,)),
+])  # fmt: skip
+def test_between_two_passes_no_other_thread_gets_at_the_model(call):
+    model = small_model()
+    model.initial = model.state_dict()
+    model.forward(packed(), True)
+    before = model.state_dict()
+    with pytest.raises(ArgumentError, match=REFUSED):
+        elsewhere(call, model)
+    np.testing.assert_equal(model.state_dict(), before)
+    model.backward(np.zeros((2, 3, 16), np.float32))
+    model.release()
+    elsewhere(call, model)
+
+
+def test_the_passes_of_the_holder_are_as_if_it_were_alone():
+    def gradients(disturbed):
+        model = small_model()
+        scores = model.forward(packed(), True)
+        if disturbed:
+            with pytest.raises(ArgumentError):
+                elsewhere(model.forward, packed(1), True)
+        model.backward(scores)
+        return [parameter.grad.tobytes() for parameter in model.parameters()]
+
+    assert gradients(True) == gradients(False)
+
+
+def test_a_thread_that_has_ended_holds_nothing():
+    model = small_model()
+    elsewhere(model.forward, packed())
+    model.forward(packed())
+
+
+def test_only_the_holder_can_let_go():
+    model = small_model()
+    model.forward(packed())
+    elsewhere(model.release)
+    with pytest.raises(ArgumentError, match=REFUSED):
+        elsewhere(model.forward, packed())
+
+
+def test_to_predict_holds_a_model_no_longer_than_it_takes():
+    model = small_model()
+    scores = model.predict(images())
+    np.testing.assert_array_equal(elsewhere(model.predict, images()), scores)
+    model.forward(packed())
+    model.predict(images())  # within a pass of its own
+    with pytest.raises(ArgumentError, match=REFUSED):
+        elsewhere(model.predict, images())
+
+
+def test_many_threads_predict_with_one_model():
+    model, inputs = small_model(), [images(seed) for seed in range(40)]
+    expected = [model.predict(x) for x in inputs]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(model.predict, inputs))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_an_error_within_a_turn_ends_it():
+    holder = Holder()
+    with pytest.raises(ZeroDivisionError), holder.once():
+        1 / 0  # noqa: B018
+    elsewhere(holder.take)
+
+
+def test_of_threads_that_want_a_model_at_once_one_gets_it():
+    for _ in range(20):
+        holder, gate, done = Holder(), threading.Barrier(4), threading.Barrier(4)
+        got = []
+
+        def want(holder=holder, gate=gate, done=done, got=got):
+            gate.wait()
+            try:
+                holder.take()
+                got.append(True)
+            except ArgumentError:
+                pass
+            done.wait()  # none ends before all have tried
+
+        threads = [threading.Thread(target=want) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(got) == 1
+
+
+def test_a_copy_is_held_by_nobody():
+    model = small_model()
+    scores = model.forward(packed()).copy()
+    other = copy.deepcopy(model)
+    np.testing.assert_array_equal(elsewhere(other.forward, packed()), scores)
