@@ -1,104 +1,14 @@
 """The command line: parse, build, run, report."""
 
-import argparse
 import sys
 from collections import Counter
 
-import minicnn
 from minicnn.errors import ArgumentError, MinicnnError
-from minicnn.parser import Parser
+from minicnn.options import NO_SETTINGS, make_parser
 
 INTERRUPTED = 130
 CRASHED = 1
 WILL_NOT_TRAIN = 1
-NOT_YET = ("resume",)
-NO_SETTINGS = (
-    "help", "version", "out", "quiet", "profile", "recipe", "ablate", "seeds",
-    "preflight", *NOT_YET,
-)  # fmt: skip
-
-
-def make_parser():
-    """The parser of all options; a setting that is not given is left out of the result."""
-    parser = Parser(
-        prog="minicnn",
-        description="Train a convolutional network from scratch and write the run to a folder.",
-        epilog="Exit codes: 0 finished, 1 an arm of a comparison crashed, 2 bad arguments, 3 bad"
-        " data, 4 diverged, 130 interrupted.",
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    model = parser.add_argument_group("model")
-    model.add_argument("--init", help="weights at the start (msra); 'help' lists all")
-    model.add_argument("--model", help="architecture (lenet5); 'help' lists all")
-    model.add_argument("--activation", help="nonlinearity of the hidden layers (relu)")
-    model.add_argument(
-        "--algorithm", help="of 3x3 convolutions: direct, winograd, or the faster of both (auto)"
-    )
-    data = parser.add_argument_group("data")
-    data.add_argument("--data", help="data set, or folder of four IDX files (mnist)")
-    data.add_argument("--limit", metavar="N", type=int, help="train on the first N images only")
-    training = parser.add_argument_group("training")
-    training.add_argument("--epochs", metavar="N", type=int, help="passes over the data (5)")
-    training.add_argument("--batch-size", metavar="N", type=int, help="images in a step (64)")
-    training.add_argument("--optimizer", help="sgd, rmsprop, adam or adamw (sgd)")
-    training.add_argument(
-        "--lr", metavar="X", type=float, help="peak learning rate (depends on the optimizer)"
-    )
-    training.add_argument(
-        "--momentum", metavar="X", type=float, help="of sgd and rmsprop, in [0, 1) (0.9)"
-    )
-    training.add_argument(
-        "--betas", metavar="B1,B2", type=_numbers, help="of adam and adamw, in [0, 1) (0.9,0.999)"
-    )
-    training.add_argument(
-        "--weight-decay", metavar="X", type=float, help="pull of weights towards zero (0)"
-    )
-    training.add_argument(
-        "--label-smoothing", metavar="X", type=float, help="of the targets, in [0, 1) (0)"
-    )
-    training.add_argument(
-        "--recipe", help="settings that go together, which the other options change: fastest"
-    )
-    training.add_argument("--schedule", help="of the learning rate, as step:0.5,0.75 (one-cycle)")
-    run = parser.add_argument_group("run")
-    run.add_argument("--seed", metavar="N", type=int, help="of all random numbers (0)")
-    run.add_argument("--threads", metavar="N", type=int, help="processors to use (all)")
-    run.add_argument("--out", metavar="FOLDER", help="new folder for the run (in runs)")
-    run.add_argument("--quiet", action="store_true", help="print the result only")
-    run.add_argument(
-        "--profile", action="store_true", help="print time and GFLOP/s of every layer and pass"
-    )
-    run.add_argument(
-        "--preflight",
-        action="store_true",
-        help="train nothing; say whether this network will train (exit code 0) or not (1), and why",
-    )
-    run.add_argument("--version", action="version", version=f"minicnn {minicnn.__version__}")
-    compare = parser.add_argument_group("comparison")
-    compare.add_argument(
-        "--ablate",
-        metavar="OPTION=A,B",
-        action="append",
-        help="train with each value of an option above; given again, all combinations; values that"
-        " hold commas stand between semicolons: 'init=uniform:-0.05,0.05;msra'",
-    )
-    compare.add_argument(
-        "--seeds", metavar="N", type=int, help="of every arm, counted from --seed (3)"
-    )
-    later = parser.add_argument_group("not in this version yet")
-    later.add_argument("--resume", metavar="FOLDER", help="go on with a run")
-    return parser
-
-
-def _numbers(text):
-    """Numbers between commas, as a tuple."""
-    try:
-        return tuple(float(word) for word in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected numbers between commas, as in 0.9,0.999, got {text!r}"
-        ) from None
 
 
 def main(argv=None):
@@ -125,22 +35,18 @@ def main(argv=None):
         return end.code or 0
     except MinicnnError as error:
         return _fail(error, error.exit_code)
-    except MemoryError:
-        return _fail("not enough memory: use a smaller --model or --batch-size.", 2)
+    except MemoryError as error:
+        return _fail(f"not enough memory: {error}. Use a smaller --model or --batch-size.", 2)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing more was saved.", INTERRUPTED)
 
 
 def _main(argv):
     given = vars(make_parser().parse_args(argv))
-    for name in NOT_YET:
-        if name in given:
-            raise ArgumentError(f"--{name} is not possible in this version yet; leave it out.")
     if given.get("model") == "help" or given.get("init") == "help":
         print(_help(given))
         return 0
     # Not before they are needed: to load Numba takes longer than to answer --help.
-    from minicnn.training.run import Run
     from minicnn.training.settings import Settings
 
     chosen = {k: v for k, v in given.items() if k not in NO_SETTINGS}
@@ -151,12 +57,40 @@ def _main(argv):
         recipe = recipes.recipe(given["recipe"])
     if "ablate" in given or "seeds" in given:
         return _compare(given, chosen, recipe)
-    settings = Settings(**{**recipe, **chosen})
+    chosen = {**recipe, **chosen}
     if "preflight" in given:
-        return _preflight(given, settings)
-    run, quiet = Run(settings, given.get("out")), given.get("quiet", False)
+        return _preflight(given, Settings(**chosen))
+    if "resume" in given:
+        return _resume(given, chosen)
+    from minicnn.training.run import EVERY, Run
+
+    every = given.get("checkpoint_every", EVERY)
+    return _train(given, Run(Settings(**chosen), given.get("out"), every))
+
+
+def _resume(given, chosen):
+    """Go on with a run."""
+    from minicnn.training.resume import resume
+
+    folder = given["resume"]
+    if "out" in given:
+        raise ArgumentError("--resume writes into the run's own folder: leave --out out.")
+    run = resume(folder, chosen, given.get("checkpoint_every"))
+    if run is None:
+        print(f"the run in {folder} has finished: nothing is left to do.", flush=True)
+        return 0
+    for note in run.notes:
+        print(f"note: {note}", file=sys.stderr, flush=True)
+    return _train(given, run)
+
+
+def _train(given, run):
+    """Train a run that is ready, and report."""
+    quiet = given.get("quiet", False)
     if not quiet:
         print(run.model.summary(), flush=True)
+        if run.trainer.step:
+            print(_position(run.trainer), flush=True)
     callbacks = []
     if "profile" in given:
         from minicnn.training.profile import Profile
@@ -169,18 +103,26 @@ def _main(argv):
     if run.error is not None:
         return _fail(run.error, run.error.exit_code)
     if run.summary["status"] == "interrupted":
-        return _fail("interrupted; what was done is saved.", 128 + (run.signal or 2))
+        resumed = f"--resume {run.folder.path} goes on"
+        return _fail(f"interrupted; what was done is saved, {resumed}.", 128 + (run.signal or 2))
     return 0
+
+
+def _position(trainer):
+    """Where a resumed run goes on."""
+    epoch = f"epoch {min(trainer.epoch + 1, trainer.epochs)} of {trainer.epochs}"
+    return f"\ngoing on after step {trainer.step:,} of {trainer.total_steps:,}, in {epoch}"
 
 
 def _preflight(given, settings):
     """Judge the network that `settings` describe, and train nothing."""
     from minicnn.lab import preflight
 
-    for name in ("out", "profile"):
+    for name in ("out", "profile", "resume", "checkpoint_every"):
         if name in given:
             raise ArgumentError(
-                f"--preflight trains nothing and writes nothing: leave --{name} out."
+                "--preflight trains nothing and writes nothing: leave"
+                f" --{name.replace('_', '-')} out."
             )
     tables, sentence, trains = preflight.report(settings, settings.load_data()[0])
     print(sentence if given.get("quiet") else f"{tables}\n\n{sentence}", flush=True)
@@ -194,9 +136,10 @@ def _compare(given, chosen, recipe):
     from minicnn.lab.grid import Grid
     from minicnn.training.settings import Settings
 
-    for name in ("profile", "preflight"):
+    for name in ("profile", "preflight", "resume", "checkpoint_every"):
         if name in given:
-            raise ArgumentError(f"--{name} is of a single run: leave it out of a comparison.")
+            option = name.replace("_", "-")
+            raise ArgumentError(f"--{option} is of a single run: leave it out of a comparison.")
     axes, quiet = given.get("ablate", []), given.get("quiet", False)
     threads = Settings(threads=chosen.pop("threads", None)).threads
     grid = Grid.from_strings(

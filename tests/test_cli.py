@@ -21,7 +21,11 @@ from tests.data.idx_files import NAMES, digits, write_folder, write_idx
 from tests.training.toys import At
 
 CLONE = Path(minicnn.__file__).parents[1]
-FILES = ["config.json", "metrics.jsonl", "model.safetensors", "summary.json"]
+FILES = [
+    "best.safetensors", "checkpoint.safetensors", "config.json", "metrics.jsonl",
+    "model.safetensors", "summary.json",
+]  # fmt: skip
+PREVIOUS = "checkpoint.previous.safetensors"
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +142,7 @@ def test_a_diverged_run(command):
     code, out, err = command("--lr", "1e30", "--schedule", "constant", "--out", "out")
     assert code == 4 and err.count("error: ") == 1 and "Traceback" not in err
     assert " in step " in err and ".dense" in err
-    assert sorted(os.listdir("out")) == FILES
+    assert sorted(os.listdir("out")) == FILES[2:]
     assert summary()["status"] == "diverged" and summary()["train_loss"] is None
 
 
@@ -147,8 +151,8 @@ def test_an_interrupted_run(command, monkeypatch, number, code):
     strike = At("on_loss", lambda t: t.step == 5, lambda t: signal.raise_signal(number))
     monkeypatch.setattr(run_module, "Progress", lambda: strike)
     given, _, err = command("--out", "out")
-    assert given == code and "interrupted" in err
-    assert sorted(os.listdir("out")) == FILES
+    assert given == code and "interrupted; what was done is saved, --resume out goes on." in err
+    assert sorted(os.listdir("out")) == sorted([*FILES, PREVIOUS])
     assert summary()["status"] == "interrupted" and summary()["epochs"] == 1
 
 
@@ -222,7 +226,14 @@ BAD_ARGUMENTS = [
     ("--ablate init=zeros,msra --profile", "--profile", "leave it out"),
     ("--ablate init=help", "unknown initializer 'help'"),
     ("--seeds 3", "grid is empty", "--ablate"),
-    ("--resume runs/x", "--resume", "yet"),
+    ("--ablate init=zeros,msra --resume x", "--resume", "leave it out"),
+    ("--ablate init=zeros,msra --checkpoint-every 5", "--checkpoint-every", "leave it out"),
+    ("--preflight --checkpoint-every 5", "--checkpoint-every", "out"),
+    ("--preflight --resume x", "--resume", "out"),
+    ("--checkpoint-every 0", "checkpoint-every must be", "1epoch", "'0'"),
+    ("--resume x", "nothing was begun in x", "no such folder"),
+    ("--resume data", "nothing was begun in data", "no config.json"),
+    ("--resume data --out out", "--resume", "leave --out out"),
 ]
 
 
@@ -266,10 +277,12 @@ def test_a_disk_that_is_full_at_the_end(command, monkeypatch):
             raise OSError(28, "No space left on device")
         replace(source, target)
 
-    monkeypatch.setattr(os, "replace", fail)
-    code, _, err = command("--quiet", "--out", "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        code, _, err = command("--quiet", "--out", "out")
     assert code == 2 and err.count("\n") == 1 and "summary.json: No space left" in err
-    assert sorted(os.listdir("out")) == FILES[:3]
+    assert sorted(set(os.listdir("out")) - {PREVIOUS}) == FILES[:-1]
+    assert "--resume out goes on" in err and command("--resume", "out", small=False)[0] == 0
 
 
 def test_missing_data(command, monkeypatch, tmp_path):

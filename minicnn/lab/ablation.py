@@ -21,6 +21,7 @@ from minicnn.lab.workers import train_all, train_trial
 from minicnn.training.files import json_file, to_json, write_atomically
 from minicnn.training.folder import RunFolder
 from minicnn.training.interruption import Interruption
+from minicnn.training.lock import FolderLock
 from minicnn.training.trainer import Trainer
 
 GRID_FILE = "grid.json"
@@ -59,8 +60,8 @@ class Ablation:
     Raises
     ------
     ArgumentError
-        If an arm cannot be, joblib is missing, or the folder holds something else or cannot
-        be written.
+        If an arm cannot be, joblib is missing, or the folder holds something else, cannot be
+        written, or another process is at work in it.
     DataError
         If data are missing or damaged.
     """
@@ -72,7 +73,8 @@ class Ablation:
         self._train = train or train_trial
         self.grid, self.signal = grid, None
         grid.check(_Look())
-        self.folder = _claim(grid, out)
+        self._claimed = _claim(grid, out)
+        self.folder = self._claimed.path
         self._read_outcomes()
 
     def run(self, quiet=False):
@@ -104,7 +106,7 @@ class Ablation:
         ):  # fmt: skip
             try:
                 for trial in waiting:
-                    shutil.rmtree(self.folder / trial.name, ignore_errors=True)
+                    _clear(self.folder / trial.name)
                 with closing(self._trained(waiting)) as ended:
                     for trial in ended:
                         outcome = self._note(trial)
@@ -115,6 +117,8 @@ class Ablation:
                 known = interruption.received or next(iter(stop.args), signal.SIGINT)
                 self.signal = int(known)
                 self._read_outcomes()  # the signal may have come between two lines of code
+            finally:
+                self._claimed.release()
         return self.outcomes
 
     def _trained(self, trials):
@@ -190,16 +194,27 @@ class _Look:
         )  # fmt: skip
 
 
+def _clear(folder):
+    """Remove what is left of a trial, unless a process of an earlier ablation trains it yet."""
+    if folder.is_dir():
+        lock = FolderLock(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
 def _claim(grid, out):
-    """The folder, with the grid written into it."""
-    if out is not None:
-        folder = Path(out).expanduser()
-        if (folder / GRID_FILE).is_file():
-            _check_same(grid, folder)
-            return folder
+    """The folder, locked, with the grid written into it."""
+    if out is not None and (Path(out).expanduser() / GRID_FILE).is_file():
+        claimed = RunFolder.reopen(out, GRID_FILE)
+        try:
+            _check_same(grid, claimed.path)
+        except ArgumentError:
+            claimed.release()
+            raise
+        return claimed
     claimed = RunFolder(out, grid.name())
     claimed.write(GRID_FILE, json_file(grid.as_dict()))
-    return claimed.path
+    return claimed
 
 
 def _check_same(grid, folder):

@@ -33,7 +33,7 @@ def train_trial(settings, folder):
     MinicnnError
         As a Run.
     """
-    run = Run(Settings(**settings), folder)
+    run = Run(Settings(**settings), folder, checkpoint_every=None)  # begun anew if interrupted
     run.train(quiet=True)
     if run.summary["status"] == "interrupted":
         raise KeyboardInterrupt(run.signal or signal.SIGINT)

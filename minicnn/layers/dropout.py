@@ -23,6 +23,11 @@ class Dropout(Layer):
     p : float
         In [0, 1).
 
+    Attributes
+    ----------
+    rng : numpy.random.Generator
+        Draws the masks; a checkpoint keeps its state.
+
     Raises
     ------
     ArgumentError
@@ -37,7 +42,7 @@ class Dropout(Layer):
         self.p = float(p)
 
     def _build(self, rng):
-        self._rng = rng
+        self.rng = rng
         self._mask = None
         return self.input_shape
 
@@ -48,7 +53,7 @@ class Dropout(Layer):
             return x
         self._mask = mask = self._buffers.lanes("mask", len(x), self.output_shape)
         y = self._buffers.lanes("y", len(x), self.output_shape)
-        self._rng.random(dtype=self.dtype.type, out=mask)
+        self.rng.random(dtype=self.dtype.type, out=mask)
         np.multiply(mask >= self.p, self.dtype.type(1 / (1 - self.p)), out=mask)
         return np.multiply(x, mask, out=y)
 

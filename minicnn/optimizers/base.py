@@ -114,8 +114,13 @@ class Optimizer:
             for name, array in zip(names, arrays)
         }
 
-    def state_dict(self):
-        """Copies of all that is needed to go on bit for bit, beside values and settings.
+    def state_dict(self, copy=True):
+        """All that is needed to go on bit for bit, beside values and settings.
+
+        Parameters
+        ----------
+        copy : bool
+            Whether the arrays are to stay as they are when the optimizer goes on.
 
         Returns
         -------
@@ -123,7 +128,8 @@ class Optimizer:
             ``"steps"`` (int64, shape ``()``) and, for each parameter, its averages under
             its name, such as ``"0.weight.velocity"``; a nameless one goes by its index.
         """
-        state = {name: array.copy() for name, array in self._named_averages().items()}
+        averages = self._named_averages()
+        state = {n: array.copy() for n, array in averages.items()} if copy else averages
         return {"steps": np.array(self.steps, dtype=np.int64), **state}
 
     def load_state_dict(self, state):

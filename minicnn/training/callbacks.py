@@ -7,7 +7,7 @@ Callbacks are called in the order in which they were given.
 
 from minicnn.checks import check_count
 from minicnn.errors import ArgumentError
-from minicnn.training.files import to_json, write_atomically
+from minicnn.training.files import json_lines, write_atomically
 
 
 class Callback:
@@ -44,6 +44,13 @@ class Callback:
     def on_train_end(self, trainer):
         """After the last epoch, or after whatever ended training before."""
 
+    def state_dict(self):
+        """What a checkpoint must keep of this callback, as plain values; by default nothing."""
+        return {}
+
+    def load_state_dict(self, state):
+        """Take over what `state_dict` returned, before training goes on."""
+
 
 class MetricsLog(Callback):
     """Keeps a file with a line of JSON for each epoch: the lines of ``trainer.history``.
@@ -61,7 +68,7 @@ class MetricsLog(Callback):
         self.path = path
 
     def on_train_begin(self, trainer):
-        """Write the lines that there are already: none in a fresh run."""
+        """Write the lines that there are already, of the epochs that training goes on from."""
         self._write(trainer.history)
 
     def on_epoch_end(self, trainer):
@@ -69,8 +76,7 @@ class MetricsLog(Callback):
         self._write(trainer.history)
 
     def _write(self, history):
-        text = "".join(to_json(line) + "\n" for line in history)
-        write_atomically(self.path, text.encode())
+        write_atomically(self.path, json_lines(history))
 
 
 class EarlyStopping(Callback):
@@ -122,3 +128,11 @@ class EarlyStopping(Callback):
             self.best, self.best_epoch = result, trainer.epoch
         elif trainer.epoch - self.best_epoch >= self.patience:
             trainer.stop()
+
+    def state_dict(self):
+        """The best so far."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state):
+        """Go on with that best."""
+        self.best, self.best_epoch = state["best"], state["best_epoch"]

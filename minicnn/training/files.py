@@ -1,8 +1,10 @@
 """Files of a run: written whole or not at all, and always valid JSON."""
 
+import errno
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +12,19 @@ import numpy as np
 from minicnn.errors import ArgumentError
 
 
-def write_atomically(path, data):
+def write_atomically(path, data, keep=None):
     """Write a file so that its path shows the old content or the new one, never a part.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and only
-    then take the name over.
+    then take the name over; the folder is flushed, too, so that it lasts.
 
     Parameters
     ----------
     path : str or Path
         In a folder that exists.
     data : bytes
+    keep : str or Path, optional
+        What the old file is called from then on, in the same folder.
 
     Raises
     ------
@@ -36,12 +40,34 @@ def write_atomically(path, data):
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            if keep is not None and path.exists():
+                os.replace(path, keep)
             os.replace(temporary, path)
+            flush_folder(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def is_temporary(path):
+    """Whether this is a file that a killed process had not finished to write."""
+    return re.fullmatch(r"\..+\.\d+\.tmp", path.name) is not None
+
+
+def flush_folder(path):
+    """Wait until the names in a folder are on the disk, where the system can do that."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows
+        return
+    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that has no such thing
+            raise
+    finally:
+        os.close(number)
 
 
 def cannot_write(path, error):
@@ -69,6 +95,11 @@ def to_json(value, indent=None):
 def json_file(value):
     """The bytes of a JSON file for people to read: `to_json`, indented."""
     return to_json(value, indent=2).encode() + b"\n"
+
+
+def json_lines(values):
+    """The bytes of a file with a line of JSON for each value."""
+    return "".join(to_json(value) + "\n" for value in values).encode()
 
 
 def _plain(value):

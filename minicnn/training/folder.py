@@ -4,11 +4,14 @@ import itertools
 from pathlib import Path
 
 from minicnn.errors import ArgumentError
-from minicnn.training.files import cannot_write, write_atomically
+from minicnn.training.files import cannot_write, is_temporary, write_atomically
+from minicnn.training.lock import FolderLock
 
 
 class RunFolder:
     """An empty folder that this run alone writes into.
+
+    No other process gets it until `release` is called or this process ends.
 
     Parameters
     ----------
@@ -24,42 +27,98 @@ class RunFolder:
     Raises
     ------
     ArgumentError
-        If there is something in the folder, or it cannot be made.
+        If there is something in the folder, another process is at work in it, or it cannot
+        be made.
     """
 
     def __init__(self, out, name):
-        self._written = []
+        self._written, self._new = [], True
         if out is None:
             self.path, self._made = _new_folder(Path("runs"), name), True
+            self._enter()
             return
         self.path = Path(out).expanduser()
         self._made = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            taken = any(self.path.iterdir())
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        if taken:
+        self._enter()
+        if not all(is_temporary(path) for path in self._entries()):
+            self.release()
             raise ArgumentError(
                 f"the output folder {self.path} is not empty: expected a new or empty one, so that"
                 " no other run is overwritten. Choose another --out, or remove it first."
             )
+        self._tidy()
+
+    @classmethod
+    def reopen(cls, path, proof="config.json"):
+        """The folder of what was begun before; `withdraw` then takes nothing away.
+
+        Parameters
+        ----------
+        path : str or Path
+        proof : str
+            The file in it that shows that it is one.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such folder, or another process is at work in it.
+        """
+        folder = cls.__new__(cls)
+        folder.path, folder._new = Path(path).expanduser(), False
+        if not (folder.path / proof).is_file():
+            what = f"it has no {proof}" if folder.path.is_dir() else "there is no such folder"
+            raise ArgumentError(f"nothing was begun in {folder.path}: {what}.")
+        folder._enter()
+        folder._tidy()
+        return folder
+
+    def _enter(self):
+        try:
+            self._lock = FolderLock(self.path)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def _entries(self):
+        try:
+            return list(self.path.iterdir())
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def _tidy(self):
+        """Remove what a killed process has left half-written."""
+        try:
+            for path in filter(is_temporary, self._entries()):
+                path.unlink()
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    def release(self):
+        """Let other processes in."""
+        self._lock.release()
 
     def write(self, name, data):
         """Write a file of the run whole, or not at all; see `write_atomically`.
 
-        If the first one cannot be written, the folder goes too.
+        If the first one of a new run cannot be written, the folder goes too.
         """
         try:
             write_atomically(self.path / name, data)
         except ArgumentError:
-            if not self._written:
+            if self._new and not self._written:
                 self.withdraw()
             raise
-        self._written.append(name)
+        if self._new:
+            self._written.append(name)
 
     def withdraw(self):
         """Take away what was written, and the folder itself if it was made here."""
+        self.release()
+        if not self._new:
+            return
         for name in self._written:
             (self.path / name).unlink(missing_ok=True)
         if self._made:

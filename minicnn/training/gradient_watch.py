@@ -35,6 +35,15 @@ class GradientWatch(Callback):
             elif parameter.name not in self.learned and parameter.grad.any():
                 self.learned.append(parameter.name)
 
+    def state_dict(self):
+        """What has been seen so far."""
+        return {"steps": self.steps, "all_zero": self.all_zero, "learned": list(self.learned)}
+
+    def load_state_dict(self, state):
+        """Go on from there."""
+        self.steps, self.all_zero = int(state["steps"]), bool(state["all_zero"])
+        self.learned = [str(name) for name in state["learned"]]
+
     def explanation(self, trainer):
         """Why nothing but biases learned, in plain words.
 

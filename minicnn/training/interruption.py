@@ -15,6 +15,12 @@ class Interruption(Callback):
     A second signal always raises at once. Outside the main thread, where Python handles no
     signals, nothing is changed.
 
+    Parameters
+    ----------
+    save : callable, optional
+        Is called as ``save(trainer)`` after that step or evaluation, as a checkpoint's
+        ``write``.
+
     Attributes
     ----------
     received : int or None
@@ -23,7 +29,8 @@ class Interruption(Callback):
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self):
+    def __init__(self, save=None):
+        self._save = save
         self.received, self._deferred, self._before = None, False, {}
 
     def __enter__(self):
@@ -48,9 +55,14 @@ class Interruption(Callback):
     def on_step_end(self, trainer):
         """End training if a signal came."""
         if self.received:
-            raise KeyboardInterrupt
+            self._end(trainer)
 
     def on_epoch_end(self, trainer):
         """End training if a signal came during the evaluation."""
         if self.received and trainer.epoch < trainer.epochs:
-            raise KeyboardInterrupt
+            self._end(trainer)
+
+    def _end(self, trainer):
+        if self._save is not None:
+            self._save(trainer)
+        raise KeyboardInterrupt

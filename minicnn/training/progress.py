@@ -23,6 +23,7 @@ class Progress(Callback):
         self._bar = tqdm(
             desc=f"epoch {trainer.epoch}/{trainer.epochs}",
             total=len(trainer.train),
+            initial=trainer.totals.samples,
             unit=" images",
             leave=False,
             disable=None,

@@ -8,13 +8,20 @@ import time
 from contextlib import contextmanager
 
 import numba
-import safetensors.numpy
 
-from minicnn.errors import DivergedError, MinicnnError
+from minicnn.errors import ArgumentError, DataError, DivergedError, MinicnnError
 from minicnn.memory import peak_memory_mb
 from minicnn.metrics import predicted_classes
+from minicnn.training import snapshot
 from minicnn.training.callbacks import MetricsLog
-from minicnn.training.files import json_file, to_json
+from minicnn.training.checkpoint import (
+    EVERY,
+    Checkpoint,
+    has_checkpoint,
+    parse_interval,
+    read_checkpoint,
+)
+from minicnn.training.files import json_file, json_lines, to_json
 from minicnn.training.folder import RunFolder
 from minicnn.training.gradient_watch import GradientWatch
 from minicnn.training.interruption import Interruption
@@ -22,20 +29,26 @@ from minicnn.training.machine import versions
 from minicnn.training.nan_guard import NanGuard
 from minicnn.training.progress import Progress
 from minicnn.training.trainer import Trainer
+from minicnn.training.weights import model_file
 
 
 class Run:
     """A training by `settings`, ready to begin: data loaded, model made, folder claimed.
 
     The folder gets ``config.json`` at once, which proves that it can be written;
-    ``metrics.jsonl`` grows by a line an epoch; ``model.safetensors`` and ``summary.json``
-    come at the end, however training ends.
+    ``metrics.jsonl`` grows by a line an epoch; checkpoints and the best weights are written in
+    the course of training (:mod:`minicnn.training.checkpoint`); ``model.safetensors`` and
+    ``summary.json`` come at the end, however training ends.
 
     Parameters
     ----------
     settings : Settings
-    out : str or Path, optional
-        The folder; it must not exist, or be empty. By default a new one in ``runs``.
+    out : str or Path or RunFolder, optional
+        The folder; it must not exist, or be empty. By default a new one in ``runs``. A folder
+        that was reopened is that of a run with these settings to go on with
+        (:func:`minicnn.training.resume.resume`).
+    checkpoint_every : str or int or None
+        See `checkpoint.parse_interval`; None writes neither checkpoints nor the best weights.
 
     Attributes
     ----------
@@ -50,17 +63,22 @@ class Run:
         The signal that ended training if the status is ``interrupted``.
     explanation : str or None
         Why no weight learned, if none did.
+    notes : list of str
+        What a user should know of how it was resumed.
 
     Raises
     ------
     ArgumentError
         If the model does not fit the data, or the folder is taken or cannot be written.
     DataError
-        If the data are missing or damaged.
+        If the data are missing or damaged; in a run to go on with, if they have changed or
+        no checkpoint is whole.
     """
 
-    def __init__(self, settings, out=None):
-        self.settings = settings
+    def __init__(self, settings, out=None, checkpoint_every=EVERY):
+        self.settings, self._every = settings, checkpoint_every
+        if checkpoint_every is not None:
+            parse_interval(checkpoint_every)
         train, test = settings.load_data()
         self.model = settings.make_model(train)
         self._watch = GradientWatch()
@@ -68,9 +86,31 @@ class Run:
             self.model, train, test, schedule=settings.schedule, epochs=settings.epochs
         )
         self.summary = self.error = self.signal = self.explanation = None
-        self.folder = RunFolder(out, settings.name())
-        self.folder.write("config.json", json_file(self.config()))
-        self.folder.write("metrics.jsonl", b"")
+        self.notes, self._kept = [], None
+        if isinstance(out, RunFolder):
+            self.folder = out
+            self._restore()
+        else:
+            self.folder = RunFolder(out, settings.name())
+            self.folder.write("config.json", json_file(self.config()))
+        self.folder.write("metrics.jsonl", json_lines(self.trainer.history))
+
+    def _restore(self):
+        """Take over the newest checkpoint of the folder, if there is one."""
+        if not has_checkpoint(self.folder.path):
+            self.notes.append(f"{self.folder.path} has no checkpoint yet: from the beginning.")
+            return
+        arrays, about, note = read_checkpoint(self.folder.path)
+        self.notes += [note] if note else []
+        try:
+            if _decisive(about.get("settings")) != _decisive(self.settings.as_dict()):
+                raise DataError("its settings are not those of config.json.")
+            snapshot.restore(self.trainer, arrays, about, snapshot.describe_data(self.trainer))
+        except DataError as error:
+            raise DataError(
+                f"the checkpoint in {self.folder.path} does not fit: {error}"
+            ) from error
+        self._kept = about
 
     def _make_trainer(self, model, train, test, **length):
         settings = self.settings
@@ -100,11 +140,31 @@ class Run:
             If a file cannot be written. Divergence and interruption are no errors here, but
             a ``status``.
         """
+        try:
+            self._train(quiet, callbacks)
+        except ArgumentError as error:
+            if not has_checkpoint(self.folder.path):
+                raise
+            raise ArgumentError(
+                f"{error} What was saved before is kept: --resume {self.folder.path} goes on."
+            ) from error
+        finally:
+            self.folder.release()
+        return self.summary
+
+    def _train(self, quiet, callbacks):
         trainer, status, compile_seconds = self.trainer, "finished", None
-        with Interruption() as interruption:
+        checkpoint = None
+        if self._every is not None:
+            checkpoint = Checkpoint(self.folder.path, self._every, self._about())
+        with Interruption(checkpoint and checkpoint.write) as interruption:
             trainer.callbacks = [] if quiet else [Progress()]
             log = MetricsLog(self.folder.path / "metrics.jsonl")
-            trainer.callbacks += [log, self._watch, NanGuard(), interruption, *callbacks]
+            trainer.callbacks += [log, self._watch, NanGuard(), *callbacks]
+            trainer.callbacks += [checkpoint] if checkpoint else []
+            trainer.callbacks.append(interruption)
+            if self._kept:
+                snapshot.restore_callbacks(trainer.callbacks, self._kept)
             threads = numba.get_num_threads()
             numba.set_num_threads(self.settings.threads)
             try:
@@ -117,10 +177,11 @@ class Run:
             finally:
                 numba.set_num_threads(threads)
             self.explanation = self._watch.explanation(trainer)
-            self.folder.write("model.safetensors", self._model_bytes())
+            self.folder.write("model.safetensors", model_file(trainer, self._about()))
             self.summary = self._summarize(status, compile_seconds)
             self.folder.write("summary.json", json_file(self.summary))
-        return self.summary
+            if checkpoint and status == "finished":
+                checkpoint.forget_previous()
 
     def _compile(self, quiet):
         """Train a throw-away copy of the model for a step, and return the seconds it took.
@@ -165,6 +226,7 @@ class Run:
                 "std": train.std,
             },
             "total_steps": self.trainer.total_steps,
+            "checkpoint_every": self._every,
             "versions": versions(),
             "platform": platform.platform(),
             "processors": os.cpu_count(),
@@ -192,15 +254,16 @@ class Run:
             "status": status,
         }
 
-    def _model_bytes(self):
-        about = {
-            "version": versions()["minicnn"],
-            "step": self.trainer.step,
-            "settings": self.settings.as_dict(),
-        }
-        # One entry: the library keeps several in no fixed order, and equal runs give equal files.
-        metadata = {"minicnn": to_json(about)}
-        return safetensors.numpy.save(self.model.state_dict(), metadata)
+    def _about(self):
+        """What goes into the metadata of the run's files."""
+        return {"version": versions()["minicnn"], "settings": self.settings.as_dict()}
+
+
+def _decisive(settings):
+    """The settings that decide what is computed, as JSON has them."""
+    if not isinstance(settings, dict):
+        return None
+    return to_json({name: value for name, value in settings.items() if name != "threads"})
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from minicnn.data.batches import Batches
 from minicnn.errors import ArgumentError, DataError
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
 from minicnn.training.gradients import compute_gradients
+from minicnn.training.totals import Totals
 
 EVALUATION_BATCH = 256
 SHUFFLE = 1  # keeps the shuffle's random numbers apart from those of the model's seed
@@ -106,9 +107,12 @@ class Trainer:
         self.history = []
         self.trained_images, self.step_seconds, self.train_seconds = 0, 0.0, 0.0
         self._stopped = False
+        self._drawn_from = None  # the shuffle's state before the running epoch's order
+        self._before = (0, 0.0, 0.0)  # images and seconds as above, before the running epoch
+        self._epoch_begin = self._epoch_seconds = 0.0
 
     def fit(self):
-        """Train for the epochs that are left.
+        """Train for the epochs that are left, or go on in one that was broken off.
 
         Returns
         -------
@@ -119,15 +123,20 @@ class Trainer:
         with np.errstate(over="ignore", invalid="ignore"):
             try:
                 self._tell("on_train_begin")
-                while self.epoch < self.epochs and not self._stopped:
+                while self._steps_of_epoch() or not self.has_ended():
                     self._train_epoch()
             finally:
                 self._tell("on_train_end")
+                self.model.release()
         return self.history
 
     def stop(self):
         """End training after the epoch that is running; for callbacks."""
         self._stopped = True
+
+    def has_ended(self):
+        """Whether no epoch follows the one that is running, or ran last."""
+        return self._stopped or self.epoch >= self.epochs
 
     def evaluate(self):
         """Mean loss and accuracy on the test set, in evaluation mode.
@@ -138,31 +147,89 @@ class Trainer:
             The predicted classes go to ``predicted``.
         """
         totals, predicted = Totals(), []
-        for batch in self.test_batches:
-            scores = self.model.forward(batch.x, False, batch.samples)
-            value, _ = self.loss(scores, batch.labels)
-            predicted.append(predicted_classes(scores, batch.samples))
-            totals.add(value, predicted[-1], batch.labels)
+        with self.model.workspace.holder.once():
+            for batch in self.test_batches:
+                scores = self.model.forward(batch.x, False, batch.samples)
+                value, _ = self.loss(scores, batch.labels)
+                predicted.append(predicted_classes(scores, batch.samples))
+                totals.add(value, predicted[-1], batch.labels)
         self.predicted = np.concatenate(predicted)
         return totals
 
+    def state_dict(self):
+        """Where training stands, in plain values that JSON can hold.
+
+        After any step and between epochs. Not in it are the states of the model, the
+        optimizer and the callbacks, and the predictions.
+        """
+        inside = self._steps_of_epoch() > 0
+        images, step_seconds, train_seconds = self._before
+        return {
+            "step": self.step,
+            "history": [dict(line) for line in self.history],
+            "totals": self.totals.state_dict(),
+            "stopped": self._stopped,
+            "shuffle": self._drawn_from if inside else self._batches.rng.bit_generator.state,
+            "trained_images": images,
+            "step_seconds": step_seconds,
+            "train_seconds": train_seconds,
+            "epoch_seconds": time.perf_counter() - self._epoch_begin if inside else 0.0,
+        }
+
+    def load_state_dict(self, state):
+        """Stand where `state_dict` of a trainer with the same settings and data stood.
+
+        Raises
+        ------
+        ArgumentError
+            If the step is not one of this training, or not one of the epoch after those in
+            the history.
+        """
+        step, epochs = state["step"], len(state["history"])
+        begin = epochs * len(self._batches)
+        if not (begin <= step <= self.total_steps and step - begin <= len(self._batches)):
+            raise ArgumentError(
+                f"the saved state is of step {step} after {epochs} epochs: this training has"
+                f" {self.epochs} epochs of {len(self._batches)} steps."
+            )
+        self._batches.rng.bit_generator.state = self._drawn_from = state["shuffle"]
+        self.totals.load_state_dict(state["totals"])
+        self.step, self.epoch, self._stopped = step, epochs, bool(state["stopped"])
+        self.history = [dict(line) for line in state["history"]]
+        seconds = [float(state[name]) for name in ("step_seconds", "train_seconds")]
+        self._before = (int(state["trained_images"]), *seconds)
+        self.trained_images, self.step_seconds, self.train_seconds = self._before
+        self._epoch_seconds = float(state["epoch_seconds"])
+
+    def _steps_of_epoch(self):
+        """Steps made since the last evaluation."""
+        return self.step - len(self.history) * len(self._batches)
+
     def _train_epoch(self):
-        self.epoch += 1
-        self.totals = Totals()
+        self.epoch = len(self.history) + 1
+        rng, done = self._batches.rng.bit_generator, self._steps_of_epoch()
+        if done:  # it was broken off: draw its order again
+            rng.state = self._drawn_from
+        else:
+            self._drawn_from, self.totals, self._epoch_seconds = rng.state, Totals(), 0.0
+        order = self._batches.order()
         self._tell("on_epoch_begin")
-        start = time.perf_counter()
+        images, step_seconds, train_seconds = self._before
+        start = self._epoch_begin = time.perf_counter() - self._epoch_seconds
         try:
-            with closing(iter(self._batches)) as batches:  # ends their thread on an error too
+            # Closing ends their thread on an error, too.
+            with closing(self._batches.epoch(order, done)) as batches:
                 for batch in batches:
                     self._train_step(batch)
         finally:
-            step_seconds = time.perf_counter() - start
-            self.trained_images += self.totals.samples
-            self.step_seconds += step_seconds
-            self.train_seconds += step_seconds
+            self._epoch_seconds = time.perf_counter() - start
+            self.trained_images = images + self.totals.samples
+            self.step_seconds = step_seconds + self._epoch_seconds
+            self.train_seconds = train_seconds + self._epoch_seconds
         test = self.evaluate()
         seconds = time.perf_counter() - start
-        self.train_seconds += seconds - step_seconds
+        self.train_seconds = train_seconds + seconds
+        self._before = self.trained_images, self.step_seconds, self.train_seconds
         self.history.append(
             {
                 "epoch": self.epoch,
@@ -172,7 +239,7 @@ class Trainer:
                 "test_loss": test.loss,
                 "test_accuracy": test.accuracy,
                 "seconds": seconds,
-                "images_per_second": self.totals.samples / step_seconds,
+                "images_per_second": self.totals.samples / self._epoch_seconds,
             }
         )
         self._tell("on_epoch_end")
@@ -195,35 +262,6 @@ class Trainer:
     def _tell(self, hook):
         for callback in self.callbacks:
             getattr(callback, hook)(self)
-
-
-class Totals:
-    """Mean loss and accuracy over batches, in which each sample counts once.
-
-    Attributes
-    ----------
-    samples : int
-        How many have been added.
-    """
-
-    def __init__(self):
-        self.samples, self._loss, self._correct = 0, 0.0, 0
-
-    def add(self, loss, predicted, labels):
-        """Add a batch: its mean loss, and the predicted and the true class of each sample."""
-        self.samples += len(labels)
-        self._loss += loss * len(labels)
-        self._correct += int(np.count_nonzero(predicted == labels))
-
-    @property
-    def loss(self):
-        """Mean over the samples; NaN if there are none."""
-        return self._loss / self.samples if self.samples else float("nan")
-
-    @property
-    def accuracy(self):
-        """Fraction of correct predictions; NaN if there are no samples."""
-        return self._correct / self.samples if self.samples else float("nan")
 
 
 def _check_data(which, dataset, model):

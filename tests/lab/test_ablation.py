@@ -16,6 +16,7 @@ from minicnn.errors import ArgumentError, DataError
 from minicnn.lab import ablation as module
 from minicnn.lab.ablation import Ablation, train_trial
 from minicnn.lab.grid import Grid
+from minicnn.training.lock import FolderLock
 from minicnn.training.run import Run
 from tests.lab.small_grid import BASE, small_grid, write_data
 
@@ -303,6 +304,30 @@ def test_a_full_disk_is_told(monkeypatch):
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(ArgumentError, match="error.txt: No space left"):
         run(small_grid())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_two_at_once_in_one_folder():
+    first = Ablation(small_grid(), "out", 1)
+    with pytest.raises(ArgumentError, match="another process is at work in out"):
+        Ablation(small_grid(), "out", 1)
+    assert Path("out/grid.json").exists()
+    first.run(quiet=True)
+    assert states(run(small_grid())) == 4 * ["finished"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_a_trial_that_a_process_left_over_trains_yet():
+    grid = small_grid()
+    left = Path("out", grid.trials()[1].name)
+    run(grid)
+    (left / "summary.json").unlink()
+    lock = FolderLock(left)
+    with pytest.raises(ArgumentError, match=f"another process is at work in {left}"):
+        run(grid)
+    assert (left / "config.json").exists()
+    lock.release()
+    assert states(run(grid)) == 4 * ["finished"]
 
 
 def test_without_joblib(monkeypatch):

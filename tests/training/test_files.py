@@ -3,12 +3,13 @@
 import errno
 import json
 import os
+import stat
 
 import numpy as np
 import pytest
 
 from minicnn.errors import ArgumentError
-from minicnn.training.files import to_json, write_atomically
+from minicnn.training.files import flush_folder, is_temporary, to_json, write_atomically
 
 
 def test_a_file_is_written_and_replaced(tmp_path):
@@ -25,7 +26,10 @@ def test_the_new_content_is_on_the_disk_before_it_takes_the_name(tmp_path, monke
     fsync, replace = os.fsync, os.replace
 
     def spy_fsync(number):
-        events.append(("fsync", os.fstat(number).st_size, path.read_bytes()))
+        if stat.S_ISDIR(os.fstat(number).st_mode):
+            events.append(("fsync of the folder", path.read_bytes()))
+        else:
+            events.append(("fsync", os.fstat(number).st_size, path.read_bytes()))
         fsync(number)
 
     def spy_replace(source, target):
@@ -35,7 +39,41 @@ def test_the_new_content_is_on_the_disk_before_it_takes_the_name(tmp_path, monke
     monkeypatch.setattr(os, "fsync", spy_fsync)
     monkeypatch.setattr(os, "replace", spy_replace)
     write_atomically(path, b"new content")
-    assert events == [("fsync", 11, b"old"), ("replace", True)]
+    renamed = [("replace", True), ("fsync of the folder", b"new content")]
+    assert events == [("fsync", 11, b"old"), *renamed]
+
+
+def test_the_old_file_can_be_kept(tmp_path, monkeypatch):
+    path, before = tmp_path / "file", tmp_path / "before"
+    for data in (b"1", b"2", b"3"):
+        write_atomically(path, data, keep=before)
+    assert (path.read_bytes(), before.read_bytes()) == (b"3", b"2")
+
+    def fail(number):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ArgumentError):
+        write_atomically(path, b"4", keep=before)
+    assert (path.read_bytes(), before.read_bytes()) == (b"3", b"2")
+    assert sorted(os.listdir(tmp_path)) == ["before", "file"]
+
+
+def test_a_folder_that_cannot_be_flushed_is_no_error(tmp_path, monkeypatch):
+    def fail(number):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    flush_folder(tmp_path)
+
+
+def test_temporary_files_are_known_by_their_name(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda number: seen.extend(tmp_path.iterdir()))
+    write_atomically(tmp_path / "model.safetensors", b"1")
+    assert is_temporary(seen[0]) and not is_temporary(tmp_path / "model.safetensors")
+    for name in (".model.tmp", ".model.x1.tmp", "model.1.tmp", ".model.1.tmp.gz", ".1.tmp"):
+        assert not is_temporary(tmp_path / name)
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

@@ -6,6 +6,7 @@ import pytest
 
 from minicnn.errors import ArgumentError
 from minicnn.training.folder import RunFolder
+from minicnn.training.lock import FolderLock
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +75,50 @@ def test_withdraw_takes_only_what_was_written(tmp_path):
     other.write("config.json", b"1")
     other.withdraw()
     assert not os.path.exists("b")
+
+
+def test_what_a_kill_left_is_no_content(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".config.json.77.tmp").write_bytes(b"half")
+    RunFolder("a", "x").write("config.json", b"1")
+    assert os.listdir("a") == ["config.json"]
+
+
+def test_a_folder_that_is_refused_keeps_all_its_files(tmp_path):
+    (tmp_path / "a").mkdir()
+    names = [".config.json.77.tmp", "mine"]
+    for name in names:
+        (tmp_path / "a" / name).write_bytes(b"")
+    with pytest.raises(ArgumentError, match="not empty"):
+        RunFolder("a", "x")
+    assert sorted(os.listdir("a")) == names
+    FolderLock("a").release()
+
+
+def test_one_process_has_a_folder(tmp_path):
+    first = RunFolder("a", "x")
+    with pytest.raises(ArgumentError, match="another process is at work in a"):
+        RunFolder("a", "x")
+    first.write("config.json", b"1")
+    with pytest.raises(ArgumentError, match="another process is at work in a"):
+        RunFolder.reopen("a")
+    first.release()
+    RunFolder.reopen("a")
+
+
+def test_a_folder_that_is_gone_on_with(tmp_path, monkeypatch):
+    RunFolder("a", "x").write("config.json", b"1")
+    (tmp_path / "a" / ".model.9.tmp").write_bytes(b"half")
+    again = RunFolder.reopen("a")
+    again.write("model", b"2")
+    again.withdraw()
+    assert sorted(os.listdir("a")) == ["config.json", "model"]
+    with pytest.raises(ArgumentError, match="nothing was begun in a: it has no grid.json"):
+        RunFolder.reopen("a", "grid.json")
+    with pytest.raises(ArgumentError, match="nothing was begun in b: there is no such folder"):
+        RunFolder.reopen("b")
+    again = RunFolder.reopen("a")
+    monkeypatch.setattr(os, "replace", lambda *a: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(ArgumentError, match="full"):
+        again.write("model", b"3")
+    assert (tmp_path / "a" / "model").read_bytes() == b"2"

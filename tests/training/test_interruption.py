@@ -34,6 +34,27 @@ def test_the_evaluation_that_is_running_is_finished():
     assert (run.step, len(run.history)) == (3, 1)
 
 
+@pytest.mark.parametrize(("hook", "step", "done"), [("on_loss", 4, 5), ("on_epoch_end", 3, 3)])
+def test_what_was_done_is_saved(hook, step, done):
+    saved = []
+    with Interruption(lambda trainer: saved.append(trainer.step)) as interruption:
+        run = trainer(callbacks=[at(hook, step, signal.SIGTERM), interruption], epochs=3)
+        with pytest.raises(KeyboardInterrupt):
+            run.fit()
+    assert saved == [done]
+
+
+def test_a_second_signal_ends_even_the_saving():
+    def save(trainer):
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("not ended")
+
+    with Interruption(save) as interruption:
+        run = trainer(callbacks=[at("on_loss", 4, signal.SIGINT), interruption])
+        with pytest.raises(KeyboardInterrupt):
+            run.fit()
+
+
 def test_after_the_last_epoch_it_is_too_late():
     with Interruption() as interruption:
         run = trainer(callbacks=[at("on_epoch_end", 6, signal.SIGINT), interruption])

@@ -48,3 +48,14 @@ def test_a_bar_is_taken_away_after_an_error(capsys, monkeypatch):
     with pytest.raises(RuntimeError):
         run.fit()
     assert bar._bar.disable and capsys.readouterr().err.endswith("\r")
+
+
+def test_the_bar_of_a_resumed_epoch_begins_where_it_was_left(monkeypatch):
+    pretend_a_terminal(monkeypatch)
+    bar, begun = Progress(), []
+    run = trainer(callbacks=[bar], epochs=1)
+    run.totals.samples = 16
+    state = {**run.state_dict(), "step": 1, "totals": {"samples": 16, "loss": 1.0, "correct": 2}}
+    run.load_state_dict(state)
+    run.callbacks.append(At("on_epoch_begin", lambda t: True, lambda t: begun.append(bar._bar.n)))
+    assert run.fit()[0]["step"] == 3 and begun == [16]

@@ -14,9 +14,11 @@ from minicnn.errors import ArgumentError, DivergedError
 from minicnn.layers import BatchNorm, Dense, Dropout, Flatten, ReLU
 from minicnn.memory import peak_memory_mb
 from minicnn.training import run as module
+from minicnn.training.lock import FolderLock
 from minicnn.training.run import Run
 from minicnn.training.settings import Settings
 from minicnn.training.trainer import Trainer
+from minicnn.training.weights import named_arrays
 from tests.data.idx_files import digits, write_folder
 from tests.training.toys import At
 
@@ -29,7 +31,11 @@ SUMMARY = [
     "images_per_second", "train_seconds", "compile_seconds", "peak_memory_mb",
     "predicted_classes", "status",
 ]  # fmt: skip
-FILES = ["config.json", "metrics.jsonl", "model.safetensors", "summary.json"]
+FILES = [
+    "best.safetensors", "checkpoint.safetensors", "config.json", "metrics.jsonl",
+    "model.safetensors", "summary.json",
+]  # fmt: skip
+PREVIOUS = "checkpoint.previous.safetensors"
 
 
 @pytest.fixture
@@ -93,15 +99,17 @@ def test_the_model_file_holds_the_trained_weights(settings, regularized):
     before = run.model.state_dict()
     run.train(quiet=True)
     saved = safetensors.numpy.load_file("out/model.safetensors")
-    state = run.model.state_dict()
-    assert saved.keys() == state.keys() and "2.batchnorm.running_mean" in saved
-    for name, array in state.items():
+    assert saved.pop("2.num_batches_tracked") == 8
+    own = named_arrays(run.model)
+    assert saved.keys() == own.keys() and "2.running_mean" in saved
+    for name, array in own.items():
         assert saved[name].dtype == array.dtype
         np.testing.assert_array_equal(saved[name], array)
-        assert (array != before[name]).any()
+    assert all((array != before[name]).any() for name, array in run.model.state_dict().items())
     with safetensors.safe_open("out/model.safetensors", "np") as file:
         about = json.loads(file.metadata()["minicnn"])
     assert about["step"] == 8 and Settings(**about["settings"]) == run.settings
+    assert about["images"]["std"] == run.trainer.train.std.tolist()
 
 
 def test_config_is_enough_to_repeat_the_run(settings):
@@ -219,7 +227,7 @@ def test_an_interrupted_run_saves_what_was_done(settings, monkeypatch):
     assert summary["status"] == "interrupted" and summary["epochs"] == 1
     assert summary["test_accuracy"] == run.trainer.history[0]["test_accuracy"]
     saved = safetensors.numpy.load_file("out/model.safetensors")
-    for name, array in run.model.state_dict().items():
+    for name, array in named_arrays(run.model).items():
         np.testing.assert_array_equal(saved[name], array)
     assert sorted(os.listdir("out")) == FILES and len(read_lines(run.folder.path)) == 1
 
@@ -241,22 +249,44 @@ def test_interrupted_while_compiling(settings, monkeypatch):
     assert (summary["status"], summary["epochs"], summary["compile_seconds"]) == (
         "interrupted", 0, None,
     )  # fmt: skip
-    assert sorted(os.listdir("out")) == FILES
+    assert sorted(os.listdir("out")) == FILES[2:]
 
 
 def test_a_full_disk_leaves_no_half_file(settings, monkeypatch):
     replace = os.replace
 
     def full(source, target):
-        if str(target).endswith(".safetensors"):
+        if str(target).endswith(full_at):
             raise OSError(28, "No space left on device")
         replace(source, target)
 
-    run = Run(settings(), "out")
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(ArgumentError, match="out.model.safetensors: No space left"):
-        run.train(quiet=True)
-    assert sorted(os.listdir("out")) == ["config.json", "metrics.jsonl"]
+    for full_at, kept in (("best.safetensors", FILES[2:4]), ("model.safetensors", FILES[:4])):
+        run = Run(settings(), full_at)
+        with pytest.raises(ArgumentError, match=f"{full_at}.{full_at}: No space left") as caught:
+            run.train(quiet=True)
+        assert sorted(set(os.listdir(full_at)) - {PREVIOUS}) == kept
+        goes_on = f"What was saved before is kept: --resume {full_at} goes on."
+        assert (goes_on in str(caught.value)) == (len(kept) == 4)
+
+
+def test_a_run_may_write_no_checkpoints(settings):
+    Run(settings(), "out", checkpoint_every=None).train(quiet=True)
+    assert sorted(os.listdir("out")) == FILES[2:]
+
+
+def test_a_bad_interval_is_refused_before_there_is_a_folder(settings):
+    with pytest.raises(ArgumentError, match="checkpoint-every"):
+        Run(settings(), "out", "often")
+    assert not os.path.exists("out")
+
+
+def test_another_process_can_not_have_the_folder_until_the_end(settings):
+    run = Run(settings(), "out")
+    with pytest.raises(ArgumentError, match="another process is at work in out"):
+        FolderLock("out")
+    run.train(quiet=True)
+    FolderLock("out").release()
 
 
 def test_zero_weights_are_explained(settings):

@@ -13,6 +13,7 @@ from minicnn.metrics import accuracy
 from minicnn.optimizers import SGD
 from minicnn.training.callbacks import Callback
 from minicnn.training.trainer import EVALUATION_BATCH, Totals, Trainer
+from tests.training.same import bits
 from tests.training.toys import CLASSES, At, dense_model, toy, trainer
 
 
@@ -131,6 +132,22 @@ def test_the_end_is_told_even_after_an_error():
     assert run.step == 2 and run.history == [] and run.trained_images == 32
 
 
+def test_a_training_that_was_broken_off_goes_on_where_it_was():
+    def fail(trainer):
+        raise KeyboardInterrupt
+
+    whole, broken = trainer(epochs=3), trainer(epochs=3)
+    whole.fit()
+    broken.callbacks = [At("on_step_end", lambda t: t.step in (4, 5), fail)]
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            broken.fit()
+    broken.fit()
+    assert bits(broken) == bits(whole)
+    assert (broken.trained_images, broken.epoch) == (120, 3)
+    assert broken.train_seconds == pytest.approx(sum(line["seconds"] for line in broken.history))
+
+
 def test_on_loss_comes_before_any_change_and_on_step_end_after():
     model, values = dense_model(4), []
     weight = model.parameters()[0].value
@@ -212,6 +229,32 @@ def test_other_losses():
 
 def test_totals_of_nothing_are_nan():
     assert np.isnan(Totals().loss) and np.isnan(Totals().accuracy)
+
+
+def test_totals_go_on():
+    once, twice = Totals(), Totals()
+    for part in range(4):
+        labels = np.arange(part + 1)
+        if part == 2:
+            state, twice = twice.state_dict(), Totals()
+            twice.load_state_dict(state)
+        for totals in (once, twice):
+            totals.add(0.1 * part, 0 * labels, labels)
+    assert (once.loss, once.accuracy, once.samples) == (twice.loss, twice.accuracy, 10)
+    once.add(float("nan"), labels, labels)
+    twice.load_state_dict({**once.state_dict(), "loss": None})
+    assert np.isnan(twice.loss) and twice.accuracy == once.accuracy
+
+
+@pytest.mark.parametrize(("step", "lines"), [(7, 2), (2, 1), (5, 0), (-1, 0), (9, 3)])
+def test_a_state_of_another_training_is_refused(step, lines):
+    run = trainer()  # of two epochs of three steps
+    history = trainer(epochs=3).fit()[:lines]
+    with pytest.raises(
+        ArgumentError, match=f"is of step {step} after {lines} epochs.*2 epochs of 3"
+    ):
+        run.load_state_dict({**run.state_dict(), "step": step, "history": history})
+    assert run.step == 0
 
 
 @pytest.mark.parametrize("shift", [-1, 1])

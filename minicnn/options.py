@@ -1,0 +1,104 @@
+"""The options of the command line."""
+
+import argparse
+
+import minicnn
+from minicnn.parser import Parser
+
+#: Options that are no settings of a run, see `minicnn.training.settings.Settings`.
+NO_SETTINGS = (
+    "help", "version", "out", "quiet", "profile", "recipe", "ablate", "seeds",
+    "preflight", "resume", "checkpoint_every",
+)  # fmt: skip
+
+
+def make_parser():
+    """The parser of all options; a setting that is not given is left out of the result."""
+    parser = Parser(
+        prog="minicnn",
+        description="Train a convolutional network from scratch and write the run to a folder.",
+        epilog="Exit codes: 0 finished, 1 an arm of a comparison crashed, 2 bad arguments, 3 bad"
+        " data, 4 diverged, 130 interrupted.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    model = parser.add_argument_group("model")
+    model.add_argument("--init", help="weights at the start (msra); 'help' lists all")
+    model.add_argument("--model", help="architecture (lenet5); 'help' lists all")
+    model.add_argument("--activation", help="nonlinearity of the hidden layers (relu)")
+    model.add_argument(
+        "--algorithm", help="of 3x3 convolutions: direct, winograd, or the faster of both (auto)"
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", help="data set, or folder of four IDX files (mnist)")
+    data.add_argument("--limit", metavar="N", type=int, help="train on the first N images only")
+    training = parser.add_argument_group("training")
+    training.add_argument("--epochs", metavar="N", type=int, help="passes over the data (5)")
+    training.add_argument("--batch-size", metavar="N", type=int, help="images in a step (64)")
+    training.add_argument("--optimizer", help="sgd, rmsprop, adam or adamw (sgd)")
+    training.add_argument(
+        "--lr", metavar="X", type=float, help="peak learning rate (depends on the optimizer)"
+    )
+    training.add_argument(
+        "--momentum", metavar="X", type=float, help="of sgd and rmsprop, in [0, 1) (0.9)"
+    )
+    training.add_argument(
+        "--betas", metavar="B1,B2", type=_numbers, help="of adam and adamw, in [0, 1) (0.9,0.999)"
+    )
+    training.add_argument(
+        "--weight-decay", metavar="X", type=float, help="pull of weights towards zero (0)"
+    )
+    training.add_argument(
+        "--label-smoothing", metavar="X", type=float, help="of the targets, in [0, 1) (0)"
+    )
+    training.add_argument(
+        "--recipe", help="settings that go together, which the other options change: fastest"
+    )
+    training.add_argument("--schedule", help="of the learning rate, as step:0.5,0.75 (one-cycle)")
+    run = parser.add_argument_group("run")
+    run.add_argument("--seed", metavar="N", type=int, help="of all random numbers (0)")
+    run.add_argument("--threads", metavar="N", type=int, help="processors to use (all)")
+    run.add_argument("--out", metavar="FOLDER", help="new folder for the run (in runs)")
+    run.add_argument(
+        "--resume",
+        metavar="FOLDER",
+        help="go on with the run of this folder as if it had never been interrupted; it keeps its"
+        " settings, only --threads, --checkpoint-every, --quiet and --profile are free",
+    )
+    run.add_argument(
+        "--checkpoint-every",
+        metavar="N",
+        help="steps between two checkpoints, as 500, or epochs, as 2epochs (1epoch)",
+    )
+    run.add_argument("--quiet", action="store_true", help="print the result only")
+    run.add_argument(
+        "--profile", action="store_true", help="print time and GFLOP/s of every layer and pass"
+    )
+    run.add_argument(
+        "--preflight",
+        action="store_true",
+        help="train nothing; say whether this network will train (exit code 0) or not (1), and why",
+    )
+    run.add_argument("--version", action="version", version=f"minicnn {minicnn.__version__}")
+    compare = parser.add_argument_group("comparison")
+    compare.add_argument(
+        "--ablate",
+        metavar="OPTION=A,B",
+        action="append",
+        help="train with each value of an option above; given again, all combinations; values that"
+        " hold commas stand between semicolons: 'init=uniform:-0.05,0.05;msra'",
+    )
+    compare.add_argument(
+        "--seeds", metavar="N", type=int, help="of every arm, counted from --seed (3)"
+    )
+    return parser
+
+
+def _numbers(text):
+    """Numbers between commas, as a tuple."""
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers between commas, as in 0.9,0.999, got {text!r}"
+        ) from None

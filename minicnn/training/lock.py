@@ -1,0 +1,50 @@
+"""FolderLock: one process at a time works in a folder."""
+
+import os
+import weakref
+
+from minicnn.errors import ArgumentError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+
+class FolderLock:
+    """Keeps others out of a folder until it is released, or its process ends in any way.
+
+    The lock is the system's, on the folder itself (flock): it leaves no file, and goes with
+    its process, a killed one included. It holds between objects of one process, too. Where
+    the system has none, as on Windows and some network drives, it keeps nobody out.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder that exists.
+
+    Raises
+    ------
+    ArgumentError
+        If another has it.
+    OSError
+        If the folder cannot be opened.
+    """
+
+    def __init__(self, path):
+        if fcntl is None:
+            self.release = lambda: None
+            return
+        number = os.open(path, os.O_RDONLY)
+        #: Let others in; may be called again.
+        self.release = weakref.finalize(self, os.close, number)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise ArgumentError(
+                f"another process is at work in {path}: wait until it has ended, or choose another"
+                " folder."
+            ) from None
+        except OSError:
+            pass  # a file system without locks

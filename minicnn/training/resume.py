@@ -1,0 +1,118 @@
+"""Resume: go on with a run that was killed, interrupted or switched off."""
+
+import json
+from dataclasses import fields
+
+import numba
+
+from minicnn.errors import ArgumentError, DataError
+from minicnn.training.checkpoint import EVERY
+from minicnn.training.folder import RunFolder
+from minicnn.training.machine import versions
+from minicnn.training.run import Run
+from minicnn.training.settings import Settings
+
+#: What does not change the result, so that another value may be given.
+FREE = ("threads",)
+
+
+def resume(path, given=None, checkpoint_every=None):
+    """The run of a folder, ready to go on from its newest checkpoint.
+
+    It ends with the same bits as one that was never interrupted, on the same versions of
+    NumPy and Numba. Without a checkpoint it begins anew in the same folder.
+
+    Parameters
+    ----------
+    path : str or Path
+    given : dict, optional
+        Settings by name. The run has its own, and those given must be the same; only the
+        number of `threads`, by default the run's as far as this machine has them, is free.
+    checkpoint_every : str or int, optional
+        By default the run's.
+
+    Returns
+    -------
+    Run or None
+        None if the run has finished, and nothing is left to do.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no run, another process is at work in it, it diverged, or a setting
+        differs.
+    DataError
+        If a file of the run or the data are missing, damaged or changed.
+    """
+    given = dict(given or {})
+    folder = RunFolder.reopen(path)
+    try:
+        config = _read(folder.path / "config.json")
+        settings = _settings(folder.path, config, given)
+        status = _status(folder.path)
+        if status == "finished":
+            folder.release()
+            return None
+        if status == "diverged":
+            raise ArgumentError(
+                f"the run in {folder.path} diverged, and would again: begin a new one with a"
+                " smaller --lr or another --init."
+            )
+        run = Run(settings, folder, checkpoint_every or config.get("checkpoint_every", EVERY))
+    except BaseException:
+        folder.release()
+        raise
+    run.notes += _other_versions(config)
+    return run
+
+
+def _read(path):
+    """A JSON file with an object, as a dict."""
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{path} is damaged: {error}.") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is damaged: expected an object of JSON.")
+    return value
+
+
+def _settings(folder, config, given):
+    """The run's settings, after a look at those that are given now."""
+    own = {}
+    for field in fields(Settings):
+        value = config.get(field.name)
+        value = tuple(value) if isinstance(value, list) else value
+        number = type(value) is int and isinstance(1.0, field.type)
+        if not (number or isinstance(value, field.type)):
+            raise DataError(f"{folder / 'config.json'} is damaged: {field.name} is {value!r}.")
+        own[field.name] = value
+    for name, value in given.items():
+        if name not in FREE and value != own[name]:
+            raise ArgumentError(
+                f"the run in {folder} has {name} {_word(own[name])}, and goes on with it; got"
+                f" {_word(value)}. Leave --{name.replace('_', '-')} out, or begin a new run."
+            )
+    most = numba.config.NUMBA_NUM_THREADS
+    own["threads"] = given.get("threads", min(own["threads"] or most, most))
+    return Settings(**own)
+
+
+def _word(value):
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def _status(folder):
+    """How the run ended so far, or None if it was killed before it could tell."""
+    path = folder / "summary.json"
+    return _read(path).get("status") if path.exists() else None
+
+
+def _other_versions(config):
+    then, now = config.get("versions"), versions()
+    if then == now or not isinstance(then, dict):
+        return []
+    changed = [f"{n} {then.get(n)} then, {v} now" for n, v in now.items() if then.get(n) != v]
+    return [f"the bits may differ from those of a run in one go: {', '.join(changed)}."]

@@ -1,0 +1,41 @@
+"""Totals: mean loss and accuracy over batches."""
+
+import numpy as np
+
+
+class Totals:
+    """Mean loss and accuracy over batches, in which each sample counts once.
+
+    Attributes
+    ----------
+    samples : int
+        How many have been added.
+    """
+
+    def __init__(self):
+        self.samples, self._loss, self._correct = 0, 0.0, 0
+
+    def add(self, loss, predicted, labels):
+        """Add a batch: its mean loss, and the predicted and the true class of each sample."""
+        self.samples += len(labels)
+        self._loss += loss * len(labels)
+        self._correct += int(np.count_nonzero(predicted == labels))
+
+    @property
+    def loss(self):
+        """Mean over the samples; NaN if there are none."""
+        return self._loss / self.samples if self.samples else float("nan")
+
+    @property
+    def accuracy(self):
+        """Fraction of correct predictions; NaN if there are no samples."""
+        return self._correct / self.samples if self.samples else float("nan")
+
+    def state_dict(self):
+        """The sums, as plain values."""
+        return {"samples": self.samples, "loss": float(self._loss), "correct": self._correct}
+
+    def load_state_dict(self, state):
+        """Go on from these sums."""
+        self.samples, self._correct = int(state["samples"]), int(state["correct"])
+        self._loss = float("nan" if state["loss"] is None else state["loss"])  # JSON has no NaN
