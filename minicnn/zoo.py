@@ -4,6 +4,7 @@ Each takes the activation and the initializer as arguments, so that the same net
 started in every way.
 """
 
+import math
 import re
 
 from minicnn import initializers
@@ -22,6 +23,8 @@ from minicnn.layers import (
 from minicnn.layers.algorithms import check_name
 from minicnn.layers.gate import Gate, Shift
 from minicnn.model import Sequential
+
+MOST_LAYERS = 10_000
 
 
 class Parts:
@@ -233,13 +236,21 @@ def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):
         return Sequential(*FIXED[name](parts, classes))
     deep = re.fullmatch(r"([a-z]+)(\d+)", name)
     if deep and deep[1] in DEEP:
-        return Sequential(*DEEP[deep[1]](parts, classes, int(deep[2])))
+        return Sequential(*DEEP[deep[1]](parts, classes, _depth(name, deep[2])))
     kind, _, widths = name.partition(":")
     if kind == "mlp":
         return Sequential(*mlp(parts, classes, *_widths(name, widths)))
     if name in DEEP:
         raise ArgumentError(f"model {name!r} needs a depth, as in {name}20.")
     raise unknown("model", name, names())
+
+
+def _depth(name, text):
+    """The number of layers that `text` says, if a model can have so many."""
+    depth = int(text) if len(text) < 9 else math.inf
+    if depth > MOST_LAYERS:
+        raise ArgumentError(f"model {name!r} is too deep: at most {MOST_LAYERS} layers.")
+    return depth
 
 
 def _widths(name, text):
@@ -250,5 +261,7 @@ def _widths(name, text):
             raise ArgumentError(
                 f"model {name!r}: {word!r} is no width; write mlp:300,100 or mlp:400x5."
             )
-        widths += [int(match[1])] * int(match[2] or 1)
+        times = _depth(name, match[2] or "1")
+        _depth(name, str(len(widths) + times))
+        widths += [int(match[1])] * times
     return widths

@@ -144,6 +144,9 @@ def test_activation_and_initializer_are_those_given(name):
         ("mlp:300,", "'' is no width"),
         ("mlp:300x", "'300x' is no width"),
         ("mlp:3.5", "'3.5' is no width"),
+        ("mlp:8x999999999999", "is too deep: at most 10000 layers"),
+        ("mlp:8x6000,8x6000", "is too deep"),
+        ("plain10001", "is too deep"),
     ],
 )
 def test_names_that_are_not_understood(name, message):

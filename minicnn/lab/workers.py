@@ -16,7 +16,7 @@ from minicnn.training.settings import Settings
 PURPOSE = "an ablation"
 
 
-def train_trial(settings, folder):
+def train_trial(settings, folder, callbacks=()):
     """Train one trial into its folder.
 
     Parameters
@@ -25,6 +25,11 @@ def train_trial(settings, folder):
         Of `Settings`.
     folder : Path
         Empty.
+    callbacks : iterable of Callback
+
+    Returns
+    -------
+    Run
 
     Raises
     ------
@@ -34,11 +39,12 @@ def train_trial(settings, folder):
         As a Run.
     """
     run = Run(Settings(**settings), folder, checkpoint_every=None)  # begun anew if interrupted
-    run.train(quiet=True)
+    run.train(quiet=True, callbacks=callbacks)
     if run.summary["status"] == "interrupted":
         raise KeyboardInterrupt(run.signal or signal.SIGINT)
     if run.error is not None:
         write_error(folder, str(run.error))
+    return run
 
 
 def train_all(jobs, processors, train=train_trial):

@@ -4,9 +4,30 @@ Each states what theory predicts, measures it, draws it, and fails where the pre
 
     python -m minicnn.lab.experiments E3 E4
     python -m minicnn.lab.experiments --all --quick
+
+An experiment is a module with ``TITLE``, one line, and ``run(size) -> Result``. The size is
+``full``, as in the documentation; ``quick``, smaller and with fewer seeds; or ``tiny``, a few
+seconds that check what holds at that size already.
 """
 
-from minicnn.lab.experiments import gradient_front, partial_zeros, tanh_signals
+import importlib
 
-#: By name: a module with ``TITLE`` and ``run(quick) -> Result``.
-EXPERIMENTS = {"E2": partial_zeros, "E3": gradient_front, "E4": tanh_signals}
+#: The module of each experiment, by the experiment's name.
+EXPERIMENTS = {
+    "E1": "headline",
+    "E2": "partial_zeros",
+    "E3": "gradient_front",
+    "E4": "tanh_signals",
+    "E5": "sigmoid_plateau",
+    "E6": "depth",
+    "E7": "stall",
+    "E8": "adam",
+    "E9": "scale",
+    "E10": "prelu_fans",
+    "E11": "rescue",
+}
+
+
+def load(name):
+    """The module of an experiment; not loaded before, as few are needed at a time."""
+    return importlib.import_module(f"{__name__}.{EXPERIMENTS[name]}")

@@ -5,8 +5,10 @@ import time
 from pathlib import Path
 
 from minicnn.errors import MinicnnError, unknown
-from minicnn.lab.experiments import EXPERIMENTS
+from minicnn.lab.experiments import EXPERIMENTS, load
 from minicnn.parser import Parser
+
+INTERRUPTED = 130
 
 
 def main(argv=None):
@@ -15,11 +17,12 @@ def main(argv=None):
     Returns
     -------
     int
-        0 if every prediction held, 1 if one did not, 2 for bad arguments.
+        0 if every prediction held, 1 if one did not, 2 for bad arguments, 130 if interrupted.
     """
     parser = Parser(
         prog="python -m minicnn.lab.experiments",
-        description="Run experiments: " + "; ".join(e.TITLE for e in EXPERIMENTS.values()) + ".",
+        description="Run experiments, and fail where a prediction of theirs does.",
+        epilog="; ".join(load(name).TITLE for name in EXPERIMENTS) + ".",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(EXPERIMENTS))
     parser.add_argument("--all", action="store_true", help="all of them")
@@ -33,15 +36,18 @@ def main(argv=None):
         for name in names:
             if name not in EXPERIMENTS:
                 raise unknown("experiment", name, EXPERIMENTS)
-        return max(_run(name, options) for name in names)
+        return max([_run(name, options) for name in names])
     except MinicnnError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("error: interrupted.", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _run(name, options):
     start = time.perf_counter()
-    result = EXPERIMENTS[name].run(options.quick)
+    result = load(name).run("quick" if options.quick else "full")
     print(result, f"{time.perf_counter() - start:.1f} s", "", sep="\n", flush=True)
     if options.out is not None:
         Path(options.out).mkdir(parents=True, exist_ok=True)

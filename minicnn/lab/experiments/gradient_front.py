@@ -3,16 +3,16 @@
 import numpy as np
 
 from minicnn.lab import gradient_front
-from minicnn.lab.experiments.result import Result
+from minicnn.lab.experiments.result import Result, of_size
 from minicnn.lab.experiments.zeros import network, train, weights_of
 from minicnn.lab.symmetry import numerical_rank
 
 TITLE = "E3: the gradient front of a sigmoid network with zero weights"
-DEPTHS = (3, 4, 5, 6)  # weight layers
+DEPTHS = {"full": (3, 4, 5, 6), "quick": (3, 4, 5, 6), "tiny": (3, 4)}  # weight layers
 WIDTH, CLASSES, SAMPLES, STEPS = 12, 5, 48, 12
 
 
-def run(quick=False):
+def run(size="full"):
     """Train networks of 3 to 6 layers for some steps, in float64.
 
     Layer l of L must have its first gradient that is not 0 at step L - l + 1, as
@@ -23,7 +23,7 @@ def run(quick=False):
     Result
     """
     rows, checks, norms = [], [], {}
-    for depth in DEPTHS[:2] if quick else DEPTHS:
+    for depth in of_size(DEPTHS, size):
         model = network([True] * depth, "sigmoid", WIDTH, CLASSES)
         predicted = gradient_front.verdict(model).first_step
         norms[depth], ranks = follow(model)

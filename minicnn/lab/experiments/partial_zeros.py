@@ -5,22 +5,23 @@ from itertools import product
 import numpy as np
 
 from minicnn.lab import gradient_front
-from minicnn.lab.experiments.result import Result
+from minicnn.lab.experiments.result import Result, of_size
 from minicnn.lab.experiments.zeros import network, train, weights_of
 
 TITLE = "E2: which weights ever get a gradient, by the layers that start at zero"
 ACTIVATIONS = ("relu", "tanh", "prelu", "sigmoid")
 LAYERS, WIDTH, CLASSES, SAMPLES = 4, 8, 4, 32
+STEPS = {"full": 200, "quick": 100, "tiny": 20}
 
 
-def run(quick=False):
+def run(size="full"):
     """Train every subset of zero layers, and compare with what the gradient front predicts.
 
     Returns
     -------
     Result
     """
-    steps = 20 if quick else 200
+    steps = of_size(STEPS, size)
     rows, maps, wrong = [], {}, []
     subsets = list(product((False, True), repeat=LAYERS))
     for activation in ACTIVATIONS:

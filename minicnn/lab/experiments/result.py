@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from minicnn.errors import unknown
 from minicnn.lab import extras
 from minicnn.lab.tables import as_text
 
@@ -21,6 +22,8 @@ class Result:
         What had to hold, and whether it did.
     draw : callable or None
         ``draw(figure)`` fills a matplotlib figure.
+    figsize : pair of float
+        The figure's width and height in inches.
     """
 
     title: str
@@ -28,6 +31,7 @@ class Result:
     rows: list
     checks: list = field(default_factory=list)
     draw: object = None
+    figsize: tuple = (7.2, 4.2)
 
     @property
     def holds(self):
@@ -48,7 +52,27 @@ class Result:
         """
         plt = extras.load("matplotlib.pyplot", "to draw an experiment's figure")
         with plt.rc_context({"svg.hashsalt": "minicnn", "font.size": 10}):
-            figure = plt.figure(figsize=(7.2, 4.2), layout="constrained")
+            figure = plt.figure(figsize=self.figsize, layout="constrained")
             self.draw(figure)
             figure.savefig(Path(path), metadata={"Date": None})
             plt.close(figure)
+
+
+def of_size(forms, size):
+    """What an experiment needs to be of this size.
+
+    Parameters
+    ----------
+    forms : dict
+        By the name of the size: ``full``, ``quick`` for a few minutes of all experiments, and
+        ``tiny`` for a few seconds of one.
+    size : str
+
+    Raises
+    ------
+    ArgumentError
+        For another size.
+    """
+    if size not in forms:
+        raise unknown("size", size, forms)
+    return forms[size]

@@ -4,17 +4,19 @@ import numpy as np
 
 from minicnn import Sequential
 from minicnn.data import load
-from minicnn.lab.experiments.result import Result
+from minicnn.lab.experiments.result import Result, of_size
 from minicnn.lab.jacobian import singular_values
 from minicnn.lab.probes import probe
 from minicnn.layers import Dense, Flatten, Tanh
 
 TITLE = "E4: activations, deltas and weight gradients over five tanh layers"
 LAYERS = 5
+# width, images, seeds
+SIZES = {"full": (800, 500, 5), "quick": (800, 300, 3), "tiny": (400, 300, 2)}
 SINGULAR = {"uniform": 8 / (3 * np.pi * 3**0.5), "xavier": 8 / (3 * np.pi)}
 
 
-def run(quick=False):
+def run(size="full"):
     """Five hidden tanh layers at their start, under U(±1/√n) and under Xavier.
 
     Under U(±1/√n) delta must fade by 1/√3 a layer while the weight gradients stay flat, and
@@ -25,7 +27,7 @@ def run(quick=False):
     -------
     Result
     """
-    width, images, seeds = (400, 300, 2) if quick else (800, 500, 5)
+    width, images, seeds = of_size(SIZES, size)
     train, _ = load("mnist")
     chosen = np.arange(images)
     # In [0, 1], where tanh is nearly linear, as the theory wants it.
