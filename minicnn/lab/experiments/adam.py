@@ -77,7 +77,7 @@ def draw(figure, zeros, deep, lrs):
     for activation, colour, style in zip(ZEROS, COLOURS[3:], STYLES):  # one upon the other
         runs = of_arm(zeros, activation=activation)
         draw_losses(axes[0], runs, colour, activation, linestyle=style)
-    axes[0].set(title="LeNet-5, zeros", ylabel="training loss (nats)", ylim=(0, 2.6))
+    axes[0].set(title="LeNet-5, zeros", ylabel="training loss (nats)", ylim=(0, 3.4))
     for axis, init in zip(axes[1:], INITS):
         for lr, colour in zip(lrs, COLOURS):
             draw_losses(axis, of_arm(deep, init=init, lr=lr), colour, f"lr {lr:g}")
@@ -85,7 +85,7 @@ def draw(figure, zeros, deep, lrs):
     for axis in axes:
         axis.set(xlabel="images seen (thousands)")
         axis.grid(alpha=0.3)
-        axis.legend(frameon=False, fontsize=9, loc="lower left")
+        axis.legend(frameon=False, fontsize=9, loc="upper left")
 
 
 def draw_losses(axis, runs, colour, label, **look):
