@@ -7,11 +7,15 @@ import numpy as np
 
 from minicnn.errors import ArgumentError
 
+MOST = 2**63 - 1  # what NumPy can count
+
 
 def check_count(value, what):
     """`value` as an int of at least 1, or an ArgumentError that names `what`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ArgumentError(f"{what} must be an integer of at least 1, got {value!r}.")
+    if value > MOST:
+        raise ArgumentError(f"{what} must be an integer of at most {MOST}, got a larger one.")
     return int(value)
 
 
@@ -37,7 +41,10 @@ def check_pair(value, what, minimum):
 def is_finite(value):
     """Whether `value` is a real number, neither NaN nor infinite, and no bool."""
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    try:
+        return number and math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
 
 
 def check_finite(value, what):

@@ -2,11 +2,19 @@
 
 import difflib
 
+LONGEST = 2000  # characters of a message: what is quoted in it may be of any length
+
 
 class MinicnnError(Exception):
     """Base of all errors that minicnn raises on purpose."""
 
     exit_code = 2
+
+    def __str__(self):
+        text = super().__str__()
+        if len(text) <= LONGEST:
+            return text
+        return f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 + 10 :]}"
 
 
 class ArgumentError(MinicnnError, ValueError):

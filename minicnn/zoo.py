@@ -256,7 +256,7 @@ def _depth(name, text):
 def _widths(name, text):
     widths = []
     for word in text.split(",") if text else []:
-        match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", word)
+        match = re.fullmatch(r"([1-9]\d{0,8})(?:x([1-9]\d*))?", word)
         if not match:
             raise ArgumentError(
                 f"model {name!r}: {word!r} is no width; write mlp:300,100 or mlp:400x5."

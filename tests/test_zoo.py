@@ -143,6 +143,7 @@ def test_activation_and_initializer_are_those_given(name):
         ("mlp:0", "model 'mlp:0': '0' is no width; write mlp:300,100 or mlp:400x5"),
         ("mlp:300,", "'' is no width"),
         ("mlp:300x", "'300x' is no width"),
+        ("mlp:" + "9" * 5000, "is no width"),
         ("mlp:3.5", "'3.5' is no width"),
         ("mlp:8x999999999999", "is too deep: at most 10000 layers"),
         ("mlp:8x6000,8x6000", "is too deep"),

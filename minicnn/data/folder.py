@@ -1,5 +1,6 @@
 """A folder with the four IDX files of MNIST, or of one of the data sets shaped like it."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def find_files(folder):
     for name in FILES:
         spellings = (name, name.replace("-idx", ".idx"))
         paths = [Path(folder, s + ending) for ending in (".gz", "") for s in spellings]
-        found.append(next((path for path in paths if path.is_file()), None))
+        found.append(next(filter(os.path.isfile, paths), None))
     return found
 
 
@@ -79,8 +80,9 @@ def load_folder(folder, name=None, classes=None):
 def missing_files(folder):
     """A sentence that says which of the four files a folder lacks."""
     folder = Path(folder)
-    if not folder.is_dir():
-        return f"{folder}: {'this is no folder' if folder.exists() else 'no such folder'}."
+    if not os.path.isdir(folder):
+        found = "this is no folder" if os.path.exists(folder) else "no such folder"
+        return f"{folder}: {found}."
     missing = [name for name, path in zip(FILES, find_files(folder)) if path is None]
     return f"{folder}: found no {', '.join(missing)}, with or without .gz."
 

@@ -34,9 +34,10 @@ CHUNK = 2**16
 def read_idx(path, max_bytes=MAX_BYTES):
     """Read an IDX file, gzip-compressed or not (its first bytes tell, not its name).
 
-    The header is checked against the file before the array is allocated: a raw file must be
-    exactly as long as it declares; a gzip file cannot hold more than 1032 times its size, is
-    unpacked no further than declared, and must end there with the right CRC.
+    The header is checked against the file first: a raw file must be exactly as long as it
+    declares; a gzip file cannot hold more than 1032 times its size, is unpacked no further than
+    declared, and must end there with the right CRC. Memory is taken as the elements come, so
+    that a header that lies costs none: at most 9/8 of what the file really holds.
 
     Parameters
     ----------
@@ -53,12 +54,13 @@ def read_idx(path, max_bytes=MAX_BYTES):
     Raises
     ------
     DataError
-        If the file cannot be read, is no IDX file, is damaged, or is shorter or longer than
-        it declares; the message names the file.
+        If the file cannot be read, is no file (a pipe would keep the reader waiting), is no
+        IDX file, is damaged, or is shorter or longer than it declares; the message names it.
     """
     path = Path(path)
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
+    if not os.path.isfile(path):  # not path.is_file(), which raises for a name that is too long
+        found = "a pipe or a device" if os.path.exists(path) else "no such file"
+        found = "a folder" if os.path.isdir(path) else found
         raise DataError(f"{path}: expected an IDX file, found {found}.")
     try:
         with open(path, "rb") as file:
@@ -92,17 +94,15 @@ def _read(file, max_bytes):
         )
     if not zipped and size - file.tell() != declared:
         raise _wrong_length(shape, dtype, declared, size - file.tell())
-    buffer = np.empty(declared, np.uint8)
-    filled = 0
-    while filled < declared:
-        chunk = stream.read(min(CHUNK, declared - filled))
+    data = bytearray()
+    while len(data) < declared:
+        chunk = stream.read(min(CHUNK, declared - len(data)))
         if not chunk:
-            raise _wrong_length(shape, dtype, declared, filled)
-        buffer[filled : filled + len(chunk)] = np.frombuffer(chunk, np.uint8)
-        filled += len(chunk)
+            raise _wrong_length(shape, dtype, declared, len(data))
+        data += chunk
     if stream.read(1):
         raise _wrong_length(shape, dtype, declared, "more")
-    elements = buffer.view(dtype)
+    elements = np.frombuffer(data, dtype)
     if not dtype.isnative:
         elements = elements.byteswap(inplace=True).view(dtype.newbyteorder("="))
     return elements.reshape(shape)

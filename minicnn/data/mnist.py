@@ -38,7 +38,7 @@ def load_mnist(folder=None):
         If the files are not found, with where they were looked for, or are damaged.
     """
     chosen = folder or os.environ.get(VARIABLE)
-    places = [Path(chosen).expanduser()] if chosen else [_clone(), _cache()]
+    places = [Path(os.path.expanduser(chosen))] if chosen else [_clone(), _cache()]
     folders = [inner for place in places for inner in (place / "mnist", place)]
     for inner in folders:
         if None not in find_files(inner):

@@ -39,8 +39,8 @@ def load(name):
     if name in SOURCES:
         return SOURCES[name]()
     text, separators = str(name), {"/", os.sep, os.altsep} - {None}
-    folder = Path(text).expanduser()
+    folder = Path(os.path.expanduser(text))
     is_path = isinstance(name, Path) or any(s in text for s in separators)
-    if is_path or (text and folder.exists()):
+    if is_path or (text and os.path.exists(folder)):
         return load_folder(folder)
     raise unknown("data set or folder", text, SOURCES)

@@ -34,7 +34,7 @@ def moments(x, mask, count, mean, variance):
     groups, channels, positions, _ = x.shape
     x0, mask0 = pointer(x), pointer(mask)
     for c in prange(channels):
-        total, squares = 0.0, 0.0
+        total = 0.0
         for g in range(groups):
             plane, valid = x0 + (g * channels + c) * positions * LANES, load(mask0 + g * LANES)
             part = zero(x0)
@@ -42,14 +42,19 @@ def moments(x, mask, count, mean, variance):
                 part = part + load(plane + p * LANES)
             total += lane_sum(where_above(valid, zero(x0), part, zero(x0)))
         mean[c] = total / count
-        for g in range(groups):
-            plane, valid = x0 + (g * channels + c) * positions * LANES, load(mask0 + g * LANES)
-            shift, part = x.dtype.type(mean[c]) * valid, zero(x0)
-            for p in range(positions):
-                difference = load(plane + p * LANES) - shift
-                part = part + difference * difference
-            squares += lane_sum(where_above(valid, zero(x0), part, zero(x0)))
-        variance[c] = squares / count
+        for factor in (1.0, 2.0**-70):  # the second for numbers whose squares are too large
+            unit, squares = x.dtype.type(factor), 0.0
+            for g in range(groups):
+                plane = x0 + (g * channels + c) * positions * LANES
+                valid = load(mask0 + g * LANES)
+                shift, part = x.dtype.type(mean[c]) * valid, zero(x0)
+                for p in range(positions):
+                    difference = unit * (load(plane + p * LANES) - shift)
+                    part = part + difference * difference
+                squares += lane_sum(where_above(valid, zero(x0), part, zero(x0)))
+            if np.isfinite(squares):
+                break
+        variance[c] = squares / factor**2 / count
 
 
 @kernel(parallel=True)

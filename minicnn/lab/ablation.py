@@ -1,6 +1,7 @@
 """Ablation: train every arm of a grid with every seed, and keep what has been done."""
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -204,7 +205,7 @@ def _clear(folder):
 
 def _claim(grid, out):
     """The folder, locked, with the grid written into it."""
-    if out is not None and (Path(out).expanduser() / GRID_FILE).is_file():
+    if out is not None and (Path(os.path.expanduser(out)) / GRID_FILE).is_file():
         claimed = RunFolder.reopen(out, GRID_FILE)
         try:
             _check_same(grid, claimed.path)

@@ -1,10 +1,8 @@
 """What every optimizer is: parameters, their averages, and a state to save."""
 
-import math
-import numbers
-
 import numpy as np
 
+from minicnn.checks import is_finite
 from minicnn.errors import ArgumentError
 from minicnn.optimizers.runs import find_runs, memory_order
 from minicnn.parameter import zeros_side_by_side
@@ -23,8 +21,7 @@ class Setting:
         return self if optimizer is None else optimizer.__dict__[self.name]
 
     def __set__(self, optimizer, value):
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not (number and math.isfinite(value) and self.valid(value)):
+        if not (is_finite(value) and self.valid(value)):
             raise ArgumentError(
                 f"{type(optimizer).__name__}: {self.name} must be {self.expected}, got {value!r}."
             )

@@ -1,6 +1,7 @@
 """RunFolder: the folder of one run, claimed before it begins."""
 
 import itertools
+import os
 from pathlib import Path
 
 from minicnn.errors import ArgumentError
@@ -37,7 +38,7 @@ class RunFolder:
             self.path, self._made = _new_folder(Path("runs"), name), True
             self._enter()
             return
-        self.path = Path(out).expanduser()
+        self.path = Path(os.path.expanduser(out))
         self._made = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -68,7 +69,7 @@ class RunFolder:
             If there is no such folder, or another process is at work in it.
         """
         folder = cls.__new__(cls)
-        folder.path, folder._new = Path(path).expanduser(), False
+        folder.path, folder._new = Path(os.path.expanduser(path)), False
         if not (folder.path / proof).is_file():
             what = f"it has no {proof}" if folder.path.is_dir() else "there is no such folder"
             raise ArgumentError(f"nothing was begun in {folder.path}: {what}.")

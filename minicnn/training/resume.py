@@ -1,6 +1,7 @@
 """Resume: go on with a run that was killed, interrupted or switched off."""
 
 import json
+import os
 from dataclasses import fields
 
 import numba
@@ -14,6 +15,8 @@ from minicnn.training.settings import Settings
 
 #: What does not change the result, so that another value may be given.
 FREE = ("threads",)
+
+MOST_JSON = 2**20  # bytes; the longest network that there is takes half of that
 
 
 def resume(path, given=None, checkpoint_every=None):
@@ -68,6 +71,8 @@ def resume(path, given=None, checkpoint_every=None):
 
 def _read(path):
     """A JSON file with an object, as a dict."""
+    if not os.path.isfile(path) or path.stat().st_size > MOST_JSON:
+        raise DataError(f"{path} is damaged: expected a file of at most {MOST_JSON:,} bytes.")
     try:
         value = json.loads(path.read_text("utf-8"))
     except OSError as error:

@@ -6,6 +6,7 @@ metadata has one entry, ``"minicnn"``: JSON of the plain values, with the digest
 
 import hashlib
 import json
+import os
 
 import numpy as np
 import safetensors.numpy
@@ -16,6 +17,8 @@ from minicnn.training.files import to_json
 
 ENTRY = "minicnn"
 DIGEST = "digest"
+MOST_TENSORS = 2**16
+MOST_HEADER = 2**24  # bytes of names, shapes and plain values
 
 
 def encode(arrays, about):
@@ -56,8 +59,11 @@ def read(path):
     DataError
         If the file is missing, damaged, or no file of numbers.
     """
+    _check_size(path)
     try:
         with safe_open(path, "np") as file:
+            if len(file.keys()) > MOST_TENSORS:
+                raise DataError(f"{path} has more than {MOST_TENSORS:,} tensors.")
             text = (file.metadata() or {}).get(ENTRY)
             arrays = {name: file.get_tensor(name) for name in file.keys()}
     except OSError as error:
@@ -76,6 +82,23 @@ def read(path):
     if not sound:
         raise DataError(f"{path} is damaged: its content does not have the digest noted in it.")
     return arrays, about
+
+
+def _check_size(path):
+    """Refuse what is no file, as a pipe that would keep us waiting, and too long a header."""
+    if not os.path.isfile(path):
+        found = "something else" if os.path.exists(path) else "nothing"
+        raise DataError(f"cannot read {path}: expected a file, found {found} of that name.")
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+    if length > MOST_HEADER:
+        raise DataError(
+            f"{path} is damaged or no safetensors file: its header would be {length:,} bytes long,"
+            f" expected at most {MOST_HEADER:,}."
+        )
 
 
 def digest_of_arrays(arrays):

@@ -181,6 +181,13 @@ def test_bomb_with_a_declared_size_unpacks_no_more_than_that(file):
     assert peak_memory(file, content, "found more") < 2**21 + 2**19
 
 
+def test_a_header_that_lies_costs_no_memory(file):
+    """A megabyte of gzip might hold the gigabyte that is declared; it does not."""
+    noise = np.random.default_rng(0).bytes(2**20)
+    content = gzip.compress(header(0x08, 2**30) + noise)
+    assert peak_memory(file, content, f"must follow, found {2**20}") < 2**21
+
+
 @pytest.mark.parametrize("shape", [(2**30,), (1024, 1024, 1024), (10, 2**20)])
 def test_declared_size_that_cannot_be_true_allocates_nothing(file, shape):
     raw = header(0x08, *shape) + bytes(1000)
@@ -245,6 +252,19 @@ def test_missing_file_and_folder(tmp_path):
         read_idx(tmp_path / "nothing")
     with pytest.raises(DataError, match="expected an IDX file, found a folder"):
         read_idx(tmp_path)
+    for name in ("x" * 5000, "\0"):
+        with pytest.raises(DataError, match="found no such file"):
+            read_idx(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without pipes in folders")
+def test_a_pipe_keeps_nobody_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="found a pipe or a device"):
+        read_idx(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(DataError, match="found no such file"):
+        read_idx(tmp_path / "loop")
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="every file can be read here")

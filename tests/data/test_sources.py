@@ -31,7 +31,7 @@ def test_a_folder(tmp_path, monkeypatch):
         np.testing.assert_array_equal(train.images[:, 0], digits(classes=4)[0])
 
 
-@pytest.mark.parametrize("name", ["mnits", "Mnist", "", "cifar", None])
+@pytest.mark.parametrize("name", ["mnits", "Mnist", "", "cifar", None, "x" * 5000, "~nobody"])
 def test_unknown_names(name, tmp_path, monkeypatch):
     monkeypatch.chdir(write_folder(tmp_path))
     with pytest.raises(ArgumentError, match="unknown data set.*Known: mnist") as caught:

@@ -128,3 +128,14 @@ def test_eps_out_of_range(eps):
 def test_momentum_out_of_range(momentum):
     with pytest.raises(ArgumentError, match=r"^BatchNorm: momentum must be in \(0, 1\], got"):
         BatchNorm(momentum=momentum)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e17, 1e25, 1e37])
+def test_squares_may_be_beyond_float32(size):
+    rng = np.random.default_rng(0)
+    x, delta = rng.normal(size=(2, 20, 2, 3, 4))
+    x = (size * x).astype(np.float32)
+    model = Case(BatchNorm, (2, 3, 4)).built(np.float32)
+    gamma, beta = (p.value.astype(np.float64) for p in model.parameters())
+    found = run(model, x, delta)
+    assert_close(found["y"], ref.batch_norm(x.astype(np.float64), gamma, beta), 1e-5)

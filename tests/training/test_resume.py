@@ -219,6 +219,7 @@ def test_a_configuration_that_was_changed_is_refused():
         lambda text: text[:-20],
         lambda text: "",
         lambda text: "[1, 2]",
+        lambda text: text + " " * 2**20,
         lambda text: "[" * 10**5,
         lambda text: text.replace('"epochs": 3', '"epochs": "3"'),
         lambda text: text.replace('"model"', '"mode"'),
@@ -230,6 +231,16 @@ def test_a_damaged_configuration(change):
     text = (OUT / "config.json").read_text()
     (OUT / "config.json").write_text(change(text))
     with pytest.raises(DataError, match="config.json is damaged"):
+        resume(OUT)
+
+
+@pytest.mark.parametrize("name", ["summary.json", "checkpoint.safetensors"])
+def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(name):
+    begin(strike(6))
+    (OUT / "checkpoint.previous.safetensors").unlink(missing_ok=True)
+    (OUT / name).unlink()
+    os.mkfifo(OUT / name)
+    with pytest.raises(DataError, match=f"{name}.* expected a file"):
         resume(OUT)
 
 

@@ -95,3 +95,9 @@ def test_lsuv_sees_the_first_images():
     assert 0.8 < scores.var() < 1.2
     plain = Settings(init="orthogonal", model="plain8").make_model(dataset)
     assert not 0.8 < plain.predict(dataset.normalized(range(200))).var() < 1.2
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "limit", "lr", "weight_decay"])
+def test_numbers_that_no_float_holds(name):
+    with pytest.raises(ArgumentError, match="at most|must be a number"):
+        Settings(**{name: 10**400})

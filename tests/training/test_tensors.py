@@ -104,6 +104,16 @@ def test_files_that_are_not_there(tmp_path):
             tensors.read(path)
 
 
+def test_more_than_anybody_writes_is_refused_before_it_is_read(path, monkeypatch):
+    path.write_bytes((2**24 + 1).to_bytes(8, "little") + b"{}")
+    with pytest.raises(DataError, match="header would be 16,777,217 bytes long"):
+        tensors.read(path)
+    path.write_bytes(tensors.encode({str(n): np.zeros(0) for n in range(5)}, {}))
+    monkeypatch.setattr(tensors, "MOST_TENSORS", 4)
+    with pytest.raises(DataError, match="more than 4 tensors"):
+        tensors.read(path)
+
+
 def test_the_digest_is_of_names_types_shapes_and_numbers():
     base = {"a": np.zeros((2, 3), np.float32), "b": np.ones(1)}
     others = [

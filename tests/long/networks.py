@@ -1,0 +1,227 @@
+"""Random networks: any layers that fit onto one another, and what is fed to them."""
+
+import numpy as np
+
+from minicnn.layers import (
+    ELU,
+    SELU,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    MaxPool2d,
+    Residual,
+    Sigmoid,
+    Tanh,
+    activations,
+)
+from minicnn.layers.base import Layer
+from minicnn.model import Sequential
+
+ACTIVATIONS = (
+    "relu", "relu", "relu", "leaky-relu:0.2", "prelu", "prelu:channel,-0.5", "elu:0.7", "selu",
+    "gelu", "sigmoid", "tanh", "softsign", "identity",
+)  # fmt: skip
+SAMPLES = (1, 1, 2, 3, 5, 8, 15, 16, 17, 33)
+
+
+def layers(rng, training):
+    """The shape of one sample, and a list of layers that takes it; the last is Dense.
+
+    For training, dropout drops nothing, so that the reference can follow.
+    """
+    if rng.random() < 0.2:
+        shape = (int(rng.integers(1, 40)),)
+        made = []
+    else:
+        shape = (int(rng.integers(1, 10)), *map(int, rng.integers(1, 10, 2)))
+        made = _of_images(rng, shape, int(rng.integers(1, 6)), training)
+        made += [GlobalAvgPool2d() if rng.random() < 0.3 else Flatten()]
+    for _ in range(rng.integers(0, 3)):
+        made += _of_vectors(rng, training)
+    return shape, [*made, Dense(int(rng.integers(1, 12)), bias=_mostly(rng))]
+
+
+def _of_images(rng, shape, depth, training):
+    """Up to `depth` layers, or small groups of them, one after the other."""
+    made = []
+    for _ in range(depth):
+        layer = IMAGE_LAYERS[rng.integers(len(IMAGE_LAYERS))](rng, shape, training)
+        shape = layer.build(shape, np.random.default_rng(0))
+        made.append(layer)
+        if rng.random() < 0.6:
+            made.append(_activation(rng))
+    return made
+
+
+def _of_vectors(rng, training):
+    made = [Dense(int(rng.integers(1, 24)), bias=_mostly(rng))]
+    if rng.random() < 0.3:
+        made.append(BatchNorm())
+    if rng.random() < 0.3:
+        made.append(_dropout(rng, None, training))
+    return [*made, _activation(rng)]
+
+
+def _mostly(rng):
+    return bool(rng.random() < 0.8)
+
+
+def _activation(rng):
+    return activations.from_string(ACTIVATIONS[rng.integers(len(ACTIVATIONS))])
+
+
+def _conv(rng, shape, training):
+    """Any kernel, stride, padding, dilation and groups that fit."""
+    groups = int(rng.choice([g for g in range(1, shape[0] + 1) if shape[0] % g == 0]))
+    kernel = [int(k) for k in rng.integers(1, 5, 2)]
+    dilation = [int(d) for d in rng.choice([1, 1, 2, 3], 2)]
+    padding = [int(p) for p in rng.integers(0, 4, 2)]
+    for axis, n in enumerate(shape[1:]):
+        while n + 2 * padding[axis] < dilation[axis] * (kernel[axis] - 1) + 1:
+            kernel[axis] -= 1
+    stride = [int(s) for s in rng.choice([1, 1, 2, 3], 2)]
+    return Conv2d(
+        groups * int(rng.integers(1, 1 + max(1, 9 // groups))), tuple(kernel), groups=groups,
+        stride=tuple(stride), padding=tuple(padding), dilation=tuple(dilation), bias=_mostly(rng),
+    )  # fmt: skip
+
+
+def _winograd(rng, shape, training):
+    """A 3x3 convolution as Winograd's algorithm takes them, in float32."""
+    return Conv2d(
+        int(rng.integers(1, 11)), 3, padding=int(rng.integers(1, 3)), bias=_mostly(rng),
+        algorithm="winograd",
+    )  # fmt: skip
+
+
+def _pool(rng, shape, training):
+    kernel = [int(rng.integers(1, min(3, n) + 1)) for n in shape[1:]]
+    stride = [int(rng.integers(1, 4)) for _ in kernel]
+    padding = [int(rng.integers(0, k // 2 + 1)) for k in kernel]
+    cls = MaxPool2d if rng.random() < 0.6 else AvgPool2d
+    if rng.random() < 0.4:
+        return cls(tuple(kernel))
+    return cls(tuple(kernel), tuple(stride), tuple(padding))
+
+
+def _norm(rng, shape, training):
+    return BatchNorm(eps=float(rng.choice([1e-5, 1e-2])))
+
+
+def _dropout(rng, shape, training):
+    return Dropout(0.0 if training else 0.5)
+
+
+def _residual(rng, shape, training):
+    """A block that keeps the shape, or changes channels and halves the image."""
+    if rng.random() < 0.6:
+        channels, stride = shape[0], 1
+    else:
+        channels, stride = int(rng.integers(1, 10)), int(rng.integers(1, 3))
+    first = Conv2d(channels, 3, padding=1, stride=stride, bias=_mostly(rng))
+    body = [first, *([BatchNorm()] if rng.random() < 0.4 else []), _activation(rng)]
+    if rng.random() < 0.5:
+        body.append(Conv2d(channels, 3, padding=1))
+    return Residual(Sequential(*body))
+
+
+IMAGE_LAYERS = (
+    _conv, _conv, _conv, _winograd, _winograd, _pool, _pool, _norm, _dropout, _residual,
+)  # fmt: skip
+
+
+class Noise(Layer):
+    """Noise on everything that passes, forwards and backwards, as rounding makes it.
+
+    Parameters
+    ----------
+    size : float
+    rng : numpy.random.Generator
+    of_largest : bool
+        Whether it is relative to the largest number of the sample, and not to each number.
+    """
+
+    def __init__(self, size, rng, of_largest=False):
+        super().__init__()
+        self.size, self.rng, self.of_largest = size, rng, of_largest
+
+    def forward(self, x, training=False, samples=None):
+        scale = x
+        if self.of_largest:
+            scale = np.abs(x).max(tuple(range(1, x.ndim - 1)), keepdims=True)
+        return x + scale * self.size * self.rng.uniform(-1, 1, x.shape)
+
+    def backward(self, dy):
+        return self.forward(dy)
+
+
+class NoisyBatchNorm(BatchNorm):
+    """Batch normalization whose moments are rounded, and whose dE/dx is as its terms are.
+
+    Noise on the input alone would not do: what all samples share, the normalization takes out.
+    """
+
+    def __init__(self, plain, size, rng):
+        super().__init__(plain.eps, plain.momentum)
+        self.size, self.rng = size, rng
+
+    def _batch_moments(self):
+        mean, variance = super()._batch_moments()
+        largest = np.abs(self._x).max((0, 2, 3))
+        noise = self.size * self.rng.uniform(-1, 1, (2, *mean.shape))
+        return mean + noise[0] * largest, variance * (1 + noise[1])
+
+    def backward(self, dy):
+        axes = tuple(axis for axis in range(dy.ndim) if axis != 1)
+        gamma = self._parameters["weight"].value
+        term = np.abs(gamma * self._inverse * np.abs(dy).max(axes))
+        dx = super().backward(dy)
+        noise = self.size * self.rng.uniform(-1, 1, dx.shape)
+        mask = self._mask.reshape(len(dy), *[1] * (dy.ndim - 2), -1)
+        return dx + noise * mask * term.reshape(-1, *[1] * (dy.ndim - 2))
+
+
+def with_noise(layers, size, rng):
+    """The same layers with `Noise` before each and at the end, blocks' layers included."""
+    noisy = []
+    for layer in layers:
+        if isinstance(layer, Residual):
+            layer = Residual(Sequential(*with_noise(layer.body.layers, size, rng)))
+        elif isinstance(layer, BatchNorm):
+            layer = NoisyBatchNorm(layer, size, rng)
+        elif isinstance(layer, (Sigmoid, Tanh, ELU, SELU)):
+            layer = _noisy_slope(layer, size, rng)
+        largest = isinstance(layer, Conv2d) and _may_be_winograd(layer)
+        noisy += [Noise(size, rng), Noise(size, rng, largest), layer, Noise(size, rng, largest)]
+    return noisy
+
+
+def _may_be_winograd(conv):
+    """Winograd's algorithm adds all pixels of a tile, so it rounds as the largest one."""
+    simple = conv.kernel_size == (3, 3) and conv.stride == conv.dilation == (1, 1)
+    return simple and conv.groups == 1 and max(conv.padding) <= 2
+
+
+def _noisy_slope(layer, size, rng):
+    """A slope 1 - a², a (1 - a) or a + alpha of a rounded output a is rounded as a is."""
+    plain = layer.backward
+
+    def backward(dy):
+        noise = dy * size * rng.uniform(-1, 1, dy.shape)
+        return plain(dy) + noise
+
+    layer.backward = backward
+    return layer
+
+
+def set_algorithms(layers, dtype):
+    """Winograd's algorithm is for float32: where it was drawn, float64 computes directly."""
+    for layer in layers:
+        if isinstance(layer, Residual):
+            set_algorithms(layer.body.layers, dtype)
+        if isinstance(layer, Conv2d) and dtype == np.float64:
+            layer.algorithm = "auto"
