@@ -8,7 +8,7 @@ from minicnn.errors import ArgumentError
 from minicnn.layers.activations import ReLU
 from minicnn.layers.base import Layer
 from minicnn.layers.buffers import Workspace
-from minicnn.parameter import lay_side_by_side
+from minicnn.parameter import assign, lay_side_by_side
 
 NOT_INITIALIZED = "the model has no weights yet: call initialize(input_shape)."
 
@@ -297,31 +297,6 @@ class Sequential(Layer):
         for layer in self.all_layers():
             arrays |= {f"{layer.name}.{name}": array for name, array in layer.state().items()}
         return arrays
-
-
-def assign(own, arrays):
-    """Take the values of `arrays` for those of the same names in `own`, all or none.
-
-    Raises
-    ------
-    ArgumentError
-        If a name is missing or unknown, a shape differs, or something is no array of
-        numbers; nothing is changed then.
-    """
-    odd = sorted(set(own) ^ set(arrays))
-    if odd:
-        raise ArgumentError(
-            f"these names are not in both the model and the state: {', '.join(odd)}."
-        )
-    for name, array in own.items():
-        given = np.asarray(arrays[name])
-        if given.shape != array.shape or given.dtype.kind not in "fiu":
-            raise ArgumentError(
-                f"{name}: the model has numbers of shape {array.shape}, the state"
-                f" {given.dtype} of shape {given.shape}."
-            )
-    for name, array in own.items():
-        array[...] = arrays[name]
 
 
 def _walk(layer):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minicnn import lanes
+from minicnn.errors import ArgumentError
 
 #: Numbers that an array side by side with others begins at a multiple of: a cache line.
 ALIGNMENT = lanes.LANES
@@ -66,3 +67,28 @@ def lay_side_by_side(parameters):
     for parameter, value, grad in zip(ordered, values, grads):
         value[...], grad[...] = parameter.value, parameter.grad
         parameter.value, parameter.grad = value, grad
+
+
+def assign(own, arrays):
+    """Take the values of `arrays` for those of the same names in `own`, all or none.
+
+    Raises
+    ------
+    ArgumentError
+        If a name is missing or unknown, a shape differs, or something is no array of
+        numbers; nothing is changed then.
+    """
+    odd = sorted(set(own) ^ set(arrays))
+    if odd:
+        raise ArgumentError(
+            f"these names are not in both the model and the state: {', '.join(odd)}."
+        )
+    for name, array in own.items():
+        given = np.asarray(arrays[name])
+        if given.shape != array.shape or given.dtype.kind not in "fiu":
+            raise ArgumentError(
+                f"{name}: the model has numbers of shape {array.shape}, the state"
+                f" {given.dtype} of shape {given.shape}."
+            )
+    for name, array in own.items():
+        array[...] = arrays[name]

@@ -6,7 +6,7 @@ import numbers
 import numpy as np
 
 from minicnn.errors import DataError
-from minicnn.model import assign
+from minicnn.parameter import assign
 from minicnn.training.tensors import digest_of_arrays
 from minicnn.training.weights import named_arrays
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from minicnn.errors import ArgumentError
 from minicnn.layers.residual import Residual
-from minicnn.model import NOT_INITIALIZED, assign
+from minicnn.model import NOT_INITIALIZED
+from minicnn.parameter import assign
 from minicnn.training import tensors
 
 #: PyTorch counts the batches that a normalization has seen; ours has no use for it.
