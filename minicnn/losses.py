@@ -5,11 +5,11 @@ returns the value, averaged over the samples that are there, with its gradient d
 of the same shape, which is where the backward pass begins.
 """
 
-import numbers
 import threading
 
 import numpy as np
 
+from minicnn.checks import is_finite
 from minicnn.errors import ArgumentError
 from minicnn.kernels import loss as kernels
 from minicnn.lanes import LANES, group_count
@@ -95,8 +95,7 @@ class SoftmaxCrossEntropy(Loss):
 
     def __init__(self, label_smoothing=0.0):
         super().__init__()
-        number = isinstance(label_smoothing, numbers.Real) and not isinstance(label_smoothing, bool)
-        if not (number and 0 <= label_smoothing < 1):
+        if not (is_finite(label_smoothing) and 0 <= label_smoothing < 1):
             raise ArgumentError(f"label_smoothing must be in [0, 1), got {label_smoothing!r}.")
         self.label_smoothing = float(label_smoothing)
 

@@ -34,8 +34,10 @@ Measured on MNIST: z-scores by `Moment.z`, 8 to 64 images, three seeds of each o
 ten activations, each with one or two of xavier, msra, lecun, normal:0.05 and orthogonal), with
 seeds and images other than those on which the intervals were adjusted. Of 21,930 statistics
 99.91 % were within ±4, their root mean square was 1.03; the worst activation had 99.7 %, the worst
-initializer 99.8 %, the worst network 99.4 %. Statistics of one network vary together, so that a
-network that misses, misses often.
+initializer 99.8 %, the worst network 99.4 %. A later count over ten networks with all ten
+activations and five initializers each, three draws of 8 images, which
+``python -m minicnn.lab.theory_score`` repeats: 99.79 % of 61,650, root mean square 1.18.
+Statistics of one network vary together, so that a network that misses, misses often.
 
 It breaks where depth over width is about 1 for ReLU: of `mlp:5x10` with msra 75 % of the
 scores are within ±4, of `mlp:5x3` 97 %, `mlp:10x10` 96 %, `mlp:20x10` 99.2 %, `mlp:50x10` and

@@ -1,9 +1,8 @@
 """Dropout: a random part of the signal is left out in training."""
 
-import numbers
-
 import numpy as np
 
+from minicnn.checks import is_finite
 from minicnn.errors import ArgumentError
 from minicnn.layers.base import Layer
 
@@ -36,8 +35,7 @@ class Dropout(Layer):
 
     def __init__(self, p=0.5):
         super().__init__()
-        number = isinstance(p, numbers.Real) and not isinstance(p, bool)
-        if not (number and 0 <= p < 1):
+        if not (is_finite(p) and 0 <= p < 1):
             raise ArgumentError(f"Dropout: p must be in [0, 1), got {p!r}.")
         self.p = float(p)
 

@@ -1,10 +1,9 @@
 """Batch normalization, after convolutions and after dense layers alike."""
 
-import numbers
-
 import numpy as np
 
 from minicnn import initializers
+from minicnn.checks import is_finite
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.kernels import normalize as kernels
@@ -46,8 +45,7 @@ class BatchNorm(Layer):
     def __init__(self, eps=1e-5, momentum=0.1):
         super().__init__()
         for name, value, limit in (("eps", eps, np.inf), ("momentum", momentum, 1)):
-            number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-            if not (number and 0 < value <= limit and np.isfinite(value)):
+            if not (is_finite(value) and 0 < value <= limit):
                 expected = "a finite number above 0" if name == "eps" else "in (0, 1]"
                 raise ArgumentError(f"BatchNorm: {name} must be {expected}, got {value!r}.")
         self.eps, self.momentum = float(eps), float(momentum)

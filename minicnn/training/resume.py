@@ -11,10 +11,7 @@ from minicnn.training.checkpoint import EVERY
 from minicnn.training.folder import RunFolder
 from minicnn.training.machine import versions
 from minicnn.training.run import Run
-from minicnn.training.settings import Settings
-
-#: What does not change the result, so that another value may be given.
-FREE = ("threads",)
+from minicnn.training.settings import FREE, Settings
 
 MOST_JSON = 2**20  # bytes; the longest network that there is takes half of that
 

@@ -28,6 +28,7 @@ from minicnn.training.interruption import Interruption
 from minicnn.training.machine import versions
 from minicnn.training.nan_guard import NanGuard
 from minicnn.training.progress import Progress
+from minicnn.training.settings import FREE
 from minicnn.training.trainer import Trainer
 from minicnn.training.weights import model_file
 
@@ -263,7 +264,7 @@ def _decisive(settings):
     """The settings that decide what is computed, as JSON has them."""
     if not isinstance(settings, dict):
         return None
-    return to_json({name: value for name, value in settings.items() if name != "threads"})
+    return to_json({name: value for name, value in settings.items() if name not in FREE})
 
 
 @contextmanager

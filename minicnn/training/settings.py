@@ -19,6 +19,9 @@ MOMENTUM = 0.9
 
 LSUV_IMAGES = 256
 
+#: Settings that do not change the result, so that a resumed run may have others.
+FREE = ("threads",)
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -12,7 +12,6 @@ from minicnn.lab.experiments import (
     depth,
     gradient_front,
     headline,
-    load,
     scale,
     stall,
 )
@@ -32,7 +31,7 @@ def training(init, accuracy, seed=0, loss=2.3012, status="finished", **seen):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_prediction_holds_and_has_its_figure(name, tmp_path):
-    experiment = load(name)
+    experiment = EXPERIMENTS[name]
     assert experiment.TITLE.startswith(f"{name}: ")
     result = experiment.run("tiny")
     assert result.checks and result.holds, str(result)
@@ -44,7 +43,7 @@ def test_every_prediction_holds_and_has_its_figure(name, tmp_path):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_unknown_size_is_refused(name):
     with pytest.raises(ArgumentError, match="huge"):
-        load(name).run("huge")
+        EXPERIMENTS[name].run("huge")
 
 
 def test_the_command_line_runs_and_draws(tmp_path, capsys):
@@ -64,7 +63,7 @@ def test_a_prediction_that_fails_is_the_exit_code(monkeypatch, capsys):
     failed = Result("nothing", ["a"], [["1"]], [("two is one", False), ("one is one", True)])
     monkeypatch.setattr(gradient_front, "run", lambda size: failed)
     monkeypatch.setattr(
-        load("E2"), "run", lambda size: Result("fine", ["a"], [["1"]], [("yes", True)])
+        EXPERIMENTS["E2"], "run", lambda size: Result("fine", ["a"], [["1"]], [("yes", True)])
     )
     assert __main__.main(["E3", "E2"]) == 1  # and those after it are run
     printed = capsys.readouterr().out

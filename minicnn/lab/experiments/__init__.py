@@ -10,24 +10,31 @@ An experiment is a module with ``TITLE``, one line, and ``run(size) -> Result``.
 seconds that check what holds at that size already.
 """
 
-import importlib
+from minicnn.lab.experiments import (
+    adam,
+    depth,
+    gradient_front,
+    headline,
+    partial_zeros,
+    prelu_fans,
+    rescue,
+    scale,
+    sigmoid_plateau,
+    stall,
+    tanh_signals,
+)
 
 #: The module of each experiment, by the experiment's name.
 EXPERIMENTS = {
-    "E1": "headline",
-    "E2": "partial_zeros",
-    "E3": "gradient_front",
-    "E4": "tanh_signals",
-    "E5": "sigmoid_plateau",
-    "E6": "depth",
-    "E7": "stall",
-    "E8": "adam",
-    "E9": "scale",
-    "E10": "prelu_fans",
-    "E11": "rescue",
+    "E1": headline,
+    "E2": partial_zeros,
+    "E3": gradient_front,
+    "E4": tanh_signals,
+    "E5": sigmoid_plateau,
+    "E6": depth,
+    "E7": stall,
+    "E8": adam,
+    "E9": scale,
+    "E10": prelu_fans,
+    "E11": rescue,
 }
-
-
-def load(name):
-    """The module of an experiment; not loaded before, as few are needed at a time."""
-    return importlib.import_module(f"{__name__}.{EXPERIMENTS[name]}")

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from minicnn.errors import MinicnnError, unknown
-from minicnn.lab.experiments import EXPERIMENTS, load
+from minicnn.lab.experiments import EXPERIMENTS
 from minicnn.parser import Parser
 
 INTERRUPTED = 130
@@ -22,7 +22,7 @@ def main(argv=None):
     parser = Parser(
         prog="python -m minicnn.lab.experiments",
         description="Run experiments, and fail where a prediction of theirs does.",
-        epilog="; ".join(load(name).TITLE for name in EXPERIMENTS) + ".",
+        epilog="; ".join(e.TITLE for e in EXPERIMENTS.values()) + ".",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(EXPERIMENTS))
     parser.add_argument("--all", action="store_true", help="all of them")
@@ -47,7 +47,7 @@ def main(argv=None):
 
 def _run(name, options):
     start = time.perf_counter()
-    result = load(name).run("quick" if options.quick else "full")
+    result = EXPERIMENTS[name].run("quick" if options.quick else "full")
     print(result, f"{time.perf_counter() - start:.1f} s", "", sep="\n", flush=True)
     if options.out is not None:
         Path(options.out).mkdir(parents=True, exist_ok=True)

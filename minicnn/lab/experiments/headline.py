@@ -5,8 +5,11 @@ import numpy as np
 from minicnn.lab.experiments.result import Result, of_size
 from minicnn.lab.experiments.trainings import (
     COLOURS,
+    draw_losses,
     draw_seeds,
+    images_seen,
     in_words,
+    losses_near,
     mean,
     of_arm,
     train,
@@ -94,13 +97,11 @@ def hidden_filters(training):
 def check_zeros(trainings, activation, settled):
     """That nothing but the last bias learned, which finds the frequencies of the classes."""
     runs = of_arm(trainings, activation=activation)
-    held = all(t.seen["dead"] and t.seen["zero"] and t.classes == 1 for t in runs)
+    held = all(t.dead for t in runs)
     text = f"zeros, {activation}: every dE/dW is 0 in every step, one class is predicted"
     if settled:
-        losses = [t.loss for t in runs]
-        held = held and all(abs(loss - ENTROPY) < NEAR for loss in losses)
-        shown = ", ".join(f"{loss:.4f}" for loss in losses)
-        text += f", the loss ends at {shown} ({ENTROPY} ± {NEAR})"
+        losses, near = losses_near(runs, ENTROPY, NEAR)
+        text, held = f"{text}, {losses}", held and near
     return text, held
 
 
@@ -125,10 +126,9 @@ def draw(figure, trainings):
     for (loss, accuracy), activation in zip(axes.T, activations):
         for init, style in STYLES.items():
             runs = of_arm(trainings, init=init, activation=activation)
-            x = np.array(max((t.seen["images"] for t in runs), key=len)) / 1000
-            draw_seeds(loss, x, [t.seen["loss"] for t in runs], COLOURS[init], linestyle=style)
+            draw_losses(loss, runs, COLOURS[init], linestyle=style)
             percent = [100 * np.array(t.seen["accuracy"]) for t in runs]
-            draw_seeds(accuracy, x, percent, COLOURS[init], linestyle=style)
+            draw_seeds(accuracy, images_seen(runs), percent, COLOURS[init], linestyle=style)
         loss.set(title=activation, yscale="log", ylim=(0.01, MOST))
         accuracy.set(xlabel="images seen (thousands)", ylim=(0, 101))
         for axis in (loss, accuracy):

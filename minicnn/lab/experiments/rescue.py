@@ -4,7 +4,14 @@ import numpy as np
 
 from minicnn.lab.experiments.result import Result, of_size
 from minicnn.lab.experiments.stall import ACCURATE, BASE, ENTROPY, NEAR
-from minicnn.lab.experiments.trainings import draw_seeds, in_words, of_arm, train
+from minicnn.lab.experiments.trainings import (
+    check_trains,
+    draw_losses,
+    draw_seeds,
+    losses_near,
+    of_arm,
+    train,
+)
 from minicnn.lab.figures import COLOURS
 from minicnn.lab.grid import Grid
 from minicnn.lab.preflight import of_settings
@@ -124,20 +131,8 @@ def check_verdicts(init, verdicts):
 
 def check_stalls(label, trainings):
     """That one class is predicted, with the entropy of the classes as the loss."""
-    losses = [t.loss for t in trainings]
-    shown = ", ".join(f"{loss:.4f}" for loss in losses)
-    stalled = all(t.classes == 1 for t in trainings)
-    return (
-        f"{label}: stalls, one class, the loss ends at {shown} ({ENTROPY} ± {NEAR})",
-        stalled and all(abs(loss - ENTROPY) < NEAR for loss in losses),
-    )
-
-
-def check_trains(label, trainings, form):
-    """That nearly all seeds are accurate."""
-    count = sum(100 * t.accuracy > form["bar"] for t in trainings)
-    text = f"{label}: {count} of {len(trainings)} seeds above {form['bar']} %"
-    return f"{text} ({in_words(trainings)}), {form['accurate']} or more", count >= form["accurate"]
+    text, near = losses_near(trainings, ENTROPY, NEAR)
+    return f"{label}: stalls, one class, {text}", near and all(t.classes == 1 for t in trainings)
 
 
 def draw(figure, trainings, scaled):
@@ -147,8 +142,7 @@ def draw(figure, trainings, scaled):
         runs = of_arm(trainings, init=init)
         if not runs:
             continue
-        images = np.array(max((t.seen["images"] for t in runs), key=len)) / 1000
-        draw_seeds(left, images, [t.seen["loss"] for t in runs], colour, label)
+        draw_losses(left, runs, colour, label)
         if init == "orthogonal":  # on top of Xavier's line
             left.lines[-1].set_linestyle((0, (4, 4)))
     for init, reports in scaled.items():

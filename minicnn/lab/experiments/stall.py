@@ -3,7 +3,15 @@
 import numpy as np
 
 from minicnn.lab.experiments.result import Result, of_size
-from minicnn.lab.experiments.trainings import COLOURS, draw_seeds, in_words, of_arm, train
+from minicnn.lab.experiments.trainings import (
+    COLOURS,
+    check_trains,
+    draw_losses,
+    draw_seeds,
+    losses_near,
+    of_arm,
+    train,
+)
 from minicnn.lab.grid import Grid
 from minicnn.lab.probes import probe, weight_of
 from minicnn.lab.theory import predict, second_moments
@@ -15,13 +23,16 @@ ENTROPY, NEAR = 2.301, 0.005  # of the classes, in nats
 ACCURATE = 90  # per cent
 SIZES = {
     "full": {
-        "seeds": 5, "accurate": 4, "processors": None, "epochs": 2, "limit": 30000, "images": 32,
+        "seeds": 5, "accurate": 4, "bar": ACCURATE, "processors": None,
+        "epochs": 2, "limit": 30000, "images": 32,
     },
     "quick": {
-        "seeds": 3, "accurate": 2, "processors": None, "epochs": 2, "limit": 30000, "images": 32,
+        "seeds": 3, "accurate": 2, "bar": ACCURATE, "processors": None,
+        "epochs": 2, "limit": 30000, "images": 32,
     },
     "tiny": {
-        "seeds": 1, "accurate": 0, "processors": 1, "epochs": 1, "limit": 640, "images": 8,
+        "seeds": 1, "accurate": 0, "bar": ACCURATE, "processors": 1,
+        "epochs": 1, "limit": 640, "images": 8,
     },
 }  # fmt: skip
 
@@ -51,13 +62,8 @@ def run(size="full"):
     xavier, msra = (of_arm(found, init=init) for init in INITS)
     checks = [("xavier: one class is predicted, by all seeds", all(t.classes == 1 for t in xavier))]
     if form["accurate"]:
-        losses = [t.loss for t in xavier]
-        shown = ", ".join(f"{loss:.4f}" for loss in losses)
-        near = all(abs(loss - ENTROPY) < NEAR for loss in losses)
-        checks.append((f"xavier: the loss ends at {shown} ({ENTROPY} ± {NEAR})", near))
-        count = sum(100 * t.accuracy > ACCURATE for t in msra)
-        text = f"msra: {count} of {len(msra)} seeds above {ACCURATE} % ({in_words(msra)}),"
-        checks.append((f"{text} {form['accurate']} or more", count >= form["accurate"]))
+        text, near = losses_near(xavier, ENTROPY, NEAR)
+        checks += [(f"xavier: {text}", near), check_trains("msra", msra, form)]
     checks += [check_deltas(init, deltas[init]) for init in INITS]
     header = ["weights", "seed", "accuracy (%)", "training loss (nats)", "classes predicted"]
     header.append("delta, first / last layer")
@@ -111,8 +117,7 @@ def draw(figure, trainings, deltas):
     left, right = figure.subplots(1, 2)
     for init, signal in deltas.items():
         runs = of_arm(trainings, init=init)
-        images = np.array(max((t.seen["images"] for t in runs), key=len)) / 1000
-        draw_seeds(left, images, [t.seen["loss"] for t in runs], COLOURS[init], init)
+        draw_losses(left, runs, COLOURS[init], init)
         layers = np.arange(1, len(signal["predicted"]) + 1)
         draw_seeds(right, layers, signal["measured"], COLOURS[init], init)
         label = "theory, with 95 % of the draws" if init == INITS[-1] else None

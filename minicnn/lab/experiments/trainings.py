@@ -129,6 +129,11 @@ class Training:
         """How many different classes are predicted on the test set; None if the run diverged."""
         return self.outcome.summary["predicted_classes"]
 
+    @property
+    def dead(self):
+        """Whether nothing but the last bias learned: no gradient, no weight, one class."""
+        return self.seen["dead"] and self.seen["zero"] and self.classes == 1
+
     def __str__(self):
         diverged = self.outcome.status == "diverged"
         return "diverged" if diverged else f"{100 * self.accuracy:.2f}"
@@ -208,6 +213,32 @@ def mean(trainings):
 def in_words(trainings):
     """The test accuracy of every seed in per cent."""
     return ", ".join(map(str, trainings))
+
+
+def losses_near(trainings, wanted, tolerance):
+    """The losses at the end in words, and whether all are as wanted, within the tolerance."""
+    losses = [t.loss for t in trainings]
+    shown = ", ".join(f"{loss:.4f}" for loss in losses)
+    held = all(abs(loss - wanted) < tolerance for loss in losses)
+    return f"the loss ends at {shown} ({wanted} ± {tolerance})", held
+
+
+def check_trains(label, trainings, form):
+    """That as many seeds as ``form["accurate"]`` have more than ``form["bar"]`` per cent."""
+    count = sum(100 * t.accuracy > form["bar"] for t in trainings)
+    text = f"{label}: {count} of {len(trainings)} seeds above {form['bar']} %"
+    return f"{text} ({in_words(trainings)}), {form['accurate']} or more", count >= form["accurate"]
+
+
+def images_seen(trainings):
+    """The images trained on until each point of the longest curve, in thousands."""
+    return np.array(max((t.seen["images"] for t in trainings), key=len)) / 1000
+
+
+def draw_losses(axis, trainings, colour, label=None, **look):
+    """The losses of every seed over the images seen; see `draw_seeds`."""
+    losses = [t.seen["loss"] for t in trainings]
+    draw_seeds(axis, images_seen(trainings), losses, colour, label, **look)
 
 
 def draw_seeds(axis, x, seeds, colour, label=None, **look):
