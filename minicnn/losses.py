@@ -141,12 +141,13 @@ def check_labels(labels, classes):
         raise ArgumentError(
             f"labels must be whole numbers of shape (N,), got {labels.dtype} of {labels.shape}."
         )
-    if labels.min() < 0 or labels.max() >= classes:
+    whole = np.ascontiguousarray(labels, np.int64)
+    if not kernels.are_classes(whole, classes):
         raise ArgumentError(
             f"labels must be from 0 to {classes - 1}, as the model gives {classes} scores,"
             f" got {labels.min()} to {labels.max()}."
         )
-    return np.ascontiguousarray(labels, np.int64)
+    return whole
 
 
 def predicted_classes(scores, samples):

@@ -7,7 +7,8 @@ The gradient of a convolution's weight is, for output channel o and term r = (c,
 Products are added up lane by lane in a tile of vectors (output channels x terms); only at
 the very end are the 16 lanes of each sum added together. The loops are cut so that what
 they touch stays in the nearest caches: a task owns some output channels and terms, and
-passes over a few rows of the images at a time, for all its tiles.
+passes over a few rows of the images at a time, for all its tiles. The bias has a sum of
+delta alone, which comes along: each task owns some channels of that as well.
 
 The passes over the batch are cut into slices, each with a sum of its own; the slices are
 added in order. How many there are depends on the shapes alone, so the bits do not depend
@@ -24,7 +25,7 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 from minicnn.kernels.arithmetic import lane_sum
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import REGISTER_COUNT, load, pointer, zero
+from minicnn.kernels.vector import REGISTER_COUNT, load, pointer, zero, zero_tile
 from minicnn.lanes import LANES
 
 # A tile and the operands of its products fill the registers: 20 + 9 of 32; 12 + 4 of 16,
@@ -74,6 +75,13 @@ def pass_count(rows, columns):
     return (rows + pass_rows(columns) - 1) // pass_rows(columns)
 
 
+@kernel
+def _copy(sums, rows, columns, out):
+    for m in range(rows):
+        for n in range(columns):
+            out[m, n] = sums[m * COLUMNS + n]
+
+
 def _task_by(rows):
     """A function that computes one task, some channels and terms of a slice, by tiles of `rows`."""
     _, load_tile, store_tile, _, add_lanes, store_sums = tile_operations(rows, COLUMNS)
@@ -102,30 +110,37 @@ def _task_by(rows):
             min(TERMS, sweep.terms - term),
         )
         across, down = (terms + COLUMNS - 1) // COLUMNS, (channels + rows - 1) // rows
-        tiles = np.zeros(down * across * tile_size, x.dtype)
+        tiles, sums = np.empty(down * across * tile_size, x.dtype), np.empty(tile_size, x.dtype)
+        out = ((s * sweep.channel_groups + q) * sweep.channels + channel) * sweep.terms + term
         units = sweep.lane_groups * passes
-        for unit in range(s * units // sweep.slices, (s + 1) * units // sweep.slices):
+        begin, end = s * units // sweep.slices, (s + 1) * units // sweep.slices
+        for unit in range(begin, end):
             g, first = unit // passes, unit % passes * rows_of_pass
             last = min(first + rows_of_pass, sweep.rows)
             x1 = pointer(x) + (g * sweep.x_lane_group + q * sweep.x_channel_group)
             d1 = pointer(delta) + (g * sweep.d_lane_group + q * sweep.d_channel_group)
             for t in range(down * across):
-                o, r = channel + t // across * rows, term + t % across * COLUMNS
+                m, n = t // across * rows, t % across * COLUMNS
+                o, r = channel + m, term + n
                 tile = load_tile(pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
+                if unit == begin:
+                    tile = zero_tile(tile)
                 tile = add_rows(
                     tile, d1, to_fixed_tuple(d_channels[o : o + rows], rows),
                     x1, to_fixed_tuple(x_terms[r : r + COLUMNS], COLUMNS), first, last, sweep,
                 )  # fmt: skip
-                store_tile(tile, pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
-        sums = np.empty((rows, COLUMNS), x.dtype)
-        for t in range(down * across):
-            tile = load_tile(pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
-            store_sums(tile, pointer(sums), COLUMNS)
-            for m in range(rows):
-                for n in range(COLUMNS):
-                    o, r = t // across * rows + m, t % across * COLUMNS + n
-                    if o < channels and r < terms:
-                        partial[s, q, channel + o, term + r] = sums[m, n]
+                if unit < end - 1:
+                    store_tile(tile, pointer(tiles) + t * tile_size, COLUMNS * LANES, LANES)
+                elif m + rows <= channels and n + COLUMNS <= terms:
+                    store_sums(tile, pointer(partial) + (out + m * sweep.terms + n), sweep.terms)
+                else:
+                    store_sums(tile, pointer(sums), COLUMNS)
+                    _copy(
+                        sums,
+                        min(rows, channels - m),
+                        min(COLUMNS, terms - n),
+                        partial[s, q, o:, r:],
+                    )
 
     return compute
 
@@ -153,16 +168,39 @@ def tasks_of_slice(channel_groups, channels, terms):
 def _add_slices(partial, out):
     slices, size = partial.shape[0], out.size
     rows, flat = partial.reshape(slices, size), out.reshape(size)
-    for i in range(size):
-        total = rows[0, i]
-        for s in range(1, slices):
-            total += rows[s, i]
-        flat[i] = total
+    flat[:] = rows[0]
+    for s in range(1, slices):
+        for i in range(size):
+            flat[i] += rows[s, i]
+
+
+@kernel
+def channel_sum(delta, lane_groups, group_step, rows, row_step, columns):
+    """The sum of one channel over samples and positions: its share of dE/db.
+
+    Parameters
+    ----------
+    delta : pointer
+        To the channel's first position.
+    lane_groups, rows, columns : int
+        How many there are.
+    group_step, row_step : int
+        How far apart, in elements.
+    """
+    total = zero(delta)
+    for g in range(lane_groups):
+        part = zero(delta)
+        for i in range(rows):
+            row = delta + (g * group_step + i * row_step)
+            for j in range(columns):
+                part = part + load(row + j * LANES)
+        total = total + part
+    return lane_sum(total)
 
 
 @kernel(parallel=True)
-def weight_gradient(x, x_terms, delta, d_channels, partial, numbers, out):
-    """Fill `out` with the weight gradient.
+def parameter_gradients(x, x_terms, delta, d_channels, partial, numbers, weight_grad, bias_grad):
+    """Fill `weight_grad` and `bias_grad`.
 
     Parameters
     ----------
@@ -175,7 +213,8 @@ def weight_gradient(x, x_terms, delta, d_channels, partial, numbers, out):
         Room for the gradient of each slice of the batch.
     numbers : ndarray of int64
         Of a Sweep, see :meth:`Sweep.numbers`.
-    out : ndarray, shape (channel groups * channels, ...), of as many elements as a slice has
+    weight_grad : ndarray, shape (channel groups * channels, ...), as large as a slice
+    bias_grad : ndarray, shape (channel groups * channels,), or empty if there is no bias
     """
     sweep = Sweep(*to_fixed_tuple(numbers, SWEEP_LENGTH))
     tasks = sweep.slices * tasks_of_slice(sweep.channel_groups, sweep.channels, sweep.terms)
@@ -185,7 +224,14 @@ def weight_gradient(x, x_terms, delta, d_channels, partial, numbers, out):
             _high_task(task, x, x_terms, delta, d_channels, partial, sweep)
         else:
             _low_task(task, x, x_terms, delta, d_channels, partial, sweep)
-    _add_slices(partial, out)
+        # Its share of the channels.
+        for c in range(task * bias_grad.size // tasks, (task + 1) * bias_grad.size // tasks):
+            q, o = c // sweep.channels, c % sweep.channels
+            bias_grad[c] = channel_sum(
+                pointer(delta) + (q * sweep.d_channel_group + d_channels[o]),
+                sweep.lane_groups, sweep.d_lane_group, sweep.rows, sweep.d_row, sweep.columns,
+            )  # fmt: skip
+    _add_slices(partial, weight_grad)
 
 
 def offset_table(offsets, multiple):
@@ -205,24 +251,3 @@ def slice_count(passes, channel_groups, channels, terms):
     tasks = tasks_of_slice(channel_groups, channels, terms)
     wanted = 1 << max(0, math.ceil(math.log2(32 / tasks)))
     return min(passes, wanted, 1 << max(1, round(math.log2(passes / 4))))
-
-
-@kernel(parallel=True)
-def bias_gradient(delta, out):
-    """Sum `delta` over samples and positions.
-
-    Parameters
-    ----------
-    delta : ndarray, shape (G, C, positions, 16)
-    out : ndarray, shape (C,)
-    """
-    groups, channels, positions, _ = delta.shape
-    d0 = pointer(delta)
-    for c in prange(channels):
-        total = zero(d0)
-        for g in range(groups):
-            plane, part = d0 + (g * channels + c) * positions * LANES, zero(d0)
-            for p in range(positions):
-                part = part + load(plane + p * LANES)
-            total = total + part
-        out[c] = lane_sum(total)

@@ -62,6 +62,15 @@ def mean_squared_error(scores, targets, gradient):
 
 
 @kernel
+def are_classes(labels, classes):
+    """Whether all labels are in [0, classes)."""
+    for label in labels:
+        if label < 0 or label >= classes:
+            return False
+    return True
+
+
+@kernel
 def predict(scores, classes):
     """The class with the largest score of each sample, the first of equals, into `classes`."""
     for n in range(classes.size):

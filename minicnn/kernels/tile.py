@@ -120,10 +120,13 @@ def tile_operations(rows, cols):
     def store_sums(_, tile, p, row_step):
         def codegen(context, builder, signature, args):
             t = TileBuilder(builder, signature.args[0])
+            sums = t.lane_sums(args[0])
             for row in range(rows):
+                start = t.address(args[1], args[2], row)
                 for col in range(cols):
-                    start = t.address(args[1], args[2], row)
-                    builder.store(t.lane_sum(args[0], row, col), builder.gep(start, [INT64(col)]))
+                    register, lane = divmod(row * cols + col, t.part.count)
+                    number = builder.extract_element(sums[register], INT64(lane))
+                    builder.store(number, builder.gep(start, [INT64(col)]))
             return context.get_dummy_value()
 
         return types.void(tile, p, types.int64), codegen

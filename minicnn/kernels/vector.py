@@ -187,23 +187,34 @@ class TileBuilder:
         empty = ir.InlineAsm(nothing, "", "", side_effect=True)
         self.builder.call(empty, [], attrs=("convergent", "nounwind"))
 
-    def lane_sum(self, tile, row, col):
-        """Sum of a vector's lanes by halving: a fixed tree, whatever the registers."""
+    def lane_sums(self, tile):
+        """The sum of each vector's lanes: one number after the other, row by row, in registers.
+
+        By halving, a fixed tree whatever the registers. Two vectors that have been halved fill
+        one again, so that there is half as much to do every time.
+        """
         b, lane = self.builder, ir.IntType(32)
-        vector = [b.extract_value(tile, self.at(row, col, p)) for p in range(self.parts)]
-        while len(vector) > 1:
-            half = len(vector) // 2
-            vector = [b.fadd(x, y) for x, y in zip(vector[:half], vector[half:])]
-        total, count = vector[0], self.part.count
-        while count > 1:
-            count //= 2
-            low, high = (
-                ir.Constant(ir.VectorType(lane, count), list(range(start, start + count)))
-                for start in (0, count)
-            )
-            low, high = (b.shuffle_vector(total, total, half) for half in (low, high))
-            total = b.fadd(low, high)
-        return b.extract_element(total, lane(0))
+        partial = []
+        for first in range(0, self.rows * self.cols * self.parts, self.parts):
+            vector = [b.extract_value(tile, first + part) for part in range(self.parts)]
+            while len(vector) > 1:
+                half = len(vector) // 2
+                vector = [b.fadd(x, y) for x, y in zip(vector[:half], vector[half:])]
+            partial += vector
+        size = self.part.count  # of what is left of one vector
+        while size > 1:
+            size //= 2
+            halves = [
+                [start + i for start in range(0, 2 * self.part.count, 2 * size) for i in side]
+                for side in (range(size), range(size, 2 * size))
+            ]
+            low, high = (ir.Constant(ir.VectorType(lane, self.part.count), h) for h in halves)
+            nothing = ir.Constant(self.part, ir.Undefined)
+            pairs = zip(partial[::2], [*partial[1::2], nothing])
+            partial = [
+                b.fadd(b.shuffle_vector(x, y, low), b.shuffle_vector(x, y, high)) for x, y in pairs
+            ]
+        return partial
 
 
 def vector_type(p):

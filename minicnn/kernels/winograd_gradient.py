@@ -21,6 +21,7 @@ import numpy as np
 from numba import prange
 
 from minicnn.kernels.arithmetic import transpose
+from minicnn.kernels.gradient import channel_sum
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import load, pointer, store, zero, zero_tile
@@ -153,8 +154,17 @@ def point_sums(x, delta, padding, sums, scratch):
 
 
 @kernel(parallel=True)
-def weights_of_points(sums, grad):
-    """``grad[o, c] = Gᵀ (sum over the slices) G``, shape (O, C, 3, 3)."""
+def parameters_of_points(sums, delta, grad, bias_grad):
+    """``grad[o, c] = Gᵀ (sum over the slices) G``, shape (O, C, 3, 3); and the bias gradient.
+
+    Parameters
+    ----------
+    sums : ndarray
+        As :func:`point_sums` left it.
+    delta : ndarray, shape (G, O, H', W', 16)
+    grad : ndarray, shape (O, C, 3, 3)
+    bias_grad : ndarray, shape (O,), or empty if there is no bias
+    """
     slices, _, o_rows, c_columns = sums.shape
     c_out, c_in = grad.shape[:2]
     sums0, step = pointer(sums), o_rows * c_columns
@@ -184,6 +194,11 @@ def weights_of_points(sums, grad):
             for c in range(first, min(first + LANES, c_in)):
                 for k in range(9):
                     grad[o, c, k // 3, k % 3] = weights[k, c - first]
+        if bias_grad.size:
+            groups, _, rows, columns, _ = delta.shape
+            plane = rows * columns * LANES
+            own = pointer(delta) + o * plane
+            bias_grad[o] = channel_sum(own, groups, c_out * plane, 1, 0, rows * columns)
 
 
 def slice_count(lane_groups, output_shape, c_in):

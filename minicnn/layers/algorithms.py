@@ -10,7 +10,7 @@ import numpy as np
 from minicnn.errors import ArgumentError, unknown
 from minicnn.kernels import winograd, winograd_gradient
 from minicnn.kernels.correlate import correlate
-from minicnn.kernels.gradient import weight_gradient
+from minicnn.kernels.gradient import parameter_gradients
 from minicnn.kernels.pad import copy_inside
 
 ALGORITHMS = ("auto", "direct", "winograd")
@@ -85,18 +85,19 @@ class Direct:
         """`dy` where the gate is above 0, or everywhere if it is None."""
         return self._with_border("delta", dy, self._border, gate)
 
-    def weight_gradient(self, delta, grad):
-        """Fill `grad`, dE/dW."""
+    def parameter_gradients(self, delta, weight_grad, bias_grad):
+        """Fill `weight_grad`, dE/dW, and `bias_grad`, dE/db, which is empty without a bias."""
         key = "sweep", len(delta)
         if key not in self._walks:
             sweep, start = self.plan.sweep(len(delta), self._border)
             self._walks[key] = sweep.slices, sweep.numbers(), start
         slices, numbers, start = self._walks[key]
         groups, outputs = self.plan.groups, self.plan.channels_out
-        partial = self.buffers.scratch("partial", slices, (groups, outputs, grad[0].size))
+        partial = self.buffers.scratch("partial", slices, (groups, outputs, weight_grad[0].size))
         terms, channels = self._tables
         flat = _flat(delta)[start:]
-        weight_gradient(_flat(self._x), terms, flat, channels, partial, numbers, grad)
+        x = _flat(self._x)
+        parameter_gradients(x, terms, flat, channels, partial, numbers, weight_grad, bias_grad)
 
     def input_gradient(self, delta, weight, dx):
         """Fill `dx`, dE/dx."""
@@ -148,14 +149,14 @@ class Winograd:
         copy_inside(dy, gate, delta, 0, 0)
         return delta
 
-    def weight_gradient(self, delta, grad):
-        """Fill `grad`, dE/dW."""
+    def parameter_gradients(self, delta, weight_grad, bias_grad):
+        """Fill `weight_grad`, dE/dW, and `bias_grad`, dE/db, which is empty without a bias."""
         sizes = self._outputs, self._inputs
         slices = winograd_gradient.slice_count(len(delta), self.plan.output_shape, self._inputs)
         sums = self.buffers.scratch("sums", slices, winograd_gradient.sums_shape(*sizes))
         scratch = self._room("scratch", winograd_gradient.scratch_size(*sizes))
         winograd_gradient.point_sums(self._x, delta, self.plan.padding, sums, scratch)
-        winograd_gradient.weights_of_points(sums, grad)
+        winograd_gradient.parameters_of_points(sums, delta, weight_grad, bias_grad)
 
     def input_gradient(self, delta, weight, dx):
         """Fill `dx`, dE/dx: the same convolution of delta with weights rot180(trans(W))."""

@@ -2,13 +2,13 @@
 
 import math
 
+import numpy as np
+
 from minicnn import initializers
 from minicnn.checks import check_count, check_pair
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
-from minicnn.kernels.gradient import bias_gradient
 from minicnn.kernels.terms import Convolution
-from minicnn.lanes import LANES
 from minicnn.layers import algorithms
 from minicnn.layers.base import Layer, window_output
 
@@ -85,6 +85,7 @@ class Conv2d(Layer):
                 " channels."
             )
         size = window_output(self, self.kernel_size, self.stride, self.padding, self.dilation)
+        self._no_bias = np.zeros(0, self.dtype)
         plan = Convolution(
             self.input_shape, (c_out, *size), self.kernel_size, self.stride, self.padding,
             self.dilation, self.groups, self.dtype.itemsize,
@@ -112,10 +113,8 @@ class Conv2d(Layer):
         """Fill dE/dW and dE/db, return dE/dx; shapes as in :meth:`Layer.backward`."""
         delta = self._by.delta(dy, self._z if self.rectify else None)
         weight = self._parameters["weight"]
-        self._by.weight_gradient(delta, weight.grad)
-        if self.bias:
-            planes = delta.reshape(len(dy), self.out_channels, -1, LANES)
-            bias_gradient(planes, self._parameters["bias"].grad)
+        bias_grad = self._parameters["bias"].grad if self.bias else self._no_bias
+        self._by.parameter_gradients(delta, weight.grad, bias_grad)
         if not self.needs_input_gradient:
             return None
         dx = self._buffers.lanes("dx", len(dy), self.input_shape)

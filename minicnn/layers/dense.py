@@ -6,8 +6,7 @@ from minicnn import initializers
 from minicnn.checks import check_count
 from minicnn.initializers import Fans
 from minicnn.kernels.correlate import correlate
-from minicnn.kernels.gradient import bias_gradient
-from minicnn.kernels.pad import copy_inside, features_in_lanes
+from minicnn.kernels.dense import dense_gradients
 from minicnn.kernels.terms import matrix_sum
 from minicnn.lanes import LANES
 from minicnn.layers.base import Layer
@@ -64,6 +63,8 @@ class Dense(Layer):
             raise self._error(f"expected {self.in_features} input features, got {features}.")
         shape, self._fans = (self.out_features, features), Fans(features, self.out_features)
         self._zero = np.zeros(1, self.dtype)
+        self._no_bias = self._zero[:0]
+        self._no_gradient = np.zeros((0, features, LANES), self.dtype)
         self._make_parameter("weight", shape, self.init, self._fans, rng)
         if self.bias:
             self._make_parameter("bias", shape[:1], self.bias_init, self._fans, rng, decay=False)
@@ -80,35 +81,21 @@ class Dense(Layer):
 
     def backward(self, dy):
         """Fill dE/dW and dE/db, return dE/dx; shapes as in :meth:`Layer.backward`."""
-        delta = dy
+        delta, dx = dy, self._no_gradient
         if self.rectify:
             delta = self._buffers.lanes("delta", len(dy), self.output_shape)
-            copy_inside(*(a[:, :, None, None] for a in (dy, self._z, delta)), 0, 0)
-        self._fill_weight_gradient(delta)
-        if self.bias:
-            bias_gradient(delta[:, :, None], self._parameters["bias"].grad)
-        if not self.needs_input_gradient:
-            return None
-        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
-        self._correlate("input", delta, self._parameters["weight"].value, self._zero, dx)
-        return dx
+        if self.needs_input_gradient:
+            dx = self._buffers.lanes("dx", len(dy), self.input_shape)
+        weight = self._parameters["weight"]
+        bias_grad = self._parameters["bias"].grad if self.bias else self._no_bias
+        dense_gradients(
+            self._x, weight.value, dy, self._z, self.rectify, delta, weight.grad, bias_grad, dx
+        )
+        return dx if self.needs_input_gradient else None
 
     def multiply_adds(self):
         """Outputs times inputs."""
         return self._parameters["weight"].value.size
-
-    def _fill_weight_gradient(self, delta):
-        """``dE/dW = delta xᵀ``: here the features travel in the lanes, 16 columns of W a vector."""
-        grad = self._parameters["weight"].grad
-        outputs, features = grad.shape
-        vectors = -(-features // LANES)
-        x = self._buffers.rows(f"x of {len(delta)}", vectors, (len(delta) * LANES, LANES))
-        features_in_lanes(self._x, x)
-        whole = vectors * LANES
-        wide = grad if whole == features else self._buffers.rows("wide", outputs, (whole,))
-        self._correlate("weight", x, delta, self._zero, wide)
-        if wide is not grad:
-            grad[...] = wide[:, :features]
 
     def _correlate(self, which, x, w, bias, y, rectify=False):
         groups = len(self._x)
@@ -123,22 +110,4 @@ class Dense(Layer):
         return matrix_sum(
             features, outputs, groups, x_term=LANES, x_column=features * LANES,
             w_term=1, w_channel=features, y=(LANES, outputs * LANES), itemsize=self.dtype.itemsize,
-        )  # fmt: skip
-
-    def _input_sum(self, groups):
-        (features,), outputs = self.input_shape, self.out_features
-        return matrix_sum(
-            outputs, features, groups, x_term=LANES, x_column=outputs * LANES,
-            w_term=features, w_channel=1, y=(LANES, features * LANES),
-            itemsize=self.dtype.itemsize,
-        )  # fmt: skip
-
-    def _weight_sum(self, groups):
-        (features,), outputs = self.input_shape, self.out_features
-        columns = -(-features // LANES)
-        g, lane = np.divmod(np.arange(groups * LANES), LANES)
-        return matrix_sum(
-            groups * LANES, outputs, columns, x_term=LANES, x_column=groups * LANES * LANES,
-            w_term=g * outputs * LANES + lane, w_channel=LANES,
-            y=(columns * LANES, LANES), itemsize=self.dtype.itemsize,
         )  # fmt: skip

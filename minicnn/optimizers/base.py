@@ -94,8 +94,11 @@ class Optimizer:
 
     def _each(self, *kinds):
         """Yield value, grad, weight decay and averages (None if not kept) of each run, flat."""
-        if self._runs is None or not all(run.holds() for run in self._runs):
-            self._runs = find_runs(self.parameters, self._averages)
+        by_decay = self.weight_decay != 0
+        kept = self._runs is not None and by_decay == self._by_decay
+        if not (kept and all(run.holds() for run in self._runs)):
+            self._runs = find_runs(self.parameters, self._averages, by_decay)
+            self._by_decay = by_decay
         for run in self._runs:
             decay = self.weight_decay if run.decay else 0.0
             yield run.value, run.grad, decay, *(run.averages.get(kind) for kind in kinds)

@@ -3,7 +3,7 @@
 Most parameters of a small net are a few numbers; to call the update's kernel for each of
 them takes longer than the update. A model lays its parameters side by side
 (:func:`minicnn.parameter.lay_side_by_side`), and the rules, which know only elements, then
-see two long arrays: the parameters that decay and those that do not.
+see one long array, or with weight decay two: the parameters that decay and those that do not.
 """
 
 import numpy as np
@@ -20,10 +20,11 @@ class Run:
     value, grad : ndarray, one-dimensional
     averages : dict of str to ndarray, one-dimensional
     decay : bool
+        Whether the first of the parameters decays.
     """
 
     def __init__(self, parameters, averages):
-        self._kept = [(p, p.value, p.grad) for p in parameters]
+        self._kept = [(p, p.value, p.grad, p.decay) for p in parameters]
         self.decay = parameters[0].decay
         self.value = _spanning([p.value for p in parameters])
         self.grad = _spanning([p.grad for p in parameters])
@@ -32,12 +33,12 @@ class Run:
     def holds(self):
         """Whether the parameters still have the arrays and the decay that this was made of."""
         return all(
-            p.value is value and p.grad is grad and p.decay == self.decay
-            for p, value, grad in self._kept
+            p.value is value and p.grad is grad and p.decay == decay
+            for p, value, grad, decay in self._kept
         )
 
 
-def find_runs(parameters, averages):
+def find_runs(parameters, averages, by_decay):
     """All parameters in as few runs as their places in memory allow.
 
     Parameters
@@ -45,6 +46,8 @@ def find_runs(parameters, averages):
     parameters : list of Parameter
     averages : dict of str to list of ndarray
         Of each kind an array for each parameter.
+    by_decay : bool
+        Whether parameters that decay are not to be in a run with others.
 
     Raises
     ------
@@ -61,7 +64,8 @@ def find_runs(parameters, averages):
     rows = [rows[i] for i in memory_order(parameters)]
     runs = [rows[:1]]
     for before, row in zip(rows, rows[1:]):
-        if before[0].decay == row[0].decay and _side_by_side(before[1:], row[1:]):
+        alike = before[0].decay == row[0].decay or not by_decay
+        if alike and _side_by_side(before[1:], row[1:]):
             runs[-1].append(row)
         else:
             runs.append([row])

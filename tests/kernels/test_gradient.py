@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from minicnn import lanes
 from minicnn import reference as ref
-from minicnn.kernels.gradient import ROWS, TERMS, bias_gradient, slice_count
+from minicnn.kernels.gradient import ROWS, TERMS, slice_count
 from minicnn.layers.conv import Conv2d
 from minicnn.layers.dense import Dense
 from tests.kernels.test_correlate import (
@@ -220,11 +220,3 @@ def test_same_bits_with_one_and_two_threads(dtype):
 def test_slices_are_at_least_one_and_none_is_empty(lane_groups, channels):
     for terms in (1, TERMS, 1000):
         assert 1 <= slice_count(lane_groups, 1, channels, terms) <= lane_groups
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_bias_gradient_sums_samples_and_positions(dtype):
-    delta = whole_numbers(np.random.default_rng(0), (3, 5, 7, 16)).astype(dtype)
-    out = np.full(5, np.nan, dtype)
-    bias_gradient(delta, out)
-    np.testing.assert_array_equal(out, delta.sum(axis=(0, 2, 3)))

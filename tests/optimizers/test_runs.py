@@ -30,15 +30,16 @@ def steps(optimizer, count=3):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
 @pytest.mark.parametrize("rule", RULES)
-def test_together_or_apart_the_bits_are_the_same(rule, dtype):
+def test_together_or_apart_the_bits_are_the_same(rule, weight_decay, dtype):
     apart, together = (
-        optimizers.create(rule, parameters(dtype, t), weight_decay=0.01, **RULES[rule])
+        optimizers.create(rule, parameters(dtype, t), weight_decay=weight_decay, **RULES[rule])
         for t in (False, True)
     )
     for optimizer in (apart, together):
         steps(optimizer)
-    assert len(together._runs) == 2  # those that decay, and the others
+    assert len(together._runs) == (2 if weight_decay else 1)
     for a, b in zip(apart.parameters, together.parameters):
         np.testing.assert_array_equal(a.value, b.value)
     one, two = apart.state_dict(), together.state_dict()
@@ -83,9 +84,24 @@ def test_a_parameter_may_change_whether_it_decays():
     np.testing.assert_array_equal(p.value, before / 2)
 
 
-def test_a_model_has_two_runs():
+def test_weight_decay_may_begin_and_end():
+    """Without it all parameters are updated in one go, with it those that decay by themselves."""
+    optimizer = optimizers.create("sgd", parameters(np.float32, True), lr=1)
+    for p in optimizer.parameters:
+        p.grad.fill(0)
+    for weight_decay, runs in ((0.0, 1), (0.5, 2), (0.0, 1)):
+        before = [p.value.copy() for p in optimizer.parameters]
+        optimizer.weight_decay = weight_decay
+        optimizer.step()
+        assert len(optimizer._runs) == runs
+        for p, value in zip(optimizer.parameters, before):
+            np.testing.assert_array_equal(p.value, value * (1 - weight_decay * p.decay))
+
+
+def test_a_model_has_one_run_or_two():
     model = zoo.build("resnet8")
     model.initialize((3, 8, 8))
-    optimizer = optimizers.create("sgd", model.parameters(), momentum=0.9)
-    optimizer.step()
-    assert len(optimizer._runs) == 2
+    for weight_decay, runs in ((0.0, 1), (0.01, 2)):
+        optimizer = optimizers.create("sgd", model.parameters(), weight_decay=weight_decay)
+        optimizer.step()
+        assert len(optimizer._runs) == runs
