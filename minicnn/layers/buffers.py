@@ -40,14 +40,17 @@ class Buffers:
 
     def __init__(self, dtype, workspace=None):
         self.dtype, self.workspace = dtype, workspace or Workspace()
-        self._kept = {}
+        self._kept, self._views = {}, {}
 
     def rows(self, name, length, shape):
         """An array ``(length, *shape)``; zero when first made."""
-        kept = self._kept.get(name)
-        if kept is None or len(kept) < length or kept.shape[1:] != tuple(shape):
-            kept = self._kept[name] = zeros((length, *shape), self.dtype)
-        return kept[:length]
+        view = self._views.get(name)
+        if view is None or view.shape != (length, *shape):
+            kept = self._kept.get(name)
+            if kept is None or len(kept) < length or kept.shape[1:] != tuple(shape):
+                kept = self._kept[name] = zeros((length, *shape), self.dtype)
+            view = self._views[name] = kept[:length]
+        return view
 
     def lanes(self, name, groups, shape):
         """Room for samples in lanes, ``(groups, *shape, 16)``."""
