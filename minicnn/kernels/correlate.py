@@ -1,6 +1,6 @@
-"""The one kernel behind convolutions and dense layers, forwards and backwards.
+"""The one kernel behind convolutions, their input gradients, and dense layers' outputs.
 
-Each of them computes, for every output element, a sum of products over *terms*
+Each of these is, for every output element, a sum of products over *terms*
 
     y[g, o, i, j] = b[o] + sum over r of  w[o; r] * x[g, i, j; r]
 

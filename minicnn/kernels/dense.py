@@ -27,106 +27,99 @@ from minicnn.lanes import LANES
 # Rows of a tile: chains of multiply-adds that run side by side, enough to hide how long each
 # link takes, few enough for the registers. Groups of samples share what is read of W.
 ROWS, GROUPS = (8, 2) if REGISTER_BYTES == 64 else (4, 1)
+BLOCK = LANES * LANES  # numbers
 FEW = 512  # vectors that are read sooner than threads are woken
 
 
-def _input_rows(rows, groups):
-    """A function that computes dE/dx of `rows` features in `groups` groups of samples."""
+def _input_tile(rows, groups):
+    """A function that computes dE/dx of `rows` features from i on in `groups` groups from g on."""
     splat, _, store_tile, add_rank1, _, _ = tile_operations(rows, groups)
 
     @kernel
-    def compute(weight, features, delta, outputs, none, dx):
-        tile = splat(none, 0)
+    def compute(i, g, weight, delta, nothing, dx):
+        outputs, features = weight.shape
+        w0, d0 = pointer(weight) + i, pointer(delta) + g * outputs * LANES
+        tile = splat(pointer(nothing), 0)
         for o in range(outputs):
-            at = delta + o * LANES
-            tile = add_rank1(tile, weight + o * features, 1, at, outputs * LANES)
-        store_tile(tile, dx, LANES, features * LANES)
+            tile = add_rank1(tile, w0 + o * features, 1, d0 + o * LANES, outputs * LANES)
+        store_tile(tile, pointer(dx) + (g * features + i) * LANES, LANES, features * LANES)
 
     return compute
 
 
-def _weight_rows(rows):
-    """A function that computes dE/dW of `rows` outputs and sixteen features."""
+def _weight_tile(rows):
+    """A function that computes dE/dW of `rows` outputs from o on and sixteen features."""
     splat, _, store_tile, add_rank1, _, _ = tile_operations(rows, 1)
 
     @kernel
-    def compute(delta, outputs, groups, turned, none, out, row_step):
-        tile = splat(none, 0)
+    def compute(o, delta, turned, nothing, out, row_step):
+        groups, outputs, _ = delta.shape
+        tile = splat(pointer(nothing), 0)
         for g in range(groups):
+            d0, x0 = pointer(delta) + (g * outputs + o) * LANES, pointer(turned) + g * BLOCK
             for lane in range(LANES):
-                at = turned + (g * LANES + lane) * LANES
-                tile = add_rank1(tile, delta + (g * outputs * LANES + lane), LANES, at, 0)
+                tile = add_rank1(tile, d0 + lane, LANES, x0 + lane * LANES, 0)
         store_tile(tile, out, row_step, LANES)
 
     return compute
 
 
-_input_tile, _input_column, _input_row = (
-    _input_rows(ROWS, GROUPS),
-    _input_rows(ROWS, 1),
-    _input_rows(1, 1),
-)
-_weight_tile, _weight_row = _weight_rows(ROWS), _weight_rows(1)
+_tile_of_groups, _tile, _row = _input_tile(ROWS, GROUPS), _input_tile(ROWS, 1), _input_tile(1, 1)
+_weights, _weights_of_one = _weight_tile(ROWS), _weight_tile(1)
 
 
 @kernel
-def _input_gradient(weight, delta, first, count, dx):
+def _input_gradient(first, count, weight, delta, dx):
     """dE/dx of the features ``first .. first + count``."""
-    (groups, outputs, _), features = delta.shape, weight.shape[1]
-    none = np.zeros(1, dx.dtype)
-    whole, paired = count - count % ROWS, groups - groups % GROUPS
-    for g in range(0, groups):
-        d0 = pointer(delta) + g * outputs * LANES
-        for i in range(count):
-            w0, dx0 = (
-                pointer(weight) + (first + i),
-                pointer(dx) + (g * features + first + i) * LANES,
-            )
-            if i >= whole:
-                _input_row(w0, features, d0, outputs, pointer(none), dx0)
-            elif i % ROWS == 0 and g >= paired:
-                _input_column(w0, features, d0, outputs, pointer(none), dx0)
-            elif i % ROWS == 0 and g % GROUPS == 0:
-                _input_tile(w0, features, d0, outputs, pointer(none), dx0)
+    groups, nothing = len(delta), np.zeros(1, dx.dtype)
+    whole, paired = first + count - count % ROWS, groups - groups % GROUPS
+    for i in range(first, whole, ROWS):
+        for g in range(0, paired, GROUPS):
+            _tile_of_groups(i, g, weight, delta, nothing, dx)
+        for g in range(paired, groups):
+            _tile(i, g, weight, delta, nothing, dx)
+    for i in range(whole, first + count):
+        for g in range(groups):
+            _row(i, g, weight, delta, nothing, dx)
 
 
 @kernel
-def _turned(x, first, count):
+def _turned(first, count, x):
     """The features ``first .. first + count`` in lanes, as (samples, 16); zeros beyond them."""
     groups, features, _ = x.shape
-    turned = np.empty((groups * LANES, LANES), x.dtype)
-    block = np.zeros((LANES, LANES), x.dtype)
+    turned, block = np.empty((groups * LANES, LANES), x.dtype), np.zeros(BLOCK, x.dtype)
     for g in range(groups):
-        at, to = pointer(x) + (g * features + first) * LANES, pointer(turned) + g * LANES * LANES
+        own, out = pointer(x) + (g * features + first) * LANES, pointer(turned) + g * BLOCK
         if count == LANES:
-            transpose(at, LANES, to, LANES)
+            transpose(own, LANES, out, LANES)
         else:
             for i in range(count):
-                store(load(at + i * LANES), pointer(block) + i * LANES)
-            transpose(pointer(block), LANES, to, LANES)
+                store(load(own + i * LANES), pointer(block) + i * LANES)
+            transpose(pointer(block), LANES, out, LANES)
     return turned
 
 
 @kernel
-def _weight_gradient(x, delta, first, count, grad):
+def _weight_gradient(first, count, x, delta, grad):
     """dE/dW of the features ``first .. first + count``."""
-    (groups, outputs, _), features = delta.shape, grad.shape[1]
-    turned, none = _turned(x, first, count), np.zeros(1, x.dtype)
-    beside = np.empty((ROWS, LANES), x.dtype)  # for sums of which some are of no feature
+    turned, nothing = _turned(first, count, x), np.zeros(1, x.dtype)
+    outputs, features = grad.shape
     whole = outputs - outputs % ROWS
-    for o in range(outputs):
-        if o < whole and o % ROWS:
-            continue
-        d0, row, step = pointer(delta) + o * LANES, pointer(grad) + (o * features + first), features
-        if count < LANES:
-            row, step = pointer(beside), LANES
-        if o < whole:
-            _weight_tile(d0, outputs, groups, pointer(turned), pointer(none), row, step)
-        else:
-            _weight_row(d0, outputs, groups, pointer(turned), pointer(none), row, step)
-        if count < LANES:
-            for m in range(ROWS if o < whole else 1):
-                grad[o + m, first : first + count] = beside[m, :count]
+    if count == LANES:
+        for o in range(0, whole, ROWS):
+            at = pointer(grad) + (o * features + first)
+            _weights(o, delta, turned, nothing, at, features)
+        for o in range(whole, outputs):
+            at = pointer(grad) + (o * features + first)
+            _weights_of_one(o, delta, turned, nothing, at, features)
+        return
+    rows = np.empty((ROWS, LANES), x.dtype)  # of which only `count` numbers each are wanted
+    for o in range(0, whole, ROWS):
+        _weights(o, delta, turned, nothing, pointer(rows), LANES)
+        grad[o : o + ROWS, first:] = rows[:, :count]
+    for o in range(whole, outputs):
+        _weights_of_one(o, delta, turned, nothing, pointer(rows), LANES)
+        grad[o, first:] = rows[0, :count]
 
 
 @kernel
@@ -170,5 +163,5 @@ def dense_gradients(x, weight, dy, gate, rectified, delta, weight_grad, bias_gra
         first = block * LANES
         count = min(LANES, features - first)
         if dx.size:
-            _input_gradient(weight, delta, first, count, dx)
-        _weight_gradient(x, delta, first, count, weight_grad)
+            _input_gradient(first, count, weight, delta, dx)
+        _weight_gradient(first, count, x, delta, weight_grad)

@@ -266,27 +266,16 @@ def _walk(groups, pixels, channels, x, y, w, itemsize, terms_of_row, terms_of_co
     )  # fmt: skip
 
 
-def matrix_sum(terms, channels, columns, x_term, x_column, w_term, w_channel, y, itemsize):
-    """The sum ``y[o, n] = sum over r of w[o, r] x[r, n]`` of matrices, as one `Sum`.
+def dense_sum(features, outputs, groups, itemsize):
+    """The sum ``z[o] = sum over i of W[o, i] x[i]`` of a dense layer, for groups of samples.
 
-    The columns are cut into tasks, where there are enough of them, else the channels: a
-    task that owns columns reads its own part of `x` and no other.
-
-    Parameters
-    ----------
-    terms, channels, columns : int
-        Extents of r, o and n; a column is a vector of 16 lanes.
-    x_term, x_column, w_term, w_channel : int or ndarray
-        Steps in `x` and `w`; a term's may be an array of all offsets instead.
-    y : tuple of int
-        Steps ``(channel, column)`` of the output.
+    The groups are columns, cut into tasks where there are enough of them, else the outputs:
+    a task that owns columns reads its own part of `x` and no other.
     """
-    r = np.arange(terms)
-    blocks, pieces = blocks_of(channels, itemsize), -(-columns // TILE_COLUMNS)
+    blocks, pieces = blocks_of(outputs, itemsize), -(-groups // TILE_COLUMNS)
     walk = Walk(
-        1, 0, 0, 1, 0, 0, 0, 1, 0, 0, columns, x_column, y[1], channels, w_channel, y[0],
-        blocks, *((1, pieces) if pieces > 3 else (blocks, 1)), terms, terms,
+        1, 0, 0, 1, 0, 0, 0, 1, 0, 0, groups, features * LANES, outputs * LANES, outputs,
+        features, LANES, blocks, *((1, pieces) if pieces > 3 else (blocks, 1)), features, features,
     )  # fmt: skip
-    x, w = (s if isinstance(s, np.ndarray) else r * s for s in (x_term, w_term))
-    everything = np.array([[0, 1]])
-    return Sum(Terms(x, w, everything, np.repeat(everything, columns, 0)), walk)
+    r, everything = np.arange(features, dtype=np.int64), np.array([[0, 1]], np.int64)
+    return Sum(Terms(r * LANES, r, everything, np.repeat(everything, groups, 0)), walk)

@@ -7,7 +7,7 @@ from minicnn.checks import check_count
 from minicnn.initializers import Fans
 from minicnn.kernels.correlate import correlate
 from minicnn.kernels.dense import dense_gradients
-from minicnn.kernels.terms import matrix_sum
+from minicnn.kernels.terms import dense_sum
 from minicnn.lanes import LANES
 from minicnn.layers.base import Layer
 
@@ -68,15 +68,20 @@ class Dense(Layer):
         self._make_parameter("weight", shape, self.init, self._fans, rng)
         if self.bias:
             self._make_parameter("bias", shape[:1], self.bias_init, self._fans, rng, decay=False)
-        self._sums = {}
+        self._sums = {}  # by the number of lane groups
         return (self.out_features,)
 
     def forward(self, x, training=False, samples=None):
         """``z = W x + b``; shapes as in :meth:`Layer.forward`."""
         self._x = x
         self._z = z = self._buffers.lanes("z", len(x), self.output_shape)
+        if len(x) not in self._sums:
+            found = dense_sum(*self.input_shape, self.out_features, len(x), self.dtype.itemsize)
+            self._sums[len(x)] = found.walk.numbers(), *found.terms
+        weight = self._parameters["weight"].value.reshape(-1)
         bias = self._parameters["bias"].value if self.bias else self._zero
-        self._correlate("forward", x, self._parameters["weight"].value, bias, z, self.rectify)
+        tables = self._sums[len(x)]
+        correlate(x.reshape(-1), weight, bias, z.reshape(-1), *tables, self.rectify)
         return z
 
     def backward(self, dy):
@@ -96,18 +101,3 @@ class Dense(Layer):
     def multiply_adds(self):
         """Outputs times inputs."""
         return self._parameters["weight"].value.size
-
-    def _correlate(self, which, x, w, bias, y, rectify=False):
-        groups = len(self._x)
-        if (which, groups) not in self._sums:
-            terms, walk, _ = getattr(self, f"_{which}_sum")(groups)
-            self._sums[which, groups] = walk.numbers(), *terms
-        tables = self._sums[which, groups]
-        correlate(x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), *tables, rectify)
-
-    def _forward_sum(self, groups):
-        (features,), outputs = self.input_shape, self.out_features
-        return matrix_sum(
-            features, outputs, groups, x_term=LANES, x_column=features * LANES,
-            w_term=1, w_channel=features, y=(LANES, outputs * LANES), itemsize=self.dtype.itemsize,
-        )  # fmt: skip
