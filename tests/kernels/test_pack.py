@@ -41,6 +41,14 @@ def test_the_same_image_has_the_same_bits_in_every_lane():
     np.testing.assert_array_equal(rows[0], images[1] * scale + shift)
 
 
+def test_images_may_be_read_only():
+    images, one = np.arange(40, dtype=np.uint8).reshape(2, 1, 20), np.ones(1, np.float32)
+    images.flags.writeable = False
+    out = np.empty((1, 1, 20, 16), np.float32)
+    gather(images, np.array([1]), one, one, out)
+    np.testing.assert_array_equal(out[0, 0, :, 0], images[1, 0] + 1)
+
+
 def test_nan_and_infinity_pass_through():
     images = np.array([[[np.nan, np.inf, -np.inf, 0]]], np.float32)
     out = np.empty((1, 1, 4, 16), np.float32)
