@@ -116,21 +116,26 @@ def _weight_gradient(first, count, x, delta, grad):
     rows = np.empty((ROWS, LANES), x.dtype)  # of which only `count` numbers each are wanted
     for o in range(0, whole, ROWS):
         _weights(o, delta, turned, nothing, pointer(rows), LANES)
-        grad[o : o + ROWS, first:] = rows[:, :count]
+        for m in range(ROWS):
+            for n in range(count):
+                grad[o + m, first + n] = rows[m, n]
     for o in range(whole, outputs):
         _weights_of_one(o, delta, turned, nothing, pointer(rows), LANES)
-        grad[o, first:] = rows[0, :count]
+        for n in range(count):
+            grad[o, first + n] = rows[0, n]
 
 
 @kernel
 def _delta_of_output(o, dy, gate, rectified, delta, bias_grad):
+    """One output's delta in every sample, and its dE/db."""
     groups, outputs, _ = dy.shape
-    total = zero(pointer(dy))
+    none = zero(pointer(dy))
+    total = none
     for g in range(groups):
         at = (g * outputs + o) * LANES
         own = load(pointer(dy) + at)
         if rectified:
-            own = where_above(load(pointer(gate) + at), zero(pointer(dy)), own, zero(pointer(dy)))
+            own = where_above(load(pointer(gate) + at), none, own, none)
             store(own, pointer(delta) + at)
         total = total + own
     if bias_grad.size:

@@ -75,13 +75,6 @@ def pass_count(rows, columns):
     return (rows + pass_rows(columns) - 1) // pass_rows(columns)
 
 
-@kernel
-def _copy(sums, rows, columns, out):
-    for m in range(rows):
-        for n in range(columns):
-            out[m, n] = sums[m * COLUMNS + n]
-
-
 def _task_by(rows):
     """A function that computes one task, some channels and terms of a slice, by tiles of `rows`."""
     _, load_tile, store_tile, _, add_lanes, store_sums = tile_operations(rows, COLUMNS)
@@ -135,12 +128,9 @@ def _task_by(rows):
                     store_sums(tile, pointer(partial) + (out + m * sweep.terms + n), sweep.terms)
                 else:
                     store_sums(tile, pointer(sums), COLUMNS)
-                    _copy(
-                        sums,
-                        min(rows, channels - m),
-                        min(COLUMNS, terms - n),
-                        partial[s, q, o:, r:],
-                    )
+                    for i in range(min(rows, channels - m)):
+                        for j in range(min(COLUMNS, terms - n)):
+                            partial[s, q, o + i, r + j] = sums[i * COLUMNS + j]
 
     return compute
 
@@ -168,7 +158,8 @@ def tasks_of_slice(channel_groups, channels, terms):
 def _add_slices(partial, out):
     slices, size = partial.shape[0], out.size
     rows, flat = partial.reshape(slices, size), out.reshape(size)
-    flat[:] = rows[0]
+    for i in range(size):
+        flat[i] = rows[0, i]
     for s in range(1, slices):
         for i in range(size):
             flat[i] += rows[s, i]
