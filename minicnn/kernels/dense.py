@@ -21,7 +21,7 @@ from numba import prange
 from minicnn.kernels.arithmetic import lane_sum, transpose, where_above
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import REGISTER_BYTES, load, pointer, store, zero
+from minicnn.kernels.vector import REGISTER_BYTES, choose, load, pointer, store, zero, zero_tile
 from minicnn.lanes import LANES
 
 # Rows of a tile: chains of multiply-adds that run side by side, enough to hide how long each
@@ -36,10 +36,10 @@ def _input_tile(rows, groups):
     splat, _, store_tile, add_rank1, _, _ = tile_operations(rows, groups)
 
     @kernel
-    def compute(i, g, weight, delta, nothing, dx):
+    def compute(i, g, weight, delta, dx):
         outputs, features = weight.shape
         w0, d0 = pointer(weight) + i, pointer(delta) + g * outputs * LANES
-        tile = splat(pointer(nothing), 0)
+        tile = zero_tile(splat(w0, 0))
         for o in range(outputs):
             tile = add_rank1(tile, w0 + o * features, 1, d0 + o * LANES, outputs * LANES)
         store_tile(tile, pointer(dx) + (g * features + i) * LANES, LANES, features * LANES)
@@ -52,9 +52,9 @@ def _weight_tile(rows):
     splat, _, store_tile, add_rank1, _, _ = tile_operations(rows, 1)
 
     @kernel
-    def compute(o, delta, turned, nothing, out, row_step):
+    def compute(o, delta, turned, out, row_step):
         groups, outputs, _ = delta.shape
-        tile = splat(pointer(nothing), 0)
+        tile = zero_tile(splat(pointer(delta), 0))
         for g in range(groups):
             d0, x0 = pointer(delta) + (g * outputs + o) * LANES, pointer(turned) + g * BLOCK
             for lane in range(LANES):
@@ -71,16 +71,16 @@ _weights, _weights_of_one = _weight_tile(ROWS), _weight_tile(1)
 @kernel
 def _input_gradient(first, count, weight, delta, dx):
     """dE/dx of the features ``first .. first + count``."""
-    groups, nothing = len(delta), np.zeros(1, dx.dtype)
+    groups = len(delta)
     whole, paired = first + count - count % ROWS, groups - groups % GROUPS
     for i in range(first, whole, ROWS):
         for g in range(0, paired, GROUPS):
-            _tile_of_groups(i, g, weight, delta, nothing, dx)
+            _tile_of_groups(i, g, weight, delta, dx)
         for g in range(paired, groups):
-            _tile(i, g, weight, delta, nothing, dx)
+            _tile(i, g, weight, delta, dx)
     for i in range(whole, first + count):
         for g in range(groups):
-            _row(i, g, weight, delta, nothing, dx)
+            _row(i, g, weight, delta, dx)
 
 
 @kernel
@@ -102,27 +102,26 @@ def _turned(first, count, x):
 @kernel
 def _weight_gradient(first, count, x, delta, grad):
     """dE/dW of the features ``first .. first + count``."""
-    turned, nothing = _turned(first, count, x), np.zeros(1, x.dtype)
-    outputs, features = grad.shape
-    whole = outputs - outputs % ROWS
-    if count == LANES:
-        for o in range(0, whole, ROWS):
-            at = pointer(grad) + (o * features + first)
-            _weights(o, delta, turned, nothing, at, features)
-        for o in range(whole, outputs):
-            at = pointer(grad) + (o * features + first)
-            _weights_of_one(o, delta, turned, nothing, at, features)
-        return
+    (outputs, features), turned, full = grad.shape, _turned(first, count, x), count == LANES
     rows = np.empty((ROWS, LANES), x.dtype)  # of which only `count` numbers each are wanted
+    step, whole = features if full else LANES, outputs - outputs % ROWS
     for o in range(0, whole, ROWS):
-        _weights(o, delta, turned, nothing, pointer(rows), LANES)
-        for m in range(ROWS):
-            for n in range(count):
-                grad[o + m, first + n] = rows[m, n]
+        at = choose(full, pointer(grad) + (o * features + first), pointer(rows))
+        _weights(o, delta, turned, at, step)
+        if not full:
+            _copy(rows, ROWS, count, grad, o, first)
     for o in range(whole, outputs):
-        _weights_of_one(o, delta, turned, nothing, pointer(rows), LANES)
+        at = choose(full, pointer(grad) + (o * features + first), pointer(rows))
+        _weights_of_one(o, delta, turned, at, step)
+        if not full:
+            _copy(rows, 1, count, grad, o, first)
+
+
+@kernel
+def _copy(rows, height, count, grad, o, first):
+    for m in range(height):
         for n in range(count):
-            grad[o, first + n] = rows[0, n]
+            grad[o + m, first + n] = rows[m, n]
 
 
 @kernel

@@ -78,7 +78,8 @@ def pass_count(rows, columns):
 def _task_by(rows):
     """A function that computes one task, some channels and terms of a slice, by tiles of `rows`."""
     _, load_tile, store_tile, _, add_lanes, store_sums = tile_operations(rows, COLUMNS)
-    task_channels, tile_size = 2 * rows, rows * COLUMNS * LANES
+    task_channels, tile_sums = 2 * rows, rows * COLUMNS
+    tile_size = tile_sums * LANES
 
     @kernel
     def add_rows(tile, delta, d_offsets, x, x_offsets, first, last, sweep):
@@ -103,7 +104,7 @@ def _task_by(rows):
             min(TERMS, sweep.terms - term),
         )
         across, down = (terms + COLUMNS - 1) // COLUMNS, (channels + rows - 1) // rows
-        tiles, sums = np.empty(down * across * tile_size, x.dtype), np.empty(tile_size, x.dtype)
+        tiles, sums = np.empty(down * across * tile_size, x.dtype), np.empty(tile_sums, x.dtype)
         out = ((s * sweep.channel_groups + q) * sweep.channels + channel) * sweep.terms + term
         units = sweep.lane_groups * passes
         begin, end = s * units // sweep.slices, (s + 1) * units // sweep.slices

@@ -85,7 +85,7 @@ class Conv2d(Layer):
                 " channels."
             )
         size = window_output(self, self.kernel_size, self.stride, self.padding, self.dilation)
-        self._no_bias = np.zeros(0, self.dtype)
+        self._no_bias_grad = np.zeros(0, self.dtype)
         plan = Convolution(
             self.input_shape, (c_out, *size), self.kernel_size, self.stride, self.padding,
             self.dilation, self.groups, self.dtype.itemsize,
@@ -113,7 +113,7 @@ class Conv2d(Layer):
         """Fill dE/dW and dE/db, return dE/dx; shapes as in :meth:`Layer.backward`."""
         delta = self._by.delta(dy, self._z if self.rectify else None)
         weight = self._parameters["weight"]
-        bias_grad = self._parameters["bias"].grad if self.bias else self._no_bias
+        bias_grad = self._parameters["bias"].grad if self.bias else self._no_bias_grad
         self._by.parameter_gradients(delta, weight.grad, bias_grad)
         if not self.needs_input_gradient:
             return None

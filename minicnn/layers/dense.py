@@ -63,8 +63,8 @@ class Dense(Layer):
             raise self._error(f"expected {self.in_features} input features, got {features}.")
         shape, self._fans = (self.out_features, features), Fans(features, self.out_features)
         self._zero = np.zeros(1, self.dtype)
-        self._no_bias = self._zero[:0]
-        self._no_gradient = np.zeros((0, features, LANES), self.dtype)
+        self._no_bias_grad = self._zero[:0]
+        self._no_dx = np.zeros((0, features, LANES), self.dtype)
         self._make_parameter("weight", shape, self.init, self._fans, rng)
         if self.bias:
             self._make_parameter("bias", shape[:1], self.bias_init, self._fans, rng, decay=False)
@@ -86,13 +86,13 @@ class Dense(Layer):
 
     def backward(self, dy):
         """Fill dE/dW and dE/db, return dE/dx; shapes as in :meth:`Layer.backward`."""
-        delta, dx = dy, self._no_gradient
+        delta, dx = dy, self._no_dx
         if self.rectify:
             delta = self._buffers.lanes("delta", len(dy), self.output_shape)
         if self.needs_input_gradient:
             dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         weight = self._parameters["weight"]
-        bias_grad = self._parameters["bias"].grad if self.bias else self._no_bias
+        bias_grad = self._parameters["bias"].grad if self.bias else self._no_bias_grad
         dense_gradients(
             self._x, weight.value, dy, self._z, self.rectify, delta, weight.grad, bias_grad, dx
         )

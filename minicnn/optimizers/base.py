@@ -76,7 +76,7 @@ class Optimizer:
         self.lr = lr
         self.weight_decay = weight_decay
         self.steps = 0
-        self._averages, self._runs = {}, None
+        self._averages, self._runs, self._by_decay = {}, None, None
 
     def step(self):
         """Change every parameter once, by its current gradient."""
