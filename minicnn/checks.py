@@ -19,6 +19,13 @@ def check_count(value, what):
     return int(value)
 
 
+def check_seed(value):
+    """`value` as an int of at least 0, or an ArgumentError."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ArgumentError(f"seed must be an integer of at least 0, got {value!r}.")
+    return int(value)
+
+
 def check_pair(value, what, minimum):
     """``(height, width)`` from an int or a pair, each at least `minimum`.
 

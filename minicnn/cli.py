@@ -5,6 +5,7 @@ from collections import Counter
 
 from minicnn.errors import ArgumentError, MinicnnError
 from minicnn.options import NO_SETTINGS, make_parser
+from minicnn.output import say
 
 INTERRUPTED = 130
 CRASHED = 1
@@ -44,7 +45,7 @@ def main(argv=None):
 def _main(argv):
     given = vars(make_parser().parse_args(argv))
     if given.get("model") == "help" or given.get("init") == "help":
-        print(_help(given))
+        say(_help(given))
         return 0
     # Not before they are needed: to load Numba takes longer than to answer --help.
     from minicnn.training.settings import Settings
@@ -77,10 +78,10 @@ def _resume(given, chosen):
         raise ArgumentError("--resume writes into the run's own folder: leave --out out.")
     run = resume(folder, chosen, given.get("checkpoint_every"))
     if run is None:
-        print(f"the run in {folder} has finished: nothing is left to do.", flush=True)
+        say(f"the run in {folder} has finished: nothing is left to do.")
         return 0
     for note in run.notes:
-        print(f"note: {note}", file=sys.stderr, flush=True)
+        say(f"note: {note}", file=sys.stderr)
     return _train(given, run)
 
 
@@ -88,9 +89,9 @@ def _train(given, run):
     """Train a run that is ready, and report."""
     quiet = given.get("quiet", False)
     if not quiet:
-        print(run.model.summary(), flush=True)
+        say(run.model.summary())
         if run.trainer.step:
-            print(_position(run.trainer), flush=True)
+            say(_position(run.trainer))
     callbacks = []
     if "profile" in given:
         from minicnn.training.profile import Profile
@@ -98,8 +99,8 @@ def _train(given, run):
         callbacks.append(Profile())
     run.train(quiet, callbacks)
     for profile in callbacks:
-        print("", profile.table(), sep="\n", flush=True)
-    print(_report(run), flush=True)
+        say("", profile.table())
+    say(_report(run))
     if run.error is not None:
         return _fail(run.error, run.error.exit_code)
     if run.summary["status"] == "interrupted":
@@ -125,7 +126,7 @@ def _preflight(given, settings):
                 f" --{name.replace('_', '-')} out."
             )
     tables, sentence, trains = preflight.report(settings, settings.load_data()[0])
-    print(sentence if given.get("quiet") else f"{tables}\n\n{sentence}", flush=True)
+    say(sentence if given.get("quiet") else f"{tables}\n\n{sentence}")
     return 0 if trains else WILL_NOT_TRAIN
 
 
@@ -149,7 +150,7 @@ def _compare(given, chosen, recipe):
     ablation = Ablation(grid, given.get("out"), threads)
     if not quiet:
         total = len(ablation.outcomes)
-        print(f"{len(grid.arms())} arms, {total} runs in {ablation.folder}", flush=True)
+        say(f"{len(grid.arms())} arms, {total} runs in {ablation.folder}")
     outcomes = ablation.run(quiet)
     count = Counter(outcome.status for outcome in outcomes)
     done = f"{count['finished'] + count['diverged']} of {len(outcomes)} runs are done"
@@ -157,9 +158,9 @@ def _compare(given, chosen, recipe):
         resumed = f"the same command with --out {ablation.folder} goes on"
         return _fail(f"interrupted; {done} and kept, {resumed}.", 128 + ablation.signal)
     missing = report.write(grid, outcomes, ablation.folder)
-    print(report.text(grid, outcomes), "", f"written to {ablation.folder}", sep="\n", flush=True)
+    say(report.text(grid, outcomes), "", f"written to {ablation.folder}")
     if missing:
-        print(f"note: {missing}", file=sys.stderr)
+        say(f"note: {missing}", file=sys.stderr)
     if count["crashed"]:
         return _fail(f"{count['crashed']} of {len(outcomes)} runs crashed.", CRASHED)
     return 0
@@ -204,7 +205,7 @@ def _report(run):
 
 
 def _fail(error, code):
-    print(f"error: {error}", file=sys.stderr)
+    say(f"error: {error}", file=sys.stderr)
     return code
 
 

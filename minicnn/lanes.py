@@ -25,6 +25,27 @@ def group_count(samples):
     return -(-samples // LANES)
 
 
+def are_lanes(x, shape, dtype):
+    """Whether `x` is what kernels can read: ``(G, *shape, 16)``, G at least 1, C-contiguous."""
+    return (
+        isinstance(x, np.ndarray)
+        and x.ndim == len(shape) + 2
+        and x.shape[1:-1] == shape
+        and x.shape[-1] == LANES
+        and len(x) > 0
+        and x.dtype == dtype
+        and x.flags.c_contiguous
+    )
+
+
+def describe(x):
+    """What `x` is, for an error that expected lanes."""
+    if not isinstance(x, np.ndarray):
+        return f"{type(x).__name__}"
+    order = "" if x.flags.c_contiguous else ", not C-contiguous"
+    return f"{x.dtype} of shape {x.shape}{order}"
+
+
 def zeros(shape, dtype):
     """Zeros that begin with a cache line, so that no vector of lanes lies across two.
 

@@ -9,6 +9,7 @@ from minicnn.layers.activations import ReLU
 from minicnn.layers.base import Layer
 from minicnn.layers.buffers import Workspace
 from minicnn.parameter import assign, lay_side_by_side
+from minicnn.summary import table
 
 NOT_INITIALIZED = "the model has no weights yet: call initialize(input_shape)."
 
@@ -48,6 +49,7 @@ class Sequential(Layer):
     def __init__(self, *layers):
         super().__init__()
         self.name = ""
+        self._groups = None  # of the forward pass that `backward` would go back through
         for layer in layers:
             if not isinstance(layer, Layer):
                 raise ArgumentError(
@@ -87,12 +89,21 @@ class Sequential(Layer):
         -------
         tuple of int
             Shape of one output sample.
+
+        Raises
+        ------
+        ArgumentError
+            If a layer cannot work on its input, the dtype is another one, or another thread
+            computes with the model.
         """
-        self.workspace.holder.take()  # the old one, which goes
+        if not self.workspace.holder.retired:
+            self.workspace.holder.take()  # the old one, which goes
         rng = np.random.default_rng(seed)
         _name(self, "")
-        workspace = Workspace()
+        workspace, own = Workspace(), self.workspace
         for layer in _walk(self):
+            if layer.workspace is not own:  # another model's, or its own
+                layer.workspace.holder.retire()
             layer.workspace = workspace
             layer.reset_sharing()
         for layer in _walk(self):
@@ -107,6 +118,7 @@ class Sequential(Layer):
         return shape
 
     def _build(self, rng):
+        self._groups = None
         shape = self.input_shape
         needed = self.needs_input_gradient
         for layer, own in zip(self.layers, rng.spawn(len(self.layers))):
@@ -127,7 +139,7 @@ class Sequential(Layer):
         """Let layers do the work of the ReLUs beside them, and write where others have read."""
         around = [None, *self.layers, None]
         for before, layer, after in zip(around, around[1:], around[2:]):
-            if isinstance(layer, ReLU):
+            if type(layer) is ReLU:
                 if after is not None and after.rectifies == "input":
                     host = after
                 else:
@@ -154,8 +166,11 @@ class Sequential(Layer):
         """
         self.workspace.holder.take()
         self._check_lanes(x, self.input_shape)
+        groups = self._groups = len(x)
         for layer in self.layers:
             x = layer.forward(x, training, samples)
+            if layer.foreign:
+                layer.check_result(x, groups)
         return x
 
     def backward(self, dy):
@@ -164,13 +179,23 @@ class Sequential(Layer):
         Raises
         ------
         ArgumentError
-            If `dy` is not what the kernels, which check nothing, can read, or another thread
-            holds the model.
+            If `dy` is not what the kernels, which check nothing, can read, if there is no
+            forward pass of as many samples to go back through, or if another thread holds the
+            model.
         """
         self.workspace.holder.take()
         self._check_lanes(dy, self.output_shape)
+        groups = len(dy)
+        if groups != self._groups:
+            last = "none to go back through" if self._groups is None else f"{self._groups} groups"
+            raise ArgumentError(
+                f"dy has {groups} groups of lanes, and the last forward pass {last}: call forward"
+                " on this batch first, and predict nothing in between."
+            )
         for layer in reversed(self.layers):
             dy = layer.backward(dy)
+            if layer.foreign:
+                layer.check_result(dy, groups, backward=True)
             if dy is None:
                 return None
         return dy
@@ -182,14 +207,26 @@ class Sequential(Layer):
     def _check_lanes(self, x, shape):
         if shape is None:
             raise ArgumentError(NOT_INITIALIZED)
-        fits = x.ndim > 1 and x.shape[1:-1] == shape and x.shape[-1] == lanes.LANES
-        if not fits or x.dtype != self.dtype or not x.flags.c_contiguous:
+        if not lanes.are_lanes(x, shape, self.dtype):
             wanted = ", ".join(["G", *map(str, shape), str(lanes.LANES)])
             raise ArgumentError(
                 f"expected samples in lanes, {self.dtype} of shape ({wanted}) and C-contiguous,"
-                f" got {x.dtype} of shape {x.shape}: make them by lanes.pack(batch, model.dtype),"
-                " or call predict with ordinary arrays."
+                f" got {lanes.describe(x)}: make them by lanes.pack(batch, model.dtype), or call"
+                " predict with ordinary arrays."
             )
+
+    def __call__(self, x):
+        """Refuse, and say what to call.
+
+        Raises
+        ------
+        ArgumentError
+            Always.
+        """
+        raise ArgumentError(
+            "a model is not called: model.predict(images) gives the scores of ordinary arrays,"
+            " model.forward(lanes.pack(images)) those of a step of training."
+        )
 
     def predict(self, images, batch_size=256):
         """Scores of ordinary arrays, in evaluation mode.
@@ -219,6 +256,7 @@ class Sequential(Layer):
                 part = images[start : start + batch_size]
                 packed = self.forward(lanes.pack(part, self.dtype), False, len(part))
                 scores[start : start + len(part)] = lanes.unpack(packed, len(part))
+            self._groups = None
         return scores
 
     def _checked(self, images):
@@ -244,26 +282,15 @@ class Sequential(Layer):
         -------
         str
             One line a layer, a line for each parameter's initializer, and the total.
+
+        Raises
+        ------
+        ArgumentError
+            If the model is not initialized.
         """
-        rows = [("layer", "output", "parameters", "initializer (std)")]
-        for layer in self.all_layers():
-            own = layer.own_parameters()
-            made = [
-                f"{name}: {initializer} ({std:.4g})"
-                for name, (initializer, std) in layer.initializers().items()
-            ] or [""]
-            count = str(sum(p.size for p in own.values())) if own else ""
-            shape = "x".join(map(str, layer.output_shape))
-            rows.append((f"{layer.name} {layer.describe()}".rstrip(), shape, count, made[0]))
-            rows += [("", "", "", line) for line in made[1:]]
-        total = sum(p.size for p in self.parameters())
-        rows.append(("total", "", str(total), ""))
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = [
-            f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip()
-            for a, b, c, d in rows
-        ]
-        return "\n".join(lines)
+        if self.output_shape is None:
+            raise ArgumentError(NOT_INITIALIZED)
+        return table(self)
 
     def state_dict(self):
         """Every parameter and running statistic by name, as copies.

@@ -210,8 +210,8 @@ def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):
     Parameters
     ----------
     name : str
-        ``lenet5``, ``convnet``, ``mnist-example``, ``vgg-small``, ``plainN`` and ``resnetN``
-        with a depth N such as ``plain30``, or ``mlp:400x5``.
+        ``lenet5``, ``convnet``, ``mnist-example``, ``vgg-small``, ``quick``, ``plainN`` and
+        ``resnetN`` with a depth N such as ``plain30``, or ``mlp:400x5``.
     classes : int
         Number of scores.
     activation : str

@@ -24,7 +24,7 @@ class Constant(Initializer):
 
 @dataclass(frozen=True)
 class Zeros(Constant):
-    """w = 0: right for a bias; a network whose weights are all 0 never learns."""
+    """w = 0: right for a bias; a network of it is dead with ReLU or tanh, tied with sigmoid."""
 
     value: ClassVar[float] = 0.0
     name = "zeros"

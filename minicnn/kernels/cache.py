@@ -17,6 +17,7 @@ import os
 import pickle
 import shutil
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from numba.core.serialize import dumps
 from minicnn import errors, lanes, memory
 
 KEPT = 4  # folders
+LEFT = 3600  # seconds after which nobody is still writing a file
 PREFIX = "minicnn-"
 DIGEST = hashlib.sha256().digest_size
 
@@ -43,6 +45,11 @@ SOURCES = (
 SETTINGS = ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE")
 
 
+def _dates():
+    """When each source was written last; an edit that was taken back shows in these."""
+    return [source.stat().st_mtime_ns for source in SOURCES]
+
+
 def _fingerprint():
     """A digest of the sources and of the versions of all that compiles them."""
     digest = hashlib.sha256()
@@ -53,6 +60,7 @@ def _fingerprint():
     return digest.hexdigest()[:16]
 
 
+DATES = _dates()  # before the sources are read, and long before they are imported
 FINGERPRINT = _fingerprint()
 
 #: What the machine and the settings add. Kernels ask the processor itself for its registers,
@@ -107,9 +115,10 @@ class KernelCache(FunctionCache):
         )
 
     def save_overload(self, sig, data):
-        """Keep a compiled kernel if it can be written."""
+        """Keep a compiled kernel if it can be written, and is of the sources that are there."""
         try:
-            super().save_overload(sig, data)
+            if _dates() == DATES:  # else nobody knows which of them this process has imported
+                super().save_overload(sig, data)
         except OSError as error:
             _tell(str(error))
 
@@ -155,9 +164,12 @@ class KernelFiles:
         try:
             temporary.write_bytes(hashlib.sha256(content).digest() + content)
             os.replace(temporary, path)
-        except OSError:
+        except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        for left in self.folder.glob("*.tmp"):  # by processes that were killed
+            if time.time() - _last_use(left) > LEFT:
+                left.unlink(missing_ok=True)
 
     def flush(self):
         """Forget all."""
@@ -177,8 +189,8 @@ def _make(folder):
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _last_use(folder):
+def _last_use(path):
     try:
-        return folder.stat().st_mtime
+        return path.stat().st_mtime
     except OSError:  # another process has removed it
         return 0.0

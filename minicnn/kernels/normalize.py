@@ -3,6 +3,9 @@
 Arrays are in lanes, ``(G, C, P, 16)``: P positions of C channels. Each task owns one
 channel. A mask of ones and zeros, ``(G, 16)``, tells the lanes that hold a sample; the
 spare ones count nowhere.
+
+Lanes add up some thousand positions, and only such sums are added in float64: over all the
+positions of a large image a float32 would lose digits.
 """
 
 import numpy as np
@@ -12,6 +15,8 @@ from minicnn.kernels.arithmetic import lane_sum, where_above
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.vector import load, pointer, store, zero
 from minicnn.lanes import LANES
+
+RUN = 1024  # positions that are added up in a lane
 
 
 @kernel(parallel=True)
@@ -37,21 +42,24 @@ def moments(x, mask, count, mean, variance):
         total = 0.0
         for g in range(groups):
             plane, valid = x0 + (g * channels + c) * positions * LANES, load(mask0 + g * LANES)
-            part = zero(x0)
-            for p in range(positions):
-                part = part + load(plane + p * LANES)
-            total += lane_sum(where_above(valid, zero(x0), part, zero(x0)))
+            for first in range(0, positions, RUN):
+                part = zero(x0)
+                for p in range(first, min(first + RUN, positions)):
+                    part = part + load(plane + p * LANES)
+                total += lane_sum(where_above(valid, zero(x0), part, zero(x0)))
         mean[c] = total / count
         for factor in (1.0, 2.0**-70):  # the second for numbers whose squares are too large
             unit, squares = x.dtype.type(factor), 0.0
             for g in range(groups):
                 plane = x0 + (g * channels + c) * positions * LANES
                 valid = load(mask0 + g * LANES)
-                shift, part = x.dtype.type(mean[c]) * valid, zero(x0)
-                for p in range(positions):
-                    difference = unit * (load(plane + p * LANES) - shift)
-                    part = part + difference * difference
-                squares += lane_sum(where_above(valid, zero(x0), part, zero(x0)))
+                shift = x.dtype.type(mean[c]) * valid
+                for first in range(0, positions, RUN):
+                    part = zero(x0)
+                    for p in range(first, min(first + RUN, positions)):
+                        difference = unit * (load(plane + p * LANES) - shift)
+                        part = part + difference * difference
+                    squares += lane_sum(where_above(valid, zero(x0), part, zero(x0)))
             if np.isfinite(squares):
                 break
         variance[c] = squares / factor**2 / count
@@ -103,16 +111,17 @@ def gradient_sums(x, dy, gate, mean, inverse, d_gamma, d_beta):
         sum_dy, sum_product = 0.0, 0.0
         for g in range(groups):
             start = (g * channels + c) * positions * LANES
-            part_dy, part_product = zero(x0), zero(x0)
-            for p in range(positions):
-                delta = load(dy0 + start + p * LANES)
-                if gate is not None:
-                    none = zero(x0)
-                    delta = where_above(load(gate0 + start + p * LANES), none, delta, none)
-                part_dy = part_dy + delta
-                part_product = part_product + delta * (load(x0 + start + p * LANES) - shift)
-            sum_dy += lane_sum(part_dy)
-            sum_product += lane_sum(part_product)
+            for first in range(0, positions, RUN):
+                part_dy, part_product = zero(x0), zero(x0)
+                for p in range(first, min(first + RUN, positions)):
+                    delta = load(dy0 + start + p * LANES)
+                    if gate is not None:
+                        none = zero(x0)
+                        delta = where_above(load(gate0 + start + p * LANES), none, delta, none)
+                    part_dy = part_dy + delta
+                    part_product = part_product + delta * (load(x0 + start + p * LANES) - shift)
+                sum_dy += lane_sum(part_dy)
+                sum_product += lane_sum(part_product)
         d_beta[c] = sum_dy
         d_gamma[c] = sum_product * inverse[c]
 

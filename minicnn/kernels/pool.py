@@ -12,6 +12,8 @@ from minicnn.kernels.launch import kernel
 from minicnn.kernels.vector import load, pointer, store, zero
 from minicnn.lanes import LANES
 
+RUN = 1024  # pixels of a window whose sum is added to those of others: it keeps float32's digits
+
 
 @kernel
 def _clip(start, extent, limit):
@@ -111,10 +113,13 @@ def average_pool(x, y, kernel_size, stride, padding):
             top, bottom = _clip(i * stride[0] - padding[0], kernel_size[0], height)
             for j in range(columns):
                 left, right = _clip(j * stride[1] - padding[1], kernel_size[1], width)
-                total = zero(x0)
-                for u in range(top, bottom):
-                    for v in range(left, right):
-                        total = total + load(image + (u * width + v) * LANES)
+                total, step = zero(x0), max(1, RUN // max(1, right - left))
+                for first in range(top, bottom, step):
+                    part = zero(x0)
+                    for u in range(first, min(first + step, bottom)):
+                        for v in range(left, right):
+                            part = part + load(image + (u * width + v) * LANES)
+                    total = total + part
                 store(share * total, output + (i * columns + j) * LANES)
 
 

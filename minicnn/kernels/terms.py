@@ -43,7 +43,7 @@ class Sum(NamedTuple):
 
 def blocks_of(channels, itemsize):
     """Into how many blocks the output channels are cut, each at most a tile high."""
-    return -(-channels // min(MAX_ROWS, tile_rows(itemsize)))
+    return -(-channels // min(MAX_ROWS, tile_rows(itemsize, TILE_COLUMNS)))
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Convolution:
         return Sum(terms, walk)
 
     def gradient_tables(self, border):
-        """Where terms and output channels stand, for `weight_gradient`; see `sweep`."""
+        """Where terms and output channels stand, for `parameter_gradients`; see `sweep`."""
         channels = np.arange(self.channels_out) * self._delta_steps(border)["channel"]
         return offset_table(self.input_terms(), COLUMNS), offset_table(
             channels, tile_height(self.channels_out)

@@ -40,7 +40,7 @@ def _registers():
 REGISTER_BYTES, REGISTER_COUNT = _registers()
 
 
-def tile_rows(itemsize, columns=1):
+def tile_rows(itemsize, columns):
     """Most rows, up to six, of a tile that fits the registers beside its operands.
 
     A tile of m x n vectors, each of p registers, needs ``m n p`` accumulators, ``n p``

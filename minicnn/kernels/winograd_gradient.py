@@ -25,7 +25,7 @@ from minicnn.kernels.gradient import channel_sum
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import load, pointer, store, zero, zero_tile
-from minicnn.kernels.winograd import COLUMNS, ROWS
+from minicnn.kernels.winograd import COLUMNS, ROWS, weight_points
 from minicnn.kernels.winograd_tiles import (
     GAP,
     POINTS,
@@ -90,7 +90,7 @@ def point_sums(x, delta, padding, sums, scratch):
     x : ndarray of float32, shape (G, C, H, W, 16)
     delta : ndarray, shape (G, O, H', W', 16)
     padding : pair of int
-    sums : ndarray, shape (slices, *`sums_shape`)
+    sums : ndarray, shape (slices, *`weight_points`)
     scratch : ndarray, shape (parts, `scratch_size`)
         Room to work in, a row for each part of the work that may run by itself.
     """
@@ -205,17 +205,12 @@ def slice_count(lane_groups, output_shape, c_in):
     """Into how many slices the tiles are cut: 8, 4 or 2, the more the smaller their sums are."""
     c_out, rows, columns = output_shape
     tiles = lane_groups * -(-rows // 4) * -(-columns // 4)
-    room = min(SUMS // math.prod(sums_shape(c_out, c_in)), tiles // TILES)
+    room = min(SUMS // math.prod(weight_points(c_out, c_in)), tiles // TILES)
     return min(tiles, 8 if room >= 8 else 4 if room >= 4 else 2)
-
-
-def sums_shape(c_out, c_in):
-    """Points, and rows and columns filled up to whole tiles and lanes."""
-    return POINTS, -(-c_out // ROWS) * ROWS, -(-c_in // LANES) * LANES
 
 
 def scratch_size(c_out, c_in):
     """Elements that a part of `point_sums` needs."""
-    _, rows, columns = sums_shape(c_out, c_in)
+    _, rows, columns = weight_points(c_out, c_in)
     points = columns * TERMS + GAP + rows * TERMS + GAP + LANES * LANES + GAP
     return POINTS * points + 6 * LANES

@@ -160,8 +160,8 @@ class Record:
         found = {layer.name: getattr(layer, of) for layer in self.layers}
         return {name: s.second_moment for name, s in found.items() if s is not None}
 
-    def to_dict(self):
-        """Plain dicts, lists and numbers; NaN and infinity stay, as ``to_json`` writes them."""
+    def as_dict(self):
+        """Plain dicts, lists and numbers; NaN and infinity stay, ``to_json`` makes them null."""
         whole = {"ln_classes": self.ln_classes, "delta_ratio": self.delta_ratio}
         plain = asdict(self) | whole
         return plain | {"layers": list(plain["layers"])}

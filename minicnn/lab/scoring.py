@@ -12,6 +12,7 @@ The limits of pre-flight were set on two such grids, with seeds 0 and 1; so seed
 import sys
 from dataclasses import dataclass
 
+from minicnn.errors import MinicnnError
 from minicnn.lab import preflight
 from minicnn.lab.ablation import Ablation
 from minicnn.lab.grid import Grid
@@ -114,19 +115,33 @@ def report(scored):
 
 
 def main(argv=None):
-    """Train, judge, and report."""
+    """Train, judge, and report.
+
+    Returns
+    -------
+    int
+        The exit code: 0 if the share of right verdicts is large enough, 1 if not; that of the
+        error, or 128 and the signal's number if training was interrupted.
+    """
     parser = Parser(prog="python -m minicnn.lab.scoring", description=__doc__.partition("\n")[0])
     parser.add_argument("--out", default="runs/scoring", help="folder of the grid (runs/scoring)")
     parser.add_argument("--limit", metavar="N", type=int, default=12000, help="images (12000)")
     parser.add_argument("--epochs", metavar="N", type=int, default=2, help="passes (2)")
     parser.add_argument("--seed", metavar="N", type=int, default=2, help="(2)")
     parser.add_argument("--threads", metavar="N", type=int, help="processors to use (all)")
-    options = parser.parse_args(argv)
-    base = {"limit": options.limit, "epochs": options.epochs}
-    grid = Grid(GRID, 1, first_seed=options.seed, base=base)
-    threads = Settings(threads=options.threads).threads
-    outcomes = Ablation(grid, options.out, threads).run()
-    text, share = report(score(grid, outcomes))
+    try:
+        options = parser.parse_args(argv)
+        base = {"limit": options.limit, "epochs": options.epochs}
+        grid = Grid(GRID, 1, first_seed=options.seed, base=base)
+        ablation = Ablation(grid, options.out, Settings(threads=options.threads).threads)
+        outcomes = ablation.run()
+        if ablation.signal is not None:
+            print("error: interrupted; the same command goes on.", file=sys.stderr)
+            return 128 + ablation.signal
+        text, share = report(score(grid, outcomes))
+    except MinicnnError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
     print(text)
     return 0 if share >= WANTED else 1
 

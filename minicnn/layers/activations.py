@@ -26,7 +26,6 @@ class Activation(Layer):
 
     def _build(self, rng):
         self._alpha = np.array([self.alpha], self.dtype)
-        self._forward, self._backward = LOOPS[self.function]
         return self.input_shape
 
     def _alphas(self):
@@ -36,7 +35,8 @@ class Activation(Layer):
     def forward(self, x, training=False, samples=None):
         """``a = σ(z)``; shapes as in :meth:`Layer.forward`."""
         self._z, self._a = x, self._buffers.lanes("a", len(x), self.output_shape)
-        self._forward(_planes(x), _planes(self._a), self._alphas())
+        forward, _ = LOOPS[self.function]
+        forward(_planes(x), _planes(self._a), self._alphas())
         return self._a
 
     def backward(self, dy):
@@ -45,7 +45,8 @@ class Activation(Layer):
         if not self.overwrites_gradient:
             dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         z, a = self._z, self._a
-        self._backward(_planes(z), _planes(a), _planes(dy), _planes(dx), self._alphas())
+        _, backward = LOOPS[self.function]
+        backward(_planes(z), _planes(a), _planes(dy), _planes(dx), self._alphas())
         return dx
 
 
@@ -105,7 +106,7 @@ class PReLU(Activation):
 
     ::
 
-        σ(z) = z for z > 0, else a z        dE/da = sum over z < 0 of dE/dy z
+        σ(z) = z for z > 0, else s z        dE/ds = sum over z < 0 of dE/da z
 
     Parameters
     ----------
@@ -133,7 +134,7 @@ class PReLU(Activation):
         return self._parameters["weight"].value
 
     def backward(self, dy):
-        """Fill dE/da, return dE/dz; shapes as in :meth:`Layer.backward`."""
+        """Fill dE/ds, return dE/dz; shapes as in :meth:`Layer.backward`."""
         grad = self._parameters["weight"].grad
         channels = np.empty(self.input_shape[0], self.dtype)
         leaky_relu_alpha_gradient(_planes(self._z), _planes(dy), channels)

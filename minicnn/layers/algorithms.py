@@ -153,7 +153,7 @@ class Winograd:
         """Fill `weight_grad`, dE/dW, and `bias_grad`, dE/db, which is empty without a bias."""
         sizes = self._outputs, self._inputs
         slices = winograd_gradient.slice_count(len(delta), self.plan.output_shape, self._inputs)
-        sums = self.buffers.scratch("sums", slices, winograd_gradient.sums_shape(*sizes))
+        sums = self.buffers.scratch("sums", slices, winograd.weight_points(*sizes))
         scratch = self._room("scratch", winograd_gradient.scratch_size(*sizes))
         winograd_gradient.point_sums(self._x, delta, self.plan.padding, sums, scratch)
         winograd_gradient.parameters_of_points(sums, delta, weight_grad, bias_grad)

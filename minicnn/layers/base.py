@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from minicnn import memory
+from minicnn import lanes, memory
 from minicnn.errors import ArgumentError
 from minicnn.layers.buffers import Buffers, Workspace
 from minicnn.parameter import Parameter
@@ -57,6 +57,18 @@ class Layer:
     #: Whether a sample's output depends on the other samples of its batch, in training.
     mixes_samples = False
 
+    #: Whether the class is not of this package: what it returns is then checked.
+    foreign = False
+
+    def __init_subclass__(cls, **named):
+        """Let nobody inherit a promise about code that may have been replaced."""
+        super().__init_subclass__(**named)
+        cls.foreign = cls.__module__.partition(".")[0] != "minicnn"
+        if cls.foreign:
+            for promise in ("rectifies", "gives_away"):
+                if promise not in vars(cls):
+                    setattr(cls, promise, getattr(Layer, promise))
+
     def __init__(self):
         self.input_shape = self.output_shape = None
         self.dtype = np.dtype(np.float32)
@@ -88,10 +100,16 @@ class Layer:
         ArgumentError
             If the layer cannot work on that shape.
         """
-        self.input_shape = tuple(int(n) for n in input_shape)
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise ArgumentError(f"{self.name}: dtype must be float32 or float64, got {dtype}.")
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise ArgumentError(f"dtype must be float32 or float64, got {dtype}.")
+        sizes = input_shape if isinstance(input_shape, (tuple, list)) else (input_shape,)
+        shape = isinstance(input_shape, (tuple, list)) and len(input_shape) > 0
+        if not shape or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in sizes):
+            raise ArgumentError(
+                "the shape of one sample must be a tuple of integers of at least 1, such as"
+                f" (1, 28, 28) or (784,), got {input_shape!r}."
+            )
+        self.input_shape, self.dtype = tuple(int(n) for n in sizes), np.dtype(dtype)
         self._parameters, self._initializers = {}, {}
         self._buffers = Buffers(self.dtype, self.workspace)
         self.output_shape = tuple(self._build(rng))
@@ -134,6 +152,26 @@ class Layer:
             dE/dx, zero in spare lanes.
         """
         raise NotImplementedError
+
+    def check_result(self, array, groups, backward=False):
+        """Raise unless `array` is what this layer's forward or backward pass must return.
+
+        Raises
+        ------
+        ArgumentError
+            If the kernels, which check nothing, could not read it.
+        """
+        if backward and array is None and not self.needs_input_gradient:
+            return
+        shape, name = self.output_shape, "forward"
+        if backward:
+            shape, name = self.input_shape, "backward"
+        if not lanes.are_lanes(array, shape, self.dtype) or len(array) != groups:
+            wanted = (groups, *shape, lanes.LANES)
+            raise self._error(
+                f"{name} must return a C-contiguous {self.dtype} array of shape {wanted}, got"
+                f" {lanes.describe(array)}."
+            )
 
     def reset_sharing(self):
         """Do the own work only, on arrays of one's own; a model then says what is shared."""

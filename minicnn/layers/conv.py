@@ -27,7 +27,8 @@ class Conv2d(Layer):
         dE/db[o] = sum over i, j of delta[o, i, j]
 
     where dilate puts s - 1 zeros between delta's elements, pad surrounds it by d (k - 1) - p
-    zeros, and trans swaps C_out and C_in. :mod:`minicnn.reference` has them as plain NumPy.
+    zeros, and by more below and on the right for rows and columns that no window reached, trans
+    swaps C_out and C_in, and ⋆ is dilated by d. :mod:`minicnn.reference` has them as plain NumPy.
 
     Parameters
     ----------

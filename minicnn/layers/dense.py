@@ -57,8 +57,6 @@ class Dense(Layer):
                 " put Flatten() or GlobalAvgPool2d() before it."
             )
         features = self.input_shape[0]
-        if features < 1:
-            raise self._error("needs at least one input feature, got none.")
         if self.in_features not in (None, features):
             raise self._error(f"expected {self.in_features} input features, got {features}.")
         shape, self._fans = (self.out_features, features), Fans(features, self.out_features)

@@ -19,6 +19,7 @@ class Holder:
     def __init__(self):
         self._lock, self._turn = threading.Lock(), threading.Lock()
         self._thread = self._ident = None
+        self.retired = False
 
     def take(self):
         """Hold the model for this thread; some 50 ns if it does already.
@@ -26,13 +27,18 @@ class Holder:
         Raises
         ------
         ArgumentError
-            If another thread holds it.
+            If another thread holds it, or the layers have gone to another model.
         """
         if self._ident != threading.get_ident():
             self._take()
 
     def _take(self):
         with self._lock:
+            if self.retired:
+                raise ArgumentError(
+                    "this model's layers are another model's by now, which was initialized after"
+                    " it: make each model from layers of its own, then initialize it."
+                )
             if self._thread is not None and self._thread.is_alive():
                 raise ArgumentError(
                     f"thread {threading.current_thread().name!r} cannot use this model, which"
@@ -47,6 +53,12 @@ class Holder:
         with self._lock:
             if self._ident == threading.get_ident():
                 self._thread = self._ident = None
+
+    def retire(self):
+        """Refuse everybody from now on: the layers have gone to another model."""
+        with self._lock:
+            self._thread = self._ident = None
+            self.retired = True
 
     @contextmanager
     def once(self):

@@ -42,7 +42,7 @@ class BatchNorm(Layer):
     rectifies = "output"
     gives_away = mixes_samples = True
 
-    def __init__(self, eps=1e-5, momentum=0.1):
+    def __init__(self, *, eps=1e-5, momentum=0.1):
         super().__init__()
         for name, value, limit in (("eps", eps, np.inf), ("momentum", momentum, 1)):
             if not (is_finite(value) and 0 < value <= limit):
@@ -58,6 +58,11 @@ class BatchNorm(Layer):
         self._make_parameter("bias", (channels,), nothing, fans, rng, decay=False)
         self._running = {"running_mean": np.zeros(channels), "running_var": np.ones(channels)}
         return self.input_shape
+
+    def describe(self):
+        """What differs from the plain case."""
+        plain = (("eps", 1e-5), ("momentum", 0.1))
+        return " ".join(f"{n} {getattr(self, n):g}" for n, v in plain if getattr(self, n) != v)
 
     def state(self):
         """The running mean and variance, float64, shape (C,)."""

@@ -75,12 +75,19 @@ class MaxPool2d(_Pool2d):
 
     def backward(self, dy):
         """``dE/dx = M * upsample(dE/dy)``; shapes as in :meth:`Layer.backward`."""
+        if self._x is None:
+            raise self._error(
+                "an earlier backward pass has written over the input: call forward on this batch"
+                " first, or initialize the model with fuse=False."
+            )
         # Windows that cover every pixel once read each pixel just before it is written.
         apart = self._covers_once()
-        dx = self._x
-        if not (apart and self.overwrites_input):
+        x = dx = self._x
+        if apart and self.overwrites_input:
+            self._x = None
+        else:
             dx = self._buffers.lanes("dx", len(dy), self.input_shape)
-        pool.max_pool_gradient(self._x, self._y, dy, dx, *self._window, self.rectify, apart)
+        pool.max_pool_gradient(x, self._y, dy, dx, *self._window, self.rectify, apart)
         return dx
 
 
@@ -89,8 +96,8 @@ class AvgPool2d(_Pool2d):
 
     ::
 
-        y[c, i, j] = (1 / k²) sum over u, v of x[c, s i + u - p, s j + v - p]
-        dE/dx = upsample(dE/dy) / k²
+        y[c, i, j] = 1 / (kh kw) sum over u, v of x[c, s i + u - p, s j + v - p]
+        dE/dx = upsample(dE/dy) / (kh kw)
 
     Parameters and errors as for :class:`MaxPool2d`.
     """
@@ -102,7 +109,7 @@ class AvgPool2d(_Pool2d):
         return y
 
     def backward(self, dy):
-        """``dE/dx = upsample(dE/dy) / k²``; shapes as in :meth:`Layer.backward`."""
+        """``dE/dx = upsample(dE/dy) / (kh kw)``; shapes as in :meth:`Layer.backward`."""
         dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         pool.average_pool_gradient(dy, dx, *self._window)
         return dx

@@ -81,6 +81,9 @@ class Residual(Layer):
         """``f(x) + s(x)``; shapes as in :meth:`Layer.forward`."""
         inner = self.body.forward(x, training, samples)
         around = x if self._joined is None else self._joined.forward(x, training, samples)
+        for layer, y in ((self.body, inner), (self._joined, around)):
+            if layer is not None and layer.foreign:
+                layer.check_result(y, len(x))
         self._y = y = inner
         if not self.body.output_is_free():
             self._y = y = self._buffers.lanes("y", len(x), self.output_shape)
@@ -93,6 +96,9 @@ class Residual(Layer):
             dy = self._gated(dy)
         inner = self.body.backward(dy)
         around = dy if self._joined is None else self._joined.backward(dy)
+        for layer, dx in ((self.body, inner), (self._joined, around)):
+            if layer is not None and layer.foreign:
+                layer.check_result(dx, len(dy), backward=True)
         if not self.needs_input_gradient:
             return None
         dx = inner

@@ -78,6 +78,10 @@ class Optimizer:
         self.steps = 0
         self._averages, self._runs, self._by_decay = {}, None, None
 
+    def __getstate__(self):
+        """Without the runs, which are views of the parameters: a copy finds its own."""
+        return {**vars(self), "_runs": None}
+
     def step(self):
         """Change every parameter once, by its current gradient."""
         self.steps += 1

@@ -89,7 +89,9 @@ def to_json(value, indent=None):
     str
         Without a newline at the end.
     """
-    return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
+    # A name of a file that is not UTF-8 comes as lone surrogates; JSON's own escapes keep them.
+    return "".join(c if not "\ud800" <= c <= "\udfff" else f"\\u{ord(c):04x}" for c in text)
 
 
 def json_file(value):

@@ -101,13 +101,16 @@ def first_broken_output(model, batch, training):
     """
     found = []
     layers = model.all_layers()
+    before = [vars(layer).get("forward") for layer in layers]  # such as a profile's
     for layer in layers:
         layer.forward = _watched(layer, found, batch.samples)
     try:
         model.forward(batch.x, training, batch.samples)
     finally:
-        for layer in layers:
+        for layer, own in zip(layers, before):
             del layer.forward  # the instance's, so that the class's shows again
+            if own is not None:
+                layer.forward = own
     return found[0] if found else None
 
 

@@ -4,6 +4,7 @@ import sys
 
 from tqdm import tqdm
 
+from minicnn.output import say
 from minicnn.training.callbacks import Callback
 
 
@@ -41,7 +42,7 @@ class Progress(Callback):
     def on_epoch_end(self, trainer):
         """Take the bar away and print the epoch's line."""
         self._bar.close()
-        print(epoch_line(trainer.history[-1], trainer.epochs), flush=True)
+        say(epoch_line(trainer.history[-1], trainer.epochs))
 
     def on_train_end(self, trainer):
         """Take the bar away if training ended within an epoch."""

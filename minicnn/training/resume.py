@@ -26,8 +26,9 @@ def resume(path, given=None, checkpoint_every=None):
     ----------
     path : str or Path
     given : dict, optional
-        Settings by name. The run has its own, and those given must be the same; only the
-        number of `threads`, by default the run's as far as this machine has them, is free.
+        Settings by name. The run has its own, and those given must be the same. Free are only
+        the number of `threads`, by default the run's as far as this machine has them, and
+        where the `data` are now, which must be the same images.
     checkpoint_every : str or int, optional
         By default the run's.
 
@@ -98,6 +99,7 @@ def _settings(folder, config, given):
                 f" {_word(value)}. Leave --{name.replace('_', '-')} out, or begin a new run."
             )
     most = numba.config.NUMBA_NUM_THREADS
+    own["data"] = given.get("data", own["data"])
     own["threads"] = given.get("threads", min(own["threads"] or most, most))
     return Settings(**own)
 

@@ -1,6 +1,5 @@
 """Settings: everything that decides what a run computes."""
 
-import numbers
 import re
 from dataclasses import asdict, dataclass
 
@@ -8,7 +7,7 @@ import numba
 import numpy as np
 
 from minicnn import initializers, optimizers, schedules, zoo
-from minicnn.checks import check_count
+from minicnn.checks import check_count, check_seed
 from minicnn.data import sources
 from minicnn.errors import ArgumentError
 from minicnn.losses import SoftmaxCrossEntropy
@@ -20,7 +19,7 @@ MOMENTUM = 0.9
 LSUV_IMAGES = 256
 
 #: Settings that do not change the result, so that a resumed run may have others.
-FREE = ("threads",)
+FREE = ("threads", "data")
 
 
 @dataclass(frozen=True)
@@ -91,9 +90,7 @@ class Settings:
             check_count(getattr(self, name), name)
         if self.limit is not None:
             check_count(self.limit, "limit")
-        whole = isinstance(self.seed, numbers.Integral) and not isinstance(self.seed, bool)
-        if not (whole and self.seed >= 0):
-            raise ArgumentError(f"seed must be an integer of at least 0, got {self.seed!r}.")
+        check_seed(self.seed)
         self._set_threads_default()
 
     def _set_optimizer_defaults(self):

@@ -6,10 +6,11 @@ from contextlib import closing
 import numpy as np
 
 from minicnn import schedules
-from minicnn.checks import check_count
+from minicnn.checks import check_count, check_seed
 from minicnn.data.batches import Batches
-from minicnn.errors import ArgumentError, DataError
+from minicnn.errors import ArgumentError
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
+from minicnn.training.fitting import check_data, check_parts
 from minicnn.training.gradients import compute_gradients
 from minicnn.training.totals import Totals
 
@@ -86,6 +87,7 @@ class Trainer:
         self, model, optimizer, train, test, *, loss=None, schedule="constant", batch_size=64,
         epochs=5, seed=0, callbacks=(),
     ):  # fmt: skip
+        check_parts(model, optimizer, loss, callbacks)
         self.model, self.optimizer = model, optimizer
         self.train, self.test = train, test
         self.loss = SoftmaxCrossEntropy() if loss is None else loss
@@ -94,9 +96,9 @@ class Trainer:
         self.epochs = check_count(epochs, "epochs")
         self.callbacks = list(callbacks)
         self.base_lr = optimizer.lr
-        _check_data("training", train, model)
-        _check_data("test", test, model)
-        rng = np.random.default_rng([seed, SHUFFLE])
+        check_data("training", train, model)
+        check_data("test", test, model)
+        rng = np.random.default_rng([check_seed(seed), SHUFFLE])
         self._batches = Batches(train, self.batch_size, rng, model.dtype)
         self.test_batches = Batches(test, min(EVALUATION_BATCH, len(test)), None, model.dtype)
         self.total_steps = self.epochs * -(-len(train) // self.batch_size)
@@ -114,6 +116,10 @@ class Trainer:
     def fit(self):
         """Train for the epochs that are left, or go on in one that was broken off.
 
+        The optimizer has its own learning rate again afterwards. An exception that comes from
+        outside, as Ctrl-C does, may end a step half done: go on from a saved state then, or
+        train by `Run`, which waits for the step's end.
+
         Returns
         -------
         list of dict
@@ -126,8 +132,11 @@ class Trainer:
                 while self._steps_of_epoch() or not self.has_ended():
                     self._train_epoch()
             finally:
-                self._tell("on_train_end")
-                self.model.release()
+                self.optimizer.lr = self.base_lr
+                try:
+                    self._tell_all("on_train_end")
+                finally:
+                    self.model.release()
         return self.history
 
     def stop(self):
@@ -263,24 +272,13 @@ class Trainer:
         for callback in self.callbacks:
             getattr(callback, hook)(self)
 
-
-def _check_data(which, dataset, model):
-    if len(dataset) == 0:
-        raise DataError(f"the {which} set is empty: expected at least one image.")
-    if tuple(dataset.shape) != model.input_shape:
-        raise ArgumentError(
-            f"the {which} images have shape {tuple(dataset.shape)}, the model expects"
-            f" {model.input_shape}: initialize the model with the data set's shape."
-        )
-    classes = model.output_shape[0] if len(model.output_shape) == 1 else 0
-    if classes < 1:
-        raise ArgumentError(
-            f"the model's output has shape {model.output_shape}: expected a vector of scores, one"
-            " for each class, as Dense gives it."
-        )
-    least, most = int(dataset.labels.min()), int(dataset.labels.max())
-    if least < 0 or most >= classes:
-        raise DataError(
-            f"labels of the {which} set run from {least} to {most}, but the model gives {classes}"
-            f" scores: expected labels from 0 to {classes - 1}."
-        )
+    def _tell_all(self, hook):
+        """Tell every callback, even after one has raised; then raise the first error."""
+        errors = []
+        for callback in self.callbacks:
+            try:
+                getattr(callback, hook)(self)
+            except BaseException as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]

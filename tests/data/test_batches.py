@@ -160,7 +160,7 @@ def test_a_batch_stays_valid_while_the_next_is_packed(monkeypatch):
     expected = kept(Batches(DATASET, 10, prefetch=False))
     monkeypatch.setattr(module, "gather", watched)
     assert packed.acquire(timeout=0) is False
-    for number, batch in enumerate(Batches(DATASET, 10)):
+    for number, batch in enumerate(Batches(DATASET, 10, prefetch=True)):
         for _ in range(2 if number == 0 else number < 4):
             assert packed.acquire(timeout=10), "the next batch was not packed ahead"
         np.testing.assert_array_equal(batch.x, expected[number][0])
@@ -174,7 +174,7 @@ def test_no_more_than_two_buffers(prefetch):
 
 def test_the_thread_ends_with_the_epoch():
     assert not worker_threads()
-    iterator = iter(Batches(DATASET, 10))
+    iterator = iter(Batches(DATASET, 10, prefetch=True))
     next(iterator)
     assert len(worker_threads()) == 1
     assert len(list(iterator)) == 4
@@ -182,19 +182,19 @@ def test_the_thread_ends_with_the_epoch():
 
 
 def test_the_thread_ends_when_the_iteration_is_left():
-    for _ in Batches(DATASET, 10):
+    for _ in Batches(DATASET, 10, prefetch=True):
         break
     assert not worker_threads()
-    iterator = iter(Batches(DATASET, 10))
+    iterator = iter(Batches(DATASET, 10, prefetch=True))
     next(iterator)
     iterator.close()
     assert not worker_threads()
-    iter(Batches(DATASET, 10))
+    iter(Batches(DATASET, 10, prefetch=True))
     assert not worker_threads()
 
 
 def test_the_thread_ends_when_the_training_step_fails():
-    batches = Batches(DATASET, 10)
+    batches = Batches(DATASET, 10, prefetch=True)
     for _ in range(3):
         try:
             for _ in batches:
@@ -262,4 +262,18 @@ def test_a_thread_only_where_a_processor_is_left(monkeypatch, left):
     iterator = iter(Batches(Dataset(np.zeros((40, 2, 2), np.uint8), np.zeros(40, int)), 8))
     next(iterator)
     assert len(worker_threads()) == left
+    iterator.close()
+
+
+@pytest.mark.parametrize(
+    ("processors", "threads", "ahead"), [(1, 1, False), (2, 2, False), (2, 1, True)]
+)
+def test_batches_are_packed_ahead_where_a_processor_is_left(
+    processors, threads, ahead, monkeypatch
+):
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: set(range(processors)), False)
+    monkeypatch.setattr(module.numba, "get_num_threads", lambda: threads)
+    iterator = iter(Batches(DATASET, 10))
+    next(iterator)
+    assert len(worker_threads()) == ahead
     iterator.close()

@@ -162,3 +162,41 @@ def test_without_a_folder_there_is_one_warning(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cache.cache_of(none)
+
+
+def test_what_a_killed_process_left_is_removed_by_and_by(files):
+    files.save(KEY, "code")
+    old, young = (files.folder / f"add-0.{n}.tmp" for n in (1, 2))
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    files.save("another", "code")
+    assert not old.exists() and young.exists()
+
+
+def test_an_interruption_leaves_nothing_half_written(files, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache.os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        files.save(KEY, "code")
+    assert not list(files.folder.iterdir())
+
+
+def test_kernels_of_sources_that_were_edited_meanwhile_are_not_kept(tmp_path, monkeypatch):
+    """Even if the edit was taken back, the process may have imported it."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    def fresh():
+        @launch.kernel
+        def double(x):
+            return 2 * x
+
+        return double
+
+    monkeypatch.setattr(cache, "DATES", [date - 1 for date in cache.DATES])
+    assert fresh()(3) == 6 and not list(tmp_path.rglob("*.kernel"))
+    monkeypatch.undo()
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    assert fresh()(3) == 6 and list(tmp_path.rglob("*.kernel"))

@@ -102,3 +102,17 @@ def test_same_bits_with_one_and_two_threads():
 
     for one, two in zip(*with_one_and_two_threads(results)):
         np.testing.assert_array_equal(one, two)
+
+
+def test_large_images_keep_their_digits():
+    """Positive numbers: one float32 sum over 100,000 of them would lose three digits."""
+    x = np.random.default_rng(0).uniform(size=(2, 1, 100_000)).astype(np.float32).astype(np.float64)
+    mean, variance = moments(x, np.float32)
+    eps = np.finfo(np.float32).eps
+    np.testing.assert_allclose(mean, x.mean(axis=(0, 2)), rtol=32 * eps)
+    np.testing.assert_allclose(variance, x.var(axis=(0, 2)), rtol=32 * eps)
+    packed = lanes.pack(x, np.float32)
+    d_gamma, d_beta = np.empty((2, 1), np.float32)
+    kernels.gradient_sums(packed, packed, None, np.zeros(1), np.ones(1), d_gamma, d_beta)
+    np.testing.assert_allclose(d_beta, x.sum(axis=(0, 2)), rtol=32 * eps)
+    np.testing.assert_allclose(d_gamma, np.square(x).sum(axis=(0, 2)), rtol=32 * eps)

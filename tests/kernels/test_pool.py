@@ -150,3 +150,12 @@ def test_same_bits_with_one_and_two_threads(kind):
     one, two = with_one_and_two_threads(lambda: pooled(kind, case, x, delta))
     np.testing.assert_array_equal(one[0], two[0])
     np.testing.assert_array_equal(one[1], two[1])
+
+
+@pytest.mark.parametrize("size", [(300, 400), (2, 3000), (3000, 2)])
+def test_the_mean_of_a_large_window_keeps_its_digits(size):
+    x = np.random.default_rng(0).uniform(size=(3, 1, *size)).astype(np.float32)
+    y = np.empty((1, 1, 1, 1, 16), np.float32)
+    pool.average_pool(lanes.pack(x), y, size, size, (0, 0))
+    expected = x.mean(axis=(1, 2, 3), dtype=np.float64)
+    np.testing.assert_allclose(lanes.unpack(y, 3)[:, 0, 0, 0], expected, rtol=32 * 2**-23)

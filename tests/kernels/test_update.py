@@ -30,11 +30,13 @@ def arguments(rule, size, dtype, seed=0):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [0, 1, 15, 67])
+@pytest.mark.parametrize("size", [0, 1, 15, 67, 2 * update.PART + 3000])
 @pytest.mark.parametrize("rule", RULES)
-def test_compiled_rule_is_the_written_loop(rule, size, dtype):
+def test_compiled_rule_is_the_written_loop(rule, size, dtype, monkeypatch):
     kernel, compiled, call = arguments(rule, size, dtype)
     kernel(*call)
+    for name in ("_sgd", "_rmsprop", "_adam", "_bounds"):
+        monkeypatch.setattr(update, name, getattr(update, name).py_func)
     _, plain, call = arguments(rule, size, dtype)
     getattr(kernel, "py_func", kernel)(*call)
     for a, b in zip(compiled, plain):

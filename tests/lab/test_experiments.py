@@ -128,8 +128,8 @@ def test_xavier_and_msra_are_as_good_or_the_headline_fails(xavier, msra, wanted)
 def test_the_factor_of_the_padding_is_the_box_filters():
     ones = np.tri(7, 7, 1) - np.tri(7, 7, -2)
     largest = np.linalg.eigvalsh(ones / 3).max() ** 2
-    assert depth.box_factor(7) == pytest.approx(largest, rel=1e-12)
-    assert depth.box_factor(7) == pytest.approx(0.901, abs=5e-4)  # as the equations have it
+    assert depth.wanted("msra") == pytest.approx(largest, rel=1e-12)
+    assert depth.wanted("msra") == pytest.approx(0.901, abs=5e-4)  # as the equations have it
 
 
 def test_a_factor_of_the_other_initialization_is_noticed():

@@ -90,7 +90,7 @@ def test_the_ratio_of_the_deltas_is_between_layers_with_weights():
 
 
 def test_plain_dicts_survive_json():
-    plain = record(step=7).to_dict()
+    plain = record(step=7).as_dict()
     assert json.loads(to_json(plain)) == plain
     assert plain["step"] == 7 and plain["ln_classes"] == pytest.approx(2.302585)
     assert plain["layers"][0]["delta"]["second_moment"] == 0.25

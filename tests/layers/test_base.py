@@ -116,7 +116,7 @@ def test_same_bits_with_one_and_two_threads(case):
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float16, complex])
 def test_other_dtypes(dtype):
-    with pytest.raises(ArgumentError, match="relu: dtype must be float32 or float64"):
+    with pytest.raises(ArgumentError, match="dtype must be float32 or float64"):
         ReLU().build((3,), np.random.default_rng(0), dtype)
 
 

@@ -25,7 +25,7 @@ def test_initializer_is_given_inputs_and_outputs(init):
     [
         (Dense(3), (2, 4, 4), r"1.dense: needs a vector .*\(2, 4, 4\): put Flatten\(\)"),
         (Dense(3, in_features=6), (5,), "1.dense: expected 6 input features, got 5"),
-        (Dense(3), (0,), "at least one input feature"),
+        (Dense(3), (0,), r"integers of at least 1, .* got \(0,\)"),
     ],
 )
 def test_inputs_that_do_not_fit(layer, shape, message):

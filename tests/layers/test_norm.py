@@ -27,7 +27,7 @@ def moments(x):
     st.sampled_from([1e-5, 0.1]),
 )
 def test_values_and_gradients_are_the_references(samples, shape, eps):
-    case = Case(lambda: BatchNorm(eps), shape)
+    case = Case(lambda: BatchNorm(eps=eps), shape)
     rng = np.random.default_rng(samples)
     x = 3 + 2 * rng.normal(size=(samples, *shape))
     delta = rng.normal(size=x.shape)
@@ -46,7 +46,7 @@ def test_values_and_gradients_are_the_references(samples, shape, eps):
 
 @pytest.mark.parametrize("shape", [(3, 5, 4), (3,)])
 def test_output_has_mean_beta_and_deviation_gamma(shape):
-    case = Case(lambda: BatchNorm(1e-12), shape)
+    case = Case(lambda: BatchNorm(eps=1e-12), shape)
     x, delta = case.batch(40)
     model = case.built()
     gamma, beta = (p.value for p in model.parameters())
@@ -121,7 +121,7 @@ def test_one_sample_has_no_variance_but_one_image_has():
 @pytest.mark.parametrize("eps", [0, -1, np.inf, np.nan, "1", True])
 def test_eps_out_of_range(eps):
     with pytest.raises(ArgumentError, match="^BatchNorm: eps must be a finite number above 0, got"):
-        BatchNorm(eps)
+        BatchNorm(eps=eps)
 
 
 @pytest.mark.parametrize("momentum", [0, 1.1, -0.1, np.nan, None])

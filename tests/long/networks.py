@@ -166,7 +166,7 @@ class NoisyBatchNorm(BatchNorm):
     """
 
     def __init__(self, plain, size, rng):
-        super().__init__(plain.eps, plain.momentum)
+        super().__init__(eps=plain.eps, momentum=plain.momentum)
         self.size, self.rng = size, rng
 
     def _batch_moments(self):

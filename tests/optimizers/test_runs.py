@@ -1,10 +1,14 @@
 """Parameters that lie side by side are updated in one go, with the bits of one by one."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
-from minicnn import optimizers, zoo
+from minicnn import Sequential, lanes, optimizers, zoo
 from minicnn.errors import ArgumentError
+from minicnn.layers import Dense, Tanh
 from minicnn.parameter import ALIGNMENT, Parameter, lay_side_by_side
 
 RULES = {
@@ -105,3 +109,22 @@ def test_a_model_has_one_run_or_two():
         optimizer = optimizers.create("sgd", model.parameters(), weight_decay=weight_decay)
         optimizer.step()
         assert len(optimizer._runs) == runs
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_a_copy_goes_on_with_the_same_bits(name, copied):
+    model = Sequential(Dense(5), Tanh(), Dense(3))
+    model.initialize((4,))
+    optimizer = optimizers.create(name, model.parameters(), lr=0.1)
+    x = lanes.pack(np.random.default_rng(0).standard_normal((20, 4)))
+
+    def train(model, optimizer):
+        for _ in range(3):
+            model.backward(model.forward(x, True))
+            optimizer.step()
+        return [p.value.copy() for p in model.parameters()], optimizer.state_dict()
+
+    train(model, optimizer)
+    other = copied((model, optimizer))
+    np.testing.assert_equal(train(*other), train(model, optimizer))

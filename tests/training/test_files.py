@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from minicnn.errors import ArgumentError
-from minicnn.training.files import flush_folder, is_temporary, to_json, write_atomically
+from minicnn.training.files import (
+    flush_folder,
+    is_temporary,
+    json_file,
+    to_json,
+    write_atomically,
+)
 
 
 def test_a_file_is_written_and_replaced(tmp_path):
@@ -132,3 +138,9 @@ def test_json_has_no_nan():
         "none": None,
         "text": "ü",
     }
+
+
+def test_a_name_that_is_not_utf8_is_written_as_json_and_read_again():
+    name = b"/tmp/d\xff".decode("utf-8", "surrogateescape")
+    data = json_file({"data": name, "plain": "µ"})
+    assert json.loads(data)["data"] == name and "µ".encode() in data

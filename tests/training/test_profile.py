@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+from minicnn.errors import DivergedError
 from minicnn.layers import Conv2d, Dense, Flatten, ReLU, Residual
 from minicnn.model import Sequential
+from minicnn.training.nan_guard import NanGuard
 from minicnn.training.profile import Profile
 from tests.training.toys import CLASSES, dense_model, toy, trainer
 
@@ -51,3 +53,12 @@ def test_one_step_is_too_short_to_tell():
     profile = Profile()
     trainer(dense_model(), train=toy(8), epochs=1, callbacks=[profile]).fit()
     assert "more than one step" in profile.table()
+
+
+def test_a_training_that_diverges_under_the_clocks_is_told_as_without():
+    model = dense_model(8, 8, activation="relu", init="constant:1e30")
+    training = trainer(model, epochs=1, callbacks=[Profile(), NanGuard()])
+    with pytest.raises(DivergedError, match="it starts in layer"):
+        training.fit()
+    for layer in training.model.all_layers():
+        assert not {"forward", "backward"} & set(vars(layer))

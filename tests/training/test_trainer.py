@@ -287,3 +287,51 @@ def test_settings_that_cannot_work():
     images.initialize((1, 4, 4))
     with pytest.raises(ArgumentError, match=r"output has shape \(3, 2, 2\)"):
         Trainer(images, SGD(images.parameters(), 0.1), toy(), toy())
+
+
+def test_the_optimizer_has_its_own_rate_again_after_training():
+    training = trainer(epochs=1, schedule="one-cycle")
+    rate = training.optimizer.lr
+    training.fit()
+    assert training.optimizer.lr == rate
+
+
+class Broken(Callback):
+    def on_train_end(self, trainer):
+        raise ValueError("broken")
+
+
+def test_an_error_at_the_end_keeps_nobody_from_being_told():
+    calls = []
+    training = trainer(epochs=1, callbacks=[Broken(), Hooks("second", calls)])
+    with pytest.raises(ValueError, match="broken"):
+        training.fit()
+    assert ("second", "on_train_end") in calls
+    training.model.workspace.holder.take()  # it was released, so this is not another thread's
+    assert training.model.workspace.holder._thread is not None
+
+
+@pytest.mark.parametrize(("wrong", "message"), [
+    (dict(seed=-1), "seed must be an integer of at least 0"),
+    (dict(loss="mse"), "loss must be a Loss"),
+    (dict(callbacks=[print]), "a callback must be"),
+])  # fmt: skip
+def test_a_wrong_part_is_named_before_training(wrong, message):
+    model = dense_model()
+    optimizer = SGD(model.parameters(), 0.1)
+    with pytest.raises(ArgumentError, match=message):
+        Trainer(model, optimizer, toy(), toy(), **wrong)
+
+
+def test_an_optimizer_of_other_parameters_is_refused():
+    model, other = dense_model(), dense_model()
+    with pytest.raises(ArgumentError, match="parameters that are not the model's"):
+        Trainer(model, SGD(other.parameters(), 0.1), toy(), toy())
+    part = SGD(model.parameters()[:1], 0.1)  # the others stay as they are
+    Trainer(model, part, toy(), toy(), epochs=1).fit()
+
+
+def test_a_data_set_that_is_none_is_named():
+    model = dense_model()
+    with pytest.raises(ArgumentError, match="the training set must be a Dataset, .* got tuple"):
+        Trainer(model, SGD(model.parameters(), 0.1), (1, 2), toy())

@@ -1,7 +1,5 @@
 """E6: how deep a plain ReLU network still trains from Xavier and from MSRA."""
 
-import math
-
 import numpy as np
 
 from minicnn import zoo
@@ -18,6 +16,7 @@ from minicnn.lab.experiments.trainings import (
     train,
 )
 from minicnn.lab.grid import Grid
+from minicnn.lab.maps import asymptotic_box_factor
 from minicnn.lab.signals import Signals
 from minicnn.layers import Conv2d
 
@@ -103,18 +102,9 @@ def second_moments(init, draws):
     return np.reshape(found, (draws, -1))
 
 
-def box_factor(side):
-    """What the border's zeros leave of E[z²] in a 3×3 layer, after many: the largest eigenvalue.
-
-    The box filter of a row is a third of a tridiagonal matrix of ones, whose largest eigenvalue
-    is ``1 + 2 cos(pi / (side + 1))``; rows and columns give its square.
-    """
-    return ((1 + 2 * math.cos(math.pi / (side + 1))) / 3) ** 2
-
-
 def wanted(init):
     """The factor a layer: Var w n / 2 is ½ under Xavier, whose fans are equal here, and 1."""
-    return box_factor(SIDE) * (0.5 if init == "xavier" else 1.0)
+    return asymptotic_box_factor((SIDE, SIDE), (3, 3)) * (0.5 if init == "xavier" else 1.0)
 
 
 def check_factor(init, moments):

@@ -1,4 +1,4 @@
-"""E2: which layers are zero decides what learns: every subset of four layers, six activations."""
+"""E2: which layers are zero decides what learns: every subset of four layers, four activations."""
 
 from itertools import product
 
