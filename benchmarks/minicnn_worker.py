@@ -26,7 +26,7 @@ class Minicnn(Contestant):
         numba.set_num_threads(threads)
         self.folder = Path(folder)
         about = json.loads((self.folder / "problem.json").read_text())
-        self.model = zoo.build(about["model"], algorithm=about["algorithm"])
+        self.model = zoo.build(about["model"], init=about["init"], algorithm=about["algorithm"])
         self.model.initialize(about["input_shape"])
         self.model.load_state_dict(dict(np.load(self.folder / "weights.npz")))
         self.loss = SoftmaxCrossEntropy()

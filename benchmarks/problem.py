@@ -1,7 +1,7 @@
 """The problem that all contestants solve: one model, its first weights, and some data.
 
 A model is described layer by layer in plain JSON, so that another framework can build its
-twin without importing anything of ours; the arrays go beside it in one file.
+twin without importing our layers; the arrays go beside it in one file.
 """
 
 import json
@@ -60,7 +60,7 @@ def training_flops(model):
     return sum(layer.training_flops() for layer in model.all_layers())
 
 
-def write(folder, name, model, algorithm="auto", **arrays):
+def write(folder, name, model, algorithm="auto", init="msra", **arrays):
     """Write the description, the weights and some more arrays into a folder.
 
     Parameters
@@ -72,11 +72,14 @@ def write(folder, name, model, algorithm="auto", **arrays):
         Initialized.
     algorithm : str
         Of minicnn's convolutions.
+    init : str
+        Which some architectures depend on.
     **arrays : ndarray
     """
     about = {
         "model": name,
         "algorithm": algorithm,
+        "init": init,
         "input_shape": model.input_shape,
         "layers": describe(model),
     }

@@ -1,6 +1,7 @@
 """The worker's side of a benchmark: timed rounds, and commands to wait for in between.
 
-It imports nothing beyond the standard library, for it also runs where nothing but PyTorch is.
+Of ours it imports `minicnn.memory` alone, which needs the standard library only, for it also runs
+where nothing but PyTorch is.
 """
 
 import json

@@ -89,7 +89,7 @@ def measure(name, batch_size, threads, options):
     with tempfile.TemporaryDirectory() as folder:
         try:
             batches = problem.random_batches(model.input_shape, batch_size)
-            problem.write(Path(folder), name, model, options.algorithm, **batches)
+            problem.write(Path(folder), name, model, options.algorithm, options.init, **batches)
             compile_kernels(folder, threads)
             workers.append(Worker(OURS, "minicnn_worker", [folder, threads], threads))
             workers += start_peers(folder, threads, options)
@@ -118,9 +118,9 @@ def measure(name, batch_size, threads, options):
 
 
 def compile_kernels(folder, threads):
-    """Have a process of its own fill Numba's cache, as compiling takes memory that lasts."""
+    """Have a process of its own fill the cache of kernels, as compiling takes memory that lasts."""
     with Worker(OURS, "minicnn_worker", [folder, threads], threads) as worker:
-        common.note("compiling kernels that are not in Numba's cache yet")
+        common.note("compiling kernels that are not on disk yet")
         for job in ("train", "infer"):
             worker.ask("step", job=job)
 

@@ -1,6 +1,6 @@
 """Start-up: from the start of the process to the end of the first training step.
 
-minicnn with an empty Numba cache and with a warm one, and PyTorch, its import included.
+minicnn with an empty cache of kernels and with a warm one, and PyTorch, its import included.
 See benchmarks/README.md.
 """
 

@@ -15,6 +15,17 @@ class Residual(nn.Module):
         return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
 
 
+class Scalar(nn.Module):
+    """One learned number, which everything is multiplied by, or that is added."""
+
+    def __init__(self, multiplies):
+        super().__init__()
+        self.scalar, self.multiplies = nn.Parameter(torch.zeros(1)), multiplies
+
+    def forward(self, x):
+        return x * self.scalar if self.multiplies else x + self.scalar
+
+
 def _conv(shape, inner, out_channels, kernel_size, **settings):
     return nn.Conv2d(shape[0], out_channels, kernel_size, **settings)
 
@@ -54,6 +65,8 @@ TWINS = {
     "Sigmoid": lambda shape, inner: nn.Sigmoid(),
     "Tanh": lambda shape, inner: nn.Tanh(),
     "Softsign": lambda shape, inner: nn.Softsign(),
+    "Gate": lambda shape, inner: Scalar(True),
+    "Shift": lambda shape, inner: Scalar(False),
     "Identity": lambda shape, inner: nn.Identity(),
 }
 

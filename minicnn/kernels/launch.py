@@ -8,7 +8,7 @@ many times faster on a busy one.
 Two ways of starting a parallel kernel end the whole process, with no error that Python could
 see: from two threads at once in the `workqueue` threading layer of Numba, and in a process
 that was forked after GNU's OpenMP had started its threads. In the first, kernels take turns;
-in the second, they raise an error. Neither costs the layers anything that need it not.
+in the second, they raise an error. Neither costs anything in layers that do not need it.
 """
 
 import functools

@@ -23,6 +23,7 @@ from minicnn.layers import (
     Flatten,
     MaxPool2d,
 )
+from minicnn.layers.gate import Gate, Shift
 
 LARGEST_SPREAD = 0.6  # of the variances of channels
 
@@ -129,8 +130,10 @@ def _before_weights(gradient, field, share, signal, weights, units, inputs, extr
     sums over them, the gradients of weights.
     """
     own, _ = linear_spread(field, weights, units, inputs, 1 / inputs, extra.total)
+    if not (weights.orthogonal and units == inputs):
+        field = field.plus(_along(share, signal.field))
     return gradient.passed(
-        field.plus(_along(share, signal.field)), share, carried=gradient.carried + gradient.own,
+        field, share, carried=gradient.carried + gradient.own,
         own=own, extra=extra.joined(units), chain=gradient.chain + 2 / units, balanced=False,
     )  # fmt: skip
 
@@ -202,6 +205,16 @@ def _(layer: AvgPool2d, pooling, gradient, signal):
 
 @backward.register
 def _(layer: Flatten, memory, gradient, signal):
+    return gradient
+
+
+@backward.register
+def _(layer: Gate, a, gradient, signal):
+    return gradient.passed(gradient.field.scaled(a * a), gradient.share * a)
+
+
+@backward.register
+def _(layer: Shift, memory, gradient, signal):
     return gradient
 
 

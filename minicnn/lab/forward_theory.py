@@ -24,6 +24,7 @@ from minicnn.layers import (
     Flatten,
     MaxPool2d,
 )
+from minicnn.layers.gate import Gate, Shift
 
 LEFT = 0.25  # of an activation's variance, where that of its input is fixed
 SIMULATION = 0.01  # relative error of max pooling's simulation
@@ -155,6 +156,8 @@ def _biased(layer, field):
 def _weighted(layer, signal, field, weights, units):
     """The signal behind a layer of weights; `field` is that of its sums."""
     inputs = layer._fans.fan_in
+    if weights.centred:
+        inputs /= np.prod(layer.kernel_size)
     q = signal.field.map.mean(0)
     extra = signal.extra.joined(signal.units) if signal.own else signal.extra
     if isinstance(layer, Dense):  # else a window moves over all positions
@@ -168,7 +171,8 @@ def _weighted(layer, signal, field, weights, units):
     return signal.passed(
         _biased(layer, field), units=units, carried=signal.variance, own=own,
         fixed=gaussian - own, extra=extra,
-        offset=0.0 if shape is None else shape - coherence(field, (0, 1)), mean=0.0,
+        offset=0.0 if shape is None else shape - coherence(field, (0, 1)),
+        mean=law(layer, "bias").mean if layer.bias else 0.0,
     )  # fmt: skip
 
 
@@ -275,6 +279,17 @@ def _(layer: AvgPool2d, signal):
 
 @forward.register
 def _(layer: Flatten, signal):
+    return signal, None
+
+
+@forward.register
+def _(layer: Gate, signal):
+    a = layer.start
+    return signal.passed(signal.field.scaled(a * a), mean=a * signal.mean), a
+
+
+@forward.register
+def _(layer: Shift, signal):  # by 0 at the start
     return signal, None
 
 

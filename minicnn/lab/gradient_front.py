@@ -63,6 +63,8 @@ class Verdict:
         The step at which each parameter first has a gradient, from 1; None for never.
     tied : dict of str to tuple of int
         By layer, the sizes of the classes of tied units that have more than one.
+    collapsed : tuple of str
+        The layers of several units that are all one class: of width one, whatever their size.
     weights : tuple of str
         The parameters of `first_step` that are weights.
     """
@@ -70,12 +72,8 @@ class Verdict:
     kind: str
     first_step: dict
     tied: dict
+    collapsed: tuple
     weights: tuple
-
-    @property
-    def can_leave(self):
-        """Whether the model is free."""
-        return self.kind == "free"
 
     @property
     def asleep(self):
@@ -101,10 +99,14 @@ class Verdict:
             lines.append(f"  {name}: tied units in classes of {', '.join(map(str, sizes))}")
         if self.asleep:
             lines.append(f"  never a gradient: {', '.join(self.asleep)}")
-        last = max(self.first_step[name] or 0 for name in self.weights)
-        if last > 1:
-            lines.append(f"  the gradient front reaches the last weight at step {last}")
+        if self.last_step > 1:
+            lines.append(f"  the gradient front reaches the last weight at step {self.last_step}")
         return "\n".join(lines)
+
+    @property
+    def last_step(self):
+        """The step at which the last of the weights that ever get a gradient first has one."""
+        return max(self.first_step[name] or 0 for name in self.weights)
 
 
 def verdict(model, balanced=False, tolerance=0.0):
@@ -143,4 +145,5 @@ def verdict(model, balanced=False, tolerance=0.0):
         kind = "blind"
     else:
         kind = "tied" if tied else "free"
-    return Verdict(kind, steps, tied, weights)
+    collapsed = tuple(name for name in tied if not labels[name].any())
+    return Verdict(kind, steps, tied, collapsed, weights)

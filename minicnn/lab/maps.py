@@ -206,7 +206,14 @@ def asymptotic_box_factor(size, kernel_size):
 
     The largest eigenvalue of the box filter with zero border, a product over the two axes;
     ``(1 + 2 cos(π / (n + 1))) / 3`` for three taps on n pixels: .901 at 7×7, .992 at 28×28.
+
+    Raises
+    ------
+    ArgumentError
+        For a kernel with an even side.
     """
+    if any(k % 2 == 0 for k in kernel_size):
+        raise ArgumentError(f"a kernel that keeps the size has odd sides, got {kernel_size}.")
     factor = 1.0
     for n, k in zip(size, kernel_size):
         distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))

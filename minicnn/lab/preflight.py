@@ -3,7 +3,7 @@
 Four things end a training before it begins, and each can be seen at the start:
 
 - *dead*, *blind* or *tied*: gradients that are exactly zero, scores that never depend on the
-  input, units that stay copies of each other (:mod:`minicnn.lab.gradient_front`);
+  input, layers all of whose units stay copies of one (:mod:`minicnn.lab.gradient_front`);
 - a signal that *fades*: the scores of different images hardly differ;
 - a gradient that *fades*: delta in the first layer is a tiny part of that in the last;
 - a signal or a gradient that *explodes*: the loss at the start is far beyond that of guessing,
@@ -12,23 +12,28 @@ Four things end a training before it begins, and each can be seen at the start:
 Scores and delta need not be near 1. They grow by themselves once there is something to grow
 from, so the limits are low: they are where nets of 5 to 30 layers began to stall within some
 400 steps of SGD. Sigmoid units pass on a constant, too, from which the last bias and weights
-learn first; there the limits are ten times higher. What one batch cannot show is a learning
+learn first; there the limits are ten times higher. Where weights that are 0 keep others waiting,
+as a last layer of zeros does, a copy of the network is judged that was trained until the gradient
+has reached them all, and some steps more. What one batch cannot show is a learning
 rate that is too high for a net that is sound otherwise. How often the verdicts are right is
 measured by :mod:`minicnn.lab.scoring`.
 """
 
+import copy
 import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minicnn import initializers
+from minicnn import initializers, lanes
 from minicnn.errors import ArgumentError
 from minicnn.lab import beside, gradient_front
 from minicnn.lab.probes import probe, weight_of
 from minicnn.lab.records import Record
 from minicnn.lab.theory import predict
 from minicnn.layers import Sigmoid
+from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.optimizers import SGD
 
 IMAGES = 256
 THEORY_IMAGES = 32  # its time grows with their square
@@ -37,6 +42,7 @@ FADED_GRADIENT = 1.2e-4  # delta of the first layer over that of the last
 WITH_OFFSET = 10.0  # times as much, for units that are not 0 at 0
 EXPLODED_LOSS = 50.0  # nats; guessing costs ln K, 2.3 for ten classes
 EXPLODED_GRADIENT = 5.0  # delta of the first layer over that of the last
+AWAKE = 10  # steps that a copy trains once the gradient has reached its last weight
 REMEDIES = ("msra", "xavier", "lecun", "lsuv")
 
 
@@ -50,7 +56,7 @@ class Preflight:
         ``fine``, ``dead``, ``blind``, ``tied``, ``fading signal``, ``fading gradient`` or
         ``exploding``.
     record : Record
-        What was measured.
+        What was measured, at step 0 unless weights that are 0 keep others waiting.
     layer : str or None
         Where it begins: the first layer, in the direction of the signal or the gradient, that
         has a tenth or less of what went in, or ten times more.
@@ -74,13 +80,16 @@ class Preflight:
             f" is {record.delta_ratio:.2g} of that in the last, the loss is {record.loss:.3g}"
         )
         if self.kind == "fine":
-            return f"will train: {size}."
+            after = f", after {record.step} steps" if record.step else ""
+            copies = "; some units stay copies of each other" if self.front.tied else ""
+            return f"will train: {size}{after}{copies}."
         if self.kind in ("dead", "blind", "tied"):
             why = str(self.front).splitlines()[0].partition(": ")[2].rstrip(".")
             return f"will not train: {self.kind}, {why}."
         where = f"; it begins at {self.layer}" if self.layer else ""
         end = "diverge or saturate" if self.kind == "exploding" else "stall"
-        return f"will {end}: {size}{where}."
+        soon = " within some 400 steps" if end == "stall" else ""
+        return f"will {end}{soon}: {size}{where}."
 
 
 def preflight(model, images, labels):
@@ -101,17 +110,37 @@ def preflight(model, images, labels):
     Raises
     ------
     ArgumentError
-        If the images or labels do not fit the model, or the model has no weights.
+        If the images or labels do not fit the model, there are less than two images or classes,
+        or the model has no weights.
     """
+    if len(images) < 2 or model.output_shape is not None and model.output_shape[0] < 2:
+        raise ArgumentError(
+            "a verdict needs at least two images and two classes: with one there is nothing to"
+            f" tell apart; got {len(images)} images and scores of shape {model.output_shape}."
+        )
     weighted = _weighted(model)
     if not weighted:
         raise ArgumentError("the model has no weights: there is nothing that could train.")
     record, front = probe(model, images, labels), gradient_front.verdict(model)
     kind, layer = front.kind, None
-    if kind == "free":
+    if kind == "free" or (kind == "tied" and not front.collapsed):
+        if front.last_step > 1 or record.logit_std == 0:
+            record = _awake(model, images, labels, front.last_step + AWAKE)
         offset = any(isinstance(layer, Sigmoid) for layer in model.all_layers())
         kind, layer = _judge(record, weighted, images, WITH_OFFSET if offset else 1.0)
     return Preflight(kind, record, layer, front)
+
+
+def _awake(model, images, labels, steps):
+    """What is measured in a copy of the model after some steps of gradient descent on the batch."""
+    twin, loss = copy.deepcopy(model), SoftmaxCrossEntropy()
+    optimizer = SGD(twin.parameters(), SGD.default_lr)
+    x = lanes.pack(images, twin.dtype)
+    for _ in range(steps):
+        _, gradient = loss(twin.forward(x, True, len(images)), labels)
+        twin.backward(gradient)
+        optimizer.step()
+    return replace(probe(twin, images, labels), step=steps)
 
 
 def _judge(record, weighted, images, factor):
@@ -190,6 +219,20 @@ def remedy(settings, dataset):
     return None, None
 
 
+def _theory(settings, model, dataset):
+    """The table beside theory, or why there is none."""
+    if getattr(initializers.from_string(settings.init), "data_dependent", None):
+        return f"Theory is of weights as they are drawn; {settings.init} scales them by images."
+    batch = _first_images(dataset, THEORY_IMAGES)
+    try:
+        return (
+            f"Beside theory, from {len(batch[0])} images (delta is of their mean loss, so it is"
+            f" larger the fewer they are):\n\n{beside_theory(model, *batch)}"
+        )
+    except ArgumentError as error:
+        return f"No theory: {error}"
+
+
 def report(settings, dataset):
     """The verdict as text: tables, and a sentence with what would help.
 
@@ -200,14 +243,15 @@ def report(settings, dataset):
     """
     model = settings.make_model(dataset)
     found = preflight(model, *_first_images(dataset, IMAGES))
-    theory = beside_theory(model, *_first_images(dataset, THEORY_IMAGES))
+    theory = _theory(settings, model, dataset)
     tables = f"{found.record}\n\n{theory}"
     lines = [f"{settings.model} with {settings.init} {found}"]
     if not found.trains:
         name, other = remedy(settings, dataset)
         if name is None:
             lines.append(
-                f"None of {', '.join(REMEDIES)} would do: try another activation or fewer layers."
+                f"None of {', '.join(REMEDIES)} is judged better: try another activation, fewer"
+                " layers, or more steps."
             )
         else:
             now, then = found.record.delta_ratio, other.record.delta_ratio

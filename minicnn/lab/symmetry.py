@@ -151,7 +151,14 @@ def numerical_rank(matrix, tolerance=None):
     Returns
     -------
     int
+
+    Raises
+    ------
+    ArgumentError
+        If the matrix holds NaN or infinity.
     """
+    if not np.isfinite(matrix).all():
+        raise ArgumentError("the weights hold NaN or infinity, so they have no rank: it diverged.")
     values = np.linalg.svd(matrix, compute_uv=False)
     if tolerance is None:
         tolerance = max(matrix.shape) * np.finfo(matrix.dtype).eps
@@ -159,7 +166,7 @@ def numerical_rank(matrix, tolerance=None):
 
 
 class SymmetryWatch(Callback):
-    """Records the certificate at chosen steps of a training.
+    """Records the certificate at chosen steps of a training, as long as its weights are finite.
 
     Parameters
     ----------
@@ -202,7 +209,9 @@ class SymmetryWatch(Callback):
 
     def _look(self, trainer, due):
         done = {step for step, _ in self.records}
-        if (due or trainer.step in self.at) and trainer.step not in done:
+        wanted = (due or trainer.step in self.at) and trainer.step not in done
+        # What has diverged is not this callback's to tell.
+        if wanted and all(np.isfinite(p.value).all() for p in trainer.model.parameters()):
             certificate = certify(trainer.model, self.tolerance, self.rank_tolerance)
             self.records.append((trainer.step, certificate))
 

@@ -19,9 +19,10 @@ from minicnn.layers import (
     MaxPool2d,
     Residual,
 )
+from minicnn.layers.gate import Gate, Shift
 from minicnn.model import Sequential
 
-DIAGONAL = (Activation, BatchNorm, Dropout)
+DIAGONAL = (Activation, BatchNorm, Dropout, Gate, Shift)
 LINEAR = (Dense, Conv2d, AvgPool2d, Flatten)
 
 

@@ -47,7 +47,7 @@ class Layer:
     """
 
     #: Where a ReLU may stand that this layer can do the work of: before its ``"input"`` or
-    #: after its ``"output"``; None if it can not.
+    #: after its ``"output"``; None if it cannot.
     rectifies = None
 
     #: Whether both passes return an array of this layer's own, which its backward pass does

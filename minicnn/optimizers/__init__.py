@@ -1,8 +1,9 @@
 """Optimizers: how a gradient changes a parameter.
 
 An optimizer holds a list of parameters and, for each, the averages that its rule needs.
-``step()`` reads every ``grad`` and changes every ``value`` in place. The rules and their
-defaults are PyTorch's, so that learning rates found there carry over. In the equations g
+``step()`` reads every ``grad`` and changes every ``value`` in place. The rules are PyTorch's,
+so that learning rates found there carry over, and so are the defaults but for the learning
+rates of sgd and rmsprop. In the equations g
 is the gradient, w the value, t = 1, 2, ... the step; averages start at zero.
 """
 

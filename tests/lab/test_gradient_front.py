@@ -114,7 +114,7 @@ def test_any_zero_layers_wake_up_when_predicted_or_never(activation, balanced):
 def test_the_table_of_zero_layers(activation, zero, kind):
     model = dense_net(activation, zero)
     found = verdict(model)
-    assert found.kind == kind and found.can_leave == (kind == "free")
+    assert found.kind == kind
     last = model.parameters()[-1].name
     if kind == "dead":
         assert [n for n, step in found.first_step.items() if step] == [last]

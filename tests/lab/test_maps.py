@@ -122,3 +122,8 @@ def test_other_shapes_are_refused(shape):
 def test_large_images_are_refused():
     with pytest.raises(ArgumentError, match="65x64"):
         from_images(np.zeros((1, 1, 65, 64)))
+
+
+def test_a_kernel_with_an_even_side_keeps_no_size():
+    with pytest.raises(ArgumentError, match="odd sides"):
+        asymptotic_box_factor((7, 7), (2, 3))

@@ -8,7 +8,7 @@ from minicnn.cli import main
 from minicnn.errors import ArgumentError
 from minicnn.lab import preflight, scoring
 from minicnn.lab.ablation import Ablation
-from minicnn.layers import Flatten
+from minicnn.layers import Dense, Flatten, ReLU, Tanh
 from tests.lab.small_grid import small_grid, write_data
 
 
@@ -108,3 +108,54 @@ def test_scores_compare_verdicts_with_trainings(data):
     text, share = scoring.report(scored)
     assert not any(one.learned for one in scored)  # so small a learning rate changes nothing
     assert share == 0.5 and text.count("miss: ") == 2 and "2 of 4 verdicts are right" in text
+
+
+def judged(*layers):
+    model = Sequential(Flatten(), *layers)
+    model.initialize((1, 14, 14), seed=0)
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(64, 1, 14, 14)).astype(np.float32)
+    return preflight.preflight(model, images, rng.integers(0, 10, 64))
+
+
+@pytest.mark.parametrize(("layers", "kind"), [
+    ([Dense(20), ReLU(), Dense(10, init="zeros")], "fine"),
+    ([Dense(10, init="zeros")], "fine"),
+    ([Dense(20, init="xavier"), Tanh(), Dense(20, init="zeros"), Tanh(), Dense(10)], "fine"),
+    ([Dense(20), ReLU(), Dense(20, init="zeros"), ReLU(), Dense(10)], "dead"),
+    ([Dense(20), ReLU(), Dense(20, init="normal:1e-9"), ReLU(), Dense(10, init="zeros")],
+     "fading signal"),
+])  # fmt: skip
+def test_zeros_that_only_keep_others_waiting_are_waited_for(layers, kind):
+    found = judged(*layers)
+    assert found.kind == kind, str(found)
+    assert (found.record.step is not None) == (found.front.kind == "free")
+
+
+@pytest.mark.parametrize("init", ["identity", "hadamard"])
+def test_ties_that_leave_a_layer_several_classes_are_no_verdict(init):
+    found = judge("lenet5", init, shape=(1, 28, 28))
+    assert found.front.kind == "tied" and found.front.tied and not found.front.collapsed
+    assert found.kind == "fine" and "stay copies of each other" in str(found)
+
+
+def test_what_has_nothing_to_tell_apart_gets_no_verdict():
+    model = zoo.build("mlp:5", classes=1)
+    model.initialize((1, 4, 4))
+    images = np.ones((4, 1, 4, 4), np.float32)
+    with pytest.raises(ArgumentError, match="two images and two classes"):
+        preflight.preflight(model, images, np.zeros(4, int))
+    model = zoo.build("mlp:5")
+    model.initialize((1, 4, 4))
+    with pytest.raises(ArgumentError, match="got 1 images"):
+        preflight.preflight(model, images[:1], np.zeros(1, int))
+
+
+@pytest.mark.parametrize(("init", "said"), [
+    ("fixup", "z-scores are beyond"), ("rezero", "z-scores are beyond"),
+    ("lsuv", "Theory is of weights as they are drawn"),
+])  # fmt: skip
+def test_every_initializer_gets_a_verdict_and_theory_where_there_is_one(data, init, said, capsys):
+    command = ["--preflight", "--model", "resnet8", "--init", init, "--data", "./data"]
+    assert main(command) in (0, 1)
+    assert said in capsys.readouterr().out

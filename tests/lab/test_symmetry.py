@@ -134,3 +134,14 @@ def test_steps_that_cannot_be():
     with pytest.raises(ArgumentError, match="at must be an integer of at least 1"):
         SymmetryWatch(at=[-1])
     assert SymmetryWatch(at=[7]).table() == "no step was recorded."
+
+
+def test_a_training_that_diverges_is_recorded_as_long_as_it_is_finite():
+    watch = SymmetryWatch(every=1)
+    model = dense_model(8, activation="relu", init="normal:1e15")
+    trainer(model, epochs=1, lr=1e15, callbacks=[watch]).fit()
+    assert 0 < len(watch.records) <= 4 and not all(
+        np.isfinite(p.value).all() for p in model.parameters()
+    )
+    with pytest.raises(ArgumentError, match="NaN or infinity"):
+        numerical_rank(np.array([[np.nan, 1]]))

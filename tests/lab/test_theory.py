@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from minicnn import Sequential, zoo
+from minicnn import Sequential, lanes, zoo
 from minicnn.errors import ArgumentError
 from minicnn.lab.signals import Signals
 from minicnn.lab.theory import predict, second_moments
@@ -181,3 +181,43 @@ def test_what_cannot_be_is_refused():
     image.initialize((1, 8, 8))
     with pytest.raises(ArgumentError, match="vector of scores"):
         predict(image, images())
+
+
+def constant_net(bias):
+    layers = [Dense(400, init="lecun", bias_init=f"constant:{bias}"), ReLU()]
+    net = Sequential(Flatten(), *layers, Dense(400, bias_init=f"constant:{bias}"), ReLU(), Dense(5))
+    return net
+
+
+@pytest.mark.parametrize("bias", [-0.5, 0.0, 0.5])
+def test_the_mean_of_a_bias_is_counted(bias):
+    x = images()
+    net, ratios = constant_net(bias), []
+    net.initialize(x.shape[1:])
+    predictions = {p.name: p for p in predict(net, x, LABELS % 5)}
+    for seed in range(6):
+        net = constant_net(bias)
+        net.initialize(x.shape[1:], seed=seed, fuse=False, input_gradient=True)
+        found, y = [], lanes.pack(x)
+        for layer in net.layers:
+            y = layer.forward(y)
+            moment = np.square(lanes.unpack(y, N), dtype=np.float64).mean()
+            found.append(moment / predictions[layer.name].output.value)
+        ratios.append(found[1:])
+    np.testing.assert_allclose(np.mean(ratios, axis=0), 1, atol=0.12)
+
+
+def test_square_orthogonal_weights_keep_delta_whatever_the_depth():
+    layers = [Dense(64, init="orthogonal") for _ in range(60)]
+    net = Sequential(Flatten(), *layers, Dense(10))
+    net.initialize((1, 8, 8))
+    deltas = [p.delta.value for p in predict(net, images(), LABELS)][1:-1]
+    np.testing.assert_allclose(deltas, deltas[-1], rtol=1e-9)
+
+
+def test_delta_orthogonal_convolutions_keep_what_is_known_of_the_signal():
+    layers = [Conv2d(16, 3, padding=1, init="delta-orthogonal") for _ in range(20)]
+    net = Sequential(*layers, Flatten(), Dense(10))
+    net.initialize((16, 8, 8))
+    found = predict(net, images(channels=16), LABELS)[:20]
+    assert max(p.output.error for p in found) == pytest.approx(found[0].output.error, abs=1e-3)

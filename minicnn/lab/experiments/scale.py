@@ -17,7 +17,7 @@ IMAGES = 64  # on which the scores are looked at
 NEAR = 1e-3  # relative
 SIZES = {
     "full": {
-        "powers": range(-4, 5), "lrs": (0.0003, 0.003, 0.03), "seeds": 3, "limit": 12000,
+        "powers": range(-4, 5), "lrs": (3e-6, 3e-5, 3e-4, 0.003, 0.03), "seeds": 3, "limit": 12000,
         "epochs": 2, "processors": None,
     },
     "quick": {
