@@ -81,7 +81,8 @@ def assign(own, arrays):
     odd = sorted(set(own) ^ set(arrays))
     if odd:
         raise ArgumentError(
-            f"these names are not in both the model and the state: {', '.join(odd)}."
+            f"these names are not in both the model and the state: {', '.join(odd)}. A file of"
+            " weights has PyTorch's names: minicnn.training.load_weights(model, path) takes it."
         )
     for name, array in own.items():
         given = np.asarray(arrays[name])

@@ -256,9 +256,12 @@ def window_output(layer, kernel_size, stride, padding, dilation=(1, 1)):
     axes = zip(layer.input_shape[1:], kernel_size, stride, padding, dilation)
     sizes = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes]
     if min(sizes) < 1:
+        window = f"{kernel_size[0]}x{kernel_size[1]} window"
+        if max(dilation) > 1:
+            window += f" with dilation {dilation}"
         raise layer._error(
-            f"the output would be empty: a {kernel_size[0]}x{kernel_size[1]} window with dilation"
-            f" {dilation} does not fit into the input {layer.input_shape} padded by {padding}."
-            " Use a smaller kernel, more padding, or fewer strides before it."
+            f"the output would be empty: a {window} does not fit into the input"
+            f" {layer.input_shape} padded by {padding}. Use a smaller kernel, more padding, or"
+            " fewer strides before it."
         )
     return tuple(sizes)
