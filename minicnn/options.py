@@ -26,7 +26,10 @@ def make_parser():
     model = parser.add_argument_group("model")
     model.add_argument("--init", help="weights at the start (msra); 'help' lists all")
     model.add_argument("--model", help="architecture (lenet5); 'help' lists all")
-    model.add_argument("--activation", help="nonlinearity of the hidden layers (relu)")
+    model.add_argument(
+        "--activation", help="nonlinearity of the hidden layers: relu, leaky-relu, prelu, elu,"
+        " selu, gelu, sigmoid, tanh, softsign or identity (relu)",
+    )  # fmt: skip
     model.add_argument(
         "--algorithm", help="of 3x3 convolutions: direct, winograd, or the faster of both (auto)"
     )
@@ -55,7 +58,10 @@ def make_parser():
     training.add_argument(
         "--recipe", help="settings that go together, which the other options change: fastest"
     )
-    training.add_argument("--schedule", help="of the learning rate, as step:0.5,0.75 (one-cycle)")
+    training.add_argument(
+        "--schedule", help="of the learning rate: constant, step, cosine, one-cycle or warmup, with"
+        " settings as in step:0.5,0.75 (one-cycle)",
+    )  # fmt: skip
     run = parser.add_argument_group("run")
     run.add_argument("--seed", metavar="N", type=int, help="of all random numbers (0)")
     run.add_argument("--threads", metavar="N", type=int, help="processors to use (all)")

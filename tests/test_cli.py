@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ import pytest
 import minicnn
 from minicnn import initializers, zoo
 from minicnn.cli import main
+from minicnn.layers.activations import ACTIVATIONS
+from minicnn.optimizers import OPTIMIZERS
+from minicnn.schedules import SCHEDULES
 from minicnn.training import run as run_module
 from minicnn.training.recipes import RECIPES
 from tests.data.idx_files import NAMES, digits, write_folder, write_idx
@@ -161,6 +165,13 @@ def test_interrupted_before_anything_is_there(command, monkeypatch):
 
     monkeypatch.setattr("minicnn.data.sources.load", interrupt)
     assert refused(command(), 130, "interrupted")
+
+
+def test_help_names_what_can_be_chosen(command):
+    """The lists stand in the options' text, as to load them takes longer than to answer."""
+    words = re.sub(r"-\s+", "-", command("--help", small=False)[1])
+    for name in (*ACTIVATIONS, *SCHEDULES, *OPTIMIZERS):
+        assert re.search(rf"\b{name}\b", words), name
 
 
 def test_help_and_version(command):
