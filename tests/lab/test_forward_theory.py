@@ -19,6 +19,7 @@ from minicnn.layers import (
     ReLU,
     Tanh,
 )
+from minicnn.layers.gate import Gate, Shift
 
 
 def through(x, *layers, **settings):
@@ -182,3 +183,11 @@ def test_an_unknown_layer_is_refused(x):
 
     with pytest.raises(ArgumentError, match="no layer Odd"):
         through(x, Odd())
+
+
+def test_a_gate_scales_numbers_by_its_start_and_a_shift_leaves_them(x):
+    plain, gated = through(x, Flatten()), through(x, Flatten(), Gate(0.5))
+    assert gated.field.moment == pytest.approx(0.25 * plain.field.moment)
+    assert through(x, Flatten(), Shift()).field.moment == plain.field.moment
+    relu = [Flatten(), Dense(30), ReLU()]
+    np.testing.assert_allclose(through(x, *relu, Gate(0.5)).mean, through(x, *relu).mean / 2)

@@ -6,6 +6,7 @@ from minicnn.errors import ArgumentError
 from minicnn.lab.signals import Signals
 from minicnn.lab.theory import predict, second_moments
 from minicnn.layers import Conv2d, Dense, Flatten, Layer, ReLU, Tanh
+from minicnn.layers.gate import Gate
 
 N = 16
 
@@ -221,3 +222,14 @@ def test_delta_orthogonal_convolutions_keep_what_is_known_of_the_signal():
     net.initialize((16, 8, 8))
     found = predict(net, images(channels=16), LABELS)[:20]
     assert max(p.output.error for p in found) == pytest.approx(found[0].output.error, abs=1e-3)
+
+
+def test_gates_scale_delta_on_its_way_back():
+    # Scores are as large with a gate of 2 and weights of half the size behind it.
+    halved = Dense(10, init="variance-scaling:0.25")
+    net = Sequential(Flatten(), Dense(30), Gate(2.0), halved)
+    net.initialize((1, 8, 8))
+    plain = Sequential(Flatten(), Dense(30), Dense(10, init="variance-scaling:1"))
+    plain.initialize((1, 8, 8))
+    gated, ungated = (predict(model, images(), LABELS)[1].delta.value for model in (net, plain))
+    assert gated == pytest.approx(ungated)
