@@ -1,11 +1,14 @@
 """Activation layers: the reference's functions, with parameters from strings."""
 
+import pickle
+
 import numpy as np
 import pytest
 
+from minicnn import lanes
 from minicnn import reference as ref
 from minicnn.errors import ArgumentError
-from minicnn.layers import ELU, LeakyReLU, PReLU, ReLU, activations
+from minicnn.layers import ELU, LeakyReLU, PReLU, ReLU, Sigmoid, activations
 from tests.kernels.test_correlate import assert_close
 from tests.layers.cases import KINKED, SMOOTH, Case, activation, run
 
@@ -107,3 +110,15 @@ def test_strings_that_are_not_understood(text, message):
 def test_parameters_that_are_no_finite_numbers(make, value):
     with pytest.raises(ArgumentError, match=f"^{make.__name__}: .* must be a finite number, got"):
         make(value)
+
+
+def test_a_pickled_activation_computes_by_the_kernels_that_all_have():
+    """Kernels in the pickle would be others: not from the disk, and not guarded after a fork."""
+    layer = Sigmoid()
+    layer.build((3,), np.random.default_rng(0))
+    x = lanes.pack(np.random.default_rng(0).standard_normal((5, 3)))
+    layer.forward(x)
+    copied = pickle.loads(pickle.dumps(layer))
+    np.testing.assert_array_equal(copied.forward(x), layer.forward(x))
+    held = [type(value).__name__ for value in vars(copied).values()]
+    assert "CPUDispatcher" not in held and "function" not in held

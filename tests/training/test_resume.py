@@ -280,3 +280,13 @@ def test_what_a_kill_left_half_written_is_removed():
     (OUT / "notes.tmp").write_bytes(b"mine")
     resume(OUT)
     assert not list(OUT.glob(".*")) and (OUT / "notes.tmp").exists()
+
+
+def test_data_that_stand_elsewhere_by_now_can_be_named():
+    whole()
+    begin(strike(6))
+    os.rename("data", "moved")
+    with pytest.raises(DataError):
+        resume(OUT)
+    go_on({"data": "./moved"})
+    assert lines(OUT) == lines(WHOLE)  # files tell where the data were, too
