@@ -91,7 +91,7 @@ def to_json(value, indent=None):
     """
     text = json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
     # A name of a file that is not UTF-8 comes as lone surrogates; JSON's own escapes keep them.
-    return "".join(c if not "\ud800" <= c <= "\udfff" else f"\\u{ord(c):04x}" for c in text)
+    return re.sub("[\ud800-\udfff]", lambda lone: f"\\u{ord(lone[0]):04x}", text)
 
 
 def json_file(value):
