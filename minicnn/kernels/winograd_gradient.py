@@ -40,10 +40,41 @@ from minicnn.kernels.winograd_tiles import (
 from minicnn.lanes import LANES
 
 TERMS = TILES * LANES  # of a product: the samples of a block of tiles
+PANEL = 2 * ROWS  # output channels that are multiplied together
 SUMS = 1 << 20  # elements of all slices' sums together, about
 
-_, _load_wide, _store_wide, _add_wide, _, _ = tile_operations(ROWS, COLUMNS)
-_, _load_narrow, _store_narrow, _add_narrow, _, _ = tile_operations(ROWS, 1)
+
+def _product(rows, cols):
+    """A function that adds the terms of a tile of `rows` channels and `cols` vectors of others."""
+    _, load_tile, store_tile, add_rank1, _, _ = tile_operations(rows, cols)
+
+    @kernel
+    def product(d, v, v_step, total, total_step, terms, fresh):
+        tile = load_tile(total, total_step, LANES)
+        if fresh:
+            tile = zero_tile(tile)
+        for n in range(terms):
+            tile = add_rank1(tile, d + n, TERMS, v + n * v_step, LANES)
+        store_tile(tile, total, total_step, LANES)
+
+    return product
+
+
+def _narrow_product(cols):
+    """The same for ROWS or PANEL channels: the less is side by side, the more it takes of them."""
+    low, tall = _product(ROWS, cols), _product(PANEL, cols)
+
+    @kernel
+    def product(rows, d, v, v_step, total, total_step, terms, fresh):
+        if rows == PANEL:
+            tall(d, v, v_step, total, total_step, terms, fresh)
+        else:
+            low(d, v, v_step, total, total_step, terms, fresh)
+
+    return product
+
+
+_wide, _two, _one = _product(ROWS, COLUMNS), _narrow_product(2), _narrow_product(1)
 
 
 @kernel
@@ -58,27 +89,23 @@ def _gradient_row(m0, m1, m2, m3, m4, m5):
 
 
 @kernel
-def _multiply(d, v, v_step, total, total_step, vectors, terms, fresh):
-    """``total[o, c] += sum over terms n of d[o, n] v[n, c]`` for ROWS channels o.
+def _multiply(d, v, v_step, total, total_step, rows, vectors, terms, fresh):
+    """``total[o, c] += sum over terms n of d[o, n] v[n, c]`` for channels o, ROWS or PANEL.
 
     What is `fresh` begins at 0, whatever stands there.
     """
     whole = vectors - vectors % COLUMNS
     for c in range(0, whole * LANES, COLUMNS * LANES):
-        tile = _load_wide(total + c, total_step, LANES)
-        if fresh:
-            tile = zero_tile(tile)
-        for n in range(terms):
-            tile = _add_wide(tile, d + n, TERMS, v + (n * v_step + c), LANES)
-        _store_wide(tile, total + c, total_step, LANES)
+        for o in range(0, rows, ROWS):
+            at = total + (o * total_step + c)
+            _wide(d + o * TERMS, v + c, v_step, at, total_step, terms, fresh)
     if COLUMNS > 1:
-        for c in range(whole * LANES, vectors * LANES, LANES):
-            tile = _load_narrow(total + c, total_step, LANES)
-            if fresh:
-                tile = zero_tile(tile)
-            for n in range(terms):
-                tile = _add_narrow(tile, d + n, TERMS, v + (n * v_step + c), 0)
-            _store_narrow(tile, total + c, total_step, LANES)
+        left, c = vectors - whole, whole * LANES
+        if left >= 2:
+            _two(rows, d, v + c, v_step, total + c, total_step, terms, fresh)
+            c += 2 * LANES
+        if left % 2:
+            _one(rows, d, v + c, v_step, total + c, total_step, terms, fresh)
 
 
 @kernel(parallel=True)
@@ -138,9 +165,9 @@ def point_sums(x, delta, padding, sums, scratch):
                         points = d0 + (o * TERMS + t * LANES)
                         delta_points(image, i, j, rows, columns, nothing, points, d_step)
                 units = (c_in + c_out) * TILES if after == TILES else 0
-                asked, at_once = 0, 1 + units // (POINTS * ((c_out + ROWS - 1) // ROWS))
+                asked, at_once = 0, 1 + units // (POINTS * ((o_rows + PANEL - 1) // PANEL))
                 for k in range(POINTS):
-                    for o in range(0, c_out, ROWS):
+                    for o in range(0, o_rows, PANEL):
                         prefetch_tiles(
                             asked, min(asked + at_once, units), next_places,
                             x0, c_in, height, width, delta0, c_out, rows, columns, False,
@@ -148,7 +175,7 @@ def point_sums(x, delta, padding, sums, scratch):
                         asked += at_once
                         _multiply(
                             d0 + (k * d_step + o * TERMS), v0 + k * v_step, c_columns,
-                            own + (k * o_rows + o) * c_columns, c_columns,
+                            own + (k * o_rows + o) * c_columns, c_columns, min(PANEL, o_rows - o),
                             c_columns // LANES, count * LANES, first == begin,
                         )  # fmt: skip
 

@@ -47,6 +47,17 @@ def test_winograd_is_the_reference_to_rounding(samples, c_in, c_out, padding, si
     assert_close(expected["y"][0], ref.correlate(x[0], weight, bias, padding=padding), 1e-6)
 
 
+@pytest.mark.parametrize("c_in", [16, 32, 48, 64, 112])  # 1, 2, 3, 4 and 7 vectors side by side
+@pytest.mark.parametrize("c_out", [4, 8, 12])  # a low tile, a tall one, and both
+def test_every_tile_of_the_weight_gradient(c_in, c_out):
+    rng = np.random.default_rng(c_in + c_out)
+    _, model = convolution(c_out, (c_in, 6, 5), 1, "winograd")
+    _, exact = convolution(c_out, (c_in, 6, 5), 1, "direct", np.float64)
+    x, delta = (rng.normal(size=(20, c, 6, 5)).astype(np.float32) for c in (c_in, c_out))
+    name = "d 0.conv2d.weight"
+    assert_close(run(model, x, delta)[name], run(exact, x, delta)[name], 1e-4)
+
+
 @pytest.mark.parametrize("channels", [1, 3, 4, 13])
 def test_equal_weights_give_equal_bits_in_every_channel(channels):
     """Rows tied going in and coming out, whatever tile a channel falls into."""
