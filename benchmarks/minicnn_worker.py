@@ -14,9 +14,9 @@ from minicnn.data import Batches, Dataset
 from minicnn.kernels.pack import gather
 from minicnn.lanes import LANES, group_count
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
+from minicnn.parts import part_size
 from minicnn.training.gradients import compute_gradients
-
-EVALUATION_BATCH = 256  # as the trainer has it
+from minicnn.training.trainer import EVALUATION_BATCH
 
 
 class Minicnn(Contestant):
@@ -57,8 +57,14 @@ class Minicnn(Contestant):
         return step
 
     def _infer_job(self):
+        size = part_size(self.model, EVALUATION_BATCH)
+
         def step(i):
-            self.model.forward(self._batch(i), False, self._size)
+            x = self._batch(i)
+            for start in range(0, self._size, size):
+                samples = min(size, self._size - start)
+                part = x[start // LANES : group_count(start + samples)]
+                self.model.forward(part, False, samples)
 
         return step
 
@@ -96,7 +102,8 @@ class Minicnn(Contestant):
         size, rates = int(recipe["batch_size"]), recipe["rates"]
         # Packing ahead would take one thread more than the peers have.
         training = Batches(train, size, prefetch=False)
-        testing = Batches(test, EVALUATION_BATCH, prefetch=False)
+        some = part_size(self.model, EVALUATION_BATCH)
+        testing = Batches(test, some, prefetch=False)
 
         def fit(order, rates):
             for batch, lr in zip(training.epoch(order), rates):
@@ -116,7 +123,7 @@ class Minicnn(Contestant):
 
         state, updates = self.model.state_dict(), new_optimizer()
         fit(recipe["orders"][0][:size], rates)  # loads the kernels, and is then forgotten
-        evaluate(testing.epoch(np.arange(min(EVALUATION_BATCH, len(test)))))
+        evaluate(testing.epoch(np.arange(min(some, len(test)))))
         self.model.load_state_dict(state)
         updates = new_optimizer()
 

@@ -1,5 +1,7 @@
 """Sequential: an ordered list of layers, trained and asked as one."""
 
+import math
+
 import numpy as np
 
 from minicnn import lanes
@@ -9,8 +11,10 @@ from minicnn.layers.activations import ReLU
 from minicnn.layers.base import Layer
 from minicnn.layers.buffers import Workspace
 from minicnn.parameter import assign, lay_side_by_side
+from minicnn.parts import part_size
 from minicnn.summary import table
 
+PREDICTED = 256  # samples at a time, at most
 NOT_INITIALIZED = "the model has no weights yet: call initialize(input_shape)."
 
 
@@ -27,6 +31,11 @@ class Sequential(Layer):
     ----------
     *layers : Layer
         In the order of the forward pass.
+
+    Attributes
+    ----------
+    signal_bytes : int
+        Size of the largest array that one sample makes between two layers, once built.
 
     Raises
     ------
@@ -49,6 +58,7 @@ class Sequential(Layer):
     def __init__(self, *layers):
         super().__init__()
         self.name = ""
+        self.signal_bytes = 0
         self._groups = None  # of the forward pass that `backward` would go back through
         for layer in layers:
             if not isinstance(layer, Layer):
@@ -125,6 +135,8 @@ class Sequential(Layer):
             layer.needs_input_gradient = needed
             shape = layer.build(shape, own, self.dtype)
             needed = needed or bool(layer.parameters())
+        sizes = (math.prod(layer.output_shape) for layer in self.all_layers())
+        self.signal_bytes = self.dtype.itemsize * max(sizes, default=0)
         return shape
 
     def gradient_is_free(self):
@@ -228,15 +240,16 @@ class Sequential(Layer):
             " model.forward(lanes.pack(images)) those of a step of training."
         )
 
-    def predict(self, images, batch_size=256):
+    def predict(self, images, batch_size=None):
         """Scores of ordinary arrays, in evaluation mode.
 
         Parameters
         ----------
         images : ndarray, shape (N, *input_shape), float
             Normalized as in training.
-        batch_size : int
-            How many samples to compute at a time.
+        batch_size : int, optional
+            How many samples to compute at a time. By default 256, or fewer if their signals would
+            not fit the processor's cache, see :mod:`minicnn.parts`.
 
         Returns
         -------
@@ -249,11 +262,12 @@ class Sequential(Layer):
             which nobody has normalized, or another thread trains the model.
         """
         images = self._checked(images)
-        batch_size = check_count(batch_size, "batch_size")
+        size = part_size(self, PREDICTED) if batch_size is None else batch_size
+        size = check_count(size, "batch_size")
         scores = np.empty((len(images), *self.output_shape), self.dtype)
         with self.workspace.holder.once():
-            for start in range(0, len(images), batch_size):
-                part = images[start : start + batch_size]
+            for start in range(0, len(images), size):
+                part = images[start : start + size]
                 packed = self.forward(lanes.pack(part, self.dtype), False, len(part))
                 scores[start : start + len(part)] = lanes.unpack(packed, len(part))
             self._groups = None

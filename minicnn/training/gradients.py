@@ -1,15 +1,15 @@
 """A batch's loss and gradients, computed in parts where the batch is large.
 
-What a batch of thousands leaves between two layers does not fit the processor's cache, and each
-pass over it goes through main memory. So a large batch is computed in parts of at most 128
-samples, whose gradients are added: E is a mean over samples, so the sum is the gradient of the
-whole. It takes a part's memory, too. Layers that mix samples, as batch normalization does, need
-the whole at once.
+A large batch is computed in parts of 64 or 128 samples, whose signals fit the processor's cache
+(see :mod:`minicnn.parts`), and the parts' gradients are added: E is a mean over samples, so the
+sum is the gradient of the whole. It takes a part's memory, too. Layers that mix samples, as batch
+normalization does, need the whole at once.
 """
 
 from minicnn.lanes import LANES
+from minicnn.parts import part_size
 
-PART = 128  # samples
+PART = 128  # samples at most
 
 
 def compute_gradients(model, loss, x, labels, look=None):
@@ -30,9 +30,10 @@ def compute_gradients(model, loss, x, labels, look=None):
     float
         Mean loss over the N samples.
     """
-    samples = len(labels)
-    whole = samples <= PART or any(layer.mixes_samples for layer in model.all_layers())
-    size = samples if whole else PART
+    samples, size = len(labels), part_size(model, PART)
+    whole = samples <= size or any(layer.mixes_samples for layer in model.all_layers())
+    if whole:
+        size = samples
     value, sums = 0.0, None
     for start in range(0, samples, size):
         own = labels[start : start + size]

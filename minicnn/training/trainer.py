@@ -10,11 +10,12 @@ from minicnn.checks import check_count, check_seed
 from minicnn.data.batches import Batches
 from minicnn.errors import ArgumentError
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
+from minicnn.parts import part_size
 from minicnn.training.fitting import check_data, check_parts
 from minicnn.training.gradients import compute_gradients
 from minicnn.training.totals import Totals
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH = 256  # at most
 SHUFFLE = 1  # keeps the shuffle's random numbers apart from those of the model's seed
 
 
@@ -100,7 +101,8 @@ class Trainer:
         check_data("test", test, model)
         rng = np.random.default_rng([check_seed(seed), SHUFFLE])
         self._batches = Batches(train, self.batch_size, rng, model.dtype)
-        self.test_batches = Batches(test, min(EVALUATION_BATCH, len(test)), None, model.dtype)
+        size = min(part_size(model, EVALUATION_BATCH), len(test))
+        self.test_batches = Batches(test, size, None, model.dtype)
         self.total_steps = self.epochs * -(-len(train) // self.batch_size)
         self.schedule(0, self.total_steps)  # a warm-up longer than the training is refused here
         self.epoch = self.step = 0

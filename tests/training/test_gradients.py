@@ -6,6 +6,7 @@ import pytest
 from minicnn import Sequential, lanes, zoo
 from minicnn.layers import BatchNorm, Dense, Dropout, Flatten, ReLU
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
+from minicnn.parts import CACHE
 from minicnn.training import gradients
 
 
@@ -55,5 +56,8 @@ def test_what_mixes_samples_is_computed_at_once(monkeypatch):
         assert calls(model, x, labels) == expected
 
 
-def test_a_part_is_whole_groups_of_lanes():
-    assert gradients.PART % lanes.LANES == 0
+def test_large_signals_are_computed_in_smaller_parts():
+    model = Sequential(Flatten(), Dense(CACHE // 4 // 100), ReLU(), Dense(10))
+    model.initialize((1, 8, 8), seed=0)  # 128 samples of the largest signal do not fit, 64 do
+    x, labels = batch(130)
+    assert calls(model, x, labels) == [4, 4, 1]
