@@ -8,7 +8,6 @@ import statistics
 import sys
 from pathlib import Path
 
-import numba
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -16,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import common, peak, problem
 from benchmarks.rounds import calibrate, timed
 from minicnn.errors import ArgumentError
+from minicnn.kernels.team import set_num_threads
 from minicnn.lanes import pack
 from minicnn.layers import AvgPool2d, BatchNorm, Conv2d, Dense, MaxPool2d
 from minicnn.layers.algorithms import ALGORITHMS
@@ -56,7 +56,7 @@ def main(argv=None):
     parser.add_argument("--rounds", metavar="N", type=int, help="of each measurement (7)")
     options = parser.parse_args(argv)
     common.check_options(options, batch_size=1, rounds=1)
-    numba.set_num_threads(options.threads)
+    set_num_threads(options.threads)
     rows = []
     for where, layer, shape, batch_size in cases(options.batch_size):
         common.note(f"{label(layer)}, {where}")

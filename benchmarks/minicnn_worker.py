@@ -5,13 +5,13 @@ import sys
 import time
 from pathlib import Path
 
-import numba
 import numpy as np
 
 from benchmarks.rounds import Contestant, serve
 from minicnn import optimizers, zoo
 from minicnn.data import Batches, Dataset
 from minicnn.kernels.pack import gather
+from minicnn.kernels.team import set_num_threads
 from minicnn.lanes import LANES, group_count
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
 from minicnn.parts import part_size
@@ -23,7 +23,7 @@ class Minicnn(Contestant):
     """minicnn on the problem in a folder."""
 
     def __init__(self, folder, threads):
-        numba.set_num_threads(threads)
+        set_num_threads(threads)
         self.folder = Path(folder)
         about = json.loads((self.folder / "problem.json").read_text())
         self.model = zoo.build(about["model"], init=about["init"], algorithm=about["algorithm"])

@@ -5,25 +5,28 @@ As a worker, ``python -m benchmarks.peak THREADS``, it measures the multiply-add
 
 import sys
 
-import numba
 import numpy as np
-from numba import prange
 
 from benchmarks.rounds import Contestant, serve
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.peak import flops, multiply_add, operands
+from minicnn.kernels.team import set_num_threads, share
 from minicnn.kernels.vector import load, pointer, store
 from minicnn.lanes import LANES
 
 REPEATS = 10_000
 
 
-@kernel(parallel=True)
+@kernel
 def copy(x, y):
     """``y = x``, for arrays of shape (n, m, 16)."""
-    x0, y0 = pointer(x), pointer(y)
-    vectors = x.shape[1]
-    for row in prange(x.shape[0]):
+    share(_copy_rows, x.shape[0], (x, y))
+
+
+@kernel
+def _copy_rows(rows, x, y):
+    x0, y0, vectors = pointer(x), pointer(y), x.shape[1]
+    for row in rows:
         for at in range(row * vectors, (row + 1) * vectors):
             store(load(x0 + at * LANES), y0 + at * LANES)
 
@@ -32,7 +35,7 @@ class Peak(Contestant):
     """The multiply-adds of `threads` threads, each on a tile in its registers."""
 
     def __init__(self, threads):
-        numba.set_num_threads(threads)
+        set_num_threads(threads)
         self._operands = operands(threads)
         self.flops = flops(self._operands[-1], REPEATS)
 

@@ -1,13 +1,17 @@
 """minicnn: convolutional networks from scratch, on NumPy and Numba."""
 
 __version__ = "0.1.0"
-__all__ = ["Sequential", "__version__"]
+__all__ = ["Sequential", "__version__", "get_num_threads", "set_num_threads"]
 
 
 def __getattr__(name):
-    """Load Numba only when a model is wanted, so that ``--help`` is answered at once."""
+    """Load Numba only when it is wanted, so that ``--help`` is answered at once."""
     if name == "Sequential":
         from minicnn.model import Sequential
 
         return Sequential
+    if name in ("get_num_threads", "set_num_threads"):
+        from minicnn.kernels import team
+
+        return getattr(team, name)
     raise AttributeError(f"module 'minicnn' has no attribute {name!r}")

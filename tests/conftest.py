@@ -1,8 +1,8 @@
 """Settings of the whole test run."""
 
-import numba
+from minicnn.kernels.team import set_num_threads
 
 
 def pytest_configure(config):
     """One thread: the arrays are small, and tests that are about threads set them."""
-    numba.set_num_threads(1)
+    set_num_threads(1)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from minicnn import Sequential, zoo
+from minicnn.kernels.team import get_num_threads, set_num_threads
 from minicnn.lab.probes import Probes
 from minicnn.layers import Dense, Dropout, Flatten
 from minicnn.optimizers import SGD, Adam
@@ -56,12 +57,12 @@ def train(make, *, threads=1, prefetch=False, seed=0, callbacks=(), optimizer=SG
         batch_size=BATCH, epochs=epochs, seed=seed, callbacks=callbacks,
     )  # fmt: skip
     run._batches.prefetch = run.test_batches.prefetch = prefetch
-    before = numba.get_num_threads()
-    numba.set_num_threads(threads)
+    before = get_num_threads()
+    set_num_threads(threads)
     try:
         run.fit()
     finally:
-        numba.set_num_threads(before)
+        set_num_threads(before)
     history = [{k: v for k, v in line.items() if k not in TIMES} for line in run.history]
     state = {name: array.tobytes() for name, array in model.state_dict().items()}
     return state, history, run.predicted.tobytes()

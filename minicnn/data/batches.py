@@ -6,12 +6,12 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from minicnn.checks import check_count
 from minicnn.errors import ArgumentError
 from minicnn.kernels.pack import gather
+from minicnn.kernels.team import get_num_threads
 from minicnn.lanes import LANES, group_count, zeros
 
 THREAD_NAME = "minicnn-batches"
@@ -171,4 +171,4 @@ def _processor_left():
     """Whether this process may use more processors than the kernels do."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on every system
     count = len(allowed(0)) if allowed else os.cpu_count() or 1
-    return numba.get_num_threads() < count
+    return get_num_threads() < count

@@ -9,11 +9,11 @@ holds nothing but float32.
 import math
 
 import numpy as np
-from numba import prange
 from numba.extending import register_jitable
 
 from minicnn.kernels.exponential import expm1
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.team import share
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
@@ -143,26 +143,32 @@ def softsign_slope(z, a, alpha):
 
 
 def _loops(value, slope):
-    """The parallel loops of an activation: ``forward(z, a, alpha)`` and ``backward``."""
+    """The loops of an activation: ``forward(z, a, alpha)`` and ``backward``."""
 
-    @kernel(parallel=True)
+    @kernel
     def forward(z, a, alpha):
         """``a = σ(z)`` for `z`, `a` of shape (G, C, M), `alpha` of shape (C,) or (1,)."""
-        groups, channels, size = z.shape
-        for plane in prange(groups * channels):
-            g, c = plane // channels, plane % channels
+        share(forward_planes, z.shape[0] * z.shape[1], (z, a, alpha))
+
+    @kernel
+    def forward_planes(planes, z, a, alpha):
+        for plane in planes:
+            g, c = plane // z.shape[1], plane % z.shape[1]
             own = alpha[c % alpha.size]
-            for i in range(size):
+            for i in range(z.shape[2]):
                 a[g, c, i] = value(z[g, c, i], own)
 
-    @kernel(parallel=True)
+    @kernel
     def backward(z, a, dy, dx, alpha):
         """``dx = diag(σ'(z)) dy``; shapes as in `forward`."""
-        groups, channels, size = z.shape
-        for plane in prange(groups * channels):
-            g, c = plane // channels, plane % channels
+        share(backward_planes, z.shape[0] * z.shape[1], (z, a, dy, dx, alpha))
+
+    @kernel
+    def backward_planes(planes, z, a, dy, dx, alpha):
+        for plane in planes:
+            g, c = plane // z.shape[1], plane % z.shape[1]
             own = alpha[c % alpha.size]
-            for i in range(size):
+            for i in range(z.shape[2]):
                 dx[g, c, i] = slope(z[g, c, i], a[g, c, i], own) * dy[g, c, i]
 
     return forward, backward
@@ -181,14 +187,18 @@ LOOPS = {
 }
 
 
-@kernel(parallel=True)
+@kernel
 def leaky_relu_alpha_gradient(z, dy, out):
     """``out[c] = sum of dy z where z < 0``; `z`, `dy` of shape (G, C, M), `out` (C,)."""
-    groups, channels, size = z.shape
-    for c in prange(channels):
+    share(_alpha_gradient_of_channels, z.shape[1], (z, dy, out))
+
+
+@kernel
+def _alpha_gradient_of_channels(own, z, dy, out):
+    for c in own:
         total = np.float64(0)
-        for g in range(groups):
-            for i in range(size):
+        for g in range(z.shape[0]):
+            for i in range(z.shape[2]):
                 if z[g, c, i] < 0:
                     total += np.float64(dy[g, c, i]) * np.float64(z[g, c, i])
         out[c] = total

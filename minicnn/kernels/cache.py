@@ -20,6 +20,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from types import FunctionType
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -114,6 +115,10 @@ class KernelCache(FunctionCache):
             (locator.get_source_stamp(), HOST),  # the stamp for kernels of other packages
         )
 
+    def _index_key(self, sig, codegen):
+        """Numba's own differs from process to process for a kernel that was made with another."""
+        return sig, codegen.magic_tuple(), _described(self._py_func)
+
     def save_overload(self, sig, data):
         """Keep a compiled kernel if it can be written, and is of the sources that are there."""
         try:
@@ -121,6 +126,17 @@ class KernelCache(FunctionCache):
                 super().save_overload(sig, data)
         except OSError as error:
             _tell(str(error))
+
+
+def _described(thing):
+    """What tells a function from others of its file, or an object that it was made with."""
+    function = getattr(thing, "py_func", thing)  # of a kernel
+    function = getattr(function, "_defn", function)  # of an intrinsic
+    if not isinstance(function, FunctionType):
+        return hashlib.sha256(dumps(thing)).hexdigest()
+    code = hashlib.sha256(function.__code__.co_code).hexdigest()
+    cells = [_described(cell.cell_contents) for cell in function.__closure__ or ()]
+    return f"{function.__module__}.{function.__qualname__} {code} {cells}"
 
 
 class KernelFiles:

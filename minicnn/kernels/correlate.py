@@ -19,11 +19,11 @@ zeros, in the padding, are left out: each row and each column of outputs has its
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from minicnn.kernels.arithmetic import where_above
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.team import share
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import REGISTER_BYTES, pointer, zero_tile
 
@@ -149,7 +149,7 @@ def _panel_of(rows):
 _panel_of_channels = _panel_of(MAX_ROWS)
 
 
-@kernel(parallel=True)
+@kernel
 def correlate(x, w, bias, y, numbers, x_terms, w_terms, rows, columns, rectify):
     """Fill `y` with the sums of products that a walk and its terms describe.
 
@@ -167,12 +167,20 @@ def correlate(x, w, bias, y, numbers, x_terms, w_terms, rows, columns, rectify):
         Whether to write ``max(sum, 0)``: a ReLU while the sums are in registers.
     """
     walk = Walk(*to_fixed_tuple(numbers, WALK_LENGTH))
-    terms = Terms(x_terms, w_terms, rows, columns)
-    bias_step = 1 if bias.size > 1 else 0
-    x0, w0, bias0, y0 = pointer(x), pointer(w), pointer(bias), pointer(y)
     tasks = walk.lane_groups * walk.channel_groups * walk.rows * walk.pieces * walk.chunks
+    arguments = (x, w, bias, y, numbers, x_terms, w_terms, rows, columns, rectify)
+    share(_correlate_pieces, tasks, arguments)
+
+
+@kernel
+def _correlate_pieces(tasks, x, w, bias, y, numbers, x_terms, w_terms, rows, columns, rectify):
+    """Each a piece of one row of outputs, in a chunk of its channels."""
+    walk = Walk(*to_fixed_tuple(numbers, WALK_LENGTH))
+    terms = Terms(x_terms, w_terms, rows, columns)
+    x0, w0, bias0, y0 = pointer(x), pointer(w), pointer(bias), pointer(y)
+    bias_step = 1 if bias.size > 1 else 0
     tiles = (walk.columns + COLUMNS - 1) // COLUMNS
-    for task in prange(tasks):
+    for task in tasks:
         chunk, rest = task % walk.chunks, task // walk.chunks
         piece, rest = rest % walk.pieces, rest // walk.pieces
         i, rest = rest % walk.rows, rest // walk.rows

@@ -16,10 +16,10 @@ its bits depend on no tile and no thread.
 """
 
 import numpy as np
-from numba import prange
 
 from minicnn.kernels.arithmetic import lane_sum, transpose, where_above
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.team import share
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import REGISTER_BYTES, choose, load, pointer, store, zero, zero_tile
 from minicnn.lanes import LANES
@@ -125,23 +125,24 @@ def _copy(rows, height, count, grad, o, first):
 
 
 @kernel
-def _delta_of_output(o, dy, gate, rectified, delta, bias_grad):
-    """One output's delta in every sample, and its dE/db."""
+def _deltas(own_outputs, dy, gate, rectified, delta, bias_grad):
+    """Some outputs' delta in every sample, and their dE/db."""
     groups, outputs, _ = dy.shape
     none = zero(pointer(dy))
-    total = none
-    for g in range(groups):
-        at = (g * outputs + o) * LANES
-        own = load(pointer(dy) + at)
-        if rectified:
-            own = where_above(load(pointer(gate) + at), none, own, none)
-            store(own, pointer(delta) + at)
-        total = total + own
-    if bias_grad.size:
-        bias_grad[o] = lane_sum(total)
+    for o in own_outputs:
+        total = none
+        for g in range(groups):
+            at = (g * outputs + o) * LANES
+            own = load(pointer(dy) + at)
+            if rectified:
+                own = where_above(load(pointer(gate) + at), none, own, none)
+                store(own, pointer(delta) + at)
+            total = total + own
+        if bias_grad.size:
+            bias_grad[o] = lane_sum(total)
 
 
-@kernel(parallel=True)
+@kernel
 def dense_gradients(x, weight, dy, gate, rectified, delta, weight_grad, bias_grad, dx):
     """Fill dE/dW, dE/db and dE/dx.
 
@@ -158,14 +159,19 @@ def dense_gradients(x, weight, dy, gate, rectified, delta, weight_grad, bias_gra
     """
     outputs, features = weight.shape
     if delta.size <= FEW * LANES:
-        for o in range(outputs):
-            _delta_of_output(o, dy, gate, rectified, delta, bias_grad)
+        _deltas(range(outputs), dy, gate, rectified, delta, bias_grad)
     else:
-        for o in prange(outputs):
-            _delta_of_output(o, dy, gate, rectified, delta, bias_grad)
-    for block in prange((features + LANES - 1) // LANES):
+        share(_deltas, outputs, (dy, gate, rectified, delta, bias_grad))
+    blocks = (features + LANES - 1) // LANES
+    share(_gradients_of_blocks, blocks, (x, weight, delta, weight_grad, dx))
+
+
+@kernel
+def _gradients_of_blocks(blocks, x, weight, delta, weight_grad, dx):
+    """Both gradients for some blocks, of sixteen features or of those that are left."""
+    for block in blocks:
         first = block * LANES
-        count = min(LANES, features - first)
+        count = min(LANES, weight.shape[1] - first)
         if dx.size:
             _input_gradient(first, count, weight, delta, dx)
         _weight_gradient(first, count, x, delta, weight_grad)

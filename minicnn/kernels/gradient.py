@@ -19,11 +19,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from minicnn.kernels.arithmetic import lane_sum
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.team import share
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import REGISTER_COUNT, load, pointer, zero, zero_tile
 from minicnn.lanes import LANES
@@ -190,7 +190,7 @@ def channel_sum(delta, lane_groups, group_step, rows, row_step, columns):
     return lane_sum(total)
 
 
-@kernel(parallel=True)
+@kernel
 def parameter_gradients(x, x_terms, delta, d_channels, partial, numbers, weight_grad, bias_grad):
     """Fill `weight_grad` and `bias_grad`.
 
@@ -210,20 +210,25 @@ def parameter_gradients(x, x_terms, delta, d_channels, partial, numbers, weight_
     """
     sweep = Sweep(*to_fixed_tuple(numbers, SWEEP_LENGTH))
     tasks = sweep.slices * tasks_of_slice(sweep.channel_groups, sweep.channels, sweep.terms)
-    high = tile_height(sweep.channels) == ROWS
-    for task in prange(tasks):
-        if high:
+    arguments = (tasks, x, x_terms, delta, d_channels, partial, bias_grad, sweep)
+    share(_gradient_tasks, tasks, arguments)
+    _add_slices(partial, weight_grad)
+
+
+@kernel
+def _gradient_tasks(own, tasks, x, x_terms, delta, d_channels, partial, bias_grad, sweep):
+    """Some channels and terms of a slice, and its part of the channels for the bias."""
+    for task in own:
+        if tile_height(sweep.channels) == ROWS:
             _high_task(task, x, x_terms, delta, d_channels, partial, sweep)
         else:
             _low_task(task, x, x_terms, delta, d_channels, partial, sweep)
-        # Its share of the channels.
         for c in range(task * bias_grad.size // tasks, (task + 1) * bias_grad.size // tasks):
             q, o = c // sweep.channels, c % sweep.channels
             bias_grad[c] = channel_sum(
                 pointer(delta) + (q * sweep.d_channel_group + d_channels[o]),
                 sweep.lane_groups, sweep.d_lane_group, sweep.rows, sweep.d_row, sweep.columns,
             )  # fmt: skip
-    _add_slices(partial, weight_grad)
 
 
 def offset_table(offsets, multiple):

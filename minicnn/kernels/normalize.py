@@ -9,17 +9,17 @@ positions of a large image a float32 would lose digits.
 """
 
 import numpy as np
-from numba import prange
 
 from minicnn.kernels.arithmetic import lane_sum, where_above
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.team import share
 from minicnn.kernels.vector import load, pointer, store, zero
 from minicnn.lanes import LANES
 
 RUN = 1024  # positions that are added up in a lane
 
 
-@kernel(parallel=True)
+@kernel
 def moments(x, mask, count, mean, variance):
     """Mean and biased variance of each channel over `count` numbers.
 
@@ -36,9 +36,14 @@ def moments(x, mask, count, mean, variance):
     mean, variance : ndarray of float64, shape (C,)
         Filled.
     """
+    share(_moments_of_channels, x.shape[1], (x, mask, count, mean, variance))
+
+
+@kernel
+def _moments_of_channels(own, x, mask, count, mean, variance):
     groups, channels, positions, _ = x.shape
     x0, mask0 = pointer(x), pointer(mask)
-    for c in prange(channels):
+    for c in own:
         total = 0.0
         for g in range(groups):
             plane, valid = x0 + (g * channels + c) * positions * LANES, load(mask0 + g * LANES)
@@ -65,7 +70,7 @@ def moments(x, mask, count, mean, variance):
         variance[c] = squares / factor**2 / count
 
 
-@kernel(parallel=True)
+@kernel
 def normalize(x, mean, scale, shift, rectify, y):
     """``y = (x - mean) * scale + shift``, channel by channel.
 
@@ -76,9 +81,14 @@ def normalize(x, mean, scale, shift, rectify, y):
     rectify : bool
         Whether to write ``max(y, 0)``.
     """
+    share(_normalize_planes, x.shape[0] * x.shape[1], (x, mean, scale, shift, rectify, y))
+
+
+@kernel
+def _normalize_planes(planes, x, mean, scale, shift, rectify, y):
     groups, channels, positions, lanes = x.shape
     real = x.dtype.type
-    for plane in prange(groups * channels):
+    for plane in planes:
         g, c = plane // channels, plane % channels
         m, s, b = real(mean[c]), real(scale[c]), real(shift[c])
         for p in range(positions):
@@ -87,7 +97,7 @@ def normalize(x, mean, scale, shift, rectify, y):
                 y[g, c, p, lane] = real(0) if rectify and value <= 0 else value
 
 
-@kernel(parallel=True)
+@kernel
 def gradient_sums(x, dy, gate, mean, inverse, d_gamma, d_beta):
     """``d_beta = sum of dy`` and ``d_gamma = sum of dy x_hat``, x_hat = (x - mean) inverse.
 
@@ -102,11 +112,16 @@ def gradient_sums(x, dy, gate, mean, inverse, d_gamma, d_beta):
     d_gamma, d_beta : ndarray, shape (C,)
         Filled.
     """
+    share(_gradient_sums_of_channels, x.shape[1], (x, dy, gate, mean, inverse, d_gamma, d_beta))
+
+
+@kernel
+def _gradient_sums_of_channels(own, x, dy, gate, mean, inverse, d_gamma, d_beta):
     groups, channels, positions, _ = x.shape
     x0, dy0 = pointer(x), pointer(dy)
     gate0 = x0 if gate is None else pointer(gate)
     ones = np.ones(LANES, x.dtype)
-    for c in prange(channels):
+    for c in own:
         shift = x.dtype.type(mean[c]) * load(pointer(ones))
         sum_dy, sum_product = 0.0, 0.0
         for g in range(groups):
@@ -126,7 +141,7 @@ def gradient_sums(x, dy, gate, mean, inverse, d_gamma, d_beta):
         d_gamma[c] = sum_product * inverse[c]
 
 
-@kernel(parallel=True)
+@kernel
 def normalize_gradient(x, dy, gate, mask, mean, inverse, gamma, d_gamma, d_beta, count, dx):
     """The gradient through the normalization and, in training, through its moments.
 
@@ -144,11 +159,19 @@ def normalize_gradient(x, dy, gate, mask, mean, inverse, gamma, d_gamma, d_beta,
     gamma, d_gamma, d_beta : ndarray, shape (C,)
     count : float
     """
+    arguments = (x, dy, gate, mask, mean, inverse, gamma, d_gamma, d_beta, count, dx)
+    share(_normalize_gradient_planes, x.shape[0] * x.shape[1], arguments)
+
+
+@kernel
+def _normalize_gradient_planes(
+    planes, x, dy, gate, mask, mean, inverse, gamma, d_gamma, d_beta, count, dx
+):
     groups, channels, positions, _ = x.shape
     real = x.dtype.type
     x0, dy0, dx0, mask0 = pointer(x), pointer(dy), pointer(dx), pointer(mask)
     gate0 = x0 if gate is None else pointer(gate)
-    for plane in prange(groups * channels):
+    for plane in planes:
         g, c = plane // channels, plane % channels
         start, valid = plane * positions * LANES, load(mask0 + g * LANES)
         scale = real(gamma[c] * inverse[c]) * valid

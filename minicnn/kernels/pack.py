@@ -1,7 +1,6 @@
 """Put chosen images into lanes and normalize them, in one pass.
 
-Not a parallel kernel: it runs in a thread of its own beside the training step, and some
-of Numba's threading layers may be entered from one thread only.
+Not shared out: it runs in a thread of its own beside the training step, which has the team.
 """
 
 import numpy as np

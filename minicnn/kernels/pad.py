@@ -1,16 +1,15 @@
 """Copies of images into the middle of larger ones, whose borders are zeros."""
 
-from numba import prange
-
 from minicnn.kernels.arithmetic import where_above
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.team import share
 from minicnn.kernels.vector import load, pointer, store, zero
 from minicnn.lanes import LANES
 
 FEW = 4  # images that are cut, so that every thread has some of them
 
 
-@kernel(parallel=True)
+@kernel
 def copy_inside(x, gate, out, top, left):
     """Copy images into the middle of larger ones; what surrounds them is not touched.
 
@@ -23,14 +22,19 @@ def copy_inside(x, gate, out, top, left):
     top, left : int
         Where in `out` the first pixel goes.
     """
-    _, channels, height, width, _ = x.shape
+    planes = x.shape[0] * x.shape[1]
+    pieces = 1 if planes > FEW else x.shape[2]  # of a plane, each a task of its own
+    share(_copy_pieces, planes * pieces, (pieces, x, gate, out, top, left))
+
+
+@kernel
+def _copy_pieces(tasks, pieces, x, gate, out, top, left):
+    height, width = x.shape[2:4]
     large = out.shape[2] * out.shape[3] * LANES
     small, row = height * width * LANES, out.shape[3] * LANES
     x0, out0 = pointer(x), pointer(out) + (top * row + left * LANES)
     gate0 = x0 if gate is None else pointer(gate)
-    planes = x.shape[0] * channels
-    pieces = 1 if planes > FEW else height  # of a plane, each a task of its own
-    for task in prange(planes * pieces):
+    for task in tasks:
         plane, piece = task // pieces, task % pieces
         for i in range(piece * height // pieces, (piece + 1) * height // pieces):
             source, target = plane * small + i * width * LANES, out0 + (plane * large + i * row)

@@ -2,12 +2,11 @@
 
 import time
 
-import numba
 import numpy as np
-from numba import prange
 
 from minicnn.kernels.correlate import COLUMNS
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.team import get_num_threads, share
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import pointer
 from minicnn.lanes import LANES
@@ -18,7 +17,7 @@ TERMS = 64  # so few that the nearest cache holds their operands
 _, load_tile, store_tile, add_rank1, _, _ = tile_operations(ROWS, COLUMNS)
 
 
-@kernel(parallel=True)
+@kernel
 def multiply_add(w, x, out, repeats):
     """On every thread, add the products of w and x to a tile of its own, again and again.
 
@@ -30,9 +29,13 @@ def multiply_add(w, x, out, repeats):
         Added to.
     repeats : int
     """
-    w0, x0, out0 = pointer(w), pointer(x), pointer(out)
-    for task in prange(len(out)):
-        own = out0 + task * (ROWS * COLUMNS * LANES)
+    share(_add_products, len(out), (w, x, out, repeats))
+
+
+@kernel
+def _add_products(tasks, w, x, out, repeats):
+    for task in tasks:
+        w0, x0, own = pointer(w), pointer(x), pointer(out) + task * (ROWS * COLUMNS * LANES)
         tile = load_tile(own, COLUMNS * LANES, LANES)
         for _ in range(repeats):
             for term in range(TERMS):
@@ -54,13 +57,13 @@ def flops(out, repeats):
 
 
 def measure_peak(rounds=5, repeats=10_000):
-    """Floating-point operations a second, in float32 on Numba's present threads: the best of some.
+    """Floating-point operations a second, in float32 on the present threads: the best of some.
 
     Returns
     -------
     float
     """
-    w, x, out = operands(numba.get_num_threads())
+    w, x, out = operands(get_num_threads())
     multiply_add(w, x, out, 1)
     seconds = []
     for _ in range(rounds):

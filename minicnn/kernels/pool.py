@@ -5,10 +5,9 @@ maximum, what lies outside is minus infinity; for an average it is zero, and cou
 task owns one plane, so overlapping windows add up in one thread and in a fixed order.
 """
 
-from numba import prange
-
 from minicnn.kernels.arithmetic import larger, where_above, where_equal
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.team import share
 from minicnn.kernels.vector import load, pointer, store, zero
 from minicnn.lanes import LANES
 
@@ -21,7 +20,7 @@ def _clip(start, extent, limit):
     return max(start, 0), min(start + extent, limit)
 
 
-@kernel(parallel=True)
+@kernel
 def max_pool(x, y, kernel_size, stride, padding, rectify):
     """``y[i, j] = max of the window at (s i - p, s j - p)``; NaN if the window holds one.
 
@@ -36,10 +35,15 @@ def max_pool(x, y, kernel_size, stride, padding, rectify):
         Whether to write ``max(y, 0)``: as a ReLU before the pooling would have it, which
         the maximum does not notice, at a quarter of the work or less.
     """
+    share(_max_pool_planes, x.shape[0] * x.shape[1], (x, y, kernel_size, stride, padding, rectify))
+
+
+@kernel
+def _max_pool_planes(planes, x, y, kernel_size, stride, padding, rectify):
     _, channels, height, width, _ = x.shape
     rows, columns = y.shape[2:4]
     x0, y0 = pointer(x), pointer(y)
-    for plane in prange(x.shape[0] * channels):
+    for plane in planes:
         image, output = x0 + plane * height * width * LANES, y0 + plane * rows * columns * LANES
         none = zero(x0)
         for i in range(rows):
@@ -55,7 +59,7 @@ def max_pool(x, y, kernel_size, stride, padding, rectify):
                 store(best, output + (i * columns + j) * LANES)
 
 
-@kernel(parallel=True)
+@kernel
 def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding, rectify, apart):
     """``dx = M * upsample(dy)``: each window's gradient goes to the first of its maxima.
 
@@ -71,10 +75,16 @@ def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding, rectify, apart
         Whether the windows cover every pixel just once: then nothing adds up, and what is
         written needs no zeros beneath.
     """
+    arguments = (x, y, dy, dx, kernel_size, stride, padding, rectify, apart)
+    share(_max_pool_gradient_planes, x.shape[0] * x.shape[1], arguments)
+
+
+@kernel
+def _max_pool_gradient_planes(planes, x, y, dy, dx, kernel_size, stride, padding, rectify, apart):
     _, channels, height, width, _ = x.shape
     rows, columns = y.shape[2:4]
     x0, y0, dy0, dx0 = pointer(x), pointer(y), pointer(dy), pointer(dx)
-    for plane in prange(x.shape[0] * channels):
+    for plane in planes:
         inside, outside = plane * height * width * LANES, plane * rows * columns * LANES
         image, gradient, output, delta = x0 + inside, dx0 + inside, y0 + outside, dy0 + outside
         none = zero(x0)
@@ -100,14 +110,19 @@ def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding, rectify, apart
                         given = where_equal(pixel, best, none, given)
 
 
-@kernel(parallel=True)
+@kernel
 def average_pool(x, y, kernel_size, stride, padding):
     """``y[i, j] = sum of the window / k²``; shapes as in :func:`max_pool`."""
+    share(_average_pool_planes, x.shape[0] * x.shape[1], (x, y, kernel_size, stride, padding))
+
+
+@kernel
+def _average_pool_planes(planes, x, y, kernel_size, stride, padding):
     _, channels, height, width, _ = x.shape
     rows, columns = y.shape[2:4]
-    share = x.dtype.type(1 / (kernel_size[0] * kernel_size[1]))
+    factor = x.dtype.type(1 / (kernel_size[0] * kernel_size[1]))
     x0, y0 = pointer(x), pointer(y)
-    for plane in prange(x.shape[0] * channels):
+    for plane in planes:
         image, output = x0 + plane * height * width * LANES, y0 + plane * rows * columns * LANES
         for i in range(rows):
             top, bottom = _clip(i * stride[0] - padding[0], kernel_size[0], height)
@@ -120,17 +135,23 @@ def average_pool(x, y, kernel_size, stride, padding):
                         for v in range(left, right):
                             part = part + load(image + (u * width + v) * LANES)
                     total = total + part
-                store(share * total, output + (i * columns + j) * LANES)
+                store(factor * total, output + (i * columns + j) * LANES)
 
 
-@kernel(parallel=True)
+@kernel
 def average_pool_gradient(dy, dx, kernel_size, stride, padding):
     """``dx = upsample(dy) / k²``; shapes as in :func:`max_pool_gradient`."""
+    arguments = (dy, dx, kernel_size, stride, padding)
+    share(_average_pool_gradient_planes, dx.shape[0] * dx.shape[1], arguments)
+
+
+@kernel
+def _average_pool_gradient_planes(planes, dy, dx, kernel_size, stride, padding):
     _, channels, height, width, _ = dx.shape
     rows, columns = dy.shape[2:4]
-    share = dx.dtype.type(1 / (kernel_size[0] * kernel_size[1]))
+    factor = dx.dtype.type(1 / (kernel_size[0] * kernel_size[1]))
     dy0, dx0 = pointer(dy), pointer(dx)
-    for plane in prange(dx.shape[0] * channels):
+    for plane in planes:
         gradient = dx0 + plane * height * width * LANES
         delta = dy0 + plane * rows * columns * LANES
         none = zero(dx0)
@@ -140,7 +161,7 @@ def average_pool_gradient(dy, dx, kernel_size, stride, padding):
             top, bottom = _clip(i * stride[0] - padding[0], kernel_size[0], height)
             for j in range(columns):
                 left, right = _clip(j * stride[1] - padding[1], kernel_size[1], width)
-                given = share * load(delta + (i * columns + j) * LANES)
+                given = factor * load(delta + (i * columns + j) * LANES)
                 for u in range(top, bottom):
                     for v in range(left, right):
                         at = (u * width + v) * LANES

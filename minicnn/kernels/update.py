@@ -10,9 +10,9 @@ float32 loop then holds nothing but float32 and fills the vectors. Differences s
 """
 
 import numpy as np
-from numba import prange
 
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.team import share
 from minicnn.lanes import LANES
 
 PART = 1 << 13  # elements, about, that a thread updates in one go
@@ -26,19 +26,33 @@ def _bounds(part, size):
     return begin * LANES, min(end * LANES, size)
 
 
-@kernel(parallel=True)
+@kernel
 def sgd(value, grad, velocity, lr, momentum, weight_decay, nesterov):
     """Stochastic gradient descent; `velocity` is None for a descent without momentum."""
-    for part in prange(value.size // PART + 1):
+    arguments = (value, grad, velocity, lr, momentum, weight_decay, nesterov)
+    share(_sgd_parts, value.size // PART + 1, arguments)
+
+
+@kernel
+def _sgd_parts(parts, value, grad, velocity, lr, momentum, weight_decay, nesterov):
+    for part in parts:
         a, b = _bounds(part, value.size)
         v = None if velocity is None else velocity[a:b]
         _sgd(value[a:b], grad[a:b], v, lr, momentum, weight_decay, nesterov)
 
 
-@kernel(parallel=True)
+@kernel
 def rmsprop(value, grad, square_average, velocity, lr, alpha, eps, momentum, weight_decay):
     """RMSProp; `velocity` is None for a descent without momentum."""
-    for part in prange(value.size // PART + 1):
+    arguments = (value, grad, square_average, velocity, lr, alpha, eps, momentum, weight_decay)
+    share(_rmsprop_parts, value.size // PART + 1, arguments)
+
+
+@kernel
+def _rmsprop_parts(
+    parts, value, grad, square_average, velocity, lr, alpha, eps, momentum, weight_decay
+):
+    for part in parts:
         a, b = _bounds(part, value.size)
         v = None if velocity is None else velocity[a:b]
         _rmsprop(
@@ -46,7 +60,7 @@ def rmsprop(value, grad, square_average, velocity, lr, alpha, eps, momentum, wei
         )
 
 
-@kernel(parallel=True)
+@kernel
 def adam(
     value, grad, first_moment, second_moment, lr, beta1, beta2, eps,
     first_correction, second_correction, weight_decay, shrinkage,
@@ -57,15 +71,18 @@ def adam(
     1 / (1 - beta2^t) at step t = 1, 2, ...; `shrinkage` is lr times the decoupled weight
     decay. It is subtracted, as a factor 1 - shrinkage would lose its digits in float32.
     """
-    for part in prange(value.size // PART + 1):
+    numbers = (lr, beta1, beta2, eps, first_correction, second_correction, weight_decay, shrinkage)
+    arguments = (value, grad, first_moment, second_moment, numbers)
+    share(_adam_parts, value.size // PART + 1, arguments)
+
+
+@kernel
+def _adam_parts(parts, value, grad, first_moment, second_moment, numbers):
+    for part in parts:
         a, b = _bounds(part, value.size)
-        _adam(
-            value[a:b], grad[a:b], first_moment[a:b], second_moment[a:b], lr, beta1, beta2, eps,
-            first_correction, second_correction, weight_decay, shrinkage,
-        )  # fmt: skip
+        _adam(value[a:b], grad[a:b], first_moment[a:b], second_moment[a:b], *numbers)
 
 
-# The loops themselves stand alone: inside of a parallel loop LLVM does not make vectors of them.
 @kernel(flags={"contract"})
 def _sgd(value, grad, velocity, lr, momentum, weight_decay, nesterov):
     real = value.dtype.type

@@ -15,9 +15,9 @@ neural networks*, CVPR 2016 (arXiv 1509.09308).
 """
 
 import numpy as np
-from numba import prange
 
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.team import share
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import REGISTER_BYTES, load, pointer, zero, zero_tile
 from minicnn.kernels.winograd_tiles import (
@@ -42,7 +42,7 @@ _splat, _, _store_tile, _add_rank1, _, _ = tile_operations(ROWS, COLUMNS)
 _splat_vector, _, _, _, _, _ = tile_operations(1, 1)
 
 
-@kernel(parallel=True)
+@kernel
 def convolve(x, u, bias, y, padding, rectify, v, m):
     """Fill `y` with the convolution of `x`, stride 1, by the transformed weights `u`.
 
@@ -60,26 +60,31 @@ def convolve(x, u, bias, y, padding, rectify, v, m):
     v, m : ndarray, shapes (parts, `input_scratch`) and (parts, `output_scratch`)
         Room to work in, a row for each part of the work that may run by itself.
     """
+    share(_convolve_parts, v.shape[0], (x, u, bias, y, padding, rectify, v, m))
+
+
+@kernel
+def _convolve_parts(own_parts, x, u, bias, y, padding, rectify, v, m):
     groups, c_in, height, width, _ = x.shape
     _, c_out, rows, columns, _ = y.shape
-    tiles, parts = groups * ((rows + 3) // 4) * ((columns + 3) // 4), v.shape[0]
+    parts, tiles = v.shape[0], groups * ((rows + 3) // 4) * ((columns + 3) // 4)
     blocks = (tiles + TILES - 1) // TILES
     # Where there are fewer blocks than threads, several share one, each with channels of its own.
-    shares = (parts + blocks - 1) // blocks
-    tasks, panels = blocks * shares, (c_out + ROWS - 1) // ROWS
+    portions = (parts + blocks - 1) // blocks
+    tasks, panels = blocks * portions, (c_out + ROWS - 1) // ROWS
     v_step, m_step = c_in * TILES * LANES + GAP, PANELS * ROWS * TILES * LANES + GAP
     x0, u0, y0 = pointer(x), pointer(u), pointer(y)
     bias0, bias_step, none = pointer(bias), 1 if bias.size > 1 else 0, zero(x0)
-    for part in prange(parts):
+    for part in own_parts:
         v0, m0 = pointer(v) + part * v.shape[1], pointer(m) + part * m.shape[1]
         nothing = v0 + (v.shape[1] - 6 * LANES)
         put_six((none, none, none, none, none, none), nothing, LANES)
         places, next_places = np.empty((TILES, 3), np.int64), np.empty((TILES, 3), np.int64)
         for task in range(part * tasks // parts, (part + 1) * tasks // parts):
-            block, share = task // shares, task % shares
+            block, portion = task // portions, task % portions
             first = block * TILES
             count, after = min(TILES, tiles - first), min(TILES, tiles - first - TILES)
-            begin, end = share * panels // shares, (share + 1) * panels // shares
+            begin, end = portion * panels // portions, (portion + 1) * panels // portions
             find_tiles(first, count, rows, columns, places)
             find_tiles(first + TILES, after, rows, columns, next_places)
             for c in range(c_in):
@@ -139,7 +144,7 @@ def _weight_row(g0, g1, g2):
     return 0.25 * g0, even - middle, even + middle, odd + 0.5 * middle, odd - 0.5 * middle, g2
 
 
-@kernel(parallel=True)
+@kernel
 def transform_weights(w, u, backward):
     """``u[k, o, c] = (G g Gᵀ)[k]`` for every g = w[o, c]; here 16 channels c are the lanes.
 
@@ -151,10 +156,15 @@ def transform_weights(w, u, backward):
     backward : bool
         Whether g is rotated by 180° and its channels are transposed, for the input gradient.
     """
-    rows, columns = (w.shape[1], w.shape[0]) if backward else (w.shape[0], w.shape[1])
-    step = u.shape[1] * u.shape[2]
+    rows = w.shape[1] if backward else w.shape[0]
+    share(_transform_rows, rows, (w, u, backward))
+
+
+@kernel
+def _transform_rows(rows, w, u, backward):
+    columns, step = w.shape[0] if backward else w.shape[1], u.shape[1] * u.shape[2]
     u0 = pointer(u)
-    for r in prange(rows):
+    for r in rows:
         g, half = np.zeros(9 * LANES, w.dtype), np.empty(18 * LANES, w.dtype)
         for first in range(0, columns, LANES):
             for c in range(first, min(first + LANES, columns)):

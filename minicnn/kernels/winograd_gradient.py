@@ -18,11 +18,11 @@ there are depends on the shapes alone, so the bits do not depend on the threads.
 import math
 
 import numpy as np
-from numba import prange
 
 from minicnn.kernels.arithmetic import transpose
 from minicnn.kernels.gradient import channel_sum
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.team import share
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import load, pointer, store, zero, zero_tile
 from minicnn.kernels.winograd import COLUMNS, ROWS, weight_points
@@ -108,7 +108,7 @@ def _multiply(d, v, v_step, total, total_step, rows, vectors, terms, fresh):
             _one(rows, d, v + c, v_step, total + c, total_step, terms, fresh)
 
 
-@kernel(parallel=True)
+@kernel
 def point_sums(x, delta, padding, sums, scratch):
     """Fill `sums` with the sums over tiles and samples, a slice of the tiles each.
 
@@ -121,6 +121,11 @@ def point_sums(x, delta, padding, sums, scratch):
     scratch : ndarray, shape (parts, `scratch_size`)
         Room to work in, a row for each part of the work that may run by itself.
     """
+    share(_sums_parts, scratch.shape[0], (x, delta, padding, sums, scratch))
+
+
+@kernel
+def _sums_parts(own_parts, x, delta, padding, sums, scratch):
     groups, c_in, height, width, _ = x.shape
     _, c_out, rows, columns, _ = delta.shape
     slices, _, o_rows, c_columns = sums.shape
@@ -128,7 +133,7 @@ def point_sums(x, delta, padding, sums, scratch):
     v_step, d_step = c_columns * TERMS + GAP, o_rows * TERMS + GAP
     x0, delta0, sums0 = pointer(x), pointer(delta), pointer(sums)
     parts, none = scratch.shape[0], zero(x0)
-    for part in prange(parts):
+    for part in own_parts:
         v0 = pointer(scratch) + part * scratch.shape[1]
         d0 = v0 + POINTS * v_step
         block0 = d0 + POINTS * d_step  # the points of one tile and 16 channels
@@ -180,7 +185,7 @@ def point_sums(x, delta, padding, sums, scratch):
                         )  # fmt: skip
 
 
-@kernel(parallel=True)
+@kernel
 def parameters_of_points(sums, delta, grad, bias_grad):
     """``grad[o, c] = Gᵀ (sum over the slices) G``, shape (O, C, 3, 3); and the bias gradient.
 
@@ -192,10 +197,15 @@ def parameters_of_points(sums, delta, grad, bias_grad):
     grad : ndarray, shape (O, C, 3, 3)
     bias_grad : ndarray, shape (O,), or empty if there is no bias
     """
+    share(_parameters_of_channels, len(grad), (sums, delta, grad, bias_grad))
+
+
+@kernel
+def _parameters_of_channels(own, sums, delta, grad, bias_grad):
     slices, _, o_rows, c_columns = sums.shape
-    c_out, c_in = grad.shape[:2]
+    c_in = grad.shape[1]
     sums0, step = pointer(sums), o_rows * c_columns
-    for o in prange(c_out):
+    for o in own:
         scratch, weights = np.empty(18 * LANES, sums.dtype), np.empty((9, LANES), sums.dtype)
         totals = np.empty(POINTS * LANES, sums.dtype)
         for first in range(0, c_in, LANES):
@@ -225,7 +235,7 @@ def parameters_of_points(sums, delta, grad, bias_grad):
             groups, _, rows, columns, _ = delta.shape
             plane = rows * columns * LANES
             own = pointer(delta) + o * plane
-            bias_grad[o] = channel_sum(own, groups, c_out * plane, 1, 0, rows * columns)
+            bias_grad[o] = channel_sum(own, groups, len(grad) * plane, 1, 0, rows * columns)
 
 
 def slice_count(lane_groups, output_shape, c_in):

@@ -4,7 +4,6 @@ Both know one convolution's shapes and own the arrays they work in. Either is as
 this order: `forward`; then `delta`, which makes dE/dz of dE/dy; then the gradients of it.
 """
 
-import numba
 import numpy as np
 
 from minicnn.errors import ArgumentError, unknown
@@ -12,6 +11,7 @@ from minicnn.kernels import winograd, winograd_gradient
 from minicnn.kernels.correlate import correlate
 from minicnn.kernels.gradient import parameter_gradients
 from minicnn.kernels.pad import copy_inside
+from minicnn.kernels.team import get_num_threads
 
 ALGORITHMS = ("auto", "direct", "winograd")
 
@@ -174,7 +174,7 @@ class Winograd:
 
     def _room(self, name, size):
         """A row of `size` elements for each thread."""
-        return self.buffers.scratch(name, numba.get_num_threads(), (size,))
+        return self.buffers.scratch(name, get_num_threads(), (size,))
 
 
 def _flat(array):

@@ -7,9 +7,8 @@ import threading
 import time
 from contextlib import contextmanager
 
-import numba
-
 from minicnn.errors import ArgumentError, DataError, DivergedError, MinicnnError
+from minicnn.kernels.team import get_num_threads, set_num_threads
 from minicnn.memory import peak_memory_mb
 from minicnn.metrics import predicted_classes
 from minicnn.training import snapshot
@@ -166,8 +165,8 @@ class Run:
             trainer.callbacks.append(interruption)
             if self._kept:
                 snapshot.restore_callbacks(trainer.callbacks, self._kept)
-            threads = numba.get_num_threads()
-            numba.set_num_threads(self.settings.threads)
+            threads = get_num_threads()
+            set_num_threads(self.settings.threads)
             try:
                 compile_seconds = self._compile(quiet)
                 trainer.fit()
@@ -176,7 +175,7 @@ class Run:
             except DivergedError as error:
                 status, self.error = "diverged", error
             finally:
-                numba.set_num_threads(threads)
+                set_num_threads(threads)
             self.explanation = self._watch.explanation(trainer)
             self.folder.write("model.safetensors", model_file(trainer, self._about()))
             self.summary = self._summarize(status, compile_seconds)

@@ -272,7 +272,7 @@ def test_batches_are_packed_ahead_where_a_processor_is_left(
     processors, threads, ahead, monkeypatch
 ):
     monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: set(range(processors)), False)
-    monkeypatch.setattr(module.numba, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(module, "get_num_threads", lambda: threads)
     iterator = iter(Batches(DATASET, 10))
     next(iterator)
     assert len(worker_threads()) == ahead

@@ -12,11 +12,9 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ne
 # The command line in a process that may have so many more bytes of address space than it has.
 SCRIPT = """
 import resource, sys
-import numba
 from minicnn import cli, data, model, training, zoo
 from minicnn.training.run import Run
 
-numba.get_num_threads()
 size = next(int(line.split()[1]) for line in open("/proc/self/status") if "VmSize" in line) * 1024
 resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[1]),) * 2)
 sys.exit(cli.main(sys.argv[2:]))
@@ -36,7 +34,7 @@ def test_too_little_memory_is_one_clear_sentence(words, what, tmp_path):
     out = tmp_path / "out"
     code, printed, err = finish(
         start(
-            SCRIPT, 400_000_000, *words.split(), "--quiet", "--data", folder, "--out", out,
+            SCRIPT, 550_000_000, *words.split(), "--quiet", "--data", folder, "--out", out,
             NUMBA_NUM_THREADS=1,
         )
     )  # fmt: skip

@@ -1,40 +1,13 @@
-"""Two Python threads at once: different models, one loss, and every threading layer of Numba."""
+"""Two Python threads at once: different models, one loss, one data set."""
 
-import gc
-import importlib
-import pkgutil
 import threading
 
-import numba
 import numpy as np
-import pytest
-from numba.core.dispatcher import Dispatcher
 
-from minicnn import kernels, lanes
+from minicnn import lanes
 from minicnn.data import Batches
-from minicnn.kernels import launch
 from minicnn.losses import SoftmaxCrossEntropy
-from tests.faults.processes import run
 from tests.training.toys import At, dense_model, toy, trainer
-
-# Two threads in the same parallel kernel, over and over, each with numbers of its own.
-SCRIPT = """
-import threading
-import numba, numpy as np
-from minicnn.kernels import update
-
-size, steps = 100_000, 300
-one = np.ones(size, np.float32)
-values = [np.zeros(size, np.float32) for _ in range(2)]
-def work(value):
-    for _ in range(steps):
-        update.sgd(value, one, None, -1.0, 0.0, 0.0, False)
-threads = [threading.Thread(target=work, args=(value,)) for value in values]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-assert all((value == steps).all() for value in values)
-print(numba.threading_layer())
-"""
 
 
 def at_once(*functions):
@@ -54,57 +27,6 @@ def at_once(*functions):
     for thread in threads:
         thread.join()
     return found
-
-
-@pytest.mark.parametrize("layer", ["workqueue", "omp", "default"])
-def test_no_threading_layer_ends_the_process(layer):
-    settings = {"NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": 2}
-    if layer == "omp" and not launch._can_import("numba.np.ufunc.omppool"):
-        pytest.skip("needs OpenMP")
-    out, err = run(SCRIPT, **settings)
-    assert err == "" and out.strip() in ("workqueue", "omp", "tbb")
-    assert layer in ("default", out.strip())
-
-
-@pytest.mark.parametrize(
-    ("layer", "priority", "openmp", "turns"),
-    [
-        ("default", "tbb omp workqueue", True, False),
-        ("default", "tbb omp workqueue", False, True),
-        ("default", "workqueue omp tbb", True, True),
-        ("default", "tbb workqueue omp", True, True),
-        ("omp", "workqueue omp tbb", True, False),
-        ("TBB", "workqueue omp tbb", True, False),
-        ("threadsafe", "workqueue omp tbb", True, False),
-        ("safe", "workqueue omp tbb", True, False),
-        ("workqueue", "tbb omp workqueue", True, True),
-        ("forksafe", "tbb omp workqueue", True, True),
-    ],
-)
-def test_kernels_take_turns_only_where_they_must(layer, priority, openmp, turns, monkeypatch):
-    monkeypatch.setattr(numba.config, "THREADING_LAYER", layer)
-    monkeypatch.setattr(numba.config, "THREADING_LAYER_PRIORITY", priority.split())
-    monkeypatch.setattr(launch, "_can_import", lambda name: openmp)
-    assert launch._threads_must_take_turns() == turns
-
-
-def test_no_kernel_calls_a_parallel_one():
-    """As it would not wait for its turn there."""
-    for module in pkgutil.iter_modules(kernels.__path__):
-        importlib.import_module(f"minicnn.kernels.{module.name}")
-    parallel = {id(compiled) for compiled in launch._parallel}
-    calls = [
-        d for d in gc.get_objects()
-        if isinstance(d, Dispatcher) and any(id(v) in parallel for v in looked_up(d.py_func))
-    ]  # fmt: skip
-    assert len(parallel) > 20 and not calls
-
-
-def looked_up(function):
-    """The values of a function's globals and closure that it names."""
-    names = {*function.__code__.co_names}
-    yield from (value for name, value in function.__globals__.items() if name in names)
-    yield from (cell.cell_contents for cell in function.__closure__ or ())
 
 
 def test_two_models_are_trained_at_once_as_each_would_be_alone():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from minicnn import lanes
 from minicnn import reference as ref
 from minicnn.kernels.pad import FEW, copy_inside
+from minicnn.kernels.team import get_num_threads, set_num_threads
 from minicnn.layers.conv import Conv2d
 from minicnn.layers.dense import Dense
 
@@ -91,13 +92,13 @@ def with_one_and_two_threads(function):
     """What `function` returns with one thread, and what with two."""
     if numba.config.NUMBA_NUM_THREADS < 2:
         pytest.skip("needs two threads")
-    results, before = [], numba.get_num_threads()
+    results, before = [], get_num_threads()
     try:
         for count in (1, 2):
-            numba.set_num_threads(count)
+            set_num_threads(count)
             results.append(function())
     finally:
-        numba.set_num_threads(before)
+        set_num_threads(before)
     return results
 
 

@@ -14,7 +14,8 @@ from minicnn import kernels
 PACKAGE = Path(kernels.__file__).parents[1]
 
 # Runs one kernel; prints its result, whether it was compiled or loaded, and for every kernel
-# of the package its flags and what it is kept by: a digest of its code and its closure.
+# of the package what it is kept by, a digest of its code and its closure, its flags, and whether it
+# shares work out.
 SCRIPT = """
 import gc, importlib, json, pkgutil
 import numpy as np
@@ -35,10 +36,10 @@ found = []
 for d in gc.get_objects():
     if isinstance(d, Dispatcher) and isinstance(d._cache, FunctionCache):
         name = f"{d.py_func.__module__}.{d.py_func.__qualname__}"
-        key = "".join(d._cache._index_key((), d.targetctx.codegen())[-1])
+        key = d._cache._index_key((), d.targetctx.codegen())[-1]
         flags = d.targetoptions.get("fastmath") or ()
         flags = sorted(flags) if flags is not True else ["fast"]
-        found.append([name, key, flags, d.targetoptions["parallel"]])
+        found.append([name, key, flags, "share" in d.py_func.__code__.co_names])
 print(json.dumps({"max": [float(y[0, 0, 0, 0, 0]), hits, misses], "kernels": sorted(found)}))
 """
 
@@ -76,13 +77,16 @@ def test_a_kernel_is_compiled_once_and_anew_after_an_edit_of_what_it_imports(run
     assert [r["max"] for r in runs] == [[16, 0, 1], [16, 1, 0], [0, 0, 1]]
 
 
-def test_every_kernel_that_is_launched_is_found_again_by_the_next_process(runs):
+def test_every_kernel_is_found_again_by_the_next_process(runs):
     """The keys of closures must not hold what differs from run to run, such as other kernels."""
-    first, second, _ = (
-        {(name, key) for name, key, _, launched in r["kernels"] if launched} for r in runs
-    )
-    assert len(first) > 20
+    first, second, _ = ({(name, key) for name, key, _, _ in r["kernels"]} for r in runs)
+    assert len(first) > 50
     assert {name for name, _ in first ^ second} == set()
+
+
+def test_what_is_done_on_all_threads(runs):
+    shared = {name for name, _, _, shares in runs[0]["kernels"] if shares}
+    assert len(shared) > 20
 
 
 def test_no_kernel_may_assume_that_there_are_no_nans(runs):

@@ -11,6 +11,7 @@ import safetensors.numpy
 
 from minicnn import Sequential, zoo
 from minicnn.errors import ArgumentError, DivergedError
+from minicnn.kernels.team import get_num_threads
 from minicnn.layers import BatchNorm, Dense, Dropout, Flatten, ReLU
 from minicnn.memory import peak_memory_mb
 from minicnn.training import run as module
@@ -182,11 +183,11 @@ def test_the_compile_pause_is_explained(settings, capsys, monkeypatch):
 
 
 def test_threads_are_set_for_the_run_only(settings, monkeypatch):
-    seen, before = [], numba.get_num_threads()
-    look = At("on_epoch_end", lambda t: True, lambda t: seen.append(numba.get_num_threads()))
+    seen, before = [], get_num_threads()
+    look = At("on_epoch_end", lambda t: True, lambda t: seen.append(get_num_threads()))
     monkeypatch.setattr(module, "Progress", lambda: look)
     Run(settings(threads=1, epochs=1), "out").train()
-    assert seen == [1] and numba.get_num_threads() == before
+    assert seen == [1] and get_num_threads() == before
 
 
 def test_a_diverged_run_says_so_in_valid_json(settings, monkeypatch):

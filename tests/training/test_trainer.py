@@ -7,6 +7,7 @@ import pytest
 from minicnn import Sequential, schedules
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError, DataError
+from minicnn.kernels.team import get_num_threads, set_num_threads
 from minicnn.layers import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU
 from minicnn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from minicnn.metrics import accuracy
@@ -194,12 +195,12 @@ def test_the_seed_decides_the_bits_on_any_number_of_threads():
         )  # fmt: skip
         model.initialize((2, 10, 10), seed=seed)
         data = toy(150, shape=(2, 10, 10))
-        before = numba.get_num_threads()
-        numba.set_num_threads(threads)
+        before = get_num_threads()
+        set_num_threads(threads)
         try:
             trainer(model, train=data, test=data, batch_size=50, epochs=1, seed=seed).fit()
         finally:
-            numba.set_num_threads(before)
+            set_num_threads(before)
         return {name: array.tobytes() for name, array in model.state_dict().items()}
 
     one = weights(1)

@@ -1,0 +1,249 @@
+"""Threads that share the work of a kernel.
+
+A parallel kernel has *tasks*, such as the planes of an image, and a function that does some of
+them::
+
+    @kernel
+    def double(x):
+        share(_double_rows, len(x), (x,))
+
+    @kernel
+    def _double_rows(rows, x):
+        for i in rows:
+            for j in range(x.shape[1]):
+                x[i, j] *= 2
+
+:func:`share` has all tasks done before it returns. The threads of a team have numbers, and each
+has a share: neighbouring tasks, the same ones in every call, so that a thread finds in its own
+cache what it wrote there. The caller is number 0; the others wait in a loop for some hundred
+microseconds, as long as it takes to get from one kernel to the next, and then sleep.
+
+A share is *claimed* before it is begun, and the caller claims what nobody has when its own is
+done. So it waits for those only that are at work: not for a thread that is still asleep, that
+the operating system has stopped for another program, or that does not exist in a forked process.
+There is one job at a time. Who comes meanwhile, a second thread of Python's or a task that calls a
+kernel, does all tasks alone. What is computed does not depend on any of that.
+
+OpenMP does all this, too, but takes ten times as long to begin, spins for milliseconds or not at
+all, does not survive a fork, and may end the process if two threads come at once.
+"""
+
+import atexit
+import os
+import threading
+
+import numba
+import numpy as np
+from numba import types
+
+from minicnn.errors import ArgumentError
+from minicnn.kernels.launch import kernel
+from minicnn.kernels.tasks import has_failed, packed, run_tasks
+from minicnn.kernels.words import (
+    LINE,
+    exchange,
+    make_words,
+    nap,
+    new_lock,
+    pause,
+    read,
+    replace,
+    sleep,
+    wake,
+    write,
+)
+
+MOST = max(1, numba.config.NUMBA_NUM_THREADS)
+SPIN = 4000  # pauses before a member sleeps: some hundred microseconds
+PATIENCE = 50 * SPIN  # pauses before the caller takes naps between two looks at the others
+
+# Words of the whole team. How many members there are is one, as compiled code is kept for other
+# processes. The job is in a line of its own, which members look at while they wait.
+_BUSY, _MEMBERS, _THREADS, _NAP = 0, 1, 2, 3
+_JOB, _FUNCTION, _PLACE, _COUNT, _SHARES = (LINE + n for n in range(5))
+# Words of each member: the last job of which its share was claimed; the last that it has done;
+# whether it sleeps; and on which lock.
+_CLAIMED, _DONE, _ASLEEP, _LOCK = 0, LINE, LINE + 1, LINE + 2
+
+_words = make_words(2 + 2 * MOST)
+_members = []
+
+
+@kernel
+def _words_of(member):
+    return (2 + 2 * member) * LINE
+
+
+@kernel
+def _run_share(member, function, place):
+    """The tasks of one member; none if there are more members than shares."""
+    count, shares = read(_COUNT), read(_SHARES)
+    first, last = min(member, shares) * count // shares, min(member + 1, shares) * count // shares
+    run_tasks(function, place, first, last)
+
+
+@kernel
+def _hand_out(function, place, count):
+    """Have ``0 .. count`` tasks done by the team, or alone if it is at work already."""
+    shares = read(_THREADS)
+    if shares <= 1 or count <= 1 or exchange(_BUSY, 1):
+        run_tasks(function, place, 0, count)
+        return
+    job = read(_JOB) + 1
+    write(_FUNCTION, function)
+    write(_PLACE, place)
+    write(_COUNT, count)
+    write(_SHARES, shares)
+    exchange(_JOB, job)
+    for member in range(1, shares):
+        own = _words_of(member)
+        if read(own + _ASLEEP) and exchange(own + _ASLEEP, 0):
+            wake(read(own + _LOCK))
+    _run_share(0, function, place)
+    for member in range(1, read(_MEMBERS)):
+        own, looks = _words_of(member), 0
+        if replace(own + _CLAIMED, job - 1, job):
+            _run_share(member, function, place)
+        else:
+            while read(own + _DONE) != job:
+                looks += 1
+                if looks < PATIENCE:
+                    pause()
+                else:
+                    nap(read(_NAP))
+    write(_BUSY, 0)
+
+
+@kernel
+def _work(member):
+    """What a member does: its share of every job. Returns after the job with no function."""
+    own = _words_of(member)
+    seen = read(own + _CLAIMED)
+    while True:
+        looks = 0
+        while read(_JOB) == seen and looks < SPIN:
+            pause()
+            looks += 1
+        job = read(_JOB)
+        if job == seen:
+            exchange(own + _ASLEEP, 1)
+            # A job that was handed out just before this may have found nobody to wake.
+            if read(_JOB) == seen or not exchange(own + _ASLEEP, 0):
+                sleep(read(own + _LOCK))
+        elif replace(own + _CLAIMED, job - 1, job):
+            function = read(_FUNCTION)
+            if function == 0:
+                return
+            _run_share(member, function, read(_PLACE))
+            write(own + _DONE, job)
+            seen = job
+        else:
+            seen = read(own + _CLAIMED)
+
+
+@numba.njit(nogil=True, error_model="numpy", inline="always")
+def share(work, count, arguments):
+    """Have ``work(tasks, *arguments)`` called on all threads, each with a range of the tasks.
+
+    Called in kernels only.
+
+    Parameters
+    ----------
+    work : kernel
+        Does some tasks. They are done in any order and at the same time, so none may write what
+        another one reads or writes.
+    count : int
+        The tasks are 0 to ``count - 1``.
+    arguments : tuple
+
+    Raises
+    ------
+    MemoryError
+        If a task could not get the memory that it asked for.
+    """
+    function, place, failed = packed(work, arguments)
+    _hand_out(function, place, count)
+    if has_failed(failed):
+        raise MemoryError("a kernel could not get the memory that it needs")
+
+
+@kernel
+def _dismiss():
+    """Have every member return, and tell whether they do: not if the team is at work."""
+    if exchange(_BUSY, 1):
+        return False
+    write(_FUNCTION, 0)
+    exchange(_JOB, read(_JOB) + 1)
+    for member in range(1, read(_MEMBERS)):
+        own = _words_of(member)
+        if exchange(own + _ASLEEP, 0):
+            wake(read(own + _LOCK))
+    return True
+
+
+def _start():
+    """Begin with members that have nothing to do."""
+    _words[_BUSY], _words[_NAP] = 0, new_lock()
+    for member in range(1, MOST):
+        own = (2 + 2 * member) * LINE
+        _words[own + _CLAIMED] = _words[own + _DONE] = _words[_JOB]
+        _words[own + _ASLEEP], _words[own + _LOCK] = 0, new_lock()
+        thread = threading.Thread(target=_work, args=(member,), name="minicnn", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # there may be no more threads: the others do what there is to do
+            return
+        _members.append(thread)
+
+
+def _end():
+    """Let no thread be left when Python takes itself apart."""
+    if _dismiss():
+        for thread in _members:
+            thread.join(1)
+
+
+def get_num_threads():
+    """How many threads kernels run on.
+
+    Returns
+    -------
+    int
+    """
+    return int(_words[_THREADS])
+
+
+def set_num_threads(count):
+    """Have kernels run on so many threads; what they compute stays the same.
+
+    Parameters
+    ----------
+    count : int
+        From 1 to the number of processors, or ``NUMBA_NUM_THREADS`` where that is set.
+
+    Raises
+    ------
+    ArgumentError
+        If there are not so many.
+    """
+    if not isinstance(count, (int, np.integer)) or not 1 <= count <= MOST:
+        raise ArgumentError(
+            f"threads must be from 1 to {MOST}, as many as there are processors or as"
+            f" NUMBA_NUM_THREADS says, got {count!r}."
+        )
+    _words[_THREADS] = count
+
+
+def _after_fork():
+    """In the new process, which has none of the threads."""
+    _members.clear()
+    _start()
+
+
+_words[_MEMBERS] = _words[_THREADS] = MOST
+_work.compile((types.int64,))
+_dismiss.compile(())
+_start()
+atexit.register(_end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
