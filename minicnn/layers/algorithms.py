@@ -73,17 +73,20 @@ class Direct:
         self._walks = {}  # by what is computed and the number of lane groups
         self._forward, self._backward = plan.forward(), plan.backward()
         self._border = plan.delta_border() if input_gradient else (0, 0, 0, 0)
+        self._padding = (*plan.padding, *plan.padding)
+        self._x_shape = _bordered(plan.input_shape, self._padding)
+        self._delta_shape = _bordered(plan.output_shape, self._border)
         self._tables = plan.gradient_tables(self._border)
         self._no_bias = np.zeros(1, buffers.dtype)
 
     def forward(self, x, weight, bias, z, rectify):
         """Fill `z`; `x` must not change until the gradients are computed."""
-        self._x = self._with_border("x", x, (*self.plan.padding, *self.plan.padding))
+        self._x = self._with_border("x", x, self._padding, self._x_shape)
         self._correlate("forward", self._x, weight, bias, z, self._forward, rectify)
 
     def delta(self, dy, gate):
         """`dy` where the gate is above 0, or everywhere if it is None."""
-        return self._with_border("delta", dy, self._border, gate)
+        return self._with_border("delta", dy, self._border, self._delta_shape, gate)
 
     def parameter_gradients(self, delta, weight_grad, bias_grad):
         """Fill `weight_grad`, dE/dW, and `bias_grad`, dE/db, which is empty without a bias."""
@@ -112,18 +115,15 @@ class Direct:
         out = _flat(y)[plan.y_start :]
         correlate(_flat(x), _flat(weight), bias, out, self._walks[key], *plan.terms, rectify)
 
-    def _with_border(self, name, images, border, gate=None):
+    def _with_border(self, name, images, border, shape, gate=None):
         """`images` surrounded by zeros, and zero where the gate is, unless neither is asked for.
 
         They go into a buffer whose border is never written.
         """
         if gate is None and not any(border):
             return images
-        top, left, bottom, right = border
-        channels, height, width = images.shape[1:4]
-        shape = (channels, height + top + bottom, width + left + right)
         padded = self.buffers.lanes(name, len(images), shape)
-        copy_inside(images, gate, padded, top, left)
+        copy_inside(images, gate, padded, *border[:2])
         return padded
 
 
@@ -175,6 +175,13 @@ class Winograd:
     def _room(self, name, size):
         """A row of `size` elements for each thread."""
         return self.buffers.scratch(name, get_num_threads(), (size,))
+
+
+def _bordered(shape, border):
+    """The shape of images with so many rows and columns more at the top, left, bottom, right."""
+    channels, height, width = shape
+    top, left, bottom, right = border
+    return channels, height + top + bottom, width + left + right
 
 
 def _flat(array):

@@ -24,13 +24,10 @@ class _Pool2d(Layer):
         self._needs_images()
         size = window_output(self, self.kernel_size, self.stride, self.padding)
         self._window = (self.kernel_size, self.stride, self.padding)
+        # Whether every pixel is in just one window, and none is in the padding.
+        whole = all(n == m * s for n, m, s in zip(self.input_shape[1:], size, self.stride))
+        self._apart = whole and self.stride == self.kernel_size and not any(self.padding)
         return (self.input_shape[0], *size)
-
-    def _covers_once(self):
-        """Whether every pixel is in just one window, and none is in the padding."""
-        extents = zip(self.input_shape[1:], self.output_shape[1:], self.stride)
-        whole = all(n == m * s for n, m, s in extents)
-        return whole and self.stride == self.kernel_size and not any(self.padding)
 
     def describe(self):
         """Window, and what differs from the plain case."""
@@ -80,14 +77,13 @@ class MaxPool2d(_Pool2d):
                 "an earlier backward pass has written over the input: call forward on this batch"
                 " first, or initialize the model with fuse=False."
             )
-        # Windows that cover every pixel once read each pixel just before it is written.
-        apart = self._covers_once()
         x = dx = self._x
-        if apart and self.overwrites_input:
+        # Windows that cover every pixel once read each pixel just before it is written.
+        if self._apart and self.overwrites_input:
             self._x = None
         else:
             dx = self._buffers.lanes("dx", len(dy), self.input_shape)
-        pool.max_pool_gradient(x, self._y, dy, dx, *self._window, self.rectify, apart)
+        pool.max_pool_gradient(x, self._y, dy, dx, *self._window, self.rectify, self._apart)
         return dx
 
 
