@@ -110,16 +110,21 @@ def _strip(rows, cols):
 
 def _panel(rows):
     """A function that computes `rows` output channels of the columns ``start .. stop``."""
-    wide, narrow = _strip(rows, COLUMNS), _strip(rows, 1)
+    wide, less, narrow = _strip(rows, COLUMNS), _strip(rows, 3), _strip(rows, 1)
 
     @kernel
     def panel(start, stop, x, w, bias, bias_step, y, walk, terms, i, rectify):
-        whole = stop - (stop - start) % COLUMNS
+        # Fours and at most three threes; 1, 2 and 5 columns are none of these.
+        threes = -(stop - start) % COLUMNS
+        last = stop - 3 * threes if 3 * threes <= stop - start else stop
+        whole = last - (last - start) % COLUMNS
         for j in range(start, whole, COLUMNS):
             wide(j, x, w, bias, bias_step, y, walk, terms, i, rectify)
         if COLUMNS > 1:
-            for j in range(whole, stop):
+            for j in range(whole, last):
                 narrow(j, x, w, bias, bias_step, y, walk, terms, i, rectify)
+            for j in range(last, stop, 3):
+                less(j, x, w, bias, bias_step, y, walk, terms, i, rectify)
 
     return panel
 
