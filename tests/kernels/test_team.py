@@ -1,8 +1,11 @@
 """The team of threads: every task is done once, whoever comes, sleeps, or is not there."""
 
+import ctypes
+import os
 import threading
 import time
 
+import numba
 import numpy as np
 import pytest
 
@@ -50,6 +53,33 @@ def _ask(tasks, sizes):
         sizes[i] = np.ones(sizes[i]).sum()
 
 
+if os.name == "posix":
+    this_thread = ctypes.CDLL(None).pthread_self
+    this_thread.restype, this_thread.argtypes = ctypes.c_uint64, []
+
+    @numba.njit(nogil=True)
+    def sign(names):
+        share(_sign, len(names), (names,))
+
+    @numba.njit(nogil=True)
+    def _sign(tasks, names):
+        for i in tasks:
+            for _ in range(10_000):  # long enough to be joined
+                names[i] = this_thread()
+
+
+def signatures(threads):
+    """How many threads do tasks if there is time for all of `threads` to come."""
+    names, found, begin = np.zeros(threads, np.uint64), set(), time.perf_counter()
+    while len(found) < threads and time.perf_counter() - begin < 10:
+        sign(names)
+        found |= set(names.tolist())
+    return len(found)
+
+
+needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs the name of a thread")
+
+
 @pytest.fixture(autouse=True)
 def all_threads():
     before = get_num_threads()
@@ -68,12 +98,21 @@ def test_every_task_is_done_once(count):
             assert (hits == times).all()
 
 
-def test_members_that_sleep_are_woken():
+def test_work_comes_to_members_that_sleep():
     hits = np.zeros(50, int)
     for _ in range(20):
         time.sleep(0.01)
         hit(hits)
     assert (hits == 20).all()
+
+
+@needs_posix
+def test_all_threads_take_part_again_and_again():
+    """Those that slept, too."""
+    for threads in (*range(1, team.MOST + 1), team.MOST):
+        set_num_threads(threads)
+        time.sleep(0.02)
+        assert signatures(threads) == threads
 
 
 def test_a_task_may_share_out_work_itself():
@@ -121,7 +160,7 @@ STRESS = """
 import random, sys, threading, time
 import numpy as np
 from minicnn.kernels.team import MOST, set_num_threads
-from tests.kernels.test_team import hit
+from tests.kernels.test_team import hit, signatures
 
 def work(seed):
     rng = random.Random(seed)
@@ -139,12 +178,14 @@ callers = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
 for caller in callers: caller.start()
 for caller in callers: caller.join()
 assert not failed, failed
-print(MOST)
+set_num_threads(MOST)
+print(MOST, signatures(MOST))
 """
 
 
+@needs_posix
 def test_more_threads_than_processors_and_their_number_changed_meanwhile():
-    assert run(STRESS, **MANY) == ("7\n", "")
+    assert run(STRESS, **MANY) == ("7 7\n", "")
 
 
 FEWER = """
