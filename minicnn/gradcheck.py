@@ -79,6 +79,11 @@ def check_function(value, arrays, gradients, rng=None, step=STEP):
     Returns
     -------
     Report
+
+    Raises
+    ------
+    ArgumentError
+        If an array is not of float64, or its gradient has another shape.
     """
     rng = rng or np.random.default_rng(0)
     report = Report(worst=-1.0)

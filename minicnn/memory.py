@@ -65,6 +65,7 @@ def asked(size, what):
     Raises
     ------
     OutOfMemory
+        If it is more than is free, or the allocation fails.
     """
     free = free_memory() if size >= SMALL else None
     try:

@@ -88,6 +88,11 @@ class LeakyReLU(Activation):
     ----------
     slope : float
         Finite; 0.01 by default.
+
+    Raises
+    ------
+    ArgumentError
+        If `slope` is not a finite number.
     """
 
     function = "leaky-relu"
@@ -114,6 +119,11 @@ class PReLU(Activation):
         The start of every slope; 0.25 by default, as in the paper.
     per_channel : bool
         Whether every channel (or feature) learns a slope of its own.
+
+    Raises
+    ------
+    ArgumentError
+        If `slope` is not a finite number.
     """
 
     function = "leaky-relu"
@@ -153,6 +163,11 @@ class ELU(Activation):
     ----------
     alpha : float
         Finite; 1 by default.
+
+    Raises
+    ------
+    ArgumentError
+        If `alpha` is not a finite number.
     """
 
     function = "elu"

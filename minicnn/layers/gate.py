@@ -37,6 +37,11 @@ class Gate(_Scalar):
     ----------
     start : float
         Of a; finite, 0 by default.
+
+    Raises
+    ------
+    ArgumentError
+        If `start` is not a finite number.
     """
 
     gives_away = True
