@@ -10,9 +10,15 @@ Here a file holds one kernel, is named by all that its code depends on, and is w
 or not at all; it begins with a checksum, so that what is damaged is compiled anew. The files of
 one state of the sources and of the libraries stand in a folder of their own, and of such
 folders those used last are kept.
+
+One more fault is mended here. In compiled code Numba names functions by a number that begins at 1
+in each process. Two that one function has made, in two processes, can then have one name, and a
+third process that loads both runs the first in the place of the second, without a word. So the
+numbers begin anywhere.
 """
 
 import hashlib
+import itertools
 import os
 import pickle
 import shutil
@@ -20,12 +26,13 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FunctionType
 
 import llvmlite
 import llvmlite.binding as llvm
 import numba
 import numpy as np
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import FunctionCache, NullCache
 from numba.core.serialize import dumps
 
@@ -77,10 +84,19 @@ HOST = repr(
 _told = False
 
 
-def cache_of(function):
+def _number_functions_from_anywhere():
+    FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "big"))
+
+
+_number_functions_from_anywhere()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_number_functions_from_anywhere)
+
+
+def cache_of(compiled):
     """The cache of a kernel, to stand in the place of Numba's; an empty one where none can be."""
     try:
-        return KernelCache(function)
+        return KernelCache(compiled)
     except RuntimeError as error:  # no folder, says Numba
         tried = f" NUMBA_CACHE_DIR is {numba.config.CACHE_DIR}." if numba.config.CACHE_DIR else ""
         _tell(f"{error}.{tried}")
@@ -106,8 +122,9 @@ class KernelCache(FunctionCache):
     sources, else the user's cache folder) and what tells the kernel's types apart.
     """
 
-    def __init__(self, function):
-        super().__init__(function)
+    def __init__(self, compiled):
+        super().__init__(compiled.py_func)
+        self._compiled = compiled
         locator = self._impl.locator
         self._cache_file = KernelFiles(
             Path(self._cache_path, PREFIX + FINGERPRINT),
@@ -117,26 +134,66 @@ class KernelCache(FunctionCache):
 
     def _index_key(self, sig, codegen):
         """Numba's own differs from process to process for a kernel that was made with another."""
-        return sig, codegen.magic_tuple(), _described(self._py_func)
+        return sig, codegen.magic_tuple(), _described(self._compiled)
+
+    def load_overload(self, sig, target_context):
+        """A kernel that was kept; None if there is none, or nobody can tell which it would be."""
+        try:
+            return super().load_overload(sig, target_context)
+        except _Indescribable:
+            return None
 
     def save_overload(self, sig, data):
         """Keep a compiled kernel if it can be written, and is of the sources that are there."""
         try:
             if _dates() == DATES:  # else nobody knows which of them this process has imported
                 super().save_overload(sig, data)
+        except _Indescribable:
+            pass
         except OSError as error:
             _tell(str(error))
 
 
-def _described(thing):
-    """What tells a function from others of its file, or an object that it was made with."""
+class _Indescribable(Exception):
+    """Of something that differs from process to process."""
+
+
+def _described(thing, known=()):
+    """What tells a function from all others, or an object that it was made with, as a digest.
+
+    Numba's own description is a pickle, which for a kernel differs from process to process.
+    """
     function = getattr(thing, "py_func", thing)  # of a kernel
     function = getattr(function, "_defn", function)  # of an intrinsic
     if not isinstance(function, FunctionType):
-        return hashlib.sha256(dumps(thing)).hexdigest()
-    code = hashlib.sha256(function.__code__.co_code).hexdigest()
-    cells = [_described(cell.cell_contents) for cell in function.__closure__ or ()]
-    return f"{function.__module__}.{function.__qualname__} {code} {cells}"
+        try:
+            return hashlib.sha256(dumps(thing)).hexdigest()
+        except Exception as error:
+            raise _Indescribable(repr(thing)) from error
+    if function in known:
+        return f"function {known.index(function)}"
+    known = (*known, function)
+    settings = getattr(thing, "targetoptions", {})
+    about = [
+        function.__module__, function.__qualname__, _code(function.__code__),
+        sorted((name, str(settings[name])) for name in settings if name != "fastmath"),
+        sorted(settings.get("fastmath") or ()),
+        _described((function.__defaults__, sorted((function.__kwdefaults__ or {}).items()))),
+    ]  # fmt: skip
+    about += [_described(cell.cell_contents, known) for cell in function.__closure__ or ()]
+    if str(function.__module__).partition(".")[0] != "minicnn":  # whose sources name the folder
+        found = ((name, function.__globals__.get(name)) for name in function.__code__.co_names)
+        about += [
+            (name, _described(value, known)) for name, value in found
+            if isinstance(getattr(value, "py_func", value), (FunctionType, int, float, str, tuple))
+        ]  # fmt: skip
+    return hashlib.sha256(repr(about).encode()).hexdigest()
+
+
+def _code(code):
+    """What a function does, without where it stands in memory."""
+    constants = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return code.co_code, constants, code.co_names, code.co_firstlineno
 
 
 class KernelFiles:

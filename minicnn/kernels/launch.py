@@ -19,5 +19,5 @@ def kernel(function=None, *, flags=()):
     if function is None:
         return lambda f: kernel(f, flags=flags)
     compiled = numba.njit(nogil=True, error_model="numpy", fastmath=set(flags))(function)
-    compiled._cache = cache_of(function)
+    compiled._cache = cache_of(compiled)
     return compiled

@@ -3,6 +3,7 @@
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from minicnn.kernels.words import BYTES, INT64
@@ -18,9 +19,10 @@ def packed(typing, work, arguments):
     Parameters
     ----------
     work : kernel
-        Called as ``work(range(first, last), *arguments)``.
+        Called as ``work(range(first, last), *arguments)``; returns nothing.
     arguments : tuple
-        Kept on the stack of the function that this is called in, so valid until it returns.
+        Copied to the stack of the function that this is called in, so valid until it returns, if
+        :func:`keep` is called after the last use.
 
     Returns
     -------
@@ -28,6 +30,8 @@ def packed(typing, work, arguments):
         The function's address; the arguments'; and that of a word which is 0 until a task fails.
     """
     call = work.get_call_type(typing, (TASKS, *arguments.types), {})
+    if call.return_type != types.none:
+        raise TypingError(f"{work.dispatcher.py_func.__qualname__} does tasks: it returns nothing")
 
     def codegen(context, builder, signature, args):
         compiled = work.dispatcher.overloads[call.args]
@@ -67,10 +71,7 @@ def _fill(function, kind, context, work, call):
 
 
 def _borrowed(context, b, kind, value):
-    """An array that does not count who uses it: threads that do would all write to one place.
-
-    Whoever shares the work out keeps it alive.
-    """
+    """An array that does not count who uses it: threads that do would all write to one place."""
     if isinstance(kind, types.Array):
         array = context.make_array(kind)(context, b, value)
         array.meminfo = cgutils.get_null_value(array.meminfo.type)
@@ -90,6 +91,16 @@ def run_tasks(_, function, place, first, last):
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 4), codegen
+
+
+@intrinsic
+def keep(_, arguments):
+    """Hold on to what was packed until here."""
+
+    def codegen(context, builder, signature, args):
+        return context.get_dummy_value()
+
+    return types.void(arguments), codegen
 
 
 @intrinsic

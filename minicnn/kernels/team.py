@@ -38,7 +38,7 @@ from numba import types
 
 from minicnn.errors import ArgumentError
 from minicnn.kernels.launch import kernel
-from minicnn.kernels.tasks import has_failed, packed, run_tasks
+from minicnn.kernels.tasks import has_failed, keep, packed, run_tasks
 from minicnn.kernels.words import (
     LINE,
     exchange,
@@ -79,7 +79,8 @@ def _run_share(member, function, place):
     """The tasks of one member; none if there are more members than shares."""
     count, shares = read(_COUNT), read(_SHARES)
     first, last = min(member, shares) * count // shares, min(member + 1, shares) * count // shares
-    run_tasks(function, place, first, last)
+    if first < last:
+        run_tasks(function, place, first, last)
 
 
 @kernel
@@ -101,16 +102,18 @@ def _hand_out(function, place, count):
             wake(read(own + _LOCK))
     _run_share(0, function, place)
     for member in range(1, read(_MEMBERS)):
-        own, looks = _words_of(member), 0
+        own = _words_of(member)
         if replace(own + _CLAIMED, job - 1, job):
             _run_share(member, function, place)
-        else:
-            while read(own + _DONE) != job:
-                looks += 1
-                if looks < PATIENCE:
-                    pause()
-                else:
-                    nap(read(_NAP))
+            write(own + _DONE, job)
+    looks = 0
+    for member in range(1, read(_MEMBERS)):
+        while read(_words_of(member) + _DONE) != job:
+            looks += 1
+            if looks < PATIENCE:
+                pause()
+            else:
+                nap(read(_NAP))
     write(_BUSY, 0)
 
 
@@ -159,12 +162,13 @@ def share(work, count, arguments):
     Raises
     ------
     MemoryError
-        If a task could not get the memory that it asked for.
+        If a task failed: kernels raise nothing else.
     """
     function, place, failed = packed(work, arguments)
     _hand_out(function, place, count)
+    keep(arguments)
     if has_failed(failed):
-        raise MemoryError("a kernel could not get the memory that it needs")
+        raise MemoryError("a task of a kernel could not get its memory, or raised another error")
 
 
 @kernel
@@ -183,17 +187,20 @@ def _dismiss():
 
 def _start():
     """Begin with members that have nothing to do."""
-    _words[_BUSY], _words[_NAP] = 0, new_lock()
     for member in range(1, MOST):
-        own = (2 + 2 * member) * LINE
+        own = _words_of.py_func(member)
         _words[own + _CLAIMED] = _words[own + _DONE] = _words[_JOB]
-        _words[own + _ASLEEP], _words[own + _LOCK] = 0, new_lock()
-        thread = threading.Thread(target=_work, args=(member,), name="minicnn", daemon=True)
-        try:
+        _words[own + _ASLEEP] = 0
+    _words[_BUSY] = 0
+    try:
+        _words[_NAP] = new_lock()
+        for member in range(1, MOST):
+            _words[_words_of.py_func(member) + _LOCK] = new_lock()
+            thread = threading.Thread(target=_work, args=(member,), name="minicnn", daemon=True)
             thread.start()
-        except RuntimeError:  # there may be no more threads: the others do what there is to do
-            return
-        _members.append(thread)
+            _members.append(thread)
+    except (RuntimeError, MemoryError):
+        pass  # there may be no more threads: those that there are do the work
 
 
 def _end():
@@ -214,7 +221,7 @@ def get_num_threads():
 
 
 def set_num_threads(count):
-    """Have kernels run on so many threads; what they compute stays the same.
+    """Have kernels run on so many threads, in the whole process; what they compute stays the same.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Words of memory that threads share, and ways to wait: what a team of threads is made of.
 
-A *word* is an integer of 64 bits with a number. It is read and written whole, and all threads
-see one order of what is written to words: who reads one sees all that its writer had written
-before. Whatever lies elsewhere may be passed on in that way.
+A *word* is an integer of 64 bits with a number. It is read and written whole, and who reads one
+sees all that its writer had written before, to other words or elsewhere. Of `exchange` and
+`replace` all threads see one order, and no later `read` is done before them.
 
 The words have a name that every compiled kernel knows, and that stands for their address in the
 process at hand. Locks are those that Python itself is built on, which need no Python around them.
@@ -18,7 +18,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 LINE = 16  # words of a pair of cache lines, which processors fetch together
-NAP = 50  # microseconds
+NAP = 50  # microseconds; where the system counts in milliseconds, one of those
 INT64, INT32, BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
 _NAME = "minicnn_words"
 

@@ -154,7 +154,8 @@ class Winograd:
         sizes = self._outputs, self._inputs
         slices = winograd_gradient.slice_count(len(delta), self.plan.output_shape, self._inputs)
         sums = self.buffers.scratch("sums", slices, winograd.weight_points(*sizes))
-        scratch = self._room("scratch", winograd_gradient.scratch_size(*sizes))
+        parts = get_num_threads()
+        scratch = self._room("scratch", parts, winograd_gradient.scratch_size(*sizes))
         winograd_gradient.point_sums(self._x, delta, self.plan.padding, sums, scratch)
         winograd_gradient.parameters_of_points(sums, delta, weight_grad, bias_grad)
 
@@ -168,13 +169,14 @@ class Winograd:
         points, rows, columns = winograd.weight_points(*channels)
         u = self.buffers.scratch("u", points, (rows, columns))
         winograd.transform_weights(weight, u, backward)
-        v = self._room("v", winograd.input_scratch(channels[1]))
-        m = self._room("m", winograd.output_scratch())
+        parts = get_num_threads()  # asked once, as another thread may change it
+        v = self._room("v", parts, winograd.input_scratch(channels[1]))
+        m = self._room("m", parts, winograd.output_scratch())
         winograd.convolve(x, u, bias, y, padding, rectify, v, m)
 
-    def _room(self, name, size):
-        """A row of `size` elements for each thread."""
-        return self.buffers.scratch(name, get_num_threads(), (size,))
+    def _room(self, name, parts, size):
+        """A row of `size` elements for each part of the work."""
+        return self.buffers.scratch(name, parts, (size,))
 
 
 def _bordered(shape, border):

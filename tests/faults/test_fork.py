@@ -52,17 +52,25 @@ with multiprocessing.get_context("fork").Pool(3) as pool:
     print(set(pool.map(work, range(30))))
 """
 BUSY = """
-import os, threading, time
+import os, sys, threading, time
+
+alone = sys.argv[1] == "alone"
+def refuse(thread):
+    raise RuntimeError("can't start new thread")
+if alone:  # what is registered first is called first
+    os.register_at_fork(after_in_child=lambda: setattr(threading.Thread, "start", refuse))
+
 import numpy as np
 from minicnn.kernels import update
+from minicnn.kernels.team import MOST
 from tests.kernels.test_team import signatures
 
-signatures(3)
 def step(value):
     update.sgd(value, np.ones(100_000, np.float32), None, -1.0, 0.0, 0.0, False)
 def forever(value=np.zeros(100_000, np.float32)):
     while True:
         step(value)
+signatures(MOST)
 threading.Thread(target=forever, daemon=True).start()
 time.sleep(0.2)
 for _ in range(20):
@@ -70,7 +78,7 @@ for _ in range(20):
     if not child:
         value = np.zeros(100_000, np.float32)
         step(value)
-        os._exit(int(value.min() != 1 or signatures(3) != 3))
+        os._exit(int(value.min() != 1 or signatures(1 if alone else MOST) < 1 + 6 * (not alone)))
     assert os.waitpid(child, 0)[1] == 0
 print("done", flush=True)
 os._exit(0)
@@ -90,5 +98,7 @@ def test_a_pool_of_forked_processes():
     assert run(POOL, NUMBA_NUM_THREADS=3)[0] == "(4, 2)\n{(4, 2)}\n"
 
 
-def test_a_process_that_was_forked_while_another_thread_computed():
-    assert run(BUSY, NUMBA_NUM_THREADS=3)[0] == "done\n"
+@pytest.mark.parametrize("how", ["together", "alone"])
+def test_a_process_that_was_forked_while_another_thread_computed(how):
+    """With all its threads, and with none, as they cannot be started."""
+    assert run(BUSY, how, NUMBA_NUM_THREADS=7)[0] == "done\n"

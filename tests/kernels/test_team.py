@@ -8,6 +8,7 @@ import time
 import numba
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 from minicnn.errors import ArgumentError
 from minicnn.kernels import team
@@ -80,6 +81,28 @@ def signatures(threads):
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs the name of a thread")
 
 
+@kernel
+def add_ones(out):
+    """Shares out an array of its own, whose memory is given back when nobody counts as its user."""
+    share(_add_rows, len(out), (np.ones(out.shape), out))
+
+
+@kernel
+def _add_rows(tasks, added, out):
+    for i in tasks:
+        out[i] += added[i]
+
+
+@kernel
+def give_back(x):
+    share(_give_back, len(x), (x,))
+
+
+@kernel
+def _give_back(tasks, x):
+    return x
+
+
 @pytest.fixture(autouse=True)
 def all_threads():
     before = get_num_threads()
@@ -147,6 +170,11 @@ def test_a_task_without_memory_is_an_error_and_the_team_goes_on(where):
     assert (sizes == 3).all()
 
 
+def test_what_does_tasks_returns_nothing():
+    with pytest.raises(TypingError, match="_give_back does tasks: it returns nothing"):
+        give_back(np.zeros(3))
+
+
 @pytest.mark.parametrize("count", [0, -1, team.MOST + 1, 1.0, "2", None])
 def test_numbers_of_threads_that_there_are_not(count):
     with pytest.raises(ArgumentError, match=f"threads must be from 1 to {team.MOST}.*got"):
@@ -186,6 +214,23 @@ print(MOST, signatures(MOST))
 @needs_posix
 def test_more_threads_than_processors_and_their_number_changed_meanwhile():
     assert run(STRESS, **MANY) == ("7 7\n", "")
+
+
+LENT = """
+import numpy as np
+from tests.kernels.test_team import add_ones
+
+out = np.zeros((50, 20_000))
+for times in range(1, 21):
+    add_ones(out)
+    assert (out == times).all()
+"""
+
+
+@pytest.mark.parametrize("prune", [0, 1])
+def test_an_array_that_a_kernel_made_is_kept_for_its_tasks(prune):
+    """Also if LLVM takes no count away, and counts down as early as it can."""
+    run(LENT, NUMBA_LLVM_REFPRUNE_PASS=prune, NUMBA_CACHE_DIR="/proc/none", **MANY)
 
 
 FEWER = """
