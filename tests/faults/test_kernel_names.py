@@ -119,7 +119,7 @@ def test_kernels_of_other_packages(tmp_path):
     def call():
         settings = {"NUMBA_CACHE_DIR": tmp_path / "kernels", "folder": tmp_path}
         return json.loads(
-            run(f"import sys; sys.path.append({str(CLONE)!r})\n{CALL}", **settings)[0]
+            run(f"import sys; sys.path.insert(1, {str(CLONE)!r})\n{CALL}", **settings)[0]
         )
 
     expected = {
