@@ -1,6 +1,7 @@
 """Arithmetic on vectors and tiles, element by element.
 
-``s + t``, ``s - t``, ``s * t`` and ``scalar * t`` read as they do for numbers;
+``s + t``, ``s - t``, ``s * t`` and ``scalar * t`` read as they do for numbers, :func:`rounded` is a
+product that stays one;
 :func:`where_equal`, :func:`where_above` and :func:`larger` choose; :func:`lane_sum` adds up a
 vector's lanes, and :func:`transpose` turns sixteen vectors into their columns.
 """
@@ -120,17 +121,25 @@ def larger(context, s, t):
     return _by_parts(emit)(context, s, t)
 
 
-@intrinsic
-def _scale(_, scalar, tile):
-    def codegen(context, builder, signature, args):
-        t, result = TileBuilder(builder, signature.args[1]), args[1]
-        factor = t.splat(context.cast(builder, args[0], scalar, tile.dtype))
-        for at in range(args[1].type.count):
-            product = builder.fmul(factor, builder.extract_value(args[1], at), flags=CONTRACT)
-            result = builder.insert_value(result, product, at)
-        return result
+def _scaling(flags):
+    def scale(_, scalar, tile):
+        def codegen(context, builder, signature, args):
+            t, result = TileBuilder(builder, signature.args[1]), args[1]
+            factor = t.splat(context.cast(builder, args[0], scalar, tile.dtype))
+            for at in range(args[1].type.count):
+                product = builder.fmul(factor, builder.extract_value(args[1], at), flags=flags)
+                result = builder.insert_value(result, product, at)
+            return result
 
-    return tile(scalar, tile), codegen
+        return tile(scalar, tile), codegen
+
+    return scale
+
+
+_scale = intrinsic(_scaling(CONTRACT))
+#: ``rounded(factor, t)`` is ``factor * t`` that never becomes one with a sum. Of two products in
+#: a sum LLVM would choose one, and not the same one whenever it compiles.
+rounded = intrinsic(_scaling(()))
 
 
 def _both_tiles(s, t):

@@ -16,6 +16,7 @@ neural networks*, CVPR 2016 (arXiv 1509.09308).
 
 import numpy as np
 
+from minicnn.kernels.arithmetic import rounded
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import share
 from minicnn.kernels.tile import tile_operations
@@ -139,8 +140,8 @@ def output_scratch():
 @kernel
 def _weight_row(g0, g1, g2):
     """``G g``: three weights to six points."""
-    even, odd = (-1 / 6) * (g0 + g2), (1 / 24) * g0 + (1 / 6) * g2
-    middle = (1 / 6) * g1
+    even, odd = rounded(-1 / 6, g0 + g2), (1 / 24) * g0 + rounded(1 / 6, g2)
+    middle = rounded(1 / 6, g1)
     return 0.25 * g0, even - middle, even + middle, odd + 0.5 * middle, odd - 0.5 * middle, g2
 
 

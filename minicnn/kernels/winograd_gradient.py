@@ -19,7 +19,7 @@ import math
 
 import numpy as np
 
-from minicnn.kernels.arithmetic import transpose
+from minicnn.kernels.arithmetic import rounded, transpose
 from minicnn.kernels.gradient import channel_sum
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import share
@@ -82,8 +82,8 @@ def _gradient_row(m0, m1, m2, m3, m4, m5):
     """``Gᵀ m``: six points to three weights."""
     a, b = m1 + m2, m3 + m4
     return (
-        0.25 * m0 - (1 / 6) * a + (1 / 24) * b,
-        (1 / 6) * (m2 - m1) + (1 / 12) * (m3 - m4),
+        0.25 * m0 - rounded(1 / 6, a) + (1 / 24) * b,
+        (1 / 6) * (m2 - m1) + rounded(1 / 12, m3 - m4),
         (1 / 6) * (b - a) + m5,
     )
 

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.faults.processes import CLONE, run
+from tests.faults.processes import CLONE, finish, run, start
 
 LOOPS = """
 import json, sys
@@ -28,6 +28,35 @@ def test_loops_of_two_activations_that_two_processes_compiled(tmp_path):
     assert len({value for value, _ in apart.values()}) == 3
     together = json.loads(run(LOOPS, *names, NUMBA_CACHE_DIR=tmp_path)[0])
     assert together == {name: [value, 1] for name, (value, _) in apart.items()}
+
+
+BITS = """
+import hashlib
+import numpy as np
+from minicnn import Sequential, lanes
+from minicnn.layers import Conv2d
+from minicnn.optimizers import create
+
+model = Sequential(Conv2d(12, 3, padding=1, algorithm="winograd"))
+model.initialize((20, 9, 10), seed=0, input_gradient=True)
+rng = np.random.default_rng(0)
+x = lanes.pack(rng.standard_normal((40, 20, 9, 10)).astype(np.float32))
+delta = lanes.pack(rng.standard_normal((40, *model.output_shape)).astype(np.float32))
+found = hashlib.sha256()
+for rule in ("sgd", "adam", "rmsprop"):
+    found.update(model.forward(x, True).tobytes() + model.backward(delta).tobytes())
+    create(rule, model.parameters(), lr=0.01).step()
+for array in model.state_dict().values():
+    found.update(array.tobytes())
+print(found.hexdigest())
+"""
+
+
+def test_compiled_anew_the_bits_are_the_same(tmp_path):
+    """Functions have other names then, and LLVM meets them in another order."""
+    both = [start(BITS, NUMBA_CACHE_DIR=tmp_path / name) for name in ("one", "other")]
+    (code, one, _), (_, other, _) = (finish(process) for process in both)
+    assert code == 0 and one == other
 
 
 MODULE = """
