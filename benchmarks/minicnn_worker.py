@@ -14,9 +14,8 @@ from minicnn.kernels.pack import gather
 from minicnn.kernels.team import set_num_threads
 from minicnn.lanes import LANES, group_count
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
-from minicnn.parts import part_size
+from minicnn.parts import EVALUATION_BATCH, part_size
 from minicnn.training.gradients import compute_gradients
-from minicnn.training.trainer import EVALUATION_BATCH
 
 
 class Minicnn(Contestant):

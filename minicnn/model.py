@@ -11,10 +11,9 @@ from minicnn.layers.activations import ReLU
 from minicnn.layers.base import Layer
 from minicnn.layers.buffers import Workspace
 from minicnn.parameter import assign, lay_side_by_side
-from minicnn.parts import part_size
+from minicnn.parts import EVALUATION_BATCH, part_size
 from minicnn.summary import table
 
-PREDICTED = 256  # samples at a time, at most
 NOT_INITIALIZED = "the model has no weights yet: call initialize(input_shape)."
 
 
@@ -262,7 +261,7 @@ class Sequential(Layer):
             which nobody has normalized, or another thread trains the model.
         """
         images = self._checked(images)
-        size = part_size(self, PREDICTED) if batch_size is None else batch_size
+        size = part_size(self, EVALUATION_BATCH) if batch_size is None else batch_size
         size = check_count(size, "batch_size")
         scores = np.empty((len(images), *self.output_shape), self.dtype)
         with self.workspace.holder.once():

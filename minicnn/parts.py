@@ -6,6 +6,7 @@ to do. The numbers were found by trying, see `docs/performance.md`.
 """
 
 CACHE = 6 << 20  # bytes of the largest signal, about
+EVALUATION_BATCH = 256  # samples at most, where there are no gradients
 FEWEST = 64  # samples; with fewer, starting kernels costs more than memory does
 
 

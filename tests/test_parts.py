@@ -5,9 +5,8 @@ import pytest
 
 from minicnn import Sequential, lanes
 from minicnn.layers import Dense, Residual
-from minicnn.parts import CACHE, FEWEST, part_size
+from minicnn.parts import CACHE, EVALUATION_BATCH, FEWEST, part_size
 from minicnn.training.gradients import PART
-from minicnn.training.trainer import EVALUATION_BATCH
 
 
 def with_signal(size, dtype=np.float32):

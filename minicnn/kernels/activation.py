@@ -194,8 +194,8 @@ def leaky_relu_alpha_gradient(z, dy, out):
 
 
 @kernel
-def _alpha_gradient_of_channels(own, z, dy, out):
-    for c in own:
+def _alpha_gradient_of_channels(own_channels, z, dy, out):
+    for c in own_channels:
         total = np.float64(0)
         for g in range(z.shape[0]):
             for i in range(z.shape[2]):

@@ -1,9 +1,9 @@
 """Arithmetic on vectors and tiles, element by element.
 
-``s + t``, ``s - t``, ``s * t`` and ``scalar * t`` read as they do for numbers, :func:`rounded` is a
-product that stays one;
-:func:`where_equal`, :func:`where_above` and :func:`larger` choose; :func:`lane_sum` adds up a
-vector's lanes, and :func:`transpose` turns sixteen vectors into their columns.
+``s + t``, ``s - t``, ``s * t`` and ``scalar * t`` read as they do for numbers, and `rounded` is a
+product that stays one; :func:`where_equal`, :func:`where_above` and :func:`larger` choose;
+:func:`lane_sum` adds up a vector's lanes, and :func:`transpose` turns sixteen vectors into their
+columns.
 """
 
 import operator
@@ -122,6 +122,8 @@ def larger(context, s, t):
 
 
 def _scaling(flags):
+    """The product of a number and a tile, with LLVM's flags."""
+
     def scale(_, scalar, tile):
         def codegen(context, builder, signature, args):
             t, result = TileBuilder(builder, signature.args[1]), args[1]

@@ -216,9 +216,9 @@ def parameter_gradients(x, x_terms, delta, d_channels, partial, numbers, weight_
 
 
 @kernel
-def _gradient_tasks(own, tasks, x, x_terms, delta, d_channels, partial, bias_grad, sweep):
+def _gradient_tasks(own_tasks, tasks, x, x_terms, delta, d_channels, partial, bias_grad, sweep):
     """Some channels and terms of a slice, and its part of the channels for the bias."""
-    for task in own:
+    for task in own_tasks:
         if tile_height(sweep.channels) == ROWS:
             _high_task(task, x, x_terms, delta, d_channels, partial, sweep)
         else:

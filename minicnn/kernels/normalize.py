@@ -40,10 +40,10 @@ def moments(x, mask, count, mean, variance):
 
 
 @kernel
-def _moments_of_channels(own, x, mask, count, mean, variance):
+def _moments_of_channels(own_channels, x, mask, count, mean, variance):
     groups, channels, positions, _ = x.shape
     x0, mask0 = pointer(x), pointer(mask)
-    for c in own:
+    for c in own_channels:
         total = 0.0
         for g in range(groups):
             plane, valid = x0 + (g * channels + c) * positions * LANES, load(mask0 + g * LANES)
@@ -116,12 +116,12 @@ def gradient_sums(x, dy, gate, mean, inverse, d_gamma, d_beta):
 
 
 @kernel
-def _gradient_sums_of_channels(own, x, dy, gate, mean, inverse, d_gamma, d_beta):
+def _gradient_sums_of_channels(own_channels, x, dy, gate, mean, inverse, d_gamma, d_beta):
     groups, channels, positions, _ = x.shape
     x0, dy0 = pointer(x), pointer(dy)
     gate0 = x0 if gate is None else pointer(gate)
     ones = np.ones(LANES, x.dtype)
-    for c in own:
+    for c in own_channels:
         shift = x.dtype.type(mean[c]) * load(pointer(ones))
         sum_dy, sum_product = 0.0, 0.0
         for g in range(groups):

@@ -6,7 +6,8 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from minicnn.kernels.words import BYTES, INT64
+from minicnn.kernels.vector import INT64
+from minicnn.kernels.words import BYTES
 
 TASKS = types.range_state64_type
 _RANGE = ir.FunctionType(ir.VoidType(), [BYTES, INT64, INT64])

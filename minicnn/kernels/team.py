@@ -35,6 +35,7 @@ import threading
 import numba
 import numpy as np
 from numba import types
+from numba.extending import register_jitable
 
 from minicnn.errors import ArgumentError
 from minicnn.kernels.launch import kernel
@@ -69,7 +70,7 @@ _words = make_words(2 + 2 * MOST)
 _members = []
 
 
-@kernel
+@register_jitable
 def _words_of(member):
     return (2 + 2 * member) * LINE
 
@@ -188,14 +189,14 @@ def _dismiss():
 def _start():
     """Begin with members that have nothing to do."""
     for member in range(1, MOST):
-        own = _words_of.py_func(member)
+        own = _words_of(member)
         _words[own + _CLAIMED] = _words[own + _DONE] = _words[_JOB]
         _words[own + _ASLEEP] = 0
     _words[_BUSY] = 0
     try:
         _words[_NAP] = new_lock()
         for member in range(1, MOST):
-            _words[_words_of.py_func(member) + _LOCK] = new_lock()
+            _words[_words_of(member) + _LOCK] = new_lock()
             thread = threading.Thread(target=_work, args=(member,), name="minicnn", daemon=True)
             thread.start()
             _members.append(thread)

@@ -201,11 +201,11 @@ def parameters_of_points(sums, delta, grad, bias_grad):
 
 
 @kernel
-def _parameters_of_channels(own, sums, delta, grad, bias_grad):
+def _parameters_of_channels(own_channels, sums, delta, grad, bias_grad):
     slices, _, o_rows, c_columns = sums.shape
     c_in = grad.shape[1]
     sums0, step = pointer(sums), o_rows * c_columns
-    for o in own:
+    for o in own_channels:
         scratch, weights = np.empty(18 * LANES, sums.dtype), np.empty((9, LANES), sums.dtype)
         totals = np.empty(POINTS * LANES, sums.dtype)
         for first in range(0, c_in, LANES):

@@ -17,9 +17,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from minicnn.kernels.vector import INT64
+
 LINE = 16  # words of a pair of cache lines, which processors fetch together
 NAP = 50  # microseconds; where the system counts in milliseconds, one of those
-INT64, INT32, BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
+INT32, BYTES = ir.IntType(32), ir.IntType(8).as_pointer()
 _NAME = "minicnn_words"
 
 

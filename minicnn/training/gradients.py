@@ -6,7 +6,7 @@ sum is the gradient of the whole. It takes a part's memory, too. Layers that mix
 normalization does, need the whole at once.
 """
 
-from minicnn.lanes import LANES
+from minicnn.lanes import LANES, group_count
 from minicnn.parts import part_size
 
 PART = 128  # samples at most
@@ -38,7 +38,7 @@ def compute_gradients(model, loss, x, labels, look=None):
     for start in range(0, samples, size):
         own = labels[start : start + size]
         share = len(own) / samples
-        part = x if whole else x[start // LANES : -(-(start + len(own)) // LANES)]
+        part = x if whole else x[start // LANES : group_count(start + len(own))]
         scores = model.forward(part, True, len(own))
         mean, delta = loss(scores, own)
         if look is not None:

@@ -10,12 +10,11 @@ from minicnn.checks import check_count, check_seed
 from minicnn.data.batches import Batches
 from minicnn.errors import ArgumentError
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
-from minicnn.parts import part_size
+from minicnn.parts import EVALUATION_BATCH, part_size
 from minicnn.training.fitting import check_data, check_parts
 from minicnn.training.gradients import compute_gradients
 from minicnn.training.totals import Totals
 
-EVALUATION_BATCH = 256  # at most
 SHUFFLE = 1  # keeps the shuffle's random numbers apart from those of the model's seed
 
 

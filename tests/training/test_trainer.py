@@ -12,8 +12,9 @@ from minicnn.layers import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU
 from minicnn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from minicnn.metrics import accuracy
 from minicnn.optimizers import SGD
+from minicnn.parts import EVALUATION_BATCH
 from minicnn.training.callbacks import Callback
-from minicnn.training.trainer import EVALUATION_BATCH, Totals, Trainer
+from minicnn.training.trainer import Totals, Trainer
 from tests.training.same import bits
 from tests.training.toys import CLASSES, At, dense_model, toy, trainer
 
