@@ -27,9 +27,9 @@ from minicnn.kernels.team import share
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import REGISTER_BYTES, pointer, zero_tile
 
-MAX_ROWS = 5
-# One column of vectors is all that fits beside the weights, unless a vector is one register.
-COLUMNS = 1 if REGISTER_BYTES < 64 else 4
+# The tile: 20 registers of sums beside 4 of inputs where a vector is one of 32 registers, and
+# 12 beside 2 where it is two of 16, which leave room for one column of vectors only.
+MAX_ROWS, COLUMNS = (5, 4) if REGISTER_BYTES == 64 else (6, 1)
 
 
 class Walk(NamedTuple):
@@ -97,7 +97,8 @@ def _strip(rows, cols):
             length, end_u = length * (end_u - u), u + 1
         tile = splat(bias, bias_step)
         for _ in range(u, end_u):
-            for r in range(start, start + length):
+            # Unsigned, as a number that may be negative has to be looked at before it is an index.
+            for r in range(np.uint64(start), np.uint64(start + length)):
                 at = x + (j * walk.x_column + terms.x[r])
                 tile = add_rank1(tile, w + terms.w[r], walk.w_channel, at, walk.x_column)
             start += walk.terms_of_row
