@@ -33,7 +33,7 @@ def tile_operations(rows, cols):
     """
 
     def kind_of(p):
-        return TileType(p.dtype, rows, cols)
+        return TileType(p.dtype, rows, cols, p.lanes)
 
     @intrinsic
     def splat_tile(_, b, b_step):

@@ -51,19 +51,22 @@ def tile_rows(itemsize, columns):
 
 
 class PointerType(types.Type):
-    """The address of an element; ``p + n`` is the address of the n-th after it."""
+    """The address of an element; ``p + n`` is the address of the n-th after it.
 
-    def __init__(self, dtype):
-        self.dtype = dtype
-        super().__init__(f"Pointer({dtype})")
+    A vector that is read there has so many `lanes`, see :func:`narrow`.
+    """
+
+    def __init__(self, dtype, lanes=LANES):
+        self.dtype, self.lanes = dtype, lanes
+        super().__init__(f"Pointer({dtype},{lanes})")
 
 
 class TileType(types.Type):
-    """A block of `rows` x `cols` vectors of sixteen lanes that LLVM keeps in registers."""
+    """A block of `rows` x `cols` vectors of so many lanes that LLVM keeps in registers."""
 
-    def __init__(self, dtype, rows, cols):
-        self.dtype, self.rows, self.cols = dtype, rows, cols
-        super().__init__(f"Tile({dtype},{rows},{cols})")
+    def __init__(self, dtype, rows, cols, lanes=LANES):
+        self.dtype, self.rows, self.cols, self.lanes = dtype, rows, cols, lanes
+        super().__init__(f"Tile({dtype},{rows},{cols},{lanes})")
 
 
 def element(dtype):
@@ -71,14 +74,9 @@ def element(dtype):
     return ir.FloatType() if dtype == types.float32 else ir.DoubleType()
 
 
-def _part(dtype):
-    """The LLVM vector that one register holds."""
-    return ir.VectorType(element(dtype), min(LANES, REGISTER_BYTES * 8 // dtype.bitwidth))
-
-
-def _parts(dtype):
-    """How many registers hold a vector of sixteen lanes."""
-    return LANES // _part(dtype).count
+def lanes_of_register(dtype):
+    """How many lanes of a vector one register holds."""
+    return min(LANES, REGISTER_BYTES * 8 // dtype.bitwidth)
 
 
 @register_model(PointerType)
@@ -90,8 +88,8 @@ class _PointerModel(models.PrimitiveModel):
 @register_model(TileType)
 class _TileModel(models.PrimitiveModel):
     def __init__(self, manager, kind):
-        registers = kind.rows * kind.cols * _parts(kind.dtype)
-        super().__init__(manager, kind, ir.ArrayType(_part(kind.dtype), registers))
+        t = TileBuilder(None, kind)
+        super().__init__(manager, kind, ir.ArrayType(t.part, t.rows * t.cols * t.parts))
 
 
 @intrinsic
@@ -106,6 +104,30 @@ def pointer(_, array):
         return context.make_array(signature.args[0])(context, builder, args[0]).data
 
     return PointerType(array.dtype)(array), codegen
+
+
+@intrinsic
+def narrow(_, p):
+    """The same address, but what is read there is one register instead of sixteen lanes.
+
+    Where a vector is several registers, a loop that holds many of them at once does better to do
+    its work register by register, ``for lane in range(0, LANES, register_lanes(p))``.
+    """
+
+    def codegen(context, builder, signature, args):
+        return args[0]
+
+    return PointerType(p.dtype, lanes_of_register(p.dtype))(p), codegen
+
+
+@intrinsic
+def register_lanes(_, p):
+    """How many lanes of a vector one register holds."""
+
+    def codegen(context, builder, signature, args):
+        return INT64(lanes_of_register(p.dtype))
+
+    return types.int64(p), codegen
 
 
 @intrinsic
@@ -128,7 +150,8 @@ class TileBuilder:
     def __init__(self, builder, kind):
         self.builder, self.kind = builder, kind
         self.rows, self.cols = kind.rows, kind.cols
-        self.part, self.parts = _part(kind.dtype), _parts(kind.dtype)
+        lanes = min(kind.lanes, lanes_of_register(kind.dtype))
+        self.part, self.parts = ir.VectorType(element(kind.dtype), lanes), kind.lanes // lanes
 
     def at(self, row, col, part):
         """Where a register of the tile stands in its LLVM value."""
@@ -219,7 +242,7 @@ class TileBuilder:
 
 def vector_type(p):
     """The type of a single vector of what the pointer type `p` points at."""
-    return TileType(p.dtype, 1, 1)
+    return TileType(p.dtype, 1, 1, p.lanes)
 
 
 @intrinsic

@@ -40,8 +40,6 @@ PANELS = 8  # of ROWS output channels, whose points are computed before any is p
 
 _splat, _, _store_tile, _add_rank1, _, _ = tile_operations(ROWS, COLUMNS)
 
-_splat_vector, _, _, _, _, _ = tile_operations(1, 1)
-
 
 @kernel
 def convolve(x, u, bias, y, padding, rectify, v, m):
@@ -117,13 +115,12 @@ def _convolve_parts(own_parts, x, u, bias, y, padding, rectify, v, m):
                                 )
                             _store_tile(tile, to + t * LANES, TILES * LANES, LANES)
                 for o in range(low * ROWS, min(high * ROWS, c_out)):
-                    b = _splat_vector(bias0 + o * bias_step, 0)
                     for t in range(count):
                         g, i, j = places[t, 0], places[t, 1], places[t, 2]
                         out = y0 + (((g * c_out + o) * rows + i) * columns + j) * LANES
                         output_tile(
-                            m0 + ((o - low * ROWS) * TILES + t) * LANES, m_step, b, rectify,
-                            out, columns, rows - i, columns - j,
+                            m0 + ((o - low * ROWS) * TILES + t) * LANES, m_step,
+                            bias0 + o * bias_step, rectify, out, columns, rows - i, columns - j,
                         )  # fmt: skip
 
 

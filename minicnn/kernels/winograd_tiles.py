@@ -11,11 +11,14 @@ few at a time (:func:`prefetch_tiles`).
 
 from minicnn.kernels.arithmetic import where_above
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import (
     choose,
     load,
+    narrow,
     prefetch_to_read,
     prefetch_to_write,
+    register_lanes,
     store,
     zero,
 )
@@ -26,6 +29,8 @@ TILES = 4  # tiles of 4×4 outputs that are worked on together, a block
 # Between the planes of the points: not a multiple of 4096 bytes, which would all fall into
 # the same lines of the cache.
 GAP = LANES
+
+_splat, _, _, _, _, _ = tile_operations(1, 1)
 
 
 @kernel
@@ -145,6 +150,15 @@ def input_points(image, top, left, height, width, nothing, points, step):
 
     The 36 vectors go to ``points + k * step``; at `nothing` are six vectors of zeros.
     """
+    for lane in range(0, LANES, register_lanes(points)):
+        _input_points(
+            narrow(image) + lane, top, left, height, width, narrow(nothing),
+            narrow(points) + lane, step,
+        )  # fmt: skip
+
+
+@kernel
+def _input_points(image, top, left, height, width, nothing, points, step):
     rows = (
         _row(image, top, left, height, width, nothing),
         _row(image, top + 1, left, height, width, nothing),
@@ -207,7 +221,22 @@ def _put_output(m0, m1, m2, m3, m4, m5, bias, rectify, out, columns):
 
 @kernel
 def output_tile(points, step, bias, rectify, y, width, rows, columns):
-    """``Aᵀ m A + b`` into the part of 4×4 pixels at `y` that is inside the image."""
+    """``Aᵀ m A + b`` into the part of 4×4 pixels at `y` that is inside the image.
+
+    Parameters
+    ----------
+    bias : pointer
+        To a number.
+    """
+    for lane in range(0, LANES, register_lanes(points)):
+        _output_tile(
+            narrow(points) + lane, step, _splat(narrow(bias), 0), rectify, narrow(y) + lane, width,
+            rows, columns,
+        )  # fmt: skip
+
+
+@kernel
+def _output_tile(points, step, bias, rectify, y, width, rows, columns):
     a0, b0, c0, d0 = _output(*six(points, 6 * step))
     a1, b1, c1, d1 = _output(*six(points + step, 6 * step))
     a2, b2, c2, d2 = _output(*six(points + 2 * step, 6 * step))
@@ -250,6 +279,15 @@ def _put_delta(i, d0, d1, d2, d3, points, step):
 @kernel
 def delta_points(image, top, left, height, width, nothing, points, step):
     """``A delta Aᵀ`` of the 4×4 pixels at (top, left), as :func:`input_points`."""
+    for lane in range(0, LANES, register_lanes(points)):
+        _delta_points(
+            narrow(image) + lane, top, left, height, width, narrow(nothing),
+            narrow(points) + lane, step,
+        )  # fmt: skip
+
+
+@kernel
+def _delta_points(image, top, left, height, width, nothing, points, step):
     rows = (
         _row(image, top, left, height, width, nothing),
         _row(image, top + 1, left, height, width, nothing),
