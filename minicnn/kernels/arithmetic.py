@@ -115,8 +115,8 @@ def larger(context, s, t):
     """The larger of each pair of elements, `s` if they are equal, NaN if either is."""
 
     def emit(b, x, y):
-        keep = b.or_(b.fcmp_ordered(">=", x, y), b.fcmp_unordered("uno", x, x))
-        return b.select(keep, x, y)
+        above = b.select(b.fcmp_ordered(">", y, x), y, x)  # one instruction; x if either is NaN
+        return b.select(b.fcmp_unordered("uno", y, y), y, above)
 
     return _by_parts(emit)(context, s, t)
 

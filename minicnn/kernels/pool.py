@@ -21,6 +21,31 @@ def _clip(start, extent, limit):
 
 
 @kernel
+def _maximum(image, row, height, width):
+    """The maximum of a window; `row` is how far apart its rows are."""
+    best = load(image)
+    for u in range(height):
+        for v in range(width):
+            best = larger(best, load(image + (u * row + v * LANES)))
+    return best
+
+
+@kernel
+def _give(image, gradient, row, height, width, best, given, add):
+    """Write `given` where the first pixel is that is `best`, and zeros elsewhere, or add them."""
+    none = zero(image)
+    for u in range(height):
+        for v in range(width):
+            at = u * row + v * LANES
+            pixel = load(image + at)
+            own = where_equal(pixel, best, given, none)
+            given = where_equal(pixel, best, none, given)
+            if add:
+                own = own + load(gradient + at)
+            store(own, gradient + at)
+
+
+@kernel
 def max_pool(x, y, kernel_size, stride, padding, rectify):
     """``y[i, j] = max of the window at (s i - p, s j - p)``; NaN if the window holds one.
 
@@ -50,10 +75,11 @@ def _max_pool_planes(planes, x, y, kernel_size, stride, padding, rectify):
             top, bottom = _clip(i * stride[0] - padding[0], kernel_size[0], height)
             for j in range(columns):
                 left, right = _clip(j * stride[1] - padding[1], kernel_size[1], width)
-                best = load(image + (top * width + left) * LANES)
-                for u in range(top, bottom):
-                    for v in range(left, right):
-                        best = larger(best, load(image + (u * width + v) * LANES))
+                window = image + (top * width + left) * LANES
+                if bottom - top == 2 and right - left == 2:  # the usual one, with its loops undone
+                    best = _maximum(window, width * LANES, 2, 2)
+                else:
+                    best = _maximum(window, width * LANES, bottom - top, right - left)
                 if rectify:
                     best = where_above(best, none, best, none)
                 store(best, output + (i * columns + j) * LANES)
@@ -72,8 +98,8 @@ def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding, rectify, apart
     kernel_size, stride, padding, rectify
         As there.
     apart : bool
-        Whether the windows cover every pixel just once: then nothing adds up, and what is
-        written needs no zeros beneath.
+        Whether each window begins where the one before it ends, the first at the image's edge:
+        then nothing adds up, and zeros are needed only where no window reaches.
     """
     arguments = (x, y, dy, dx, kernel_size, stride, padding, rectify, apart)
     share(_max_pool_gradient_planes, x.shape[0] * x.shape[1], arguments)
@@ -88,9 +114,10 @@ def _max_pool_gradient_planes(planes, x, y, dy, dx, kernel_size, stride, padding
         inside, outside = plane * height * width * LANES, plane * rows * columns * LANES
         image, gradient, output, delta = x0 + inside, dx0 + inside, y0 + outside, dy0 + outside
         none = zero(x0)
-        if not apart:
-            for pixel in range(height * width):
-                store(none, gradient + pixel * LANES)
+        down, across = (rows * stride[0], columns * stride[1]) if apart else (0, 0)
+        for i in range(height):
+            for j in range(across if i < down else 0, width):
+                store(none, gradient + (i * width + j) * LANES)
         for i in range(rows):
             top, bottom = _clip(i * stride[0] - padding[0], kernel_size[0], height)
             for j in range(columns):
@@ -99,15 +126,12 @@ def _max_pool_gradient_planes(planes, x, y, dy, dx, kernel_size, stride, padding
                 given = load(delta + (i * columns + j) * LANES)
                 if rectify:
                     given = where_above(best, none, given, none)
-                for u in range(top, bottom):
-                    for v in range(left, right):
-                        at = (u * width + v) * LANES
-                        pixel = load(image + at)
-                        own = where_equal(pixel, best, given, none)
-                        if not apart:
-                            own = own + load(gradient + at)
-                        store(own, gradient + at)
-                        given = where_equal(pixel, best, none, given)
+                window, row = (top * width + left) * LANES, width * LANES
+                pixels, own = image + window, gradient + window
+                if apart and bottom - top == 2 and right - left == 2:
+                    _give(pixels, own, row, 2, 2, best, given, False)
+                else:
+                    _give(pixels, own, row, bottom - top, right - left, best, given, not apart)
 
 
 @kernel

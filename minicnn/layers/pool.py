@@ -24,9 +24,8 @@ class _Pool2d(Layer):
         self._needs_images()
         size = window_output(self, self.kernel_size, self.stride, self.padding)
         self._window = (self.kernel_size, self.stride, self.padding)
-        # Whether every pixel is in just one window, and none is in the padding.
-        whole = all(n == m * s for n, m, s in zip(self.input_shape[1:], size, self.stride))
-        self._apart = whole and self.stride == self.kernel_size and not any(self.padding)
+        # Whether no pixel is in two windows, and all that are in none stand at the end.
+        self._apart = self.stride == self.kernel_size and not any(self.padding)
         return (self.input_shape[0], *size)
 
     def describe(self):
@@ -78,7 +77,7 @@ class MaxPool2d(_Pool2d):
                 " first, or initialize the model with fuse=False."
             )
         x = dx = self._x
-        # Windows that cover every pixel once read each pixel just before it is written.
+        # Windows that lie apart read each pixel just before it is written.
         if self._apart and self.overwrites_input:
             self._x = None
         else:

@@ -65,10 +65,8 @@ def runs(tmp_path_factory):
     first, second = run(folder), run(folder)
     arithmetic = folder / "minicnn" / "kernels" / "arithmetic.py"
     source = arithmetic.read_text()
-    assert source.count('b.fcmp_ordered(">=", x, y)') == 1, "`larger` is written differently now"
-    arithmetic.write_text(
-        source.replace('b.fcmp_ordered(">=", x, y)', 'b.fcmp_ordered("<=", x, y)')
-    )
+    assert source.count('b.fcmp_ordered(">", y, x)') == 1, "`larger` is written differently now"
+    arithmetic.write_text(source.replace('b.fcmp_ordered(">", y, x)', 'b.fcmp_ordered("<", y, x)'))
     return first, second, run(folder)
 
 
