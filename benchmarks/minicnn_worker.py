@@ -16,6 +16,7 @@ from minicnn.lanes import LANES, group_count
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
 from minicnn.parts import EVALUATION_BATCH, part_size
 from minicnn.training.gradients import compute_gradients
+from minicnn.training.passes import Passes
 
 
 class Minicnn(Contestant):
@@ -46,10 +47,11 @@ class Minicnn(Contestant):
 
     def _train_job(self):
         optimizer = optimizers.create("sgd", self.model.parameters(), lr=0.01, momentum=0.9)
+        passes = Passes(self.model)
 
         def step(i):
             x, labels = self._batch(i), self._labels[i % len(self._labels)]
-            value = compute_gradients(self.model, self.loss, x, labels)
+            value = compute_gradients(self.model, self.loss, x, labels, passes=passes)
             optimizer.step()
             return value
 
@@ -105,9 +107,10 @@ class Minicnn(Contestant):
         testing = Batches(test, some, prefetch=False)
 
         def fit(order, rates):
+            passes = Passes(self.model)
             for batch, lr in zip(training.epoch(order), rates):
                 updates.lr = lr
-                compute_gradients(self.model, self.loss, batch.x, batch.labels)
+                compute_gradients(self.model, self.loss, batch.x, batch.labels, passes=passes)
                 updates.step()
 
         def evaluate(batches):

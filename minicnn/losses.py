@@ -67,7 +67,7 @@ class Loss:
         fits = kept is not None and kept.shape[1:] == scores.shape[1:] and len(kept) >= len(scores)
         if not fits or kept.dtype != scores.dtype:
             kept = self._kept[thread] = np.zeros_like(scores)
-        return kept[: len(scores)]
+        return kept if len(kept) == len(scores) else kept[: len(scores)]
 
 
 class SoftmaxCrossEntropy(Loss):

@@ -54,6 +54,8 @@ class Sequential(Layer):
     (4, 3)
     """
 
+    replayable = True
+
     def __init__(self, *layers):
         super().__init__()
         self.name = ""
@@ -211,6 +213,10 @@ class Sequential(Layer):
                 return None
         return dy
 
+    def forget(self):
+        """Refuse to go back through the last forward pass: what it left is not there any more."""
+        self._groups = None
+
     def release(self):
         """Let other threads compute with the model; what it returned may then be overwritten."""
         self.workspace.holder.release()
@@ -269,7 +275,7 @@ class Sequential(Layer):
                 part = images[start : start + size]
                 packed = self.forward(lanes.pack(part, self.dtype), False, len(part))
                 scores[start : start + len(part)] = lanes.unpack(packed, len(part))
-            self._groups = None
+            self.forget()
         return scores
 
     def _checked(self, images):

@@ -158,7 +158,8 @@ class Batches:
         return zeros((groups, *self.dataset.shape, LANES), self.dtype)
 
     def _pack(self, indices, buffer):
-        x, images = buffer[: group_count(len(indices))], self.dataset.images
+        groups, images = group_count(len(indices)), self.dataset.images
+        x = buffer if len(buffer) == groups else buffer[:groups]  # the same array, where it can be
         samples, channels = images.shape[:2]
         gather(
             images.reshape(samples, channels, -1), indices,

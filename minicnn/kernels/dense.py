@@ -125,11 +125,11 @@ def _copy(rows, height, count, grad, o, first):
 
 
 @kernel
-def _deltas(own_outputs, dy, gate, rectified, delta, bias_grad):
-    """Some outputs' delta in every sample, and their dE/db."""
+def _deltas(parts, count, dy, gate, rectified, delta, bias_grad):
+    """The delta of some of `count` parts of the outputs in every sample, and their dE/db."""
     groups, outputs, _ = dy.shape
     none = zero(pointer(dy))
-    for o in own_outputs:
+    for o in range(parts.start * outputs // count, parts.stop * outputs // count):
         total = none
         for g in range(groups):
             at = (g * outputs + o) * LANES
@@ -158,10 +158,8 @@ def dense_gradients(x, weight, dy, gate, rectified, delta, weight_grad, bias_gra
     dx : ndarray, shape (G, F, 16), or empty if nobody needs it
     """
     outputs, features = weight.shape
-    if delta.size <= FEW * LANES:
-        _deltas(range(outputs), dy, gate, rectified, delta, bias_grad)
-    else:
-        share(_deltas, outputs, (dy, gate, rectified, delta, bias_grad))
+    parts = 1 if delta.size <= FEW * LANES else outputs
+    share(_deltas, parts, (parts, dy, gate, rectified, delta, bias_grad))
     blocks = (features + LANES - 1) // LANES
     share(_gradients_of_blocks, blocks, (x, weight, delta, weight_grad, dx))
 

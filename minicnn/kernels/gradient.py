@@ -34,6 +34,7 @@ ROWS, LOW_ROWS, COLUMNS = (4, 3, 5) if REGISTER_COUNT == 32 else (2, 1, 3)
 TERMS = 5 * COLUMNS  # of a task
 # Enough vectors of a pass over some rows that loading and storing the tile costs little.
 PASS = 48
+PART = 1024  # numbers of the gradient that a thread adds up at least
 
 
 class Sweep(NamedTuple):
@@ -156,13 +157,15 @@ def tasks_of_slice(channel_groups, channels, terms):
 
 
 @kernel
-def _add_slices(partial, out):
+def _add_slices(parts, partial, out):
+    """Some parts of the gradient, each of PART numbers: the slices' sums in their order."""
     slices, size = partial.shape[0], out.size
     rows, flat = partial.reshape(slices, size), out.reshape(size)
-    for i in range(size):
+    first, last = parts.start * PART, min(parts.stop * PART, size)
+    for i in range(first, last):
         flat[i] = rows[0, i]
     for s in range(1, slices):
-        for i in range(size):
+        for i in range(first, last):
             flat[i] += rows[s, i]
 
 
@@ -212,7 +215,7 @@ def parameter_gradients(x, x_terms, delta, d_channels, partial, numbers, weight_
     tasks = sweep.slices * tasks_of_slice(sweep.channel_groups, sweep.channels, sweep.terms)
     arguments = (tasks, x, x_terms, delta, d_channels, partial, bias_grad, sweep)
     share(_gradient_tasks, tasks, arguments)
-    _add_slices(partial, weight_grad)
+    share(_add_slices, (weight_grad.size + PART - 1) // PART, (partial, weight_grad))
 
 
 @kernel

@@ -28,8 +28,12 @@ def packed(typing, work, arguments):
     Returns
     -------
     tuple of int
-        The function's address; the arguments'; and that of a word which is 0 until a task fails.
+        The function's address; the arguments'; how many words of 64 bits they are; and the address
+        of the last of these, which is 0 until a task fails.
     """
+    for kind in arguments.types:
+        if isinstance(kind, types.BaseTuple) and any(isinstance(k, types.Array) for k in kind):
+            raise TypingError("tasks are lent arrays one by one, and not in a tuple")
     call = work.get_call_type(typing, (TASKS, *arguments.types), {})
     if call.return_type != types.none:
         raise TypingError(f"{work.dispatcher.py_func.__qualname__} does tasks: it returns nothing")
@@ -46,10 +50,12 @@ def packed(typing, work, arguments):
         function = ir.Function(builder.module, _RANGE, name)
         function.linkage = "internal"
         _fill(function, kind, context, compiled.fndesc, call)
+        words = INT64(context.get_abi_sizeof(kind) // 8)
         values = [builder.ptrtoint(p, INT64) for p in (function, place, failed)]
+        values.insert(2, words)
         return context.make_tuple(builder, signature.return_type, values)
 
-    return types.UniTuple(types.int64, 3)(work, arguments), codegen
+    return types.UniTuple(types.int64, 4)(work, arguments), codegen
 
 
 def _fill(function, kind, context, work, call):
@@ -102,14 +108,3 @@ def keep(_, arguments):
         return context.get_dummy_value()
 
     return types.void(arguments), codegen
-
-
-@intrinsic
-def has_failed(_, word):
-    """Whether a task did, by the third address of what was packed."""
-
-    def codegen(context, builder, signature, args):
-        value = builder.load(builder.inttoptr(args[0], INT64.as_pointer()))
-        return builder.icmp_signed("!=", value, INT64(0))
-
-    return types.boolean(types.int64), codegen

@@ -38,8 +38,9 @@ from numba import types
 from numba.extending import register_jitable
 
 from minicnn.errors import ArgumentError
+from minicnn.kernels.capture import CAPTURING, note
 from minicnn.kernels.launch import kernel
-from minicnn.kernels.tasks import has_failed, keep, packed, run_tasks
+from minicnn.kernels.tasks import keep, packed, run_tasks
 from minicnn.kernels.words import (
     LINE,
     exchange,
@@ -47,6 +48,7 @@ from minicnn.kernels.words import (
     nap,
     new_lock,
     pause,
+    peek,
     read,
     replace,
     sleep,
@@ -56,6 +58,7 @@ from minicnn.kernels.words import (
 
 MOST = max(1, numba.config.NUMBA_NUM_THREADS)
 SPIN = 4000  # pauses before a member sleeps: some hundred microseconds
+FAILURE = "a task of a kernel could not get its memory, or raised another error"
 PATIENCE = 50 * SPIN  # pauses before the caller takes naps between two looks at the others
 
 # Words of the whole team. How many members there are is one, as compiled code is kept for other
@@ -86,7 +89,7 @@ def _run_share(member, function, place):
 
 @kernel
 def _hand_out(function, place, count):
-    """Have ``0 .. count`` tasks done by the team, or alone if it is at work already."""
+    """Have the tasks done by the team, or alone if it is at work already."""
     shares = read(_THREADS)
     if shares <= 1 or count <= 1 or exchange(_BUSY, 1):
         run_tasks(function, place, 0, count)
@@ -116,6 +119,17 @@ def _hand_out(function, place, count):
             else:
                 nap(read(_NAP))
     write(_BUSY, 0)
+
+
+@kernel
+def hand_out(function, place, words, count):
+    """Have ``0 .. count`` tasks done, as they were packed, and write it down if that is wanted."""
+    if read(CAPTURING) and note(function, place, words, count):
+        thread = exchange(CAPTURING, 0)  # what the tasks hand out themselves comes with them
+        _hand_out(function, place, count)
+        write(CAPTURING, thread)
+    else:
+        _hand_out(function, place, count)
 
 
 @kernel
@@ -165,11 +179,11 @@ def share(work, count, arguments):
     MemoryError
         If a task failed: kernels raise nothing else.
     """
-    function, place, failed = packed(work, arguments)
-    _hand_out(function, place, count)
+    function, place, words, failed = packed(work, arguments)
+    hand_out(function, place, words, count)
     keep(arguments)
-    if has_failed(failed):
-        raise MemoryError("a task of a kernel could not get its memory, or raised another error")
+    if peek(failed):
+        raise MemoryError(FAILURE)
 
 
 @kernel
@@ -240,6 +254,11 @@ def set_num_threads(count):
             f" NUMBA_NUM_THREADS says, got {count!r}."
         )
     _words[_THREADS] = count
+
+
+def team_words():
+    """The words that the team's threads share, ndarray of int64."""
+    return _words
 
 
 def _after_fork():

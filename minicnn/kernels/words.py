@@ -47,6 +47,7 @@ def _python(name, result, *arguments):
 _acquire = _python("PyThread_acquire_lock", INT32, BYTES, INT32)
 _acquire_timed = _python("PyThread_acquire_lock_timed", INT32, BYTES, INT64, INT32)
 _release = _python("PyThread_release_lock", ir.VoidType(), BYTES)
+_ident = _python("PyThread_get_thread_ident", INT64)
 
 
 def new_lock():
@@ -162,3 +163,34 @@ def wake(_, lock):
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen
+
+
+@intrinsic
+def thread_ident(_):
+    """The number of the thread that asks, as :func:`threading.get_ident` has it."""
+
+    def codegen(context, builder, signature, args):
+        return builder.call(_ident(builder), [])
+
+    return types.int64(), codegen
+
+
+@intrinsic
+def peek(_, address):
+    """The integer of 64 bits at an address."""
+
+    def codegen(context, builder, signature, args):
+        return builder.load(builder.inttoptr(args[0], INT64.as_pointer()))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def poke(_, address, value):
+    """Set the integer of 64 bits at an address."""
+
+    def codegen(context, builder, signature, args):
+        builder.store(args[1], builder.inttoptr(args[0], INT64.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen

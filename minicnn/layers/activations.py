@@ -23,6 +23,7 @@ class Activation(Layer):
 
     function = ""
     alpha = 0.0
+    replayable = True
 
     def _build(self, rng):
         self._alpha = np.array([self.alpha], self.dtype)

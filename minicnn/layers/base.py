@@ -57,6 +57,10 @@ class Layer:
     #: Whether a sample's output depends on the other samples of its batch, in training.
     mixes_samples = False
 
+    #: Whether both passes only call kernels that do all their work in tasks, with arrays that last,
+    #: so that these calls, captured once, are the pass for every batch of as many samples.
+    replayable = False
+
     #: Whether the class is not of this package: what it returns is then checked.
     foreign = False
 
@@ -65,7 +69,7 @@ class Layer:
         super().__init_subclass__(**named)
         cls.foreign = cls.__module__.partition(".")[0] != "minicnn"
         if cls.foreign:
-            for promise in ("rectifies", "gives_away"):
+            for promise in ("rectifies", "gives_away", "replayable"):
                 if promise not in vars(cls):
                     setattr(cls, promise, getattr(Layer, promise))
 

@@ -18,10 +18,13 @@ class Workspace:
     ----------
     holder : Holder
         The thread that computes with the model.
+    allocations : int
+        How many arrays were made so far, here and as the layers' own buffers: while it stays, all
+        of them are where they were.
     """
 
     def __init__(self):
-        self._kept, self.holder = {}, Holder()
+        self._kept, self.holder, self.allocations = {}, Holder(), 0
 
     def rows(self, name, length, shape, dtype):
         """An array ``(length, *shape)`` with anything in it."""
@@ -29,6 +32,7 @@ class Workspace:
         if key not in self._kept or self._kept[key].size < size:
             self._kept[key] = None  # let go of the old one first
             self._kept[key] = zeros((size,), dtype)
+            self.allocations += 1
         return self._kept[key][:size].reshape(length, *shape)
 
 
@@ -49,6 +53,7 @@ class Buffers:
             kept = self._kept.get(name)
             if kept is None or len(kept) < length or kept.shape[1:] != tuple(shape):
                 kept = self._kept[name] = zeros((length, *shape), self.dtype)
+                self.workspace.allocations += 1
             view = self._views[name] = kept[:length]
         return view
 

@@ -33,7 +33,7 @@ class Residual(Layer):
     """
 
     rectifies = "output"
-    gives_away = True
+    gives_away = replayable = True
 
     def __init__(self, body, shortcut=None, init="msra"):
         super().__init__()

@@ -12,7 +12,7 @@ from minicnn.parts import part_size
 PART = 128  # samples at most
 
 
-def compute_gradients(model, loss, x, labels, look=None):
+def compute_gradients(model, loss, x, labels, look=None, passes=None):
     """Forward, loss and backward; fills the gradients of the model's parameters.
 
     Parameters
@@ -24,13 +24,15 @@ def compute_gradients(model, loss, x, labels, look=None):
     labels : ndarray of int, shape (N,)
     look : callable, optional
         Is called as ``look(scores, n)`` for each part, with its n samples' scores in lanes.
+    passes : Passes, optional
+        Of this model, which then replay what was done for a batch in the same place.
 
     Returns
     -------
     float
         Mean loss over the N samples.
     """
-    samples, size = len(labels), part_size(model, PART)
+    samples, size, passes = len(labels), part_size(model, PART), passes or model
     whole = samples <= size or any(layer.mixes_samples for layer in model.all_layers())
     if whole:
         size = samples
@@ -39,14 +41,14 @@ def compute_gradients(model, loss, x, labels, look=None):
         own = labels[start : start + size]
         share = len(own) / samples
         part = x if whole else x[start // LANES : group_count(start + len(own))]
-        scores = model.forward(part, True, len(own))
+        scores = passes.forward(part, True, len(own))
         mean, delta = loss(scores, own)
         if look is not None:
             look(scores, len(own))
         value += share * mean
         if not whole:
             delta *= share
-        model.backward(delta)
+        passes.backward(delta)
         if not whole:
             sums = _add(sums, model.parameters())
     if sums is not None:

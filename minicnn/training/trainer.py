@@ -13,6 +13,7 @@ from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
 from minicnn.parts import EVALUATION_BATCH, part_size
 from minicnn.training.fitting import check_data, check_parts
 from minicnn.training.gradients import compute_gradients
+from minicnn.training.passes import Passes
 from minicnn.training.totals import Totals
 
 SHUFFLE = 1  # keeps the shuffle's random numbers apart from those of the model's seed
@@ -110,6 +111,8 @@ class Trainer:
         self.history = []
         self.trained_images, self.step_seconds, self.train_seconds = 0, 0.0, 0.0
         self._stopped = False
+        self._passes = None  # of the running epoch; callbacks of others may change the layers
+        self._ours = all(type(c).__module__.partition(".")[0] == "minicnn" for c in self.callbacks)
         self._drawn_from = None  # the shuffle's state before the running epoch's order
         self._before = (0, 0.0, 0.0)  # images and seconds as above, before the running epoch
         self._epoch_begin = self._epoch_seconds = 0.0
@@ -224,6 +227,7 @@ class Trainer:
             self._drawn_from, self.totals, self._epoch_seconds = rng.state, Totals(), 0.0
         order = self._batches.order()
         self._tell("on_epoch_begin")
+        self._passes = Passes(self.model) if self._ours else None
         images, step_seconds, train_seconds = self._before
         start = self._epoch_begin = time.perf_counter() - self._epoch_seconds
         try:
@@ -232,6 +236,7 @@ class Trainer:
                 for batch in batches:
                     self._train_step(batch)
         finally:
+            self._passes = None
             self._epoch_seconds = time.perf_counter() - start
             self.trained_images = images + self.totals.samples
             self.step_seconds = step_seconds + self._epoch_seconds
@@ -262,7 +267,9 @@ class Trainer:
         def look(scores, samples):
             predicted.append(predicted_classes(scores, samples))
 
-        self.loss_value = compute_gradients(self.model, self.loss, batch.x, batch.labels, look)
+        self.loss_value = compute_gradients(
+            self.model, self.loss, batch.x, batch.labels, look, self._passes
+        )
         self._tell("on_loss")
         self.totals.add(self.loss_value, np.concatenate(predicted), batch.labels)
         self.optimizer.step()

@@ -1,0 +1,142 @@
+"""The forward and backward pass of training, replayed where only the numbers are new.
+
+In training the same kernels run on the same arrays in every step. For a small batch Python takes
+as long to find them as they take to run. So the first step of a kind is captured
+(:mod:`minicnn.kernels.replay`), and the next ones replay it: layer by layer the same equations, on
+the same arrays, with the same bits, but no Python in between.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minicnn.kernels.replay import Captured
+
+ATTEMPTS = 8  # kinds of steps that are captured, before it is clear that they never come again
+
+
+class _Step(NamedTuple):
+    """What was captured of a step, the arrays that it needs, and where they were."""
+
+    x: np.ndarray
+    samples: int
+    scores: np.ndarray
+    delta: np.ndarray
+    dx: np.ndarray
+    forward: Captured
+    backward: Captured
+    parameters: list  # of value and gradient
+    workspace: object
+    allocations: int
+
+
+class Passes:
+    """A model's passes in training: called as the model's own, and replayed where that is the same.
+
+    That is so for layers that say it of themselves (``Layer.replayable``), while the parameters'
+    arrays and the layers' buffers are those of the captured step, for a batch of as many samples
+    in the same place. All else is left to the model. What the layers are (their settings, or which
+    there are) must not be changed while these passes are used.
+
+    Parameters
+    ----------
+    model : Sequential
+    """
+
+    def __init__(self, model):
+        self._model, self._parameters = model, model.parameters()
+        self._steps, self._same = {}, {}  # by the place of the batch, and by the very array
+        self._attempts = 0
+        self._running = None  # the step whose forward pass was replayed last
+        self._begun = None  # what is known of a step whose forward pass was captured last
+        self._possible = _is_replayable(model)
+
+    def forward(self, x, training=True, samples=None):
+        """The scores, as :meth:`Sequential.forward` gives them.
+
+        Raises
+        ------
+        ArgumentError
+            As there.
+        """
+        model = self._model
+        self._running = self._begun = None
+        if not (self._possible and training):
+            return model.forward(x, training, samples)
+        model.workspace.holder.take()
+        step = self._same.get((id(x), samples)) or self._steps.get(_place(x, samples))
+        if step is not None and self._is_current(step):
+            step.forward.replay()
+            model.forget()
+            self._running = step
+            return step.scores
+        if self._attempts >= ATTEMPTS or not _are_whole(self._parameters):
+            return model.forward(x, training, samples)
+        captured, allocations = Captured(), model.workspace.allocations
+        with captured.capture():
+            scores = model.forward(x, training, samples)
+        self._begun = x, samples, scores, captured, allocations
+        return scores
+
+    def backward(self, dy):
+        """Fill the parameters' gradients, as :meth:`Sequential.backward` does.
+
+        Raises
+        ------
+        ArgumentError
+            As there.
+        """
+        model, step = self._model, self._running
+        if step is not None:
+            if dy is step.delta or _place(dy) == _place(step.delta):
+                step.backward.replay()
+                return step.dx
+            model.forward(step.x, True, step.samples)  # so that the layers know of this step
+        if self._begun is None:
+            return model.backward(dy)
+        (x, samples, scores, forward, allocations), self._begun = self._begun, None
+        backward, workspace = Captured(), model.workspace
+        with backward.capture():
+            dx = model.backward(dy)
+        if allocations != workspace.allocations:
+            return dx  # some of what was captured may be gone; the next step will find all there
+        self._attempts += 1
+        if forward and backward:
+            arrays = [(p.value, p.grad) for p in self._parameters]
+            self._steps[_place(x, samples)] = self._same[id(x), samples] = _Step(
+                x, samples, scores, dy, dx, forward, backward, arrays, workspace,
+                allocations,
+            )  # fmt: skip
+        return dx
+
+    def _is_current(self, step):
+        """Whether all arrays are still those that were captured."""
+        workspace = self._model.workspace
+        return (
+            step.workspace is workspace
+            and step.allocations == workspace.allocations
+            and all(
+                p.value is value and p.grad is grad
+                for p, (value, grad) in zip(self._parameters, step.parameters)
+            )
+        )
+
+
+def _is_replayable(layer):
+    """Whether a layer and those inside say so, and nobody has put other code in their place."""
+    methods = [getattr(type(layer), name) for name in ("forward", "backward")]
+    own = layer.replayable and not {"forward", "backward"} & vars(layer).keys()
+    ours = all(method.__module__.partition(".")[0] == "minicnn" for method in methods)
+    return own and ours and all(_is_replayable(child) for child in layer.children())
+
+
+def _are_whole(parameters):
+    """Whether layers take the parameters' arrays as they are: of others they make copies."""
+    arrays = [array for p in parameters for array in (p.value, p.grad)]
+    return all(array.flags.c_contiguous for array in arrays)
+
+
+def _place(array, *more):
+    """What another view of the same numbers has in common with this one."""
+    about = array.__array_interface__
+    return about["data"], about["shape"], about["strides"], about["typestr"], *more
