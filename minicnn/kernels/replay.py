@@ -27,7 +27,9 @@ from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import FAILURE, hand_out, team_words
 from minicnn.kernels.words import peek, poke
 
-_list = np.empty(1 << 15, np.int64)  # of who captures; a small network takes some 1,000 words
+MOST_WORDS = 1 << 15  # of what is captured; a small network takes some 1,000
+
+_list = np.empty(MOST_WORDS, np.int64)  # of who captures
 _lock = threading.Lock()
 
 

@@ -128,6 +128,7 @@ class PReLU(Activation):
     """
 
     function = "leaky-relu"
+    replayable = False  # the sum of its gradient is NumPy's
 
     def __init__(self, slope=0.25, per_channel=False):
         super().__init__()

@@ -12,11 +12,15 @@ import numpy as np
 
 from minicnn.kernels.replay import Captured
 
-ATTEMPTS = 8  # kinds of steps that are captured, before it is clear that they never come again
+ATTEMPTS = 16  # steps that are captured, before it is clear that they never come again
 
 
 class _Step(NamedTuple):
-    """What was captured of a step, the arrays that it needs, and where they were."""
+    """What was captured of a step, and the arrays that it needs.
+
+    `allocations` is the number before the step: what was captured while buffers were made, when
+    others may have gone, is never current.
+    """
 
     x: np.ndarray
     samples: int
@@ -98,8 +102,6 @@ class Passes:
         backward, workspace = Captured(), model.workspace
         with backward.capture():
             dx = model.backward(dy)
-        if allocations != workspace.allocations:
-            return dx  # some of what was captured may be gone; the next step will find all there
         self._attempts += 1
         if forward and backward:
             arrays = [(p.value, p.grad) for p in self._parameters]

@@ -1,0 +1,282 @@
+"""Replayed passes give what the model's own give, and only what may be replayed is."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from minicnn import Sequential, lanes, zoo
+from minicnn.errors import ArgumentError
+from minicnn.kernels.replay import Captured
+from minicnn.layers import (
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool2d,
+    PReLU,
+    ReLU,
+)
+from minicnn.layers.gate import Gate, Shift
+from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.training.callbacks import Callback
+from minicnn.training.gradients import compute_gradients
+from minicnn.training.passes import ATTEMPTS, Passes
+from minicnn.training.progress import Progress
+from tests.layers.cases import CASES
+from tests.training.toys import trainer
+
+REPLAYED = [name for name, case in CASES.items() if Passes(case.built())._possible]
+
+
+def small(*layers, dtype=np.float32):
+    model = Sequential(*layers or (Conv2d(3, 3), ReLU(), MaxPool2d(2), Flatten(), Dense(4)))
+    model.initialize((1, 8, 8), seed=0, dtype=dtype)
+    return model
+
+
+def calls_of_forward(model):
+    """How often a model's own forward pass is called, in a list that grows."""
+    calls, forward = [], model.forward
+    model.forward = lambda *arguments: calls.append(arguments) or forward(*arguments)
+    return calls
+
+
+def step(passes, x, dy, samples):
+    """Scores, dE/dx and gradients, as copies."""
+    scores = passes.forward(x, True, samples).copy()
+    dx = passes.backward(dy)
+    model = getattr(passes, "_model", passes)
+    gradients = [p.grad.copy() for p in model.parameters()]
+    return [scores, *([] if dx is None else [dx.copy()]), *gradients]
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected):
+        np.testing.assert_array_equal(a, b)
+
+
+def steps_of(model, samples, count, seed=0):
+    """So many batches and dE/dy, each in the same two arrays."""
+    rng = np.random.default_rng(seed)
+    x = lanes.pack(np.zeros((samples, *model.input_shape)), model.dtype)
+    dy = lanes.pack(np.zeros((samples, *model.output_shape)), model.dtype)
+    for _ in range(count):
+        for array, shape in ((x, model.input_shape), (dy, model.output_shape)):
+            array[...] = lanes.pack(rng.normal(size=(samples, *shape)), model.dtype)
+        yield x, dy
+
+
+def test_which_layers_are_replayed():
+    """All whose passes are kernels alone, and blocks of such layers."""
+    for layer in (BatchNorm(), Dropout(), Gate(), PReLU(), Shift()):
+        assert not Passes(small(Flatten(), layer))._possible
+    others = ("batch norm", "dropout", "residual", "sequential", "prelu")
+    assert all(name.startswith(others) for name in CASES.keys() - REPLAYED)
+    assert "residual with given shortcut" in REPLAYED
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", REPLAYED)
+def test_layers(name, dtype):
+    """All of a layer's work is captured: its results are new, and those of the equations."""
+    once, again = CASES[name].built(dtype), CASES[name].built(dtype)
+    passes, samples = Passes(again), 19
+    calls = calls_of_forward(again)
+    for x, dy in steps_of(once, samples, 5):
+        found = step(passes, x, dy, samples)
+        assert_same(found, step(once, x.copy(), dy.copy(), samples))
+    assert len(calls) <= 2  # the first may make the arrays, and the next is captured
+
+
+@pytest.mark.parametrize("name", ["lenet5", "convnet", "plain5"])
+@pytest.mark.parametrize("samples", [5, 16, 40])
+def test_networks_that_learn(name, samples):
+    models = [zoo.build(name, 10) for _ in range(2)]
+    for model in models:
+        model.initialize((1, 28, 28), seed=0)
+    passes = Passes(models[1])
+    calls, losses = calls_of_forward(models[1]), [SoftmaxCrossEntropy() for _ in models]
+    for i, (x, _) in enumerate(steps_of(models[0], samples, 6)):
+        labels = np.arange(i, i + samples) % 10
+        values = [
+            compute_gradients(model, loss, x, labels, passes=own)
+            for model, loss, own in zip(models, losses, (None, passes))
+        ]
+        assert values[0] == values[1]
+        for model in models:
+            for p in model.parameters():
+                p.value -= 0.01 * p.grad
+    assert len(calls) == 2
+    for a, b in zip(*(model.parameters() for model in models)):
+        np.testing.assert_array_equal(a.value, b.value)
+
+
+def a_larger_batch(model, passes):
+    model.predict(np.ones((100, 1, 8, 8), np.float32))
+
+
+def a_smaller_batch(model, passes):
+    for x, dy in steps_of(model, 3, 3, seed=5):
+        step(passes, x, dy, 3)
+
+
+def other_weights_in_place(model, passes):
+    for p in model.parameters():
+        p.value *= 2
+
+
+def another_array_of_weights(model, passes):
+    for p in model.parameters():
+        p.value, p.grad = 3 * p.value, np.zeros_like(p.grad)
+
+
+def initialized_anew(model, passes):
+    model.initialize((1, 8, 8), seed=1)
+
+
+def a_forward_pass(model, passes):
+    model.forward(lanes.pack(np.ones((20, 1, 8, 8))))
+
+
+EVENTS = (
+    a_larger_batch, a_smaller_batch, other_weights_in_place, another_array_of_weights,
+    initialized_anew, a_forward_pass,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_what_happens_between_two_steps(event):
+    """Nothing is replayed after it that is not so any more."""
+    once, again = small(), small()
+    passes, samples = Passes(again), 20
+    for i, (x, dy) in enumerate(steps_of(once, samples, 9)):
+        if i == 5:
+            event(once, once)
+            event(again, passes)
+        assert_same(step(passes, x, dy, samples), step(once, x.copy(), dy.copy(), samples))
+
+
+def test_a_gradient_from_elsewhere():
+    """The loss may give another array than in the captured step."""
+    once, again = small(), small()
+    passes = Passes(again)
+    for i, (x, dy) in enumerate(steps_of(once, 20, 6)):
+        expected, given = step(once, x.copy(), dy.copy(), 20), dy
+        if i > 3:
+            given = dy.copy()
+            dy[...] = np.nan
+        assert_same(step(passes, x, given, 20), expected)
+
+
+def test_views_of_the_same_place_and_two_batches_in_turn():
+    once, again = small(), small()
+    passes, calls = Passes(again), calls_of_forward(again)
+    for (x, dy), (other, _) in zip(steps_of(once, 20, 4), steps_of(once, 20, 4, seed=9)):
+        for batch in (x, other):
+            found = step(passes, batch[:], dy[:], 20)
+            assert_same(found, step(once, batch.copy(), dy.copy(), 20))
+    assert len(calls) == 3  # one made the arrays, and one of each was captured
+
+
+def test_batches_that_never_come_again_are_left_to_the_model():
+    once, again = small(), small()
+    passes = Passes(again)
+    for x, dy in steps_of(once, 20, 3 * ATTEMPTS):
+        found = step(passes, x.copy(), dy.copy(), 20)
+        assert_same(found, step(once, x.copy(), dy.copy(), 20))
+        assert len(passes._steps) <= ATTEMPTS
+
+
+def test_evaluation_is_not_replayed():
+    model = small()
+    passes, calls = Passes(model), calls_of_forward(model)
+    for x, dy in steps_of(model, 20, 4):
+        step(passes, x, dy, 20)
+        passes.forward(x, False, 20)
+    assert [arguments[1] for arguments in calls].count(False) == 4
+
+
+def test_nobody_goes_back_through_a_replayed_pass_by_the_model_itself():
+    model = small()
+    passes = Passes(model)
+    for x, dy in steps_of(model, 20, 3):
+        step(passes, x, dy, 20)
+    passes.forward(x, True, 20)
+    with pytest.raises(ArgumentError, match="none to go back through"):
+        model.backward(dy)
+
+
+def test_another_thread_is_refused():
+    model, errors = small(), []
+    passes = Passes(model)
+    for x, dy in steps_of(model, 20, 3):
+        step(passes, x, dy, 20)
+
+    def other():
+        with pytest.raises(ArgumentError, match="cannot use this model") as error:
+            passes.forward(x, True, 20)
+        errors.append(error)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert errors
+
+
+class Doubled(Layer):
+    """Of somebody else, and in NumPy."""
+
+    def forward(self, x, training=False, samples=None):
+        return 2 * x
+
+    def backward(self, dy):
+        return 2 * dy
+
+
+class Noisy(Dense):
+    """Somebody's dense layer that does more than ours."""
+
+    def forward(self, x, training=False, samples=None):
+        return super().forward(x, training, samples) + np.float32(1)
+
+
+def of_others():
+    patched = Dense(4)
+    patched.forward = patched.forward
+    inside = Sequential(Doubled())
+    return {
+        "a layer": [Flatten(), Doubled(), Dense(4)],
+        "a layer inside": [Flatten(), inside, Dense(4)],
+        "a subclass": [Flatten(), Noisy(4)],
+        "another method": [Flatten(), patched],
+    }
+
+
+@pytest.mark.parametrize("which", of_others())
+def test_what_others_wrote_is_run_in_every_step(which):
+    model = small(*of_others()[which])
+    passes, calls = Passes(model), calls_of_forward(model)
+    for x, dy in steps_of(model, 20, 4):
+        step(passes, x, dy, 20)
+    assert len(calls) == 4
+
+
+class Watching(Callback):
+    """A callback of somebody else."""
+
+
+def test_a_trainer_replays_unless_callbacks_of_others_may_change_the_layers(monkeypatch):
+    replayed, replay = [], Captured.replay
+    monkeypatch.setattr(Captured, "replay", lambda own: replayed.append(own) or replay(own))
+    weights = []
+    for callbacks, some in (([Progress()], True), ([Watching()], False)):
+        own = trainer(callbacks=callbacks, batch_size=4)
+        own.fit()
+        assert bool(replayed) == some
+        replayed.clear()
+        weights.append([p.value for p in own.model.parameters()])
+    assert_same(*weights)
