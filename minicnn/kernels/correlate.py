@@ -80,31 +80,44 @@ class Terms(NamedTuple):
     columns: np.ndarray  # shape (columns, 2): the same of v for a column of outputs
 
 
+class Steps(NamedTuple):
+    """What a tile needs of a walk, as there."""
+
+    w_channel: int
+    x_column: int
+    y_channel: int
+    y_column: int
+    terms_of_row: int
+    terms_of_column: int
+
+
 def _strip(rows, cols):
-    """A function that computes one tile: `rows` output channels of `cols` outputs from j on."""
+    """A function that computes one tile: `rows` output channels of `cols` outputs from j on.
+
+    Its terms are those of the kernel rows ``u .. end_u`` and of the columns that an output needs.
+    """
     splat, _, store, add_rank1, _, _ = tile_operations(rows, cols)
 
     @kernel
-    def strip(j, x, w, bias, bias_step, y, walk, terms, i, rectify):
-        u, end_u = terms.rows[i, 0], terms.rows[i, 1]
-        v = min(terms.columns[j, 0], terms.columns[j + cols - 1, 0])
-        end_v = max(terms.columns[j, 1], terms.columns[j + cols - 1, 1])
+    def strip(j, x, w, bias, bias_step, y, steps, x_terms, w_terms, columns, u, end_u, rectify):
+        v = min(columns[j, 0], columns[j + cols - 1, 0])
+        end_v = max(columns[j, 1], columns[j + cols - 1, 1])
         start, length = (
-            u * walk.terms_of_row + v * walk.terms_of_column,
-            (end_v - v) * walk.terms_of_column,
+            u * steps.terms_of_row + v * steps.terms_of_column,
+            (end_v - v) * steps.terms_of_column,
         )
-        if length == walk.terms_of_row:  # nothing to leave out: all rows are one run of terms
+        if length == steps.terms_of_row:  # nothing to leave out: all rows are one run of terms
             length, end_u = length * (end_u - u), u + 1
         tile = splat(bias, bias_step)
         for _ in range(u, end_u):
             # Unsigned, as a number that may be negative has to be looked at before it is an index.
             for r in range(np.uint64(start), np.uint64(start + length)):
-                at = x + (j * walk.x_column + terms.x[r])
-                tile = add_rank1(tile, w + terms.w[r], walk.w_channel, at, walk.x_column)
-            start += walk.terms_of_row
+                at = x + (j * steps.x_column + x_terms[r])
+                tile = add_rank1(tile, w + w_terms[r], steps.w_channel, at, steps.x_column)
+            start += steps.terms_of_row
         if rectify:
             tile = where_above(tile, zero_tile(tile), tile, zero_tile(tile))
-        store(tile, y + j * walk.y_column, walk.y_channel, walk.y_column)
+        store(tile, y + j * steps.y_column, steps.y_channel, steps.y_column)
 
     return strip
 
@@ -114,45 +127,41 @@ def _panel(rows):
     wide, less, narrow = _strip(rows, COLUMNS), _strip(rows, 3), _strip(rows, 1)
 
     @kernel
-    def panel(start, stop, x, w, bias, bias_step, y, walk, terms, i, rectify):
+    def panel(start, stop, *arguments):
         # Fours and at most three threes; 1, 2 and 5 columns are none of these.
         threes = -(stop - start) % COLUMNS
         last = stop - 3 * threes if 3 * threes <= stop - start else stop
         whole = last - (last - start) % COLUMNS
         for j in range(start, whole, COLUMNS):
-            wide(j, x, w, bias, bias_step, y, walk, terms, i, rectify)
+            wide(j, *arguments)
         if COLUMNS > 1:
             for j in range(whole, last):
-                narrow(j, x, w, bias, bias_step, y, walk, terms, i, rectify)
+                narrow(j, *arguments)
             for j in range(last, stop, 3):
-                less(j, x, w, bias, bias_step, y, walk, terms, i, rectify)
+                less(j, *arguments)
 
     return panel
 
 
-def _panel_of(rows):
-    """A function that computes outputs of 1 to `rows` channels, told at run time."""
-    whole = _panel(rows)
-    if rows == 1:
-
-        @kernel
-        def one(count, start, stop, x, w, bias, bias_step, y, walk, terms, i, rectify):
-            whole(start, stop, x, w, bias, bias_step, y, walk, terms, i, rectify)
-
-        return one
-    fewer = _panel_of(rows - 1)
-
-    @kernel
-    def some(count, start, stop, x, w, bias, bias_step, y, walk, terms, i, rectify):
-        if count == rows:
-            whole(start, stop, x, w, bias, bias_step, y, walk, terms, i, rectify)
-        else:
-            fewer(count, start, stop, x, w, bias, bias_step, y, walk, terms, i, rectify)
-
-    return some
+_panels = [_panel(rows) for rows in range(1, MAX_ROWS + 1)]
+_one, _two, _three, _four, _five, _six = (*_panels, _panels[-1])[:6]
 
 
-_panel_of_channels = _panel_of(MAX_ROWS)
+@kernel
+def _panel_of_channels(channels, *arguments):
+    """Compute outputs of 1 to MAX_ROWS channels, told at run time."""
+    if channels == 6:
+        _six(*arguments)
+    elif channels == 5:
+        _five(*arguments)
+    elif channels == 4:
+        _four(*arguments)
+    elif channels == 3:
+        _three(*arguments)
+    elif channels == 2:
+        _two(*arguments)
+    else:
+        _one(*arguments)
 
 
 @kernel
@@ -182,9 +191,12 @@ def correlate(x, w, bias, y, numbers, x_terms, w_terms, rows, columns, rectify):
 def _correlate_pieces(tasks, x, w, bias, y, numbers, x_terms, w_terms, rows, columns, rectify):
     """Each a piece of one row of outputs, in a chunk of its channels."""
     walk = Walk(*to_fixed_tuple(numbers, WALK_LENGTH))
-    terms = Terms(x_terms, w_terms, rows, columns)
     x0, w0, bias0, y0 = pointer(x), pointer(w), pointer(bias), pointer(y)
     bias_step = 1 if bias.size > 1 else 0
+    steps = Steps(
+        walk.w_channel, walk.x_column, walk.y_channel, walk.y_column,
+        walk.terms_of_row, walk.terms_of_column,
+    )  # fmt: skip
     tiles = (walk.columns + COLUMNS - 1) // COLUMNS
     for task in tasks:
         chunk, rest = task % walk.chunks, task // walk.chunks
@@ -202,5 +214,6 @@ def _correlate_pieces(tasks, x, w, bias, y, numbers, x_terms, w_terms, rows, col
             _panel_of_channels(
                 count, start, stop, x1, w0 + (q * walk.w_channel_group + o * walk.w_channel),
                 bias0 + (q * walk.channels + o) * bias_step, bias_step,
-                y1 + o * walk.y_channel, walk, terms, i, rectify,
+                y1 + o * walk.y_channel, steps, x_terms, w_terms, columns,
+                rows[i, 0], rows[i, 1], rectify,
             )  # fmt: skip
