@@ -4,14 +4,14 @@ import time
 
 import numpy as np
 
-from minicnn.kernels.correlate import COLUMNS
+from minicnn.kernels.correlate import COLUMNS, MAX_ROWS
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import get_num_threads, share
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import pointer
 from minicnn.lanes import LANES
 
-ROWS = 5  # with COLUMNS, the tile of the convolutions
+ROWS = MAX_ROWS  # with COLUMNS, the tile of the convolutions
 TERMS = 64  # so few that the nearest cache holds their operands
 
 _, load_tile, store_tile, add_rank1, _, _ = tile_operations(ROWS, COLUMNS)

@@ -29,7 +29,7 @@ class _Step(NamedTuple):
     dx: np.ndarray
     forward: Captured
     backward: Captured
-    parameters: list  # of value and gradient
+    parameters: list  # each with its value and its gradient
     workspace: object
     allocations: int
 
@@ -48,7 +48,7 @@ class Passes:
     """
 
     def __init__(self, model):
-        self._model, self._parameters = model, model.parameters()
+        self._model = model
         self._steps, self._same = {}, {}  # by the place of the batch, and by the very array
         self._attempts = 0
         self._running = None  # the step whose forward pass was replayed last
@@ -74,7 +74,7 @@ class Passes:
             model.forget()
             self._running = step
             return step.scores
-        if self._attempts >= ATTEMPTS or not _are_whole(self._parameters):
+        if self._attempts >= ATTEMPTS or not _are_whole(model.parameters()):
             return model.forward(x, training, samples)
         captured, allocations = Captured(), model.workspace.allocations
         with captured.capture():
@@ -90,7 +90,7 @@ class Passes:
         ArgumentError
             As there.
         """
-        model, step = self._model, self._running
+        model, step, self._running = self._model, self._running, None
         if step is not None:
             if dy is step.delta or _place(dy) == _place(step.delta):
                 step.backward.replay()
@@ -104,7 +104,7 @@ class Passes:
             dx = model.backward(dy)
         self._attempts += 1
         if forward and backward:
-            arrays = [(p.value, p.grad) for p in self._parameters]
+            arrays = [(p, p.value, p.grad) for p in model.parameters()]
             self._steps[_place(x, samples)] = self._same[id(x), samples] = _Step(
                 x, samples, scores, dy, dx, forward, backward, arrays, workspace,
                 allocations,
@@ -117,10 +117,7 @@ class Passes:
         return (
             step.workspace is workspace
             and step.allocations == workspace.allocations
-            and all(
-                p.value is value and p.grad is grad
-                for p, (value, grad) in zip(self._parameters, step.parameters)
-            )
+            and all(p.value is value and p.grad is grad for p, value, grad in step.parameters)
         )
 
 

@@ -200,7 +200,7 @@ def test_evaluation_is_not_replayed():
     assert [arguments[1] for arguments in calls].count(False) == 4
 
 
-def test_nobody_goes_back_through_a_replayed_pass_by_the_model_itself():
+def test_nobody_goes_back_through_a_replayed_pass_twice_or_by_the_model_itself():
     model = small()
     passes = Passes(model)
     for x, dy in steps_of(model, 20, 3):
@@ -208,6 +208,11 @@ def test_nobody_goes_back_through_a_replayed_pass_by_the_model_itself():
     passes.forward(x, True, 20)
     with pytest.raises(ArgumentError, match="none to go back through"):
         model.backward(dy)
+    for backwards in (model, passes):
+        passes.forward(x, True, 20)
+        passes.backward(dy)
+        with pytest.raises(ArgumentError, match="none to go back through"):
+            backwards.backward(dy)
 
 
 def test_another_thread_is_refused():
