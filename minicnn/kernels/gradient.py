@@ -246,8 +246,10 @@ def offset_table(offsets, multiple):
 def slice_count(passes, channel_groups, channels, terms):
     """Into how many slices all passes are cut: a power of two that makes some 32 tasks in all.
 
-    Few passes are not cut to pieces: each slice has some 4 of them, or there are two slices.
+    Few passes are not cut to pieces: each slice has some 4 of them, or there are two slices. Tasks
+    are counted as where there are 32 registers, so that the bits do not depend on the processor.
     """
-    tasks = tasks_of_slice(channel_groups, channels, terms)
+    rows = min(4, 3, key=lambda rows: -(-channels // rows) * rows)
+    tasks = channel_groups * -(-channels // (2 * rows)) * -(-terms // 25)
     wanted = 1 << max(0, math.ceil(math.log2(32 / tasks)))
     return min(passes, wanted, 1 << max(1, round(math.log2(passes / 4))))
