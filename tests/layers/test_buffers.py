@@ -65,3 +65,16 @@ def test_all_layers_of_a_model_share_one_workspace():
     model = zoo.build("resnet8")
     model.initialize((3, 16, 16))
     assert {id(layer.workspace) for layer in model.all_layers()} == {id(model.workspace)}
+
+
+def test_every_new_array_is_counted_and_nothing_else():
+    """What was captured of a pass is right while none is new, here or in the workspace."""
+    buffers = Buffers(np.float32)
+    counts = []
+    for make, length in (
+        (buffers.rows, 2), (buffers.rows, 2), (buffers.rows, 1), (buffers.rows, 3),
+        (buffers.scratch, 2), (buffers.scratch, 1), (buffers.scratch, 3), (buffers.scratch, 3),
+    ):  # fmt: skip
+        make("x", length, (4,))
+        counts.append(buffers.workspace.allocations)
+    assert counts == [1, 1, 1, 2, 3, 3, 4, 4]
