@@ -111,8 +111,7 @@ class Trainer:
         self.history = []
         self.trained_images, self.step_seconds, self.train_seconds = 0, 0.0, 0.0
         self._stopped = False
-        self._passes = None  # of the running epoch; callbacks of others may change the layers
-        self._ours = all(type(c).__module__.partition(".")[0] == "minicnn" for c in self.callbacks)
+        self._passes = None  # of the running epoch
         self._drawn_from = None  # the shuffle's state before the running epoch's order
         self._before = (0, 0.0, 0.0)  # images and seconds as above, before the running epoch
         self._epoch_begin = self._epoch_seconds = 0.0
@@ -227,7 +226,9 @@ class Trainer:
             self._drawn_from, self.totals, self._epoch_seconds = rng.state, Totals(), 0.0
         order = self._batches.order()
         self._tell("on_epoch_begin")
-        self._passes = Passes(self.model) if self._ours else None
+        # Callbacks of others may change the layers, or look at what a step leaves there.
+        ours = all(type(c).__module__.partition(".")[0] == "minicnn" for c in self.callbacks)
+        self._passes = Passes(self.model) if ours else None
         images, step_seconds, train_seconds = self._before
         start = self._epoch_begin = time.perf_counter() - self._epoch_seconds
         try:
