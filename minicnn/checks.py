@@ -59,3 +59,8 @@ def check_finite(value, what):
     if not is_finite(value):
         raise ArgumentError(f"{what} must be a finite number, got {value!r}.")
     return float(value)
+
+
+def is_foreign(thing):
+    """Whether a class or function is not of this package."""
+    return thing.__module__.partition(".")[0] != "minicnn"

@@ -144,21 +144,26 @@ def _put_input(i, d0, d1, d2, d3, d4, d5, points, step):
     put_six(row, points + 6 * i * step, step)
 
 
-@kernel
-def input_points(image, top, left, height, width, nothing, points, step):
-    """``Bᵀ d B`` of the 6×6 pixels at (top, left), zero outside the image.
+def _by_register(transform):
+    """A transform of the pixels at (top, left) into points, done register by register of lanes."""
 
-    The 36 vectors go to ``points + k * step``; at `nothing` are six vectors of zeros.
-    """
-    for lane in range(0, LANES, register_lanes(points)):
-        _input_points(
-            narrow(image) + lane, top, left, height, width, narrow(nothing),
-            narrow(points) + lane, step,
-        )  # fmt: skip
+    @kernel
+    def points_of(image, top, left, height, width, nothing, points, step):
+        for lane in range(0, LANES, register_lanes(points)):
+            transform(
+                narrow(image) + lane, top, left, height, width, narrow(nothing),
+                narrow(points) + lane, step,
+            )  # fmt: skip
+
+    return points_of
 
 
 @kernel
 def _input_points(image, top, left, height, width, nothing, points, step):
+    """``Bᵀ d B`` of the 6×6 pixels at (top, left), zero outside the image.
+
+    The 36 vectors go to ``points + k * step``; at `nothing` are six vectors of zeros.
+    """
     rows = (
         _row(image, top, left, height, width, nothing),
         _row(image, top + 1, left, height, width, nothing),
@@ -188,6 +193,9 @@ def _input_points(image, top, left, height, width, nothing, points, step):
     a5, b5 = _outer_of_column(rows, 5, in5)
     _put_input(0, a0, a1, a2, a3, a4, a5, points, step)
     _put_input(5, b0, b1, b2, b3, b4, b5, points, step)
+
+
+input_points = _by_register(_input_points)
 
 
 @kernel
@@ -277,17 +285,8 @@ def _put_delta(i, d0, d1, d2, d3, points, step):
 
 
 @kernel
-def delta_points(image, top, left, height, width, nothing, points, step):
-    """``A delta Aᵀ`` of the 4×4 pixels at (top, left), as :func:`input_points`."""
-    for lane in range(0, LANES, register_lanes(points)):
-        _delta_points(
-            narrow(image) + lane, top, left, height, width, narrow(nothing),
-            narrow(points) + lane, step,
-        )  # fmt: skip
-
-
-@kernel
 def _delta_points(image, top, left, height, width, nothing, points, step):
+    """``A delta Aᵀ`` of the 4×4 pixels at (top, left), as :func:`_input_points`."""
     rows = (
         _row(image, top, left, height, width, nothing),
         _row(image, top + 1, left, height, width, nothing),
@@ -304,3 +303,6 @@ def _delta_points(image, top, left, height, width, nothing, points, step):
     _put_delta(3, d0, d1, d2, d3, points, step)
     _put_delta(4, e0, e1, e2, e3, points, step)
     _put_delta(5, f0, f1, f2, f3, points, step)
+
+
+delta_points = _by_register(_delta_points)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from minicnn import lanes, memory
+from minicnn.checks import is_foreign
 from minicnn.errors import ArgumentError
 from minicnn.layers.buffers import Buffers, Workspace
 from minicnn.parameter import Parameter
@@ -67,7 +68,7 @@ class Layer:
     def __init_subclass__(cls, **named):
         """Let nobody inherit a promise about code that may have been replaced."""
         super().__init_subclass__(**named)
-        cls.foreign = cls.__module__.partition(".")[0] != "minicnn"
+        cls.foreign = is_foreign(cls)
         if cls.foreign:
             for promise in ("rectifies", "gives_away", "replayable"):
                 if promise not in vars(cls):

@@ -6,7 +6,7 @@ from contextlib import closing
 import numpy as np
 
 from minicnn import schedules
-from minicnn.checks import check_count, check_seed
+from minicnn.checks import check_count, check_seed, is_foreign
 from minicnn.data.batches import Batches
 from minicnn.errors import ArgumentError
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
@@ -227,8 +227,8 @@ class Trainer:
         order = self._batches.order()
         self._tell("on_epoch_begin")
         # Callbacks of others may change the layers, or look at what a step leaves there.
-        ours = all(type(c).__module__.partition(".")[0] == "minicnn" for c in self.callbacks)
-        self._passes = Passes(self.model) if ours else None
+        foreign = any(is_foreign(type(callback)) for callback in self.callbacks)
+        self._passes = None if foreign else Passes(self.model)
         images, step_seconds, train_seconds = self._before
         start = self._epoch_begin = time.perf_counter() - self._epoch_seconds
         try:
