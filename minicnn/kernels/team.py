@@ -65,17 +65,17 @@ PATIENCE = 50 * SPIN  # pauses before the caller takes naps between two looks at
 # processes. The job is in a line of its own, which members look at while they wait.
 _BUSY, _MEMBERS, _THREADS, _NAP = 0, 1, 2, 3
 _JOB, _FUNCTION, _PLACE, _COUNT, _SHARES = (LINE + n for n in range(5))
-# Words of each member: the last job of which its share was claimed; the last that it has done;
-# whether it sleeps; and on which lock.
-_CLAIMED, _DONE, _ASLEEP, _LOCK = 0, LINE, LINE + 1, LINE + 2
+# Words of each member, in one line: how far its share of the last job is, twice the job's number
+# when it is claimed and one more when it is done; whether it sleeps; and on which lock.
+_SHARE, _ASLEEP, _LOCK = 0, 1, 2
 
-_words = make_words(2 + 2 * MOST)
+_words = make_words(2 + MOST)
 _members = []
 
 
 @register_jitable
 def _words_of(member):
-    return (2 + 2 * member) * LINE
+    return (2 + member) * LINE
 
 
 @kernel
@@ -99,20 +99,21 @@ def _hand_out(function, place, count):
     write(_PLACE, place)
     write(_COUNT, count)
     write(_SHARES, shares)
-    exchange(_JOB, job)
+    write(_JOB, job)
     for member in range(1, shares):
         own = _words_of(member)
         if read(own + _ASLEEP) and exchange(own + _ASLEEP, 0):
             wake(read(own + _LOCK))
     _run_share(0, function, place)
+    claimed, done = 2 * job, 2 * job + 1
     for member in range(1, read(_MEMBERS)):
         own = _words_of(member)
-        if replace(own + _CLAIMED, job - 1, job):
+        if read(own + _SHARE) < claimed and replace(own + _SHARE, claimed - 1, claimed):
             _run_share(member, function, place)
-            write(own + _DONE, job)
+            write(own + _SHARE, done)
     looks = 0
     for member in range(1, read(_MEMBERS)):
-        while read(_words_of(member) + _DONE) != job:
+        while read(_words_of(member) + _SHARE) != done:
             looks += 1
             if looks < PATIENCE:
                 pause()
@@ -136,7 +137,7 @@ def hand_out(function, place, words, count):
 def _work(member):
     """What a member does: its share of every job. Returns after the job with no function."""
     own = _words_of(member)
-    seen = read(own + _CLAIMED)
+    seen = read(own + _SHARE) // 2
     while True:
         looks = 0
         while read(_JOB) == seen and looks < SPIN:
@@ -145,18 +146,19 @@ def _work(member):
         job = read(_JOB)
         if job == seen:
             exchange(own + _ASLEEP, 1)
-            # A job that was handed out just before this may have found nobody to wake.
+            # Who handed out a job just before this may have found nobody to wake. If it is seen
+            # only later, its share is done by the caller, who wakes this member with the next.
             if read(_JOB) == seen or not exchange(own + _ASLEEP, 0):
                 sleep(read(own + _LOCK))
-        elif replace(own + _CLAIMED, job - 1, job):
+        elif replace(own + _SHARE, 2 * job - 1, 2 * job):
             function = read(_FUNCTION)
             if function == 0:
                 return
             _run_share(member, function, read(_PLACE))
-            write(own + _DONE, job)
+            write(own + _SHARE, 2 * job + 1)
             seen = job
         else:
-            seen = read(own + _CLAIMED)
+            seen = job  # the caller has claimed it
 
 
 @numba.njit(nogil=True, error_model="numpy", inline="always")
@@ -204,8 +206,7 @@ def _start():
     """Begin with members that have nothing to do."""
     for member in range(1, MOST):
         own = _words_of(member)
-        _words[own + _CLAIMED] = _words[own + _DONE] = _words[_JOB]
-        _words[own + _ASLEEP] = 0
+        _words[own + _SHARE], _words[own + _ASLEEP] = 2 * _words[_JOB] + 1, 0
     _words[_BUSY] = 0
     try:
         _words[_NAP] = new_lock()
