@@ -9,16 +9,16 @@ from minicnn.parameter import zeros_side_by_side
 
 
 class Setting:
-    """A number of an optimizer that is checked whenever it is set, by user or schedule."""
+    """A number of an optimizer that is checked whenever it is set, by user or schedule.
+
+    It is read from the optimizer itself, which takes Python no call.
+    """
 
     def __init__(self, valid, expected):
         self.valid, self.expected = valid, expected
 
     def __set_name__(self, owner, name):
         self.name = name
-
-    def __get__(self, optimizer, owner=None):
-        return self if optimizer is None else optimizer.__dict__[self.name]
 
     def __set__(self, optimizer, value):
         if not (is_finite(value) and self.valid(value)):
@@ -105,7 +105,7 @@ class Optimizer:
             self._by_decay = by_decay
         for run in self._runs:
             decay = self.weight_decay if run.decay else 0.0
-            yield run.value, run.grad, decay, *(run.averages.get(kind) for kind in kinds)
+            yield run.value, run.grad, decay, *map(run.averages.get, kinds)
 
     def _named_averages(self):
         """All averages by name, such as ``"0.weight.velocity"``; not copies."""

@@ -32,10 +32,10 @@ class Run:
 
     def holds(self):
         """Whether the parameters still have the arrays and the decay that this was made of."""
-        return all(
-            p.value is value and p.grad is grad and p.decay == decay
-            for p, value, grad, decay in self._kept
-        )
+        for p, value, grad, decay in self._kept:
+            if p.value is not value or p.grad is not grad or p.decay != decay:
+                return False
+        return True
 
 
 def find_runs(parameters, averages, by_decay):

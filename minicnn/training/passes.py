@@ -115,11 +115,12 @@ class Passes:
     def _is_current(self, step):
         """Whether all arrays are still those that were captured."""
         workspace = self._model.workspace
-        return (
-            step.workspace is workspace
-            and step.allocations == workspace.allocations
-            and all(p.value is value and p.grad is grad for p, value, grad in step.parameters)
-        )
+        if step.workspace is not workspace or step.allocations != workspace.allocations:
+            return False
+        for p, value, grad in step.parameters:
+            if p.value is not value or p.grad is not grad:
+                return False
+        return True
 
 
 def _is_replayable(layer):
