@@ -30,6 +30,8 @@ from minicnn.kernels.vector import REGISTER_BYTES, pointer, zero_tile
 # The tile: 20 registers of sums beside 4 of inputs where a vector is one of 32 registers, and
 # 12 beside 2 where it is two of 16, which leave room for one column of vectors only.
 MAX_ROWS, COLUMNS = (5, 4) if REGISTER_BYTES == 64 else (6, 1)
+# Where a walk has one or two columns, 5 sums would wait for themselves: a tile of twice as many.
+TALL_ROWS = 2 * MAX_ROWS if COLUMNS > 1 else MAX_ROWS
 
 
 class Walk(NamedTuple):
@@ -55,6 +57,7 @@ class Walk(NamedTuple):
     w_channel: int
     y_channel: int
     blocks: int  # into which the channels are cut, each at most a tile high
+    height: int  # channels of a block but the last; 0 if they are as equal as can be
     chunks: int  # into which the blocks are cut, each a task of its own
     pieces: int  # into which the columns are cut, each a task of its own
     terms_of_row: int  # of one kernel row u
@@ -143,14 +146,29 @@ def _panel(rows):
     return panel
 
 
+def _tall_panel():
+    """A function that computes TALL_ROWS output channels of the columns ``start .. stop``."""
+    strip = _strip(TALL_ROWS, 1)
+
+    @kernel
+    def panel(start, stop, *arguments):
+        for j in range(start, stop):
+            strip(j, *arguments)
+
+    return panel
+
+
 _panels = [_panel(rows) for rows in range(1, MAX_ROWS + 1)]
 _one, _two, _three, _four, _five, _six = (*_panels, _panels[-1])[:6]
+_tall = _tall_panel() if TALL_ROWS > MAX_ROWS else _panels[-1]
 
 
 @kernel
 def _panel_of_channels(channels, *arguments):
-    """Compute outputs of 1 to MAX_ROWS channels, told at run time."""
-    if channels == 6:
+    """Compute outputs of 1 to MAX_ROWS channels, or of TALL_ROWS, told at run time."""
+    if channels == TALL_ROWS:
+        _tall(*arguments)
+    elif channels == 6:
         _six(*arguments)
     elif channels == 5:
         _five(*arguments)
@@ -162,6 +180,14 @@ def _panel_of_channels(channels, *arguments):
         _two(*arguments)
     else:
         _one(*arguments)
+
+
+@kernel
+def _first_channel(block, walk):
+    """Where a block of channels begins."""
+    if walk.height:
+        return min(block * walk.height, walk.channels)
+    return block * walk.channels // walk.blocks
 
 
 @kernel
@@ -209,11 +235,13 @@ def _correlate_pieces(tasks, x, w, bias, y, numbers, x_terms, w_terms, rows, col
         stop = min((piece + 1) * tiles // walk.pieces * COLUMNS, walk.columns)
         first = chunk * walk.blocks // walk.chunks
         for block in range(first, (chunk + 1) * walk.blocks // walk.chunks):
-            o = block * walk.channels // walk.blocks
-            count = (block + 1) * walk.channels // walk.blocks - o
-            _panel_of_channels(
-                count, start, stop, x1, w0 + (q * walk.w_channel_group + o * walk.w_channel),
-                bias0 + (q * walk.channels + o) * bias_step, bias_step,
-                y1 + o * walk.y_channel, steps, x_terms, w_terms, columns,
-                rows[i, 0], rows[i, 1], rectify,
-            )  # fmt: skip
+            o, end = _first_channel(block, walk), _first_channel(block + 1, walk)
+            while o < end:
+                count = end - o if end - o == TALL_ROWS else min(end - o, MAX_ROWS)
+                _panel_of_channels(
+                    count, start, stop, x1, w0 + (q * walk.w_channel_group + o * walk.w_channel),
+                    bias0 + (q * walk.channels + o) * bias_step, bias_step,
+                    y1 + o * walk.y_channel, steps, x_terms, w_terms, columns,
+                    rows[i, 0], rows[i, 1], rectify,
+                )  # fmt: skip
+                o += count

@@ -21,12 +21,13 @@ from minicnn.kernels.arithmetic import lane_sum, transpose, where_above
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import share
 from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import REGISTER_BYTES, choose, load, pointer, store, zero, zero_tile
+from minicnn.kernels.vector import REGISTER_BYTES, load, pointer, store, zero, zero_tile
 from minicnn.lanes import LANES
 
 # Rows of a tile: chains of multiply-adds that run side by side, enough to hide how long each
-# link takes, few enough for the registers. Groups of samples share what is read of W.
-ROWS, GROUPS = (8, 2) if REGISTER_BYTES == 64 else (4, 1)
+# link takes, few enough for the registers. Groups of samples share what is read of W; a group
+# that is alone has a higher tile.
+ROWS, GROUPS, HIGH_ROWS = (8, 2, 16) if REGISTER_BYTES == 64 else (4, 1, 4)
 BLOCK = LANES * LANES  # numbers
 FEW = 512  # vectors that are read sooner than threads are woken
 
@@ -36,13 +37,13 @@ def _input_tile(rows, groups):
     splat, _, store_tile, add_rank1, _, _ = tile_operations(rows, groups)
 
     @kernel
-    def compute(i, g, weight, delta, dx):
+    def compute(i, g, weight, delta, out):
         outputs, features = weight.shape
         w0, d0 = pointer(weight) + i, pointer(delta) + g * outputs * LANES
         tile = zero_tile(splat(w0, 0))
         for o in range(outputs):
             tile = add_rank1(tile, w0 + o * features, 1, d0 + o * LANES, outputs * LANES)
-        store_tile(tile, pointer(dx) + (g * features + i) * LANES, LANES, features * LANES)
+        store_tile(tile, out, LANES, features * LANES)
 
     return compute
 
@@ -64,64 +65,66 @@ def _weight_tile(rows):
     return compute
 
 
-_tile_of_groups, _tile, _row = _input_tile(ROWS, GROUPS), _input_tile(ROWS, 1), _input_tile(1, 1)
+_groups, _high, _row = _input_tile(ROWS, GROUPS), _input_tile(HIGH_ROWS, 1), _input_tile(1, 1)
 _weights, _weights_of_one = _weight_tile(ROWS), _weight_tile(1)
 
 
 @kernel
-def _input_gradient(first, count, weight, delta, dx):
+def _input_gradient(first, count, weight, delta, dx, spare):
     """dE/dx of the features ``first .. first + count``."""
-    groups = len(delta)
-    whole, paired = first + count - count % ROWS, groups - groups % GROUPS
-    for i in range(first, whole, ROWS):
+    groups, features, _ = dx.shape
+    end, paired = first + count, groups - groups % GROUPS if count % ROWS == 0 else 0
+    for i in range(first, end, ROWS):
         for g in range(0, paired, GROUPS):
-            _tile_of_groups(i, g, weight, delta, dx)
-        for g in range(paired, groups):
-            _tile(i, g, weight, delta, dx)
-    for i in range(whole, first + count):
-        for g in range(groups):
-            _row(i, g, weight, delta, dx)
+            _groups(i, g, weight, delta, pointer(dx) + (g * features + i) * LANES)
+    for g in range(paired, groups):
+        for i in range(first, end, HIGH_ROWS):
+            height, out = min(HIGH_ROWS, end - i), pointer(dx) + (g * features + i) * LANES
+            if height == HIGH_ROWS:
+                _high(i, g, weight, delta, out)
+            elif features >= HIGH_ROWS:  # some rows twice, which is quicker than one by one
+                _high(end - HIGH_ROWS, g, weight, delta, pointer(spare))
+                for m in range(height):
+                    row = pointer(spare) + (HIGH_ROWS - height + m) * LANES
+                    store(load(row), out + m * LANES)
+            else:
+                for m in range(height):
+                    _row(i + m, g, weight, delta, out + m * LANES)
 
 
 @kernel
-def _turned(first, count, x):
-    """The features ``first .. first + count`` in lanes, as (samples, 16); zeros beyond them."""
+def _turn(first, count, x, turned, spare):
+    """Write the features ``first .. first + count`` as (samples, 16), with zeros beyond them."""
     groups, features, _ = x.shape
-    turned, block = np.empty((groups * LANES, LANES), x.dtype), np.zeros(BLOCK, x.dtype)
     for g in range(groups):
         own, out = pointer(x) + (g * features + first) * LANES, pointer(turned) + g * BLOCK
         if count == LANES:
             transpose(own, LANES, out, LANES)
         else:
-            for i in range(count):
-                store(load(own + i * LANES), pointer(block) + i * LANES)
-            transpose(pointer(block), LANES, out, LANES)
-    return turned
+            block = pointer(spare)
+            for i in range(LANES):
+                store(load(own + i * LANES) if i < count else zero(block), block + i * LANES)
+            transpose(block, LANES, out, LANES)
 
 
 @kernel
-def _weight_gradient(first, count, x, delta, grad):
-    """dE/dW of the features ``first .. first + count``."""
-    (outputs, features), turned, full = grad.shape, _turned(first, count, x), count == LANES
-    rows = np.empty((ROWS, LANES), x.dtype)  # of which only `count` numbers each are wanted
-    step, whole = features if full else LANES, outputs - outputs % ROWS
-    for o in range(0, whole, ROWS):
-        at = choose(full, pointer(grad) + (o * features + first), pointer(rows))
-        _weights(o, delta, turned, at, step)
-        if not full:
-            _copy(rows, ROWS, count, grad, o, first)
-    for o in range(whole, outputs):
-        at = choose(full, pointer(grad) + (o * features + first), pointer(rows))
-        _weights_of_one(o, delta, turned, at, step)
-        if not full:
-            _copy(rows, 1, count, grad, o, first)
-
-
-@kernel
-def _copy(rows, height, count, grad, o, first):
-    for m in range(height):
-        for n in range(count):
-            grad[o + m, first + n] = rows[m, n]
+def _weight_gradient(first, count, turned, delta, grad, spare):
+    """dE/dW of the features ``first .. first + count``, which stand in `turned`."""
+    outputs, features = grad.shape
+    for o in range(0, outputs, ROWS):
+        height = min(ROWS, outputs - o)
+        if height == ROWS and count == LANES:
+            _weights(o, delta, turned, pointer(grad) + (o * features + first), features)
+            continue
+        skipped = ROWS - height if outputs >= ROWS else 0  # as above
+        if outputs >= ROWS:
+            _weights(o - skipped, delta, turned, pointer(spare), LANES)
+        else:
+            for m in range(height):
+                _weights_of_one(o + m, delta, turned, pointer(spare) + m * LANES, LANES)
+        for m in range(height):
+            for n in range(count):
+                grad[o + m, first + n] = spare[skipped + m, n]
 
 
 @kernel
@@ -167,9 +170,12 @@ def dense_gradients(x, weight, dy, gate, rectified, delta, weight_grad, bias_gra
 @kernel
 def _gradients_of_blocks(blocks, x, weight, delta, weight_grad, dx):
     """Both gradients for some blocks, of sixteen features or of those that are left."""
+    turned = np.empty((len(x) * LANES, LANES), x.dtype)
+    spare = np.empty((LANES, LANES), x.dtype)  # for a tile of which some rows are not wanted
     for block in blocks:
         first = block * LANES
         count = min(LANES, weight.shape[1] - first)
         if dx.size:
-            _input_gradient(first, count, weight, delta, dx)
-        _weight_gradient(first, count, x, delta, weight_grad)
+            _input_gradient(first, count, weight, delta, dx, spare)
+        _turn(first, count, x, turned, spare)
+        _weight_gradient(first, count, turned, delta, weight_grad, spare)

@@ -34,7 +34,7 @@ ROWS, LOW_ROWS, COLUMNS = (4, 3, 5) if REGISTER_COUNT == 32 else (2, 1, 3)
 TERMS = 5 * COLUMNS  # of a task
 # Enough vectors of a pass over some rows that loading and storing the tile costs little.
 PASS = 48
-PART = 1024  # numbers of the gradient that a thread adds up at least
+PART = 256  # numbers of the gradient that a thread adds up at least
 
 
 class Sweep(NamedTuple):
@@ -79,8 +79,7 @@ def pass_count(rows, columns):
 def _task_by(rows):
     """A function that computes one task, some channels and terms of a slice, by tiles of `rows`."""
     _, load_tile, store_tile, _, add_lanes, store_sums = tile_operations(rows, COLUMNS)
-    task_channels, tile_sums = 2 * rows, rows * COLUMNS
-    tile_size = tile_sums * LANES
+    task_channels, tile_size = 2 * rows, rows * COLUMNS * LANES
 
     @kernel
     def add_rows(tile, delta, d_offsets, x, x_offsets, first, last, sweep):
@@ -92,7 +91,7 @@ def _task_by(rows):
         return tile
 
     @kernel
-    def compute(task, x, x_terms, delta, d_channels, partial, sweep):
+    def compute(task, x, x_terms, delta, d_channels, partial, tiles, sums, sweep):
         channel_tasks = (sweep.channels + task_channels - 1) // task_channels
         term_tasks = (sweep.terms + TERMS - 1) // TERMS
         rows_of_pass, passes = pass_rows(sweep.columns), pass_count(sweep.rows, sweep.columns)
@@ -105,7 +104,6 @@ def _task_by(rows):
             min(TERMS, sweep.terms - term),
         )
         across, down = (terms + COLUMNS - 1) // COLUMNS, (channels + rows - 1) // rows
-        tiles, sums = np.empty(down * across * tile_size, x.dtype), np.empty(tile_sums, x.dtype)
         out = ((s * sweep.channel_groups + q) * sweep.channels + channel) * sweep.terms + term
         units = sweep.lane_groups * passes
         begin, end = s * units // sweep.slices, (s + 1) * units // sweep.slices
@@ -221,11 +219,12 @@ def parameter_gradients(x, x_terms, delta, d_channels, partial, numbers, weight_
 @kernel
 def _gradient_tasks(own_tasks, tasks, x, x_terms, delta, d_channels, partial, bias_grad, sweep):
     """Some channels and terms of a slice, and its part of the channels for the bias."""
+    tiles, sums = np.empty(2 * ROWS * TERMS * LANES, x.dtype), np.empty(ROWS * COLUMNS, x.dtype)
     for task in own_tasks:
         if tile_height(sweep.channels) == ROWS:
-            _high_task(task, x, x_terms, delta, d_channels, partial, sweep)
+            _high_task(task, x, x_terms, delta, d_channels, partial, tiles, sums, sweep)
         else:
-            _low_task(task, x, x_terms, delta, d_channels, partial, sweep)
+            _low_task(task, x, x_terms, delta, d_channels, partial, tiles, sums, sweep)
         for c in range(task * bias_grad.size // tasks, (task + 1) * bias_grad.size // tasks):
             q, o = c // sweep.channels, c % sweep.channels
             bias_grad[c] = channel_sum(

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minicnn.kernels.correlate import COLUMNS as TILE_COLUMNS
-from minicnn.kernels.correlate import MAX_ROWS, Terms, Walk
+from minicnn.kernels.correlate import MAX_ROWS, TALL_ROWS, Terms, Walk
 from minicnn.kernels.gradient import (
     COLUMNS,
     Sweep,
@@ -261,7 +261,7 @@ def _walk(groups, pixels, channels, x, y, w, itemsize, terms_of_row, terms_of_co
         1, x["lane_group"], y["lane_group"],
         groups, x["channel_group"], w["channel_group"], y["channel_group"],
         pixels[0], x["row"], y["row"], pixels[1], x["column"], y["column"],
-        channels, w["channel"], y["channel"], blocks_of(channels, itemsize), 1, 1,
+        channels, w["channel"], y["channel"], blocks_of(channels, itemsize), 0, 1, 1,
         terms_of_row, terms_of_column,
     )  # fmt: skip
 
@@ -272,10 +272,12 @@ def dense_sum(features, outputs, groups, itemsize):
     The groups are columns, cut into tasks where there are enough of them, else the outputs:
     a task that owns columns reads its own part of `x` and no other.
     """
-    blocks, pieces = blocks_of(outputs, itemsize), -(-groups // TILE_COLUMNS)
+    blocks, height, pieces = blocks_of(outputs, itemsize), 0, -(-groups // TILE_COLUMNS)
+    if groups < 3 and MAX_ROWS < TALL_ROWS <= outputs // 4:  # enough for several threads
+        blocks, height = -(-outputs // TALL_ROWS), TALL_ROWS
     walk = Walk(
-        1, 0, 0, 1, 0, 0, 0, 1, 0, 0, groups, features * LANES, outputs * LANES, outputs,
-        features, LANES, blocks, *((1, pieces) if pieces > 3 else (blocks, 1)), features, features,
+        1, 0, 0, 1, 0, 0, 0, 1, 0, 0, groups, features * LANES, outputs * LANES, outputs, features,
+        LANES, blocks, height, *((1, pieces) if pieces > 3 else (blocks, 1)), features, features,
     )  # fmt: skip
     r, everything = np.arange(features, dtype=np.int64), np.array([[0, 1]], np.int64)
     return Sum(Terms(r * LANES, r, everything, np.repeat(everything, groups, 0)), walk)

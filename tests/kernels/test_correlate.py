@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from minicnn import lanes
 from minicnn import reference as ref
+from minicnn.kernels.correlate import TALL_ROWS, correlate
 from minicnn.kernels.pad import FEW, copy_inside
 from minicnn.kernels.team import get_num_threads, set_num_threads
+from minicnn.kernels.terms import dense_sum
 from minicnn.layers.conv import Conv2d
 from minicnn.layers.dense import Dense
 
@@ -129,6 +131,25 @@ def test_dense_of_whole_numbers_is_exactly_the_references(samples, features, out
     x = whole_numbers(rng, (samples, features)).astype(dtype)
     expected = [ref.dense(row, *values(layer)) for row in x]
     np.testing.assert_array_equal(forward(layer, x), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("groups", [1, 2, 3])
+@pytest.mark.parametrize("outputs", range(4 * TALL_ROWS - 1, 5 * TALL_ROWS + 1))
+def test_tall_tiles_and_the_outputs_that_are_left(outputs, groups, dtype):
+    """All outputs are written, and nothing behind them."""
+    rng = np.random.default_rng(0)
+    x, weight, bias = (
+        whole_numbers(rng, shape).astype(dtype)
+        for shape in [(groups, 19, lanes.LANES), (outputs, 19), outputs]
+    )
+    found, size = dense_sum(19, outputs, groups, x.itemsize), groups * outputs * lanes.LANES
+    y = np.full(size + TALL_ROWS * lanes.LANES, np.nan, dtype)
+    flat = x.reshape(-1), weight.reshape(-1), bias, y
+    correlate(*flat, found.walk.numbers(), *found.terms, False)
+    expected = weight @ x + bias[:, None]
+    np.testing.assert_array_equal(y[:size].reshape(expected.shape), expected)
+    assert np.isnan(y[size:]).all()
 
 
 @EXAMPLES

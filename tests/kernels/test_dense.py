@@ -32,7 +32,7 @@ def computed(x, weight, dy, gate=None, bias=True, input_gradient=True):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("groups", range(1, 2 * GROUPS + 2))
 @pytest.mark.parametrize("outputs", [1, ROWS - 1, ROWS, 2 * ROWS + 3])
-@pytest.mark.parametrize("features", [1, ROWS + 1, 16, 31, 48])
+@pytest.mark.parametrize("features", [1, ROWS + 1, 16, 18, 31, 48])
 def test_whole_numbers_are_exactly_the_equations(groups, outputs, features, dtype):
     x, weight, dy, gate = operands(groups, features, outputs, dtype)
     for own in (None, gate):
