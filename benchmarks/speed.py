@@ -6,6 +6,7 @@ same model, weights and batches. See benchmarks/README.md.
 
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,9 @@ def main(argv=None):
     for name, batch_size, threads in cases:
         results.append(measure(name, batch_size, threads, options))
         print(report(results[-1]), flush=True)
+    if options.batches:
+        for result, speed in zip(results, in_turn(cases, options)):
+            result["images_per_second_in_turn"] = speed
     if options.all:
         print(summary_table(results))
     elif options.batches:
@@ -84,12 +88,10 @@ def measure(name, batch_size, threads, options):
     BenchmarkError
         If a contestant computes another loss or other gradients.
     """
-    model = problem.build(name, options.init)
     workers = []
     with tempfile.TemporaryDirectory() as folder:
         try:
-            batches = problem.random_batches(model.input_shape, batch_size)
-            problem.write(Path(folder), name, model, options.algorithm, options.init, **batches)
+            model, batches = write_problem(folder, name, batch_size, options)
             compile_kernels(folder, threads)
             workers.append(Worker(OURS, "minicnn_worker", [folder, threads], threads))
             workers += start_peers(folder, threads, options)
@@ -115,6 +117,31 @@ def measure(name, batch_size, threads, options):
         "inference": inference, "inference_ratio": inference["ratio"],
         "peak_memory_mb": memory, **differences,
     }  # fmt: skip
+
+
+def write_problem(folder, name, batch_size, options):
+    """Weights and batches into a folder, for the workers; the model and the batches."""
+    model = problem.build(name, options.init)
+    batches = problem.random_batches(model.input_shape, batch_size)
+    problem.write(Path(folder), name, model, options.algorithm, options.init, **batches)
+    return model, batches
+
+
+def in_turn(cases, options):
+    """Images a second of minicnn alone, all cases in alternation.
+
+    Measured one after the other they would meet the machine in different states.
+    """
+    with ExitStack() as stack:
+        workers = []
+        for name, batch_size, threads in cases:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            write_problem(folder, name, batch_size, options)
+            own = Worker(f"batch {batch_size}", "minicnn_worker", [folder, threads], threads)
+            workers.append(stack.enter_context(own))
+        seconds = alternate(workers, "train", options.rounds)
+    sizes = [batch_size for _, batch_size, _ in cases]
+    return [common.rates(size, seconds[w.name])[1] for w, size in zip(workers, sizes)]
 
 
 def compile_kernels(folder, threads):
@@ -199,11 +226,15 @@ def summary_table(results):
 def batch_table(results):
     """The Markdown table of one model at several batch sizes."""
     names = [name for name in VARIANTS if any(name in r["peers"] for r in results)]
-    head = ("batch", "minicnn, images/s", *(f"PyTorch {name}" for name in names), "ratio")
+    head = (
+        "batch", "minicnn, images/s", *(f"PyTorch {name}" for name in names), "ratio",
+        "minicnn, sizes in turn",
+    )  # fmt: skip
     rows = [
         (
             r["batch_size"], number(r["images_per_second"]),
             *(number(r["peers"].get(name)) for name in names), number(r["ratio"], ".2f"),
+            number(r["images_per_second_in_turn"]),
         )
         for r in results
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import common, comparison, problem, rounds, time_to_accuracy
+from benchmarks import common, comparison, problem, rounds, speed, time_to_accuracy
 from benchmarks.workers import BenchmarkError
 from minicnn.errors import ArgumentError
 
@@ -196,3 +196,32 @@ def test_lists_of_counts():
 def test_table_is_markdown():
     table = common.table(("model", "ratio"), [("lenet5", "2.50")])
     assert table == "| model | ratio |\n| --- | ---: |\n| lenet5 | 2.50 |"
+
+
+def test_sizes_in_turn_are_processes_of_their_own_that_alternate(monkeypatch):
+    """Each with its own problem; the speed is the median of the rounds'."""
+    written, alive = [], []
+
+    class Worker:
+        def __init__(self, name, module, arguments, threads):
+            self.name, (folder, self.threads) = name, arguments
+            with np.load(f"{folder}/arrays.npz") as arrays:
+                written.append(arrays["images"].shape[1])
+
+        def __enter__(self):
+            alive.append(self)
+            return self
+
+        def __exit__(self, *_):
+            alive.remove(self)
+
+    def alternate(workers, job, count):
+        assert alive == workers and job == "train" and count == 7
+        return {"batch 16": [1.0, 4.0, 2.0], "batch 64": [32.0, 8.0, 16.0]}
+
+    monkeypatch.setattr(speed, "Worker", Worker)
+    monkeypatch.setattr(speed, "alternate", alternate)
+    options = speed.make_parser().parse_args(["--model", "mlp:9x1", "--rounds", "7"])
+    cases = [("mlp:9x1", 16, 2), ("mlp:9x1", 64, 2)]
+    assert speed.in_turn(cases, options) == [8.0, 4.0]
+    assert written == [16, 64] and not alive
