@@ -25,7 +25,7 @@ from minicnn.kernels.arithmetic import lane_sum
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import share
 from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import REGISTER_COUNT, load, pointer, zero, zero_tile
+from minicnn.kernels.vector import REGISTER_COUNT, load, pointer, store, zero, zero_tile
 from minicnn.lanes import LANES
 
 # A tile and the operands of its products fill the registers: 20 + 9 of 32; 12 + 4 of 16,
@@ -157,13 +157,18 @@ def tasks_of_slice(channel_groups, channels, terms):
 @kernel
 def _add_slices(parts, partial, out):
     """Some parts of the gradient, each of PART numbers: the slices' sums in their order."""
-    slices, size = partial.shape[0], out.size
-    rows, flat = partial.reshape(slices, size), out.reshape(size)
+    size = out.size
     first, last = parts.start * PART, min(parts.stop * PART, size)
-    for i in range(first, last):
+    whole = last - (last - first) % LANES
+    for i in range(first, whole, LANES):
+        total = load(pointer(partial) + i)
+        for s in range(1, len(partial)):
+            total = total + load(pointer(partial) + (s * size + i))
+        store(total, pointer(out) + i)
+    rows, flat = partial.reshape(len(partial), size), out.reshape(size)
+    for i in range(whole, last):
         flat[i] = rows[0, i]
-    for s in range(1, slices):
-        for i in range(first, last):
+        for s in range(1, len(partial)):
             flat[i] += rows[s, i]
 
 
