@@ -54,12 +54,11 @@ def main(argv=None):
     for name, batch_size, threads in cases:
         results.append(measure(name, batch_size, threads, options))
         print(report(results[-1]), flush=True)
-    if options.batches:
-        for result, speed in zip(results, in_turn(cases, options)):
-            result["images_per_second_in_turn"] = speed
     if options.all:
         print(summary_table(results))
     elif options.batches:
+        for result, speed in zip(results, in_turn(cases, options)):
+            result["images_per_second_in_turn"] = speed
         print(batch_table(results))
     about = common.machine(options.torch)
     several = {"machine": about, "results": results}

@@ -125,19 +125,22 @@ def _strip(rows, cols):
     return strip
 
 
-def _panel(rows):
-    """A function that computes `rows` output channels of the columns ``start .. stop``."""
-    wide, less, narrow = _strip(rows, COLUMNS), _strip(rows, 3), _strip(rows, 1)
+def _panel(rows, cols=COLUMNS):
+    """A function that computes `rows` output channels of the columns ``start .. stop``.
+
+    Its tiles have `cols` columns: as many as there is room for, or 1.
+    """
+    wide, less, narrow = _strip(rows, cols), _strip(rows, 3), _strip(rows, 1)
 
     @kernel
     def panel(start, stop, *arguments):
         # Fours and at most three threes; 1, 2 and 5 columns are none of these.
-        threes = -(stop - start) % COLUMNS
+        threes = -(stop - start) % cols
         last = stop - 3 * threes if 3 * threes <= stop - start else stop
-        whole = last - (last - start) % COLUMNS
-        for j in range(start, whole, COLUMNS):
+        whole = last - (last - start) % cols
+        for j in range(start, whole, cols):
             wide(j, *arguments)
-        if COLUMNS > 1:
+        if cols > 1:
             for j in range(whole, last):
                 narrow(j, *arguments)
             for j in range(last, stop, 3):
@@ -146,21 +149,9 @@ def _panel(rows):
     return panel
 
 
-def _tall_panel():
-    """A function that computes TALL_ROWS output channels of the columns ``start .. stop``."""
-    strip = _strip(TALL_ROWS, 1)
-
-    @kernel
-    def panel(start, stop, *arguments):
-        for j in range(start, stop):
-            strip(j, *arguments)
-
-    return panel
-
-
 _panels = [_panel(rows) for rows in range(1, MAX_ROWS + 1)]
 _one, _two, _three, _four, _five, _six = (*_panels, _panels[-1])[:6]
-_tall = _tall_panel() if TALL_ROWS > MAX_ROWS else _panels[-1]
+_tall = _panel(TALL_ROWS, 1) if TALL_ROWS > MAX_ROWS else _panels[-1]
 
 
 @kernel

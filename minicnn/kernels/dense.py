@@ -116,7 +116,7 @@ def _weight_gradient(first, count, turned, delta, grad, spare):
         if height == ROWS and count == LANES:
             _weights(o, delta, turned, pointer(grad) + (o * features + first), features)
             continue
-        skipped = ROWS - height if outputs >= ROWS else 0  # as above
+        skipped = ROWS - height if outputs >= ROWS else 0  # rows that come twice, as for dE/dx
         if outputs >= ROWS:
             _weights(o - skipped, delta, turned, pointer(spare), LANES)
         else:

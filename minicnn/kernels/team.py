@@ -150,15 +150,14 @@ def _work(member):
             # only later, its share is done by the caller, who wakes this member with the next.
             if read(_JOB) == seen or not exchange(own + _ASLEEP, 0):
                 sleep(read(own + _LOCK))
-        elif replace(own + _SHARE, 2 * job - 1, 2 * job):
+            continue
+        seen = job
+        if replace(own + _SHARE, 2 * job - 1, 2 * job):  # else the caller has claimed it
             function = read(_FUNCTION)
             if function == 0:
                 return
             _run_share(member, function, read(_PLACE))
             write(own + _SHARE, 2 * job + 1)
-            seen = job
-        else:
-            seen = job  # the caller has claimed it
 
 
 @numba.njit(nogil=True, error_model="numpy", inline="always")
