@@ -15,8 +15,10 @@ import math
 import numpy as np
 
 from minicnn import memory
+from minicnn.checks import check_count, described, is_array
+from minicnn.errors import ArgumentError
+from minicnn.kernels import LANES
 
-LANES = 16
 CACHE_LINE = 64  # bytes; sixteen lanes of float32 fill just one
 
 
@@ -27,23 +29,8 @@ def group_count(samples):
 
 def are_lanes(x, shape, dtype):
     """Whether `x` is what kernels can read: ``(G, *shape, 16)``, G at least 1, C-contiguous."""
-    return (
-        isinstance(x, np.ndarray)
-        and x.ndim == len(shape) + 2
-        and x.shape[1:-1] == shape
-        and x.shape[-1] == LANES
-        and len(x) > 0
-        and x.dtype == dtype
-        and x.flags.c_contiguous
-    )
-
-
-def describe(x):
-    """What `x` is, for an error that expected lanes."""
-    if not isinstance(x, np.ndarray):
-        return f"{type(x).__name__}"
-    order = "" if x.flags.c_contiguous else ", not C-contiguous"
-    return f"{x.dtype} of shape {x.shape}{order}"
+    groups = len(x) if isinstance(x, np.ndarray) and x.ndim else 0
+    return groups > 0 and is_array(x, (groups, *shape, LANES), dtype)
 
 
 def zeros(shape, dtype):
@@ -90,10 +77,22 @@ def pack(batch, dtype=np.float32, out=None):
     -------
     ndarray, shape (G, ..., 16)
         Lane ``n % 16`` of group ``n // 16`` is ``batch[n]``; spare lanes are 0.
+
+    Raises
+    ------
+    ArgumentError
+        If `batch` is no array of numbers with a sample a row, or `out` has another shape.
     """
+    if not isinstance(batch, np.ndarray) or not batch.ndim or batch.dtype.kind not in "fiub":
+        raise ArgumentError(
+            f"expected an array of numbers with a sample a row, (N, ...), got {described(batch)}."
+        )
     samples, shape = batch.shape[0], batch.shape[1:]
+    wanted = (group_count(samples), *shape, LANES)
     if out is None:
-        out = zeros((group_count(samples), *shape, LANES), dtype)
+        out = zeros(wanted, dtype)
+    elif not isinstance(out, np.ndarray) or out.shape != wanted:
+        raise ArgumentError(f"out must be an array of shape {wanted}, got {described(out)}.")
     full = samples // LANES
     whole = batch[: full * LANES].reshape(full, LANES, *shape)
     out[:full] = np.moveaxis(whole, 1, -1)
@@ -116,6 +115,25 @@ def unpack(packed, samples):
     -------
     ndarray, shape (samples, ...)
         A fresh C-contiguous array.
+
+    Raises
+    ------
+    ArgumentError
+        If `packed` is not in lanes, or has not so many.
     """
+    check_samples(packed, samples)
     rows = np.moveaxis(packed, -1, 1).reshape(-1, *packed.shape[1:-1])
     return rows[:samples].copy()
+
+
+def check_samples(packed, samples):
+    """Raise an ArgumentError unless `packed` has lanes for `samples` samples, 0 among them."""
+    if not isinstance(packed, np.ndarray) or packed.ndim < 2 or packed.shape[-1] != LANES:
+        raise ArgumentError(
+            f"expected samples in lanes, shape (G, ..., {LANES}), got {described(packed)}."
+        )
+    if samples != 0 and check_count(samples, "samples") > LANES * len(packed):
+        raise ArgumentError(
+            f"samples must be at most {LANES * len(packed)}, the lanes of {len(packed)} groups,"
+            f" got {samples}."
+        )

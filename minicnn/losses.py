@@ -9,10 +9,10 @@ import threading
 
 import numpy as np
 
-from minicnn.checks import is_finite
+from minicnn.checks import described, is_array, is_finite
 from minicnn.errors import ArgumentError
 from minicnn.kernels import loss as kernels
-from minicnn.lanes import LANES, group_count
+from minicnn.lanes import LANES, check_samples, group_count
 
 
 class Loss:
@@ -47,12 +47,8 @@ class Loss:
         ArgumentError
             If a shape does not fit or a label is outside the classes.
         """
+        check_scores(scores, "a loss")
         targets = np.asarray(targets)
-        if scores.ndim != 3 or scores.shape[-1] != LANES:
-            raise ArgumentError(
-                f"a loss needs scores in lanes, (G, K, 16), got shape {scores.shape}: the model"
-                " must end in a vector of scores, as Dense gives it."
-            )
         if targets.ndim == 0 or len(targets) == 0 or group_count(len(targets)) != len(scores):
             raise ArgumentError(
                 f"scores of shape {scores.shape} hold {len(scores)} groups of up to 16 samples;"
@@ -124,8 +120,25 @@ class MeanSquaredError(Loss):
             raise ArgumentError(
                 f"expected targets of shape (N, {outputs}) or (N,), got {targets.shape}."
             )
+        if targets.dtype.kind not in "fiub":
+            raise ArgumentError(f"expected targets that are numbers, got {targets.dtype}.")
         targets = np.ascontiguousarray(targets, scores.dtype)
         return kernels.mean_squared_error(scores, targets, gradient), gradient
+
+
+def check_scores(scores, who):
+    """Raise an ArgumentError unless `scores` is a ``(G, K, 16)`` that kernels can read."""
+    if np.ndim(scores) != 3 or np.shape(scores)[-1] != LANES:
+        raise ArgumentError(
+            f"{who} needs scores in lanes, (G, K, {LANES}), got shape {np.shape(scores)}: the model"
+            " must end in a vector of scores, as Dense gives it."
+        )
+    kind = getattr(scores, "dtype", None)
+    if kind not in (np.float32, np.float64) or not is_array(scores, scores.shape, kind):
+        raise ArgumentError(
+            f"{who} needs a C-contiguous array of scores in float32 or float64, got"
+            f" {described(scores)}."
+        )
 
 
 def check_labels(labels, classes):
@@ -163,7 +176,14 @@ def predicted_classes(scores, samples):
     Returns
     -------
     ndarray of int64, shape (samples,)
+
+    Raises
+    ------
+    ArgumentError
+        If `scores` are not in lanes, or there are fewer samples.
     """
+    check_scores(scores, "a prediction")
+    check_samples(scores, samples)
     classes = np.empty(samples, np.int64)
     kernels.predict(scores, classes)
     return classes

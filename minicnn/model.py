@@ -55,12 +55,12 @@ class Sequential(Layer):
     """
 
     replayable = True
+    not_built = NOT_INITIALIZED
 
     def __init__(self, *layers):
         super().__init__()
         self.name = ""
         self.signal_bytes = 0
-        self._groups = None  # of the forward pass that `backward` would go back through
         for layer in layers:
             if not isinstance(layer, Layer):
                 raise ArgumentError(
@@ -129,7 +129,6 @@ class Sequential(Layer):
         return shape
 
     def _build(self, rng):
-        self._groups = None
         shape = self.input_shape
         needed = self.needs_input_gradient
         for layer, own in zip(self.layers, rng.spawn(len(self.layers))):
@@ -178,8 +177,8 @@ class Sequential(Layer):
             holds the model.
         """
         self.workspace.holder.take()
-        self._check_lanes(x, self.input_shape)
-        groups = self._groups = len(x)
+        self.check_input(x, samples)
+        groups = len(x)
         for layer in self.layers:
             x = layer.forward(x, training, samples)
             if layer.foreign:
@@ -197,14 +196,8 @@ class Sequential(Layer):
             model.
         """
         self.workspace.holder.take()
-        self._check_lanes(dy, self.output_shape)
+        self.check_gradient(dy)
         groups = len(dy)
-        if groups != self._groups:
-            last = "none to go back through" if self._groups is None else f"{self._groups} groups"
-            raise ArgumentError(
-                f"dy has {groups} groups of lanes, and the last forward pass {last}: call forward"
-                " on this batch first, and predict nothing in between."
-            )
         for layer in reversed(self.layers):
             dy = layer.backward(dy)
             if layer.foreign:
@@ -220,17 +213,6 @@ class Sequential(Layer):
     def release(self):
         """Let other threads compute with the model; what it returned may then be overwritten."""
         self.workspace.holder.release()
-
-    def _check_lanes(self, x, shape):
-        if shape is None:
-            raise ArgumentError(NOT_INITIALIZED)
-        if not lanes.are_lanes(x, shape, self.dtype):
-            wanted = ", ".join(["G", *map(str, shape), str(lanes.LANES)])
-            raise ArgumentError(
-                f"expected samples in lanes, {self.dtype} of shape ({wanted}) and C-contiguous,"
-                f" got {lanes.describe(x)}: make them by lanes.pack(batch, model.dtype), or call"
-                " predict with ordinary arrays."
-            )
 
     def __call__(self, x):
         """Refuse, and say what to call.

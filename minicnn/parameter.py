@@ -3,10 +3,32 @@
 import numpy as np
 
 from minicnn import lanes
+from minicnn.checks import check_array, described
 from minicnn.errors import ArgumentError
 
 #: Numbers that an array side by side with others begins at a multiple of: a cache line.
 ALIGNMENT = lanes.LANES
+
+
+class _Array:
+    """An attribute that is checked when it is set, for kernels take it as it is.
+
+    It is read from the parameter itself, which takes Python no call.
+    """
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __set__(self, parameter, array):
+        value = parameter.__dict__["value"]
+        if array is parameter.__dict__.get(self.name):  # as after ``parameter.grad *= 2``
+            return
+        what = f"{self.name} of parameter {parameter.name!r}"
+        advice = f" To copy numbers into it, write parameter.{self.name}[...] = array."
+        check_array(array, value.shape, value.dtype, what, advice)
+        if not array.flags.writeable:
+            raise ArgumentError(f"{what} must be writeable, got a read-only array.{advice}")
+        parameter.__dict__[self.name] = array
 
 
 class Parameter:
@@ -14,8 +36,8 @@ class Parameter:
 
     Parameters
     ----------
-    value : ndarray
-        The array itself; optimizers change it in place.
+    value : array_like of float32 or float64
+        Copied if it is not C-contiguous, aligned and writeable. Optimizers change it in place.
     decay : bool
         Whether weight decay applies (weights: yes; biases, slopes and scales: no).
 
@@ -25,13 +47,26 @@ class Parameter:
         d(loss)/d(value), same shape; a layer's ``backward`` overwrites it.
     name : str
         Its name in the model, such as ``"0.weight"``; set by the model.
+
+    Raises
+    ------
+    ArgumentError
+        If `value` is no array of float32 or float64, or when `value` or `grad` is set to
+        anything but a C-contiguous array of the same shape and dtype.
     """
 
+    value, grad = _Array(), _Array()
+
     def __init__(self, value, decay=True):
-        self.value = np.ascontiguousarray(value)
-        self.grad = np.zeros_like(self.value)
-        self.decay = decay
+        own = np.require(np.ascontiguousarray(value), requirements="CAWE")
+        if own.dtype not in (np.float32, np.float64):
+            raise ArgumentError(
+                f"a parameter must be an array of float32 or float64, got {described(own)}."
+            )
+        self.__dict__["value"] = own
         self.name = ""
+        self.grad = np.zeros_like(own)
+        self.decay = decay
 
     @property
     def size(self):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minicnn.checks import check_dtype, check_generator, check_shape, described
 from minicnn.errors import ArgumentError
 from minicnn.initializers.settings import expected, settings_of, takes
 
@@ -91,13 +92,21 @@ class Initializer:
         Raises
         ------
         ArgumentError
-            For another dtype, a shape or fans that this initializer cannot serve, or settings
-            so large that the numbers overflow.
+            For another dtype, a shape or fans that this initializer cannot serve, settings so
+            large that the numbers overflow, or a ``_draw`` that gives another shape.
         """
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise self._error(f"dtype must be float32 or float64, got {dtype}.")
+        shape = check_shape(shape, "the shape of a weight", "such as (out, in)", least=0)
+        dtype = check_dtype(dtype)
         with np.errstate(over="ignore", invalid="ignore"):
-            values = self._draw(tuple(shape), fans, rng).astype(dtype, order="C", copy=False)
+            values = self._draw(shape, fans, rng)
+            if not isinstance(values, np.ndarray) or values.shape != shape:
+                raise self._error(
+                    f"must draw an array of shape {shape}, drew {described(values)}: _draw(shape,"
+                    " fans, rng) returns an array of the shape that it is given."
+                )
+            if values.dtype.kind not in "fiub":
+                raise self._error(f"must draw real numbers, drew {described(values)}.")
+            values = values.astype(dtype, order="C", copy=False)
         if not np.isfinite(values).all():
             raise self._error(f"the numbers overflow {values.dtype}: use smaller settings.")
         return values
@@ -152,6 +161,7 @@ class Initializer:
 
 def _unit_sample(distribution, shape, rng):
     """Independent draws of mean 0 and variance 1."""
+    check_generator(rng)
     if distribution == "uniform":
         return math.sqrt(3) * (2 * rng.random(shape) - 1)
     values = rng.standard_normal(shape)

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from minicnn.checks import check_generator
 from minicnn.initializers.base import Initializer
 
 
@@ -79,4 +80,4 @@ class Uniform(Initializer):
         return (self.low + self.high) / 2, width * width / 12
 
     def _draw(self, shape, fans, rng):
-        return self.low + (self.high - self.low) * rng.random(shape)
+        return self.low + (self.high - self.low) * check_generator(rng).random(shape)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minicnn.checks import check_generator
 from minicnn.initializers.base import Initializer
 from minicnn.initializers.gains import factor
 
@@ -85,6 +86,7 @@ def _orthogonal(rows, columns, rng):
     That is the Q of a Gaussian matrix with the signs that make R's diagonal positive;
     Mezzadri, *How to generate random matrices from the classical compact groups*, 2007.
     """
+    check_generator(rng)
     q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
     q *= np.copysign(1, np.diagonal(r))
     return q if rows >= columns else q.T

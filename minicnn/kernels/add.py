@@ -1,10 +1,10 @@
 """The sum of two signals, where a shortcut joins."""
 
+from minicnn.kernels import LANES
 from minicnn.kernels.arithmetic import where_above
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import share
 from minicnn.kernels.vector import load, pointer, store, zero
-from minicnn.lanes import LANES
 
 PIECES = 8  # of a lane group, each a task of its own
 

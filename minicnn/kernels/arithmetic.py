@@ -12,8 +12,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
+from minicnn.kernels import LANES
 from minicnn.kernels.vector import INT64, TileBuilder, TileType, element
-from minicnn.lanes import LANES
 
 CONTRACT = ("contract",)  # a product and a sum may become one multiply-add, rounded once
 

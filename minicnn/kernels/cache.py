@@ -36,7 +36,7 @@ from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import FunctionCache, NullCache
 from numba.core.serialize import dumps
 
-from minicnn import errors, lanes, memory
+from minicnn import errors
 
 KEPT = 4  # folders
 LEFT = 3600  # seconds after which nobody is still writing a file
@@ -44,10 +44,7 @@ PREFIX = "minicnn-"
 DIGEST = hashlib.sha256().digest_size
 
 #: Everything of this package that a kernel imports, directly or not.
-SOURCES = (
-    *sorted(Path(__file__).parent.glob("*.py")),
-    *(Path(module.__file__) for module in (errors, lanes, memory)),
-)
+SOURCES = (*sorted(Path(__file__).parent.glob("*.py")), Path(errors.__file__))
 
 #: Settings of Numba that change what it compiles, and that its own keys leave out.
 SETTINGS = ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE")

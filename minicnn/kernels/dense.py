@@ -17,12 +17,12 @@ its bits depend on no tile and no thread.
 
 import numpy as np
 
+from minicnn.kernels import LANES
 from minicnn.kernels.arithmetic import lane_sum, transpose, where_above
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import share
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import REGISTER_BYTES, load, pointer, store, zero, zero_tile
-from minicnn.lanes import LANES
 
 # Rows of a tile: chains of multiply-adds that run side by side, enough to hide how long each
 # link takes, few enough for the registers. Groups of samples share what is read of W; a group

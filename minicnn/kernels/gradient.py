@@ -21,12 +21,12 @@ from typing import NamedTuple
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from minicnn.kernels import LANES
 from minicnn.kernels.arithmetic import lane_sum
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import share
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import REGISTER_COUNT, load, pointer, store, zero, zero_tile
-from minicnn.lanes import LANES
 
 # A tile and the operands of its products fill the registers: 20 + 9 of 32; 12 + 4 of 16,
 # each of which holds half a vector. The lower tile is for channels that the other would waste.

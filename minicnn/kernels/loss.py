@@ -6,8 +6,8 @@ Scores and gradients are in lanes, ``(G, K, 16)``; sample n is lane ``n % 16`` o
 
 import numpy as np
 
+from minicnn.kernels import LANES
 from minicnn.kernels.launch import kernel
-from minicnn.lanes import LANES
 
 
 @kernel

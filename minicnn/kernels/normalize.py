@@ -10,11 +10,11 @@ positions of a large image a float32 would lose digits.
 
 import numpy as np
 
+from minicnn.kernels import LANES
 from minicnn.kernels.arithmetic import lane_sum, where_above
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import share
 from minicnn.kernels.vector import load, pointer, store, zero
-from minicnn.lanes import LANES
 
 RUN = 1024  # positions that are added up in a lane
 

@@ -8,10 +8,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from minicnn.kernels import LANES
 from minicnn.kernels.arithmetic import transpose
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.vector import TileBuilder, TileType, load, pointer, store
-from minicnn.lanes import LANES
 
 
 @intrinsic

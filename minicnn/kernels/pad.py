@@ -1,10 +1,10 @@
 """Copies of images into the middle of larger ones, whose borders are zeros."""
 
+from minicnn.kernels import LANES
 from minicnn.kernels.arithmetic import where_above
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import share
 from minicnn.kernels.vector import load, pointer, store, zero
-from minicnn.lanes import LANES
 
 FEW = 4  # images that are cut, so that every thread has some of them
 

@@ -4,12 +4,12 @@ import time
 
 import numpy as np
 
+from minicnn.kernels import LANES
 from minicnn.kernels.correlate import COLUMNS, MAX_ROWS
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import get_num_threads, share
 from minicnn.kernels.tile import tile_operations
 from minicnn.kernels.vector import pointer
-from minicnn.lanes import LANES
 
 ROWS = MAX_ROWS  # with COLUMNS, the tile of the convolutions
 TERMS = 64  # so few that the nearest cache holds their operands

@@ -5,11 +5,11 @@ maximum, what lies outside is minus infinity; for an average it is zero, and cou
 task owns one plane, so overlapping windows add up in one thread and in a fixed order.
 """
 
+from minicnn.kernels import LANES
 from minicnn.kernels.arithmetic import larger, where_above, where_equal
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import share
 from minicnn.kernels.vector import load, pointer, store, zero
-from minicnn.lanes import LANES
 
 RUN = 1024  # pixels of a window whose sum is added to those of others: it keeps float32's digits
 

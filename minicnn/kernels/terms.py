@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minicnn.kernels import LANES
 from minicnn.kernels.correlate import COLUMNS as TILE_COLUMNS
 from minicnn.kernels.correlate import MAX_ROWS, TALL_ROWS, Terms, Walk
 from minicnn.kernels.gradient import (
@@ -30,7 +31,6 @@ from minicnn.kernels.gradient import (
     tile_height,
 )
 from minicnn.kernels.vector import tile_rows
-from minicnn.lanes import LANES
 
 
 class Sum(NamedTuple):

@@ -11,9 +11,9 @@ float32 loop then holds nothing but float32 and fills the vectors. Differences s
 
 import numpy as np
 
+from minicnn.kernels import LANES
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import share
-from minicnn.lanes import LANES
 
 PART = 1 << 13  # elements, about, that a thread updates in one go
 

@@ -22,7 +22,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-from minicnn.lanes import LANES
+from minicnn.kernels import LANES
 
 INT64 = ir.IntType(64)
 

@@ -16,6 +16,7 @@ neural networks*, CVPR 2016 (arXiv 1509.09308).
 
 import numpy as np
 
+from minicnn.kernels import LANES
 from minicnn.kernels.arithmetic import rounded
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import share
@@ -31,7 +32,6 @@ from minicnn.kernels.winograd_tiles import (
     prefetch_tiles,
     put_six,
 )
-from minicnn.lanes import LANES
 
 # The register tile: output channels times tiles of outputs.
 ROWS = 4

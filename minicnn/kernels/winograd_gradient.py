@@ -19,6 +19,7 @@ import math
 
 import numpy as np
 
+from minicnn.kernels import LANES
 from minicnn.kernels.arithmetic import rounded, transpose
 from minicnn.kernels.gradient import channel_sum
 from minicnn.kernels.launch import kernel
@@ -37,7 +38,6 @@ from minicnn.kernels.winograd_tiles import (
     put_six,
     six,
 )
-from minicnn.lanes import LANES
 
 TERMS = TILES * LANES  # of a product: the samples of a block of tiles
 PANEL = 2 * ROWS  # output channels that are multiplied together

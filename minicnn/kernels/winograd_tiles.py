@@ -9,6 +9,7 @@ foresee. So, while one block of tiles is multiplied, the lines of the next are a
 few at a time (:func:`prefetch_tiles`).
 """
 
+from minicnn.kernels import LANES
 from minicnn.kernels.arithmetic import where_above
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.tile import tile_operations
@@ -22,7 +23,6 @@ from minicnn.kernels.vector import (
     store,
     zero,
 )
-from minicnn.lanes import LANES
 
 POINTS = 36
 TILES = 4  # tiles of 4×4 outputs that are worked on together, a block

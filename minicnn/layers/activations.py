@@ -35,6 +35,7 @@ class Activation(Layer):
 
     def forward(self, x, training=False, samples=None):
         """``a = σ(z)``; shapes as in :meth:`Layer.forward`."""
+        self.check_input(x)
         self._z, self._a = x, self._buffers.lanes("a", len(x), self.output_shape)
         forward, _ = LOOPS[self.function]
         forward(_planes(x), _planes(self._a), self._alphas())
@@ -42,6 +43,7 @@ class Activation(Layer):
 
     def backward(self, dy):
         """``dE/dz = diag(σ'(z)) dE/da``; shapes as in :meth:`Layer.backward`."""
+        self.check_gradient(dy)
         dx = dy
         if not self.overwrites_gradient:
             dx = self._buffers.lanes("dx", len(dy), self.input_shape)
@@ -58,10 +60,12 @@ class Identity(Activation):
 
     def forward(self, x, training=False, samples=None):
         """Return `x` itself."""
+        self.check_input(x)
         return x
 
     def backward(self, dy):
         """Return `dy` itself."""
+        self.check_gradient(dy)
         return dy
 
 
@@ -147,6 +151,7 @@ class PReLU(Activation):
 
     def backward(self, dy):
         """Fill dE/ds, return dE/dz; shapes as in :meth:`Layer.backward`."""
+        self.check_gradient(dy)
         grad = self._parameters["weight"].grad
         channels = np.empty(self.input_shape[0], self.dtype)
         leaky_relu_alpha_gradient(_planes(self._z), _planes(dy), channels)

@@ -5,7 +5,14 @@ import math
 import numpy as np
 
 from minicnn import lanes, memory
-from minicnn.checks import is_foreign
+from minicnn.checks import (
+    check_array,
+    check_dtype,
+    check_generator,
+    check_shape,
+    described,
+    is_foreign,
+)
 from minicnn.errors import ArgumentError
 from minicnn.layers.buffers import Buffers, Workspace
 from minicnn.parameter import Parameter
@@ -62,6 +69,9 @@ class Layer:
     #: so that these calls, captured once, are the pass for every batch of as many samples.
     replayable = False
 
+    #: What a layer says that has no shapes yet.
+    not_built = "the layer has no shapes yet: initialize the model that it stands in."
+
     #: Whether the class is not of this package: what it returns is then checked.
     foreign = False
 
@@ -80,6 +90,7 @@ class Layer:
         self.name = type(self).__name__.lower()
         self.needs_input_gradient = True
         self.workspace = Workspace()
+        self._groups = None  # of the forward pass that `backward` would go back through
         self.reset_sharing()
         self._parameters, self._initializers = {}, {}
 
@@ -103,19 +114,15 @@ class Layer:
         Raises
         ------
         ArgumentError
-            If the layer cannot work on that shape.
+            If the layer cannot work on that shape, or an initializer draws what is no weight of
+            its shape.
         """
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise ArgumentError(f"dtype must be float32 or float64, got {dtype}.")
-        sizes = input_shape if isinstance(input_shape, (tuple, list)) else (input_shape,)
-        shape = isinstance(input_shape, (tuple, list)) and len(input_shape) > 0
-        if not shape or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in sizes):
-            raise ArgumentError(
-                "the shape of one sample must be a tuple of integers of at least 1, such as"
-                f" (1, 28, 28) or (784,), got {input_shape!r}."
-            )
-        self.input_shape, self.dtype = tuple(int(n) for n in sizes), np.dtype(dtype)
-        self._parameters, self._initializers = {}, {}
+        check_generator(rng)
+        self.dtype = check_dtype(dtype)
+        self.input_shape = check_shape(
+            input_shape, "the shape of one sample", "such as (1, 28, 28) or (784,)"
+        )
+        self._parameters, self._initializers, self._groups = {}, {}, None
         self._buffers = Buffers(self.dtype, self.workspace)
         self.output_shape = tuple(self._build(rng))
         return self.output_shape
@@ -158,6 +165,48 @@ class Layer:
         """
         raise NotImplementedError
 
+    def check_input(self, x, samples=None):
+        """Note that `x` goes forward, if the kernels, which check nothing, can read it.
+
+        Raises
+        ------
+        ArgumentError
+            If it is no ``(G, *input_shape, 16)`` of this layer's dtype, or `samples` does not
+            fit it.
+        """
+        self._check_lanes(x, self.input_shape)
+        if samples is not None:
+            lanes.check_samples(x, samples)
+        self._groups = len(x)
+
+    def check_gradient(self, dy):
+        """The same for the way back: `dy` must be of as many groups as went forward.
+
+        Raises
+        ------
+        ArgumentError
+            If the kernels could not read it, or there is no forward pass of as many samples to
+            go back through.
+        """
+        self._check_lanes(dy, self.output_shape)
+        if len(dy) != self._groups:
+            last = "none to go back through" if self._groups is None else f"{self._groups} groups"
+            raise self._error(
+                f"dy has {len(dy)} groups of lanes, and the last forward pass {last}: call forward"
+                " on this batch first, and predict nothing in between."
+            )
+
+    def _check_lanes(self, x, shape):
+        if shape is None:
+            raise self._error(self.not_built)
+        if not lanes.are_lanes(x, shape, self.dtype):
+            wanted = ", ".join(["G", *map(str, shape), str(lanes.LANES)])
+            raise self._error(
+                f"expected samples in lanes, {self.dtype} of shape ({wanted}) and C-contiguous,"
+                f" got {described(x)}: make them by lanes.pack(batch, model.dtype), or call"
+                " predict with ordinary arrays."
+            )
+
     def check_result(self, array, groups, backward=False):
         """Raise unless `array` is what this layer's forward or backward pass must return.
 
@@ -171,11 +220,13 @@ class Layer:
         shape, name = self.output_shape, "forward"
         if backward:
             shape, name = self.input_shape, "backward"
+        else:
+            self._groups = groups  # a `forward` of others need not call `check_input`
         if not lanes.are_lanes(array, shape, self.dtype) or len(array) != groups:
             wanted = (groups, *shape, lanes.LANES)
             raise self._error(
                 f"{name} must return a C-contiguous {self.dtype} array of shape {wanted}, got"
-                f" {lanes.describe(array)}."
+                f" {described(array)}."
             )
 
     def reset_sharing(self):
@@ -215,12 +266,16 @@ class Layer:
     def _make_parameter(self, name, shape, initializer, fans, rng, decay=True):
         drawn = 2 * 8 * math.prod(shape)  # in float64, then once more in the dtype
         with memory.asked(drawn, f"weights of shape {tuple(shape)} for {self.name}"):
-            value = initializer(shape, fans, rng, self.dtype)
-        self._parameters[name] = Parameter(value, decay)
+            try:
+                value = initializer(shape, fans, rng, self.dtype)
+            except ArgumentError as error:
+                raise self._error(f"{name}: {error}") from error
+        what = f"{self.name}: what initializer {initializer.name} draws for {name}"
+        self._parameters[name] = Parameter(check_array(value, shape, self.dtype, what), decay)
         self._initializers[name] = (initializer, initializer.variance(fans, shape) ** 0.5)
 
     def _error(self, message):
-        return ArgumentError(f"{self.name}: {message}")
+        return ArgumentError(f"{self.name}: {message}" if self.name else message)
 
     def _needs_images(self):
         """Raise unless the input is ``(C, H, W)``."""

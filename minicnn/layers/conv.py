@@ -105,6 +105,7 @@ class Conv2d(Layer):
 
     def forward(self, x, training=False, samples=None):
         """``z = x ⋆ W + b``; shapes as in :meth:`Layer.forward`."""
+        self.check_input(x)
         self._z = z = self._buffers.lanes("z", len(x), self.output_shape)
         bias = self._parameters["bias"].value if self.bias else None
         self._by.forward(x, self._parameters["weight"].value, bias, z, self.rectify)
@@ -112,6 +113,7 @@ class Conv2d(Layer):
 
     def backward(self, dy):
         """Fill dE/dW and dE/db, return dE/dx; shapes as in :meth:`Layer.backward`."""
+        self.check_gradient(dy)
         delta = self._by.delta(dy, self._z if self.rectify else None)
         weight = self._parameters["weight"]
         bias_grad = self._parameters["bias"].grad if self.bias else self._no_bias_grad

@@ -71,6 +71,7 @@ class Dense(Layer):
 
     def forward(self, x, training=False, samples=None):
         """``z = W x + b``; shapes as in :meth:`Layer.forward`."""
+        self.check_input(x)
         self._x = x
         self._z = z = self._buffers.lanes("z", len(x), self.output_shape)
         if len(x) not in self._sums:
@@ -84,6 +85,7 @@ class Dense(Layer):
 
     def backward(self, dy):
         """Fill dE/dW and dE/db, return dE/dx; shapes as in :meth:`Layer.backward`."""
+        self.check_gradient(dy)
         delta, dx = dy, self._no_dx
         if self.rectify:
             delta = self._buffers.lanes("delta", len(dy), self.output_shape)

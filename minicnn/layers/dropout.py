@@ -46,6 +46,7 @@ class Dropout(Layer):
 
     def forward(self, x, training=False, samples=None):
         """``m * x / (1 - p)`` in training, `x` else; shapes as in :meth:`Layer.forward`."""
+        self.check_input(x)
         self._mask = None
         if not training or not self.p:
             return x
@@ -57,6 +58,7 @@ class Dropout(Layer):
 
     def backward(self, dy):
         """``m * dE/dy / (1 - p)``; shapes as in :meth:`Layer.backward`."""
+        self.check_gradient(dy)
         if self._mask is None:
             return dy
         return np.multiply(dy, self._mask, out=self._buffers.lanes("dx", len(dy), self.input_shape))

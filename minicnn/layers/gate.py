@@ -52,12 +52,14 @@ class Gate(_Scalar):
 
     def forward(self, x, training=False, samples=None):
         """``a x``; shapes as in :meth:`Layer.forward`."""
+        self.check_input(x)
         self._x = x
         a = self._parameters["scalar"].value
         return np.multiply(x, a, out=self._buffers.lanes("y", len(x), self.output_shape))
 
     def backward(self, dy):
         """Fill dE/da, return dE/dx; shapes as in :meth:`Layer.backward`."""
+        self.check_gradient(dy)
         dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         self._fill(np.multiply(dy, self._x, out=dx))
         return np.multiply(dy, self._parameters["scalar"].value, out=dx)
@@ -77,10 +79,12 @@ class Shift(_Scalar):
 
     def forward(self, x, training=False, samples=None):
         """``x + b``; shapes as in :meth:`Layer.forward`."""
+        self.check_input(x)
         b = self._parameters["scalar"].value
         return np.add(x, b, out=self._buffers.lanes("y", len(x), self.output_shape))
 
     def backward(self, dy):
         """Fill dE/db, return dE/dy itself; shapes as in :meth:`Layer.backward`."""
+        self.check_gradient(dy)
         self._fill(dy)
         return dy

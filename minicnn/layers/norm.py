@@ -70,6 +70,7 @@ class BatchNorm(Layer):
 
     def forward(self, x, training=False, samples=None):
         """``gamma x_hat + beta``; shapes as in :meth:`Layer.forward`."""
+        self.check_input(x, samples)
         samples = len(x) * LANES if samples is None else samples
         self._x, self._mask = _positions(x), self._lane_mask(len(x), samples)
         self._count = float(samples * self._x.shape[2]) if training else np.inf
@@ -87,6 +88,7 @@ class BatchNorm(Layer):
 
     def backward(self, dy):
         """Fill dE/dgamma and dE/dbeta, return dE/dx; shapes as in :meth:`Layer.backward`."""
+        self.check_gradient(dy)
         gamma, beta = self._parameters["weight"], self._parameters["bias"]
         dx = dy
         if not self.overwrites_gradient:

@@ -67,12 +67,14 @@ class MaxPool2d(_Pool2d):
 
     def forward(self, x, training=False, samples=None):
         """The maxima; shapes as in :meth:`Layer.forward`."""
+        self.check_input(x)
         self._x, self._y = x, self._buffers.lanes("y", len(x), self.output_shape)
         pool.max_pool(x, self._y, *self._window, self.rectify)
         return self._y
 
     def backward(self, dy):
         """``dE/dx = M * upsample(dE/dy)``; shapes as in :meth:`Layer.backward`."""
+        self.check_gradient(dy)
         if self._x is None:
             raise self._error(
                 "an earlier backward pass has written over the input: call forward on this batch"
@@ -101,12 +103,14 @@ class AvgPool2d(_Pool2d):
 
     def forward(self, x, training=False, samples=None):
         """The means; shapes as in :meth:`Layer.forward`."""
+        self.check_input(x)
         y = self._buffers.lanes("y", len(x), self.output_shape)
         pool.average_pool(x, y, *self._window)
         return y
 
     def backward(self, dy):
         """``dE/dx = upsample(dE/dy) / (kh kw)``; shapes as in :meth:`Layer.backward`."""
+        self.check_gradient(dy)
         dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         pool.average_pool_gradient(dy, dx, *self._window)
         return dx
@@ -130,13 +134,17 @@ class GlobalAvgPool2d(AvgPool2d):
 
     def forward(self, x, training=False, samples=None):
         """The means; shapes as in :meth:`Layer.forward`."""
+        self.check_input(x)
         y = self._buffers.lanes("y", len(x), self.output_shape)
         pool.average_pool(x, y[:, :, None, None], *self._window)
         return y
 
     def backward(self, dy):
         """``dE/dx = upsample(dE/dy) / (H W)``; shapes as in :meth:`Layer.backward`."""
-        return super().backward(dy[:, :, None, None])
+        self.check_gradient(dy)
+        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
+        pool.average_pool_gradient(dy[:, :, None, None], dx, *self._window)
+        return dx
 
     def describe(self):
         """Nothing: there are no settings."""

@@ -79,6 +79,7 @@ class Residual(Layer):
 
     def forward(self, x, training=False, samples=None):
         """``f(x) + s(x)``; shapes as in :meth:`Layer.forward`."""
+        self.check_input(x)
         inner = self.body.forward(x, training, samples)
         around = x if self._joined is None else self._joined.forward(x, training, samples)
         for layer, y in ((self.body, inner), (self._joined, around)):
@@ -92,6 +93,7 @@ class Residual(Layer):
 
     def backward(self, dy):
         """Fill the block's gradients, return dE/dx; shapes as in :meth:`Layer.backward`."""
+        self.check_gradient(dy)
         if self.rectify:
             dy = self._gated(dy)
         inner = self.body.backward(dy)

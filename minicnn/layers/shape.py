@@ -16,8 +16,10 @@ class Flatten(Layer):
 
     def forward(self, x, training=False, samples=None):
         """A view of `x`; shapes as in :meth:`Layer.forward`."""
+        self.check_input(x)
         return x.reshape(len(x), *self.output_shape, x.shape[-1])
 
     def backward(self, dy):
         """A view of `dy`; shapes as in :meth:`Layer.backward`."""
+        self.check_gradient(dy)
         return dy.reshape(len(dy), *self.input_shape, dy.shape[-1])

@@ -5,7 +5,7 @@ import numpy as np
 from minicnn.checks import is_finite
 from minicnn.errors import ArgumentError
 from minicnn.optimizers.runs import find_runs, memory_order
-from minicnn.parameter import zeros_side_by_side
+from minicnn.parameter import Parameter, zeros_side_by_side
 
 
 class Setting:
@@ -69,8 +69,11 @@ class Optimizer:
         if not self.parameters:
             raise ArgumentError("an optimizer needs parameters, got none: build the model first.")
         for parameter in self.parameters:
-            if parameter.value.dtype not in (np.float32, np.float64):
-                raise ArgumentError(f"{parameter}: an optimizer needs float32 or float64.")
+            if not isinstance(parameter, Parameter):
+                raise ArgumentError(
+                    f"an optimizer needs parameters, as model.parameters() gives them, got"
+                    f" {parameter!r}."
+                )
         if len({id(p) for p in self.parameters}) < len(self.parameters):
             raise ArgumentError("a parameter is in the list twice: it would be changed twice.")
         self.lr = lr

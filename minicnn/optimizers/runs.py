@@ -8,7 +8,6 @@ see one long array, or with weight decay two: the parameters that decay and thos
 
 import numpy as np
 
-from minicnn.errors import ArgumentError
 from minicnn.parameter import ALIGNMENT
 
 
@@ -48,18 +47,7 @@ def find_runs(parameters, averages, by_decay):
         Of each kind an array for each parameter.
     by_decay : bool
         Whether parameters that decay are not to be in a run with others.
-
-    Raises
-    ------
-    ArgumentError
-        If a gradient has not the shape or dtype of its value.
     """
-    for p in parameters:
-        if p.grad.shape != p.value.shape or p.grad.dtype != p.value.dtype:
-            raise ArgumentError(
-                f"the gradient of {p} has shape {p.grad.shape} and dtype {p.grad.dtype}:"
-                " backward must keep those of the value."
-            )
     rows = [(p, p.value, p.grad, *arrays) for p, *arrays in zip(parameters, *averages.values())]
     rows = [rows[i] for i in memory_order(parameters)]
     runs = [rows[:1]]

@@ -75,7 +75,7 @@ class Passes:
             model.forget()
             self._running = step
             return step.scores
-        if self._attempts >= ATTEMPTS or not _are_whole(model.parameters()):
+        if self._attempts >= ATTEMPTS:
             return model.forward(x, training, samples)
         captured, allocations = Captured(), model.workspace.allocations
         with captured.capture():
@@ -129,12 +129,6 @@ def _is_replayable(layer):
     own = layer.replayable and not {"forward", "backward"} & vars(layer).keys()
     ours = not any(is_foreign(method) for method in methods)
     return own and ours and all(_is_replayable(child) for child in layer.children())
-
-
-def _are_whole(parameters):
-    """Whether layers take the parameters' arrays as they are: of others they make copies."""
-    arrays = [array for p in parameters for array in (p.value, p.grad)]
-    return all(array.flags.c_contiguous for array in arrays)
 
 
 def _place(array, *more):
