@@ -46,7 +46,8 @@ class Dataset:
         If there are no images, an array is of the wrong shape or type, a pixel is NaN or
         infinite, a label is outside the classes, or the lengths differ.
     ArgumentError
-        If `classes` is no positive integer, `mean` is not finite, or `std` is not above 0.
+        If `classes` is no positive integer, `mean` is not finite, or `std` is not above 0 or too
+        small to divide by.
     """
 
     def __init__(self, images, labels, classes=None, mean=None, std=None, name=""):
@@ -93,19 +94,30 @@ class Dataset:
         other.images, other.labels = self.images[:n], self.labels[:n]
         return other
 
-    def scale_and_shift(self, dtype=np.float32):
-        """The normalization as ``pixel * scale[c] + shift[c]``, with pixels as they are stored.
+    def affine(self, dtype=np.float32):
+        """The normalization as ``(pixel - centre[c]) * scale[c] + shift[c]``, in that order.
+
+        Floating-point pixels may have a mean far from 0: it is subtracted first, in float64.
+
+        Parameters
+        ----------
+        dtype : dtype
+            That the normalized pixels will have.
 
         Returns
         -------
-        scale, shift : ndarray, shape (C,)
-            ``1 / std`` (uint8: ``1 / (255 std)``) and ``-mean / std``.
+        centre, scale, shift : ndarray, shape (C,)
+            uint8: ``0``, ``1 / (255 std)`` and ``-mean / std``, of `dtype`; otherwise ``mean``,
+            ``1 / std`` and ``0``, of float64.
         """
-        unit = 255 if self.images.dtype == np.uint8 else 1
-        return (1 / (unit * self.std)).astype(dtype), (-self.mean / self.std).astype(dtype)
+        nothing = np.zeros(self.shape[0])
+        if self.images.dtype == np.uint8:
+            terms = nothing, 1 / (255 * self.std), -self.mean / self.std
+            return tuple(term.astype(dtype) for term in terms)
+        return self.mean, 1 / self.std, nothing
 
     def normalized(self, indices):
-        """Chosen images, normalized.
+        """Chosen images, normalized, with the bits that `Batches` give.
 
         Parameters
         ----------
@@ -115,11 +127,12 @@ class Dataset:
         -------
         ndarray of float32, shape (n, C, H, W)
         """
-        scale, shift = (a[:, None, None] for a in self.scale_and_shift())
-        pixels = self.images[indices].astype(np.float32)
+        centre, scale, shift = (a[:, None, None] for a in self.affine())
+        pixels = self.images[indices].astype(scale.dtype)
+        pixels -= centre
         pixels *= scale
         pixels += shift
-        return pixels
+        return pixels.astype(np.float32, copy=False)
 
     def class_frequencies(self):
         """The fraction of the images in each class, an ndarray of shape (classes,)."""
@@ -187,6 +200,12 @@ class Dataset:
             raise ArgumentError(f"mean must be finite, got {self.mean}.")
         if not (np.isfinite(self.std) & (self.std > 0)).all():
             raise ArgumentError(f"std must be above 0 and finite, got {self.std}.")
+        with np.errstate(over="ignore"):
+            if not all(np.isfinite(term).all() for term in self.affine()):
+                raise ArgumentError(
+                    f"pixels cannot be divided by a std of {self.std}: the result is beyond"
+                    " float32. Use a larger one."
+                )
 
     def _per_channel(self, what, value):
         value, channels = np.asarray(value, np.float64), self.shape[0]
