@@ -5,12 +5,14 @@ import numpy as np
 LARGEST = 2**31 - 1  # a label beyond it is an identifier, and no class
 
 
-def advice_on_labels(labels):
+def advice_on_labels(labels, name="labels"):
     """What to do with an array that should be whole numbers of shape (N,).
 
     Parameters
     ----------
     labels : ndarray
+    name : str
+        What it is called.
 
     Returns
     -------
@@ -18,11 +20,11 @@ def advice_on_labels(labels):
         A sentence, or nothing if there is no advice.
     """
     if labels.ndim == 2 and labels.shape[1] == 1:
-        return "Use labels[:, 0]."
+        return f"Use {name}[:, 0]."
     if labels.ndim == 2 and len(labels) == 1:
-        return "Use labels[0]."
+        return f"Use {name}[0]."
     if labels.ndim == 2 and _are_one_hot(labels):
-        return "Use labels.argmax(axis=1) for one-hot rows."
+        return f"Use {name}.argmax(axis=1) for one-hot rows."
     if labels.ndim != 1:
         return "Give one class for each sample."
     if labels.dtype.kind == "f":
@@ -31,8 +33,8 @@ def advice_on_labels(labels):
             first = int(np.argmin(whole))
             return f"{labels[first]} at index {first} is no class."
     if labels.dtype.kind in "bf":
-        return "Use labels.astype(np.int64)."
-    return "Use np.unique(labels, return_inverse=True)[1], which numbers them from 0."
+        return f"Use {name}.astype(np.int64)."
+    return f"Use np.unique({name}, return_inverse=True)[1], which numbers them from 0."
 
 
 def _are_one_hot(rows):
