@@ -77,7 +77,8 @@ class Minicnn(Contestant):
         count, self._size, channels = images.shape[:3]
         self._images = images.reshape(count * self._size, channels, -1)
         self._order = np.arange(len(self._images)).reshape(count, self._size)
-        self._scale, self._shift = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+        nothing, one = np.zeros(channels, np.float32), np.ones(channels, np.float32)
+        self._terms = nothing, one, nothing  # to leave the pixels as they are
         shape = (group_count(self._size), *self.model.input_shape, LANES)
         self._x = np.empty(shape, np.float32)
 
@@ -88,7 +89,7 @@ class Minicnn(Contestant):
         """A batch of these images in lanes, in the one buffer that there is."""
         x = self._x
         planes = x.reshape(*x.shape[:2], -1, LANES)
-        gather(self._images, images, self._scale, self._shift, planes)
+        gather(self._images, images, *self._terms, planes)
         return x
 
     def accuracy(self, target, optimizer, settings):

@@ -12,6 +12,7 @@ import numpy as np
 from minicnn.checks import described, is_array, is_finite
 from minicnn.errors import ArgumentError
 from minicnn.kernels import loss as kernels
+from minicnn.labels import advice_on_labels
 from minicnn.lanes import LANES, check_samples, group_count
 
 
@@ -153,6 +154,7 @@ def check_labels(labels, classes):
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ArgumentError(
             f"labels must be whole numbers of shape (N,), got {labels.dtype} of {labels.shape}."
+            f" {advice_on_labels(labels)}"
         )
     whole = np.ascontiguousarray(labels, np.int64)
     if not kernels.are_classes(whole, classes):

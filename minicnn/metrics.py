@@ -6,7 +6,9 @@ Classes are whole numbers from 0; N is the number of samples and K that of class
 
 import numpy as np
 
+from minicnn.checks import check_count
 from minicnn.errors import ArgumentError
+from minicnn.labels import advice_on_labels, first_beyond
 
 
 def accuracy(predicted, labels):
@@ -62,7 +64,7 @@ def top_k_accuracy(scores, labels, k):
     _same_length("scores", scores, labels)
     classes = scores.shape[1]
     _in_range("labels", labels, classes)
-    if not 1 <= k <= classes:
+    if check_count(k, "k") > classes:
         raise ArgumentError(f"k must be from 1 to the {classes} classes, got {k}.")
     true_score = np.take_along_axis(scores, labels[:, None], axis=1)
     earlier = np.arange(classes) < labels[:, None]
@@ -79,7 +81,7 @@ def confusion_matrix(labels, predicted, classes):
     labels, predicted : ndarray of int, shape (N,)
         In [0, classes).
     classes : int
-        K, at least 1.
+        K, an integer of at least 1.
 
     Returns
     -------
@@ -92,6 +94,7 @@ def confusion_matrix(labels, predicted, classes):
         If a shape does not fit or a class is out of range.
     """
     labels, predicted = _classes("labels", labels), _classes("predicted", predicted)
+    classes = check_count(classes, "classes")
     _same_length("predicted", predicted, labels)
     _in_range("labels", labels, classes)
     _in_range("predicted", predicted, classes)
@@ -122,10 +125,14 @@ def predicted_classes(predicted):
 def _classes(name, array):
     array = np.asarray(array)
     if array.ndim != 1 or array.size == 0 or not np.issubdtype(array.dtype, np.integer):
+        scores = name == "predicted" and array.ndim == 2 and array.shape[1] > 1
+        advice = "Of scores, take argmax(axis=1)." if scores else advice_on_labels(array, name)
         raise ArgumentError(
             f"{name} must be a class for each sample, whole numbers of shape (N,) with N at "
-            f"least 1, got {array.dtype} of shape {array.shape}; of scores, take argmax(axis=1)."
+            f"least 1, got {array.dtype} of shape {array.shape}. {advice}"
         )
+    if (first := first_beyond(array)) is not None:
+        raise ArgumentError(f"{name} at index {first} is {array[first]}, too large for a class.")
     return array.astype(np.int64)
 
 

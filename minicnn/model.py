@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from minicnn import lanes
+from minicnn.axes import advice_on_axes
 from minicnn.checks import check_count
 from minicnn.errors import ArgumentError
 from minicnn.layers.activations import ReLU
@@ -263,16 +264,19 @@ class Sequential(Layer):
     def _checked(self, images):
         if self.output_shape is None:
             raise ArgumentError(NOT_INITIALIZED)
+        if np.ma.is_masked(images):
+            raise ArgumentError("some pixels are masked: fill them by images.filled(value).")
         images = np.asarray(images)
         if images.dtype.kind != "f":
             raise ArgumentError(
                 f"expected floating-point images, got {images.dtype}: normalize them first, as in"
-                " dataset.normalized(indices) or ((images - mean) / std).astype(np.float32)."
+                " dataset.normalized(indices). By hand, bytes are divided by 255:"
+                " (images / 255 - mean[:, None, None]) / std[:, None, None]."
             )
         if images.shape[1:] != self.input_shape:
             raise ArgumentError(
                 f"expected an array of shape (N, {', '.join(map(str, self.input_shape))}),"
-                f" got {images.shape}."
+                f" got {images.shape}. {advice_on_axes(images.shape, self.input_shape)}".rstrip()
             )
         return images
 

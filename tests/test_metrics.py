@@ -79,6 +79,15 @@ def test_top_k_takes_no_answer_from_nan():
         (lambda: top_k_accuracy(np.zeros((1, 3)), [-1], 1), "from 0 to 2"),
         (lambda: top_k_accuracy(np.zeros((1, 3)), [0], 0), "k must be"),
         (lambda: top_k_accuracy(np.zeros((1, 3)), [0], 4), "k must be"),
+        (lambda: top_k_accuracy(np.zeros((1, 3)), [0], 1.5), "k must be an integer"),
+        (lambda: accuracy([1], [[1], [2]]), r"Use labels\[:, 0\]"),
+        (lambda: accuracy(np.zeros((3, 1), int), [1, 2, 3]), r"Use predicted\[:, 0\]"),
+        (lambda: accuracy([1, 0], np.eye(2)), r"labels.argmax\(axis=1\)"),
+        (
+            lambda: accuracy(np.array([2**64 - 1], np.uint64), [-1]),
+            "index 0 is 18446744073709551615",
+        ),
+        (lambda: confusion_matrix([0], [0], 1.5), "classes must be an integer"),
     ],
 )
 def test_input_that_cannot_work(call, message):

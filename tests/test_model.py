@@ -216,10 +216,15 @@ def test_predictions_are_the_forward_pass_in_evaluation():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (np.zeros((3, 2, 8, 6), np.uint8), "floating-point images, got uint8: normalize them"),
+        (
+            np.zeros((3, 2, 8, 6), np.uint8),
+            r"floating-point images, got uint8: normalize them.*\(images / 255 - mean",
+        ),
         (np.zeros((3, 2, 8, 6), bool), "floating-point images, got bool"),
         (np.zeros((3, 2, 6, 8)), r"shape \(N, 2, 8, 6\), got \(3, 2, 6, 8\)"),
-        (np.zeros((2, 8, 6)), r"shape \(N, 2, 8, 6\), got \(2, 8, 6\)"),
+        (np.zeros((2, 8, 6)), r"shape \(N, 2, 8, 6\), got \(2, 8, 6\).*images\[None\]"),
+        (np.zeros((3, 8, 6, 2)), r"got \(3, 8, 6, 2\).*images.transpose\(0, 3, 1, 2\)"),
+        (np.ma.masked_equal(np.zeros((3, 2, 8, 6)), 0), "masked"),
         (np.float32(1), r"shape \(N, 2, 8, 6\), got \(\)"),
     ],
 )

@@ -133,20 +133,21 @@ class Batches:
         order = np.ascontiguousarray(order, np.int64)
         parts = [order[b * self.batch_size :][: self.batch_size] for b in range(start, count)]
         ahead = _processor_left() if self.prefetch is None else self.prefetch
-        return self._ahead(parts) if ahead else self._in_turn(parts)
+        terms = self.dataset.affine(self.dtype)
+        return self._ahead(parts, terms) if ahead else self._in_turn(parts, terms)
 
-    def _in_turn(self, parts):
+    def _in_turn(self, parts, terms):
         buffer = self._buffer(parts)
         for part in parts:
-            yield self._pack(part, buffer)
+            yield self._pack(part, terms, buffer)
 
-    def _ahead(self, parts):
+    def _ahead(self, parts, terms):
         """While one buffer is out with the caller, the thread fills the other."""
         buffers = itertools.cycle([self._buffer(parts), self._buffer(parts)])
         packing = deque()
         with ThreadPoolExecutor(1, THREAD_NAME) as thread:
             for part in parts:
-                packing.append(thread.submit(self._pack, part, next(buffers)))
+                packing.append(thread.submit(self._pack, part, terms, next(buffers)))
                 if len(packing) > 1:
                     yield packing.popleft().result()
             if packing:
@@ -157,13 +158,13 @@ class Batches:
         groups = group_count(len(parts[0])) if parts else 0
         return zeros((groups, *self.dataset.shape, LANES), self.dtype)
 
-    def _pack(self, indices, buffer):
+    def _pack(self, indices, terms, buffer):
         groups, images = group_count(len(indices)), self.dataset.images
         x = buffer if len(buffer) == groups else buffer[:groups]  # the same array, where it can be
         samples, channels = images.shape[:2]
         gather(
-            images.reshape(samples, channels, -1), indices,
-            *self.dataset.scale_and_shift(self.dtype), x.reshape(len(x), channels, -1, LANES),
+            images.reshape(samples, channels, -1), indices, *terms,
+            x.reshape(len(x), channels, -1, LANES),
         )  # fmt: skip
         return Batch(x, self.dataset.labels[indices], len(indices))
 

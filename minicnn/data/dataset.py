@@ -1,11 +1,13 @@
 """Dataset: images with their classes, and how their pixels are normalized."""
 
 import copy
+import warnings
 
 import numpy as np
 
 from minicnn.checks import check_count
-from minicnn.errors import ArgumentError, DataError
+from minicnn.data import arrays
+from minicnn.errors import ArgumentError
 
 SLICE_PIXELS = 2**18  # so many at a time: a float64 copy of them stays in the cache
 
@@ -26,11 +28,16 @@ class Dataset:
     labels : array_like of int, shape (N,)
         The class of each image, in [0, classes).
     classes : int, optional
-        How many classes there are; by default the largest label + 1.
+        How many classes there are; by default the largest label + 1, with a UserWarning if one
+        of them has no image.
     mean, std : float or array_like of shape (C,), optional
         Of each channel, see `normalization`; by default 0 and 1.
     name : str
         What errors call it.
+    channels_first : bool, optional
+        Whether the channels are axis 1 of four; if False they are the last, and the images are
+        copied into the order (N, C, H, W). By default they are axis 1, and images that look like
+        (N, H, W, C), whose last axis is 1, 3 or 4 after two that are longer, are refused.
 
     Attributes
     ----------
@@ -43,18 +50,23 @@ class Dataset:
     Raises
     ------
     DataError
-        If there are no images, an array is of the wrong shape or type, a pixel is NaN or
-        infinite, a label is outside the classes, or the lengths differ.
+        If there are no images, an array is of the wrong shape or type, elements are masked, a
+        pixel is NaN or infinite, a label is outside the classes, or the lengths differ.
     ArgumentError
-        If `classes` is no positive integer, `mean` is not finite, or `std` is not above 0.
+        If `classes` is no positive integer, `mean` is not finite, or `std` is not above 0 or too
+        small to divide by.
     """
 
-    def __init__(self, images, labels, classes=None, mean=None, std=None, name=""):
+    def __init__(
+        self, images, labels, classes=None, mean=None, std=None, name="", channels_first=None
+    ):
         self.name = name or "the data set"
-        self.images = self._check_images(np.asarray(images))
-        self.labels = self._check_labels(np.asarray(labels), classes)
-        self.classes = int(self.labels.max()) + 1 if classes is None else int(classes)
+        self.images, self.labels, self.classes = arrays.checked(
+            images, labels, classes, channels_first, self.name
+        )
         self._set_normalization(0.0 if mean is None else mean, 1.0 if std is None else std)
+        if classes is None:
+            warn_of_empty_classes(self)
 
     def __len__(self):
         return len(self.images)
@@ -93,19 +105,30 @@ class Dataset:
         other.images, other.labels = self.images[:n], self.labels[:n]
         return other
 
-    def scale_and_shift(self, dtype=np.float32):
-        """The normalization as ``pixel * scale[c] + shift[c]``, with pixels as they are stored.
+    def affine(self, dtype=np.float32):
+        """The normalization as ``(pixel - centre[c]) * scale[c] + shift[c]``, in that order.
+
+        Floating-point pixels may have a mean far from 0: it is subtracted first, in float64.
+
+        Parameters
+        ----------
+        dtype : dtype
+            That the normalized pixels will have.
 
         Returns
         -------
-        scale, shift : ndarray, shape (C,)
-            ``1 / std`` (uint8: ``1 / (255 std)``) and ``-mean / std``.
+        centre, scale, shift : ndarray, shape (C,)
+            uint8: ``0``, ``1 / (255 std)`` and ``-mean / std``, of `dtype`; otherwise ``mean``,
+            ``1 / std`` and ``0``, of float64.
         """
-        unit = 255 if self.images.dtype == np.uint8 else 1
-        return (1 / (unit * self.std)).astype(dtype), (-self.mean / self.std).astype(dtype)
+        nothing = np.zeros(self.shape[0])
+        if self.images.dtype == np.uint8:
+            terms = nothing, 1 / (255 * self.std), -self.mean / self.std
+            return tuple(term.astype(dtype) for term in terms)
+        return self.mean, 1 / self.std, nothing
 
     def normalized(self, indices):
-        """Chosen images, normalized.
+        """Chosen images, normalized, with the bits that `Batches` give.
 
         Parameters
         ----------
@@ -115,71 +138,16 @@ class Dataset:
         -------
         ndarray of float32, shape (n, C, H, W)
         """
-        scale, shift = (a[:, None, None] for a in self.scale_and_shift())
-        pixels = self.images[indices].astype(np.float32)
+        centre, scale, shift = (a[:, None, None] for a in self.affine())
+        pixels = self.images[indices].astype(scale.dtype)
+        pixels -= centre
         pixels *= scale
         pixels += shift
-        return pixels
+        return pixels.astype(np.float32, copy=False)
 
     def class_frequencies(self):
         """The fraction of the images in each class, an ndarray of shape (classes,)."""
         return np.bincount(self.labels, minlength=self.classes) / len(self)
-
-    def _check_images(self, images):
-        if images.ndim not in (3, 4) or images.size == 0:
-            raise self._error(
-                "expected images of shape (N, C, H, W) or (N, H, W), at least one of at least one"
-                f" pixel, got shape {images.shape}."
-            )
-        images = self._convert(images)
-        if images.dtype != np.uint8:
-            wrong = ~np.isfinite(images)
-            if wrong.any():
-                first = tuple(int(i) for i in np.unravel_index(wrong.argmax(), wrong.shape))
-                raise self._error(
-                    f"{np.count_nonzero(wrong)} pixels are NaN or infinite, the first at index"
-                    f" {first}. Repair or drop these images."
-                )
-        return images if images.ndim == 4 else images[:, None]
-
-    def _convert(self, images):
-        """C-contiguous and native-endian, as uint8, float32 or float64."""
-        kind, size = images.dtype.kind, images.dtype.itemsize
-        if kind in "iu":
-            low, high = images.min(), images.max()
-            if low < 0 or high > 255:
-                raise self._error(
-                    f"pixels of {images.dtype} must be from 0 to 255, got {low} to {high}. Use"
-                    " images.astype(np.float32), which are taken as they are, scaled as you wish."
-                )
-            return np.ascontiguousarray(images, np.uint8)
-        if kind == "f" and size <= 8:
-            return np.ascontiguousarray(images, np.float64 if size == 8 else np.float32)
-        raise self._error(
-            f"pixels must be uint8, float32 or float64, got {images.dtype}. Use"
-            " images.astype(np.float32) if they are numbers."
-        )
-
-    def _check_labels(self, labels, classes):
-        if labels.ndim != 1 or labels.dtype.kind not in "iu":
-            raise self._error(
-                f"labels must be whole numbers of shape (N,), got {labels.dtype} of shape"
-                f" {labels.shape}. Use labels.astype(np.int64) for classes that came as floats,"
-                " argmax(axis=1) for one-hot rows."
-            )
-        if len(labels) != len(self.images):
-            raise self._error(
-                f"{len(labels)} labels for {len(self.images)} images: expected one for each."
-            )
-        end = max(1, int(labels.max()) + 1) if classes is None else check_count(classes, "classes")
-        wrong = (labels < 0) | (labels >= end)
-        if wrong.any():
-            first = int(wrong.argmax())
-            raise self._error(
-                f"{np.count_nonzero(wrong)} labels are outside the classes 0 to {end - 1}, the"
-                f" first is {labels[first]} at index {first}."
-            )
-        return np.ascontiguousarray(labels, np.int64)
 
     def _set_normalization(self, mean, std):
         self.mean, self.std = self._per_channel("mean", mean), self._per_channel("std", std)
@@ -187,6 +155,12 @@ class Dataset:
             raise ArgumentError(f"mean must be finite, got {self.mean}.")
         if not (np.isfinite(self.std) & (self.std > 0)).all():
             raise ArgumentError(f"std must be above 0 and finite, got {self.std}.")
+        with np.errstate(over="ignore"):
+            if not all(np.isfinite(term).all() for term in self.affine()):
+                raise ArgumentError(
+                    f"pixels cannot be divided by a std of {self.std}: the result is beyond"
+                    " float32. Use a larger one."
+                )
 
     def _per_channel(self, what, value):
         value, channels = np.asarray(value, np.float64), self.shape[0]
@@ -197,8 +171,25 @@ class Dataset:
             )
         return np.full(channels, value)
 
-    def _error(self, message):
-        return DataError(f"{self.name}: {message}")
+
+def warn_of_empty_classes(dataset):
+    """A UserWarning if a class has no image: that labels begin at 1 is a frequent reason."""
+    present = np.unique(dataset.labels)
+    missing = dataset.classes - len(present)
+    if not missing:
+        return
+    first = int(np.argmax(present != np.arange(len(present))))
+    if missing == present[0]:
+        what = f"class 0 has no image: the labels are from {present[0]} to {present[-1]}"
+        how = f"labels - {present[0]} begins at 0"
+    else:
+        what = f"{missing} of {dataset.classes} classes have no image, the first is {first}"
+        how = "np.unique(labels, return_inverse=True)[1] leaves no gaps"
+    warnings.warn(
+        f"{dataset.name}: {what}. Classes are numbered from 0; {how}. If this is meant, give"
+        f" classes={dataset.classes}.",
+        stacklevel=3,  # where the caller was called
+    )
 
 
 def normalization(dataset):

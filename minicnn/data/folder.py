@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn.data.dataset import Dataset, normalization
+from minicnn.data.dataset import Dataset, normalization, warn_of_empty_classes
 from minicnn.data.idx import read_idx
 from minicnn.errors import DataError
 
@@ -49,7 +49,8 @@ def load_folder(folder, name=None, classes=None):
     name : str, optional
         Of the data set; by default the folder's.
     classes : int, optional
-        How many there are; by default the largest label of both sets + 1.
+        How many there are; by default the largest label of both sets + 1, with a UserWarning if
+        one of them has no training image.
 
     Returns
     -------
@@ -65,6 +66,8 @@ def load_folder(folder, name=None, classes=None):
         raise DataError(missing_files(folder))
     arrays = [_read_bytes(path, 3 if "images" in name else 1) for path, name in zip(paths, FILES)]
     name = name or Path(folder).name
+    given, largest = classes, max(int(labels.max(initial=0)) for labels in arrays[1::2])
+    classes = largest + 1 if given is None else given
     train = Dataset(*arrays[:2], classes, name=f"{name} training set")
     test = Dataset(*arrays[2:], classes, name=f"{name} test set")
     if train.shape != test.shape:
@@ -72,9 +75,10 @@ def load_folder(folder, name=None, classes=None):
             f"{folder}: training images are of shape {train.shape}, test images of {test.shape}:"
             " expected the same."
         )
-    classes = max(train.classes, test.classes)
+    if given is None:
+        warn_of_empty_classes(train)
     scaling = normalization(train)
-    return tuple(Dataset(s.images, s.labels, classes, *scaling, s.name) for s in (train, test))
+    return train.with_normalization(*scaling), test.with_normalization(*scaling)
 
 
 def missing_files(folder):

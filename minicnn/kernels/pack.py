@@ -11,46 +11,50 @@ from numba.extending import intrinsic
 from minicnn.kernels import LANES
 from minicnn.kernels.arithmetic import transpose
 from minicnn.kernels.launch import kernel
-from minicnn.kernels.vector import TileBuilder, TileType, load, pointer, store
+from minicnn.kernels.vector import TileBuilder, TileType, element, load, pointer, store
 
 
 @intrinsic
-def _normalized(_, images, at, factor, term):
-    """The vector of 16 elements of a flat array from `at` on, times `factor`, plus `term`.
+def _normalized(_, images, at, centre, scale, shift, like):
+    """``(x - centre) * scale + shift`` of the 16 elements of a flat array from `at` on.
 
-    Both operations are rounded, as they are for single numbers.
+    A vector of numbers of the type of `like`, computed in the type of `scale`. Every operation is
+    rounded, as it is for single numbers.
     """
-    kind = TileType(factor, 1, 1)
+    kind = TileType(like, 1, 1)
 
     def codegen(context, builder, signature, args):
         array, number = context.make_array(images)(context, builder, args[0]), images.dtype
         start = builder.gep(array.data, [args[1]])
         wide = ir.VectorType(context.get_data_type(number), LANES)
         found = builder.load(builder.bitcast(start, wide.as_pointer()), align=number.bitwidth // 8)
-        real = ir.VectorType(context.get_data_type(factor), LANES)
+        real = ir.VectorType(element(scale), LANES)
+        whole = TileBuilder(builder, TileType(scale, 1, 1))
+        whole.part = real  # all lanes at once
+        c, s, t = (whole.splat(term) for term in args[2:5])
         if isinstance(number, types.Integer):
             found = builder.uitofp(found, real)
-        elif number.bitwidth < factor.bitwidth:
+        elif number.bitwidth < scale.bitwidth:
             found = builder.fpext(found, real)
-        elif number.bitwidth > factor.bitwidth:
-            found = builder.fptrunc(found, real)
-        t, vector = TileBuilder(builder, kind), context.get_constant_undef(kind)
-        scale, shift = t.splat(args[2]), t.splat(args[3])
-        for part in range(t.parts):
-            begin, lane = part * t.part.count, ir.VectorType(ir.IntType(32), t.part.count)
-            places = ir.Constant(lane, list(range(begin, begin + t.part.count)))
+        found = builder.fadd(builder.fmul(builder.fsub(found, c), s), t)
+        if like.bitwidth < scale.bitwidth:
+            found = builder.fptrunc(found, ir.VectorType(element(like), LANES))
+        tile, vector = TileBuilder(builder, kind), context.get_constant_undef(kind)
+        for part in range(tile.parts):
+            begin, lane = part * tile.part.count, ir.VectorType(ir.IntType(32), tile.part.count)
+            places = ir.Constant(lane, list(range(begin, begin + tile.part.count)))
             own = builder.shuffle_vector(found, found, places)
-            own = builder.fadd(builder.fmul(own, scale), shift)
             vector = builder.insert_value(vector, own, part)
         return vector
 
-    return kind(images, types.int64, factor, factor), codegen
+    return kind(images, types.int64, centre, scale, shift, like), codegen
 
 
 @kernel
-def gather(images, indices, scale, shift, out):
-    """``out[g, c, p, lane] = images[indices[16 g + lane], c, p] * scale[c] + shift[c]``.
+def gather(images, indices, centre, scale, shift, out):
+    """``out[g, c, p, lane] = (x - centre[c]) * scale[c] + shift[c]``, x = images[n, c, p].
 
+    The sample in a lane is ``n = indices[16 g + lane]``.
     Sixteen pixels of each of sixteen images are read and normalized, and turned as a block:
     both sides are runs of memory.
 
@@ -60,30 +64,31 @@ def gather(images, indices, scale, shift, out):
         The P pixels of each channel, contiguous; uint8, float32 or float64.
     indices : ndarray of int64, shape (n,)
         Which images to take; in [0, N), which is not checked.
-    scale, shift : ndarray, shape (C,)
-        Of the dtype of `out`.
+    centre, scale, shift : ndarray, shape (C,)
+        Of the dtype to compute in: as wide as that of `out`, and of images that are no uint8.
     out : ndarray, shape (G, C, P, 16)
         float32 or float64, ``G = ceil(n / 16)``; spare lanes become 0.
     """
-    real = out.dtype.type
+    real, wide = out.dtype.type, scale.dtype.type
     groups, channels, pixels, _ = out.shape
     block, turned = np.zeros((LANES, LANES), out.dtype), np.empty((LANES, LANES), out.dtype)
     out0, numbers = pointer(out), images.reshape(-1)
     for g in range(groups):
         here = min(LANES, indices.size - g * LANES)
         for c in range(channels):
-            factor, term = scale[c], shift[c]
+            less, factor, term = centre[c], scale[c], shift[c]
             for first in range(0, pixels, LANES):
                 count = min(LANES, pixels - first)
                 at = out0 + ((g * channels + c) * pixels + first) * LANES
                 for lane in range(here):
                     start = (indices[g * LANES + lane] * channels + c) * pixels + first
                     if count == LANES:
-                        own = _normalized(numbers, start, factor, term)
+                        own = _normalized(numbers, start, less, factor, term, real(0))
                         store(own, pointer(block) + lane * LANES)
                     else:
                         for p in range(count):
-                            block[lane, p] = real(numbers[start + p]) * factor + term
+                            pixel = wide(numbers[start + p])
+                            block[lane, p] = real((pixel - less) * factor + term)
                 for lane in range(here, LANES):
                     block[lane] = 0
                 if count == LANES:

@@ -57,7 +57,8 @@ def check_data(which, dataset, model):
         )
     least, most = int(dataset.labels.min()), int(dataset.labels.max())
     if least < 0 or most >= classes:
+        advice = " Classes are numbered from 0: use labels - 1." if least == 1 else ""
         raise DataError(
             f"labels of the {which} set run from {least} to {most}, but the model gives {classes}"
-            f" scores: expected labels from 0 to {classes - 1}."
+            f" scores: expected labels from 0 to {classes - 1}.{advice}"
         )

@@ -15,7 +15,6 @@ from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
 
 SIZES = [1, 15, 16, 17, 32, 49, 50, 1000]
-EPS = np.finfo(np.float32).eps
 
 
 def numbered(count, channels=2, dtype=np.uint8):
@@ -68,19 +67,17 @@ def test_every_sample_once_an_epoch(batch_size, shuffle, prefetch):
 @pytest.mark.parametrize("batch_size", SIZES)
 def test_x_is_the_normalized_samples_in_lanes(batch_size, kind, prefetch):
     dataset = numbered(50, dtype=kind)
-    scale, shift = (a[:, None, None, None] for a in dataset.scale_and_shift(np.float64))
     for batch in Batches(dataset, batch_size, np.random.default_rng(2), prefetch=prefetch):
         expected = lanes.pack(dataset.normalized(batch.labels))
         assert batch.x.shape == expected.shape and batch.x.dtype == np.float32
         assert batch.x.flags.c_contiguous
-        pixels = lanes.pack(dataset.images[batch.labels], np.float64)
-        assert (np.abs(batch.x - expected) <= EPS * (pixels * scale + np.abs(shift))).all()
+        np.testing.assert_array_equal(batch.x, expected)
         spare = batch.x.reshape(len(batch.x), -1, 16)[-1, :, (batch.samples - 1) % 16 + 1 :]
         assert (spare == 0).all()
 
 
 def test_float64():
-    scale, shift = (a[:, None, None, None] for a in DATASET.scale_and_shift(np.float64))
+    _, scale, shift = (a[:, None, None, None] for a in DATASET.affine(np.float64))
     for batch in Batches(DATASET, 20, dtype=np.float64):
         assert batch.x.dtype == np.float64
         pixels = DATASET.images[batch.labels].astype(np.float64)
@@ -88,6 +85,21 @@ def test_float64():
         exact = lanes.pack((pixels / 255 - mean) / std, np.float64)
         size = lanes.pack(pixels, np.float64) * scale + np.abs(shift)
         assert (np.abs(batch.x - exact) <= 4 * np.finfo(np.float64).eps * size).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize(("mean", "std"), [(1e4, 1e-2), (1e6, 1e-2), (1e9, 1.0), (-3e5, 1e-3)])
+def test_pixels_with_a_mean_far_from_0_keep_their_digits(mean, std, kind, dtype):
+    images = (mean + std * np.random.default_rng(0).normal(size=(20, 2, 5, 5))).astype(kind)
+    dataset = Dataset(images, np.zeros(20, int), mean=mean, std=std)
+    exact = (images - np.float64(mean)) / std
+    # A difference, 1 / std, the product, and the rounding to dtype.
+    tolerance = 2 * np.finfo(np.float64).eps + np.finfo(dtype).eps / 2
+    for batch in Batches(dataset, 16, dtype=dtype):
+        found, wanted = lanes.unpack(batch.x, batch.samples), exact[: batch.samples]
+        exact = exact[batch.samples :]
+        np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=0)
 
 
 @settings(max_examples=60, deadline=None)

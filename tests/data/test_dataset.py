@@ -1,6 +1,7 @@
 """Dataset: its checks, its normalization, and the moments of the pixels."""
 
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -81,19 +82,79 @@ def test_images_in_another_order_in_memory():
         ({"images": BYTES.astype(complex)}, "got complex128"),
         ({"images": BYTES.astype(object)}, "got object"),
         ({"labels": LABELS[:-1]}, "6 labels for 7 images"),
-        ({"labels": LABELS[:, None]}, r"shape \(N,\), got int64 of shape \(7, 1\)"),
+        ({"labels": LABELS[:, None]}, r"\(N,\), got int64 of shape \(7, 1\)\. Use labels\[:, 0\]"),
         ({"labels": np.eye(4)[LABELS]}, r"argmax\(axis=1\)"),
-        ({"labels": LABELS * 1.0}, "got float64"),
+        ({"labels": LABELS * 1.0}, r"got float64.*astype\(np.int64\)"),
         ({"labels": LABELS - 1}, "2 labels are outside the classes 0 to 2.* -1 at index 0"),
         ({"classes": 2}, "3 labels are outside the classes 0 to 1.* 2 at index 1"),
         ({"labels": LABELS.astype(np.uint64) + 2**63, "classes": 4}, "9223372036854775808 at"),
         ({"labels": LABELS * 0 - 1}, "7 labels are outside"),
+        ({"labels": LABELS + 1, "classes": 4}, r"1 labels are outside .*use labels - 1"),
+        ({"labels": LABELS.astype(np.uint64) + 2**63}, "9223372036854775808 at index 0 is too"),
+        ({"labels": np.array([0, 1] * 3 + [2**64 - 1], np.uint64)}, "18446744073709551615 at"),
+        ({"labels": LABELS + 10**12}, "1000000000000 at index 0 is too large"),
+        ({"labels": np.ma.masked_equal(LABELS, 2)}, "2 elements of the labels are masked"),
+        ({"images": np.ma.masked_less(BYTES, 9)}, "elements of the images are masked"),
+        ({"images": [[1, 2], [3]]}, "the images are no array"),
+        ({"images": np.zeros((7, 28, 28, 3))}, r"Use images.transpose\(0, 3, 1, 2\)"),
     ],
 )
 def test_data_that_cannot_be_right(changes, message):
     with pytest.raises(DataError, match=message) as caught:
         bad(name="some digits", **changes)
     assert str(caught.value).startswith("some digits: ")
+
+
+@pytest.mark.parametrize("images", [np.zeros((7, 28, 28, 3)), np.zeros((7, 32, 20, 1), np.uint8),
+                                    np.zeros((7, 5, 5, 4), np.float32)])  # fmt: skip
+def test_channels_that_come_last(images):
+    with pytest.raises(
+        DataError, match=r"look like \(N, H, W, C\).*images.transpose\(0, 3, 1, 2\)"
+    ):
+        Dataset(images, LABELS)
+    images[..., 0] = np.arange(images.shape[1])[:, None]  # the row of each pixel, in channel 0
+    rows = Dataset(images, LABELS, channels_first=False).images
+    np.testing.assert_array_equal(rows, images.transpose(0, 3, 1, 2))
+    assert rows.flags.c_contiguous
+    np.testing.assert_array_equal(Dataset(images, LABELS, channels_first=True).images, images)
+
+
+@pytest.mark.parametrize("shape", [(7, 3, 28, 28), (7, 1, 28, 3), (7, 64, 3, 3), (7, 3, 4, 4),
+                                   (7, 4, 28, 4), (7, 28, 28, 2), (7, 28, 3)])  # fmt: skip
+def test_shapes_whose_channels_come_first(shape):
+    assert Dataset(np.zeros(shape, np.uint8), LABELS).shape == (1, *shape[1:])[-3:]
+
+
+def test_a_single_image_is_no_batch():
+    with pytest.raises(
+        DataError, match=r"1 labels for 28 images.*\(1, C, H, W\), got \(28, 28, 3\)"
+    ):
+        Dataset(np.zeros((28, 28, 3)), [5])
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.uint64, "<i4", ">i4", list])
+def test_labels_of_any_whole_numbers(kind):
+    labels = list(LABELS) if kind is list else LABELS.astype(kind)
+    found = Dataset(BYTES, labels, classes=300).labels
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, LABELS)
+
+
+@pytest.mark.parametrize(("labels", "message"), [
+    (LABELS + 1, "class 0 has no image: the labels are from 1 to 4.*labels - 1.*classes=5"),
+    (LABELS + 5, "class 0 has no image: the labels are from 5 to 8.*labels - 5.*classes=9"),
+    (np.array([0, 1, 2, 0, 1, 2, 7]), "4 of 8 classes have no image, the first is 3.*return_inv"),
+    (np.array([1, 1, 1, 1, 3, 3, 3]), "2 of 4 classes have no image, the first is 0"),
+])  # fmt: skip
+def test_classes_without_an_image_are_said(labels, message):
+    with pytest.warns(UserWarning, match=f"the data set: {message}") as caught:
+        dataset = Dataset(BYTES, labels)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Dataset(BYTES, labels, classes=20)  # it is meant so
+        dataset.subset(2), dataset.with_normalization(1, 2)
+        Dataset(BYTES, np.unique(labels, return_inverse=True)[1])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -118,6 +179,9 @@ def test_pixels_that_are_no_numbers(value, dtype):
         ({"std": 0}, "std must be above 0"),
         ({"std": [1, -1, 1]}, "std must be above 0"),
         ({"std": np.inf}, "std must be above 0"),
+        ({"std": 1e-42}, r"cannot be divided by a std of .*1\.?e-42"),
+        ({"std": 1e-3, "mean": 1e37}, "cannot be divided"),
+        ({"std": 5e-324, "images": REALS}, "cannot be divided"),
     ],
 )
 def test_settings_that_cannot_work(changes, message):
@@ -143,8 +207,12 @@ def test_normalized_is_the_pixel_minus_mean_over_std(images):
     mean, std = mean[:, None, None], std[:, None, None]
     found = dataset.normalized(indices)
     assert found.dtype == np.float32 and found.flags.c_contiguous
-    error = np.abs(found - (pixels - mean) / std)
-    assert (error <= 2 * EPS * (np.abs(pixels) + np.abs(mean)) / std).all()
+    exact = (pixels - mean) / std
+    error = np.abs(found - exact)
+    if images is BYTES:  # pixel * scale + shift, in float32
+        assert (error <= 2 * EPS * (np.abs(pixels) + np.abs(mean)) / std).all()
+    else:
+        assert (error <= EPS * np.abs(exact)).all()
 
 
 def test_with_normalization_leaves_the_first_alone():
@@ -191,7 +259,7 @@ def test_moments_of_more_than_one_slice(dtype):
     np.testing.assert_allclose(std * unit, images.std((0, 2, 3), np.float64), rtol=1e-13)
 
 
-@pytest.mark.parametrize("images", [BYTES, REALS])
+@pytest.mark.parametrize("images", [BYTES, REALS, 1e9 + REALS, (1e5 + REALS).astype(np.float32)])
 def test_normalized_with_its_own_moments_has_mean_0_and_variance_1(images):
     dataset = Dataset(images, LABELS)
     found = dataset.with_normalization(*normalization(dataset)).normalized(slice(None))

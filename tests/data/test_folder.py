@@ -51,11 +51,22 @@ def test_both_sets_are_normalized_as_the_training_set_needs(tmp_path):
 def test_classes_are_those_of_both_sets(tmp_path):
     images, labels, test_images, test_labels = digits(classes=5)
     test_labels[3] = 7
-    for dataset in load_folder(write_folder(tmp_path, [images, labels, test_images, test_labels])):
-        assert dataset.classes == 8
+    write_folder(tmp_path, [images, labels, test_images, test_labels])
+    with pytest.warns(UserWarning, match="training set: . of 8 classes have no image"):
+        assert [dataset.classes for dataset in load_folder(tmp_path)] == [8, 8]
+    assert [dataset.classes for dataset in load_folder(tmp_path, classes=9)] == [9, 9]
     write_folder(tmp_path, digits(classes=3))
     for dataset in load_folder(tmp_path):
         assert dataset.classes == 3
+
+
+def test_letters_that_are_numbered_from_1(tmp_path):
+    """As EMNIST numbers them."""
+    images, labels, test_images, test_labels = digits(classes=1)
+    write_folder(tmp_path, [images, labels + 1, test_images, test_labels + 1])
+    with pytest.warns(UserWarning, match="training set: class 0 has no image") as caught:
+        load_folder(tmp_path)
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize("gone", range(4))

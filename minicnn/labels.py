@@ -1,0 +1,49 @@
+"""Labels: what to do with an array that should hold the class of each sample."""
+
+import numpy as np
+
+LARGEST = 2**31 - 1  # a label beyond it is an identifier, and no class
+
+
+def advice_on_labels(labels, name="labels"):
+    """What to do with an array that should be whole numbers of shape (N,).
+
+    Parameters
+    ----------
+    labels : ndarray
+    name : str
+        What it is called.
+
+    Returns
+    -------
+    str
+        A sentence, or nothing if there is no advice.
+    """
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        return f"Use {name}[:, 0]."
+    if labels.ndim == 2 and len(labels) == 1:
+        return f"Use {name}[0]."
+    if labels.ndim == 2 and _are_one_hot(labels):
+        return f"Use {name}.argmax(axis=1) for one-hot rows."
+    if labels.ndim != 1:
+        return "Give one class for each sample."
+    if labels.dtype.kind == "f":
+        whole = np.isfinite(labels) & (labels == np.floor(labels))
+        if not whole.all():
+            first = int(np.argmin(whole))
+            return f"{labels[first]} at index {first} is no class."
+    if labels.dtype.kind in "bf":
+        return f"Use {name}.astype(np.int64)."
+    return f"Use np.unique({name}, return_inverse=True)[1], which numbers them from 0."
+
+
+def _are_one_hot(rows):
+    if rows.dtype.kind not in "biuf":
+        return False
+    return bool(((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all())
+
+
+def first_beyond(labels):
+    """The index of the first label that is too large for a class, or None."""
+    wrong = labels > LARGEST
+    return int(wrong.argmax()) if wrong.any() else None
