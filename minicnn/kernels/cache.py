@@ -33,8 +33,15 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba.core.bytecode import FunctionIdentity
-from numba.core.caching import FunctionCache, NullCache
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    NullCache,
+    UserWideCacheLocator,
+    ZipCacheLocator,
+)
 from numba.core.serialize import dumps
+from numba.misc.appdirs import AppDirs
 
 from minicnn import errors
 
@@ -112,12 +119,29 @@ def _tell(why):
         )
 
 
+def _locators():
+    """Numba's ways to a folder; those into the user's cache only if that has a full path.
+
+    Without HOME and an entry in the password file it is ``~/.cache``, literally, which would be
+    made in whatever folder the process is.
+    """
+    known = os.path.isabs(AppDirs("numba", False).user_cache_dir)
+    by_user = (UserWideCacheLocator, ZipCacheLocator)
+    return [way for way in CompileResultCacheImpl._locator_classes if known or way not in by_user]
+
+
+class _Place(CompileResultCacheImpl):
+    _locator_classes = _locators()
+
+
 class KernelCache(FunctionCache):
     """Numba's cache of a kernel, with files of our own.
 
     Numba says where the folder is (``NUMBA_CACHE_DIR``, else ``__pycache__`` beside the
     sources, else the user's cache folder) and what tells the kernel's types apart.
     """
+
+    _impl_class = _Place
 
     def __init__(self, compiled):
         super().__init__(compiled.py_func)

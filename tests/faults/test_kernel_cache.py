@@ -70,6 +70,22 @@ def test_where_nothing_can_be_written_kernels_run_all_the_same(copy, how):
     assert "Set NUMBA_CACHE_DIR" in found["errors"] and "Traceback" not in found["errors"]
 
 
+@pytest.mark.parametrize("folder", ["~/.cache", "cache", "./cache"])
+def test_no_folder_is_made_where_the_process_happens_to_be(copy, folder):
+    """As ``~/.cache`` is read without a HOME and an entry in the password file."""
+    (copy.kernels / "__pycache__").touch()
+    found = copy.run(NUMBA_CACHE_DIR="/proc/none", XDG_CACHE_HOME=folder)
+    assert found["values"] == {"float32": 22}
+    assert found["errors"].count("Set NUMBA_CACHE_DIR to a folder that can be written") == 1
+    assert [path.name for path in copy.folder.iterdir()] == ["minicnn"]
+
+
+def test_kernels_stay_in_the_folder_that_was_meant_at_first(copy):
+    found = copy.run(NUMBA_CACHE_DIR="cache")
+    assert found["errors"] == "" and found["where"].startswith(str(copy.cache))
+    assert len(copy.files()) == 1
+
+
 def test_a_folder_that_cannot_be_written_is_passed_over_for_the_next(copy):
     found = copy.run(NUMBA_CACHE_DIR="/proc/none")
     assert found["errors"] == "" and found["where"] == str(copy.kernels / "__pycache__")
