@@ -103,7 +103,8 @@ class Run:
         arrays, about, note = read_checkpoint(self.folder.path)
         self.notes += [note] if note else []
         try:
-            if _decisive(about.get("settings")) != _decisive(self.settings.as_dict()):
+            free = {*FREE, "epochs"} if self.trainer.schedule.open_ended else FREE
+            if _decisive(about.get("settings"), free) != _decisive(self.settings.as_dict(), free):
                 raise DataError("its settings are not those of config.json.")
             snapshot.restore(self.trainer, arrays, about, snapshot.describe_data(self.trainer))
         except DataError as error:
@@ -259,11 +260,11 @@ class Run:
         return {"version": versions()["minicnn"], "settings": self.settings.as_dict()}
 
 
-def _decisive(settings):
+def _decisive(settings, free):
     """The settings that decide what is computed, as JSON has them."""
     if not isinstance(settings, dict):
         return None
-    return to_json({name: value for name, value in settings.items() if name not in FREE})
+    return to_json({name: value for name, value in settings.items() if name not in free})
 
 
 @contextmanager
