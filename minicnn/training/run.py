@@ -28,6 +28,7 @@ from minicnn.training.machine import versions
 from minicnn.training.nan_guard import NanGuard
 from minicnn.training.progress import Progress
 from minicnn.training.settings import FREE
+from minicnn.training.steps import STEPS_FILE, StepLog
 from minicnn.training.trainer import Trainer
 from minicnn.training.weights import model_file
 
@@ -36,7 +37,8 @@ class Run:
     """A training by `settings`, ready to begin: data loaded, model made, folder claimed.
 
     The folder gets ``config.json`` at once, which proves that it can be written;
-    ``metrics.jsonl`` grows by a line an epoch; checkpoints and the best weights are written in
+    ``metrics.jsonl`` grows by a line an epoch, ``steps.jsonl`` has loss and accuracy within
+    epochs (:mod:`minicnn.training.steps`); checkpoints and the best weights are written in
     the course of training (:mod:`minicnn.training.checkpoint`); ``model.safetensors`` and
     ``summary.json`` come at the end, however training ends.
 
@@ -161,7 +163,8 @@ class Run:
         with Interruption(checkpoint and checkpoint.write) as interruption:
             trainer.callbacks = [] if quiet else [Progress()]
             log = MetricsLog(self.folder.path / "metrics.jsonl")
-            trainer.callbacks += [log, self._watch, NanGuard(), *callbacks]
+            steps = StepLog(self.folder.path / STEPS_FILE)
+            trainer.callbacks += [log, steps, self._watch, NanGuard(), *callbacks]
             trainer.callbacks += [checkpoint] if checkpoint else []
             trainer.callbacks.append(interruption)
             if self._kept:

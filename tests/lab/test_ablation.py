@@ -21,7 +21,7 @@ from minicnn.training.run import Run
 from tests.lab.small_grid import BASE, small_grid, write_data
 
 CLONE = Path(minicnn.__file__).parents[1]
-RUN_FILES = ["config.json", "metrics.jsonl", "model.safetensors", "summary.json"]
+RUN_FILES = ["config.json", "metrics.jsonl", "model.safetensors", "steps.jsonl", "summary.json"]
 
 
 @pytest.fixture(autouse=True)
