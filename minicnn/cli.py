@@ -135,6 +135,7 @@ def _compare(given, chosen, recipe):
     from minicnn.lab import report
     from minicnn.lab.ablation import Ablation
     from minicnn.lab.grid import Grid
+    from minicnn.lab.outcomes import DONE
     from minicnn.training.settings import Settings
 
     for name in ("profile", "preflight", "resume", "checkpoint_every"):
@@ -149,8 +150,13 @@ def _compare(given, chosen, recipe):
     )  # fmt: skip
     ablation = Ablation(grid, given.get("out"), threads)
     if not quiet:
-        total = len(ablation.outcomes)
-        say(f"{len(grid.arms())} arms, {total} runs in {ablation.folder}")
+        done = sum(outcome.status in DONE for outcome in ablation.outcomes)
+        say(
+            f"{len(grid.arms())} arms, {len(ablation.outcomes)} runs in {ablation.folder}"
+            + (f", {done} of them done before" if done else "")
+        )
+    if ablation.note:
+        say(f"note: {ablation.note}", file=sys.stderr)
     outcomes = ablation.run(quiet)
     count = Counter(outcome.status for outcome in outcomes)
     done = f"{count['finished'] + count['diverged']} of {len(outcomes)} runs are done"

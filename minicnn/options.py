@@ -70,12 +70,13 @@ def make_parser():
         "--resume",
         metavar="FOLDER",
         help="go on with the run of this folder as if it had never been interrupted; it keeps its"
-        " settings, only --threads, --checkpoint-every, --quiet and --profile are free",
+        " settings, only --threads, --checkpoint-every, --quiet and --profile are free; after"
+        " --schedule constant --epochs may be more",
     )
     run.add_argument(
         "--checkpoint-every",
         metavar="N",
-        help="steps between two checkpoints, as 500, or epochs, as 2epochs (1epoch)",
+        help="steps between two checkpoints, as 500, or epochs, as 2epochs, or end (1epoch)",
     )
     run.add_argument("--quiet", action="store_true", help="print the result only")
     run.add_argument(

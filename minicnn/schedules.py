@@ -48,6 +48,14 @@ class Schedule:
             )
         return self.factor(step, total_steps)
 
+    @property
+    def open_ended(self):
+        """Whether the factor at a step is the same for every `total_steps`.
+
+        Only then can a finished training be continued as if it had been longer from the start.
+        """
+        return False
+
     def __str__(self):
         """The string that `from_string` reads: the settings that are not the default."""
         changed = [
@@ -63,6 +71,7 @@ class Constant(Schedule):
     """The base learning rate throughout: factor 1."""
 
     name = "constant"
+    open_ended = True
 
     def factor(self, step, total_steps):
         """Factor at `step`."""
@@ -189,6 +198,11 @@ class WarmUp(Schedule):
         )  # fmt: skip
         if not isinstance(self.schedule, Schedule):
             raise ArgumentError(f"warmup is followed by a Schedule, got {self.schedule!r}.")
+
+    @property
+    def open_ended(self):
+        """Whether the length is a number of steps, and what follows is open-ended."""
+        return self.length >= 1 and self.schedule.open_ended
 
     def factor(self, step, total_steps):
         """Factor at `step`."""

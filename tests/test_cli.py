@@ -26,7 +26,7 @@ from tests.training.toys import At
 CLONE = Path(minicnn.__file__).parents[1]
 FILES = [
     "best.safetensors", "checkpoint.safetensors", "config.json", "metrics.jsonl",
-    "model.safetensors", "summary.json",
+    "model.safetensors", "steps.jsonl", "summary.json",
 ]  # fmt: skip
 PREVIOUS = "checkpoint.previous.safetensors"
 

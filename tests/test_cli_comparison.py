@@ -45,8 +45,24 @@ def test_a_comparison_goes_on_and_is_no_other(command):
     assert command(*words) == (0, first, "")
     assert summary("out/1-zeros-relu-seed0")["status"] == "finished" and summary(again) == before
     code, out, err = command(*words, "--epochs", 3)
-    assert code == 2 and out == "" and "another grid's results" in err and err.count("\n") == 1
+    assert code == 2 and out == "" and "has epochs 2, got 3" in err and err.count("\n") == 1
+    code, out, err = command(*words, "--lr", 0.5)
+    assert code == 2 and out == "" and "with lr 0.03, now given is 0.5" in err
     assert summary(again) == before
+
+
+def test_a_comparison_that_grows_and_one_that_asks_for_less(command):
+    words = "--out out --threads 1 --schedule constant --seeds".split()
+    assert command("--ablate", "init=xavier,msra", *words, 1)[0] == 0
+    code, out, err = command("--ablate", "init=zeros,xavier", *words, 2)
+    assert code == 0 and "2 arms, 4 runs in out, 1 of them done before" in out
+    assert err == (
+        "note: out keeps 1 more run, not asked for and not in this report: init=msra (seed 0).\n"
+    )
+    code, out, err = command("--ablate", "init=zeros,xavier", *words, 2, "--epochs", 3)
+    assert code == 0 and "4 runs in out\n" in out
+    assert [summary(f"out/{name}-seed1")["epochs"] for name in ("1-xavier", "3-zeros")] == [3, 3]
+    assert summary("out/2-msra-seed0")["epochs"] == 2
 
 
 def test_values_of_a_comparison_that_hold_commas(command):

@@ -120,3 +120,15 @@ def test_a_signal_to_a_process(tmp_path):
     assert process.returncode == 143
     assert err == f"error: interrupted; what was done is saved, --resume {out} goes on.\n"
     assert summary(out)["status"] == "interrupted"
+
+
+def test_more_epochs(command):  # noqa: F811
+    constant = ("--schedule", "constant", "--quiet")
+    assert command(*constant, "--out", "whole", "--epochs", 4)[0] == 0
+    assert command(*constant, "--out", "out", "--epochs", 1)[0] == 0
+    code, out, err = command("--resume", "out", "--epochs", 4, small=False)
+    assert code == 0 and err == "" and "going on after step 4 of 16, in epoch 2 of 4" in out
+    assert "after 4 epochs" in out and differences(Path("whole"), Path("out")) == []
+    assert command("--out", "other", "--quiet")[0] == 0
+    code, out, err = command("--resume", "other", "--epochs", 4, small=False)
+    assert code == 2 and out == "" and err.count("\n") == 1 and "--schedule constant" in err

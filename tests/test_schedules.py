@@ -210,3 +210,16 @@ def test_warm_up_that_does_not_fit():
     assert WarmUp(9)(0, 10) == 0.1
     with pytest.raises(ArgumentError, match="do not fit a training of 10"):
         WarmUp(10)(0, 10)
+
+
+@pytest.mark.parametrize(
+    "schedule", [*EVERY, WarmUp(1), WarmUp(3), WarmUp(3, Cosine()), WarmUp(2, WarmUp(1))], ids=str
+)
+def test_open_ended_is_what_does_not_depend_on_the_length(schedule):
+    factors = [curve(schedule, total)[:8] for total in (8, 9, 16, 1000)]
+    same = all((other == factors[0]).all() for other in factors)
+    assert schedule.open_ended is same
+
+
+def test_a_schedule_that_says_nothing_is_not_open_ended():
+    assert not Schedule().open_ended

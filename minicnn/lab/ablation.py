@@ -1,6 +1,5 @@
 """Ablation: train every arm of a grid with every seed, and keep what has been done."""
 
-import json
 import os
 import shutil
 import signal
@@ -16,25 +15,26 @@ from minicnn.checks import check_count
 from minicnn.errors import ArgumentError
 from minicnn.lab import extras, workers
 from minicnn.lab.grid import label
-from minicnn.lab.outcomes import DONE, read_outcome, write_error
+from minicnn.lab.outcomes import DONE, ERROR_FILE, read_outcome, write_error
+from minicnn.lab.register import GRID_FILE, Register
 from minicnn.lab.tables import csv_text
 from minicnn.lab.workers import train_all, train_trial
-from minicnn.training.files import json_file, to_json, write_atomically
+from minicnn.training.checkpoint import has_checkpoint
+from minicnn.training.files import json_file, write_atomically
 from minicnn.training.folder import RunFolder
 from minicnn.training.interruption import Interruption
 from minicnn.training.lock import FolderLock
 from minicnn.training.trainer import Trainer
 
-GRID_FILE = "grid.json"
-
 
 class Ablation:
     """A grid of trainings and the folder that keeps them, ready to begin: every arm checked.
 
-    Each trial is an ordinary run in a folder of its own inside. ``grid.json`` says which grid
-    it is; ``results.csv`` grows by a line a trial. Made again with the same grid and folder,
-    an ablation goes on where it stopped: what finished or diverged is kept, what crashed or
-    was interrupted is trained anew.
+    Each trial is an ordinary run in a folder of its own inside. ``grid.json`` says which arm is
+    where (`Register`); ``results.csv`` grows by a line a trial. Made again with the same
+    folder, an ablation goes on: what finished or diverged is kept, what crashed or was
+    interrupted is trained anew. The grid may have grown by seeds, values, axes or, with an
+    open-ended schedule, epochs; of what it does not ask for any more, nothing is removed.
 
     As many trials as there are processors are trained at once, each in another process on one
     thread; fewer trials get more threads each. No result depends on that.
@@ -43,8 +43,8 @@ class Ablation:
     ----------
     grid : Grid
     out : str or Path, optional
-        A new or empty folder, or one that holds results of the same grid. By default a new one
-        in ``runs``.
+        A new or empty folder, or that of a grid with the same base. By default a new one in
+        ``runs``.
     processors : int, optional
         All that Numba may use by default.
     train : callable
@@ -57,6 +57,8 @@ class Ablation:
         Of all trials, in the order of ``grid.trials()``.
     signal : int or None
         The signal that ended `run`.
+    note : str or None
+        What the folder holds besides.
 
     Raises
     ------
@@ -74,8 +76,9 @@ class Ablation:
         self._train = train or train_trial
         self.grid, self.signal = grid, None
         grid.check(_Look())
-        self._claimed = _claim(grid, out)
+        self._claimed, register = _claim(grid, out)
         self.folder = self._claimed.path
+        self._trials, self.note = register.trials(grid), register.others(grid, self.folder)
         self._read_outcomes()
 
     def run(self, quiet=False):
@@ -107,7 +110,7 @@ class Ablation:
         ):  # fmt: skip
             try:
                 for trial in waiting:
-                    _clear(self.folder / trial.name)
+                    _make_ready(self.folder / trial.name)
                 with closing(self._trained(waiting)) as ended:
                     for trial in ended:
                         outcome = self._note(trial)
@@ -144,9 +147,9 @@ class Ablation:
 
     def _train_alone(self, trial):
         folder = self.folder / trial.name
-        if read_outcome(trial, folder).status in DONE:
+        if self._outcome(trial).status in DONE:
             return
-        shutil.rmtree(folder, ignore_errors=True)
+        _make_ready(folder)
         try:
             list(train_all(self._jobs([trial]), self._processors, self._train))
         except BrokenProcessPool:
@@ -160,13 +163,15 @@ class Ablation:
             for trial in trials
         ]
 
+    def _outcome(self, trial):
+        return read_outcome(trial, self.folder / trial.name, self.grid.epochs(trial.arm))
+
     def _read_outcomes(self):
-        trials = self.grid.trials()
-        self.outcomes = [read_outcome(trial, self.folder / trial.name) for trial in trials]
+        self.outcomes = [self._outcome(trial) for trial in self._trials]
         self._write_results()
 
     def _note(self, trial):
-        outcome = read_outcome(trial, self.folder / trial.name)
+        outcome = self._outcome(trial)
         at = next(i for i, other in enumerate(self.outcomes) if other.trial.name == trial.name)
         self.outcomes[at] = outcome
         self._write_results()
@@ -195,45 +200,30 @@ class _Look:
         )  # fmt: skip
 
 
-def _clear(folder):
-    """Remove what is left of a trial, unless a process of an earlier ablation trains it yet."""
+def _make_ready(folder):
+    """Remove what is there of a trial that must begin anew, unless a process trains it yet."""
     if folder.is_dir():
         lock = FolderLock(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        crashed, begun = (folder / ERROR_FILE).exists(), (folder / "config.json").exists()
+        if crashed or not (begun and has_checkpoint(folder)):
+            shutil.rmtree(folder, ignore_errors=True)
         lock.release()
 
 
 def _claim(grid, out):
-    """The folder, locked, with the grid written into it."""
-    if out is not None and (Path(os.path.expanduser(out)) / GRID_FILE).is_file():
+    """The folder, locked, and its register, with the grid written into it."""
+    if out is None or not (Path(os.path.expanduser(out)) / GRID_FILE).is_file():
+        claimed, register = RunFolder(out, grid.name()), Register(grid)
+    else:
         claimed = RunFolder.reopen(out, GRID_FILE)
         try:
-            _check_same(grid, claimed.path)
+            register = Register.read(claimed.path)
+            register.grow(grid, claimed.path)
         except ArgumentError:
             claimed.release()
             raise
-        return claimed
-    claimed = RunFolder(out, grid.name())
-    claimed.write(GRID_FILE, json_file(grid.as_dict()))
-    return claimed
-
-
-def _check_same(grid, folder):
-    here = grid.as_dict()
-    try:
-        there = json.loads((folder / GRID_FILE).read_text("utf-8"))
-        differing = [key for key in here if to_json(there[key]) != to_json(here[key])]
-    except (OSError, ValueError, TypeError, KeyError):
-        raise ArgumentError(
-            f"{folder / GRID_FILE} cannot be read as a grid: choose another --out."
-        ) from None
-    if differing:
-        key = differing[0]
-        raise ArgumentError(
-            f"the output folder {folder} holds another grid's results: its {key} are"
-            f" {to_json(there[key])}, now given are {to_json(here[key])}. Choose another --out, or"
-            " repeat the command that it was made with."
-        )
+    claimed.write(GRID_FILE, json_file(register.as_dict()))
+    return claimed, register
 
 
 def _line(outcome):

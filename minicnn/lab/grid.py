@@ -37,6 +37,7 @@ class Trial(NamedTuple):
     seed : int
     name : str
         Of the run's folder, such as ``2-msra-relu-seed0``; no other trial of the grid has it.
+        In a folder that has grown the number is that of the arm's first time there.
     """
 
     arm: dict
@@ -157,11 +158,10 @@ class Grid:
     def trials(self):
         """Every arm with every seed, as a list of Trial; all arms of one seed come first."""
         arms = self.arms()
-        width = len(str(len(arms)))
         return [
-            Trial(arm, seed, f"{number:0{width}}-{_file_name(arm)}-seed{seed}")
+            Trial(arm, seed, f"{name}-seed{seed}")
             for seed in self.all_seeds()
-            for number, arm in enumerate(arms, 1)
+            for name, arm in zip(file_names(arms), arms)
         ]
 
     def all_seeds(self):
@@ -172,10 +172,9 @@ class Grid:
         """The Settings of one trial."""
         return Settings(**self.base, **arm, seed=seed, threads=threads)
 
-    def as_dict(self):
-        """What makes this grid another one than others, ready for JSON."""
-        base = dict(sorted(self.base.items()))  # the order of the axes counts
-        return {"axes": self.axes, "seeds": list(self.all_seeds()), "base": base}
+    def epochs(self, arm):
+        """How many epochs an arm is trained for."""
+        return {"epochs": Settings.epochs, **self.base, **arm}["epochs"]
 
     def name(self):
         """A name that can be a folder's, such as ``ablation-init-activation``."""
@@ -192,9 +191,14 @@ def text_of(value):
     return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
-def _file_name(arm):
-    words = "-".join(map(text_of, arm.values()))
-    return re.sub(r"[^A-Za-z0-9.-]+", "_", words)[:80]
+def file_names(arms, first=1):
+    """What the names of the arms' folders begin with, such as ``2-msra-relu``; counted up."""
+    width = len(str(len(arms)))
+    words = ["-".join(map(text_of, arm.values())) for arm in arms]
+    return [
+        f"{number:0{width}}-{re.sub(r'[^A-Za-z0-9.-]+', '_', text)[:80]}"
+        for number, text in enumerate(words, first)
+    ]
 
 
 def _check_name(name):

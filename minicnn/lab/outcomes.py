@@ -45,13 +45,15 @@ class Outcome:
         return self.history[-1][metric] if self.status == "finished" else None
 
 
-def read_outcome(trial, folder):
+def read_outcome(trial, folder, epochs=0):
     """The outcome of a trial that was to be trained in `folder`.
 
     Parameters
     ----------
     trial : Trial
     folder : Path
+    epochs : int
+        How many were asked for: with fewer it is not done.
 
     Returns
     -------
@@ -59,7 +61,8 @@ def read_outcome(trial, folder):
     """
     summary = json.loads(_read(folder / "summary.json") or "{}")
     error = _read(folder / ERROR_FILE).partition("\n")[0]
-    if summary.get("status") not in DONE:  # an interrupted training is none yet
+    short = summary.get("status") == "finished" and summary.get("epochs", 0) < epochs
+    if short or summary.get("status") not in DONE:  # an interrupted training is none yet
         return Outcome(trial, "crashed" if error else "not done", {}, [], error)
     history = [json.loads(line) for line in _read(folder / "metrics.jsonl").splitlines()]
     return Outcome(trial, summary["status"], summary, history, error)

@@ -7,9 +7,12 @@ import traceback
 import warnings
 from contextlib import contextmanager
 
-from minicnn.errors import MinicnnError
+from minicnn import schedules
+from minicnn.errors import DataError, MinicnnError
 from minicnn.lab import extras
 from minicnn.lab.outcomes import write_error
+from minicnn.training.checkpoint import AT_END, has_checkpoint
+from minicnn.training.resume import resume
 from minicnn.training.run import Run
 from minicnn.training.settings import Settings
 
@@ -17,14 +20,17 @@ PURPOSE = "an ablation"
 
 
 def train_trial(settings, folder, callbacks=()):
-    """Train one trial into its folder.
+    """Train one trial into its folder, or go on with it.
+
+    Where the schedule is open-ended a checkpoint is written at the end and when a signal comes,
+    so that the trial can go on from there, for more epochs too. Others begin anew.
 
     Parameters
     ----------
     settings : dict
         Of `Settings`.
     folder : Path
-        Empty.
+        Empty, or with a checkpoint of this trial.
     callbacks : iterable of Callback
 
     Returns
@@ -38,13 +44,29 @@ def train_trial(settings, folder, callbacks=()):
     MinicnnError
         As a Run.
     """
-    run = Run(Settings(**settings), folder, checkpoint_every=None)  # begun anew if interrupted
+    settings = Settings(**settings)
+    run = _begun(settings, folder)
+    if run is None:
+        open_ended = schedules.from_string(settings.schedule).open_ended
+        run = Run(settings, folder, checkpoint_every=AT_END if open_ended else None)
     run.train(quiet=True, callbacks=callbacks)
     if run.summary["status"] == "interrupted":
         raise KeyboardInterrupt(run.signal or signal.SIGINT)
     if run.error is not None:
         write_error(folder, str(run.error))
     return run
+
+
+def _begun(settings, folder):
+    """The run to go on with, or None."""
+    if not has_checkpoint(folder):
+        return None
+    try:
+        return resume(folder, settings.as_dict())
+    except DataError:  # damaged: the same comes out of a new one
+        for path in folder.iterdir():
+            path.unlink()
+        return None
 
 
 def train_all(jobs, processors, train=train_trial):

@@ -19,27 +19,30 @@ from minicnn.training.weights import model_file
 
 NEWEST, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
 BEST = "best.safetensors"
-EVERY = "1epoch"
+EVERY, AT_END = "1epoch", "end"
 
 
 def parse_interval(text):
-    """Steps and epochs between two checkpoints, one of which is 0.
+    """Steps and epochs between two checkpoints, at least one of which is 0.
 
     Parameters
     ----------
     text : str or int
-        A number of steps, as ``"500"``, or of epochs, as ``"1epoch"`` or ``"2epochs"``.
+        A number of steps, as ``"500"``, or of epochs, as ``"1epoch"`` or ``"2epochs"``; or
+        ``"end"``, for a checkpoint when training ends and none before.
 
     Raises
     ------
     ArgumentError
         For anything else.
     """
+    if text == AT_END:
+        return 0, 0
     match = re.fullmatch(r"0*([1-9][0-9]{0,17})(epochs?)?", str(text))
     if not match:
         raise ArgumentError(
-            "checkpoint-every must be a number of steps such as 500, or of epochs such as 1epoch,"
-            f" got {str(text)!r}."
+            "checkpoint-every must be a number of steps such as 500, of epochs such as 1epoch, or"
+            f" end, got {str(text)!r}."
         )
     return (0, int(match[1])) if match[2] else (int(match[1]), 0)
 

@@ -1,4 +1,4 @@
-"""Resume: go on with a run that was killed, interrupted or switched off."""
+"""Resume: go on with a run that was killed, interrupted or switched off, or give it more epochs."""
 
 import json
 import os
@@ -6,8 +6,12 @@ from dataclasses import fields
 
 import numba
 
+from minicnn import schedules
+from minicnn.checks import check_count
 from minicnn.errors import ArgumentError, DataError
-from minicnn.training.checkpoint import EVERY
+from minicnn.training import tensors
+from minicnn.training.checkpoint import BEST, EVERY
+from minicnn.training.files import json_file
 from minicnn.training.folder import RunFolder
 from minicnn.training.machine import versions
 from minicnn.training.run import Run
@@ -28,7 +32,8 @@ def resume(path, given=None, checkpoint_every=None):
     given : dict, optional
         Settings by name. The run has its own, and those given must be the same. Free are only
         the number of `threads`, by default the run's as far as this machine has them, and
-        where the `data` are now, which must be the same images.
+        where the `data` are now, which must be the same images. There may be more `epochs` if
+        the run's schedule is open-ended (`Schedule.open_ended`), even after it has finished.
     checkpoint_every : str or int, optional
         By default the run's.
 
@@ -50,8 +55,8 @@ def resume(path, given=None, checkpoint_every=None):
     try:
         config = _read(folder.path / "config.json")
         settings = _settings(folder.path, config, given)
-        status = _status(folder.path)
-        if status == "finished":
+        status, longer = _status(folder.path), settings.epochs != config["epochs"]
+        if status == "finished" and not longer:
             folder.release()
             return None
         if status == "diverged":
@@ -60,6 +65,8 @@ def resume(path, given=None, checkpoint_every=None):
                 " smaller --lr or another --init."
             )
         run = Run(settings, folder, checkpoint_every or config.get("checkpoint_every", EVERY))
+        if longer:
+            _lengthen(folder, config, run)
     except BaseException:
         folder.release()
         raise
@@ -93,7 +100,9 @@ def _settings(folder, config, given):
             raise DataError(f"{folder / 'config.json'} is damaged: {field.name} is {value!r}.")
         own[field.name] = value
     for name, value in given.items():
-        if name not in FREE and value != own[name]:
+        if name == "epochs":
+            own["epochs"] = _epochs(folder, own, value)
+        elif name not in FREE and value != own[name]:
             raise ArgumentError(
                 f"the run in {folder} has {name} {_word(own[name])}, and goes on with it; got"
                 f" {_word(value)}. Leave --{name.replace('_', '-')} out, or begin a new run."
@@ -102,6 +111,37 @@ def _settings(folder, config, given):
     own["data"] = given.get("data", own["data"])
     own["threads"] = given.get("threads", min(own["threads"] or most, most))
     return Settings(**own)
+
+
+def _epochs(folder, own, epochs):
+    """The epochs that were asked for, if the run can have so many."""
+    has = f"the run in {folder} has epochs {own['epochs']}, got {check_count(epochs, 'epochs')}"
+    if epochs < own["epochs"]:
+        raise ArgumentError(f"{has}: it can only be given more. Leave --epochs out.")
+    if epochs > own["epochs"] and not schedules.from_string(own["schedule"]).open_ended:
+        raise ArgumentError(
+            f"{has}. Its schedule {own['schedule']} sets every learning rate by the length of the"
+            " whole training, so a longer one differs from the first step. Begin a new run with"
+            f" --epochs {epochs}; with --schedule constant a run can be given more epochs later."
+        )
+    return epochs
+
+
+def _lengthen(folder, config, run):
+    """Write the new number of epochs into the files that have the old one.
+
+    Killed in between, the run is still one that can go on.
+    """
+    best = folder.path / BEST
+    if best.exists():
+        arrays, about = tensors.read(best)
+        about["settings"] = {**about["settings"], "epochs": run.settings.epochs}
+        folder.write(BEST, tensors.encode(arrays, about))
+    if (folder.path / "summary.json").exists():
+        summary = {**_read(folder.path / "summary.json"), "status": "interrupted"}
+        folder.write("summary.json", json_file(summary))
+    length = {"epochs": run.settings.epochs, "total_steps": run.trainer.total_steps}
+    folder.write("config.json", json_file({**config, **length}))
 
 
 def _word(value):

@@ -28,6 +28,7 @@ from minicnn.training.machine import versions
 from minicnn.training.nan_guard import NanGuard
 from minicnn.training.progress import Progress
 from minicnn.training.settings import FREE
+from minicnn.training.steps import STEPS_FILE, StepLog
 from minicnn.training.trainer import Trainer
 from minicnn.training.weights import model_file
 
@@ -36,7 +37,8 @@ class Run:
     """A training by `settings`, ready to begin: data loaded, model made, folder claimed.
 
     The folder gets ``config.json`` at once, which proves that it can be written;
-    ``metrics.jsonl`` grows by a line an epoch; checkpoints and the best weights are written in
+    ``metrics.jsonl`` grows by a line an epoch, ``steps.jsonl`` has loss and accuracy within
+    epochs (:mod:`minicnn.training.steps`); checkpoints and the best weights are written in
     the course of training (:mod:`minicnn.training.checkpoint`); ``model.safetensors`` and
     ``summary.json`` come at the end, however training ends.
 
@@ -103,7 +105,8 @@ class Run:
         arrays, about, note = read_checkpoint(self.folder.path)
         self.notes += [note] if note else []
         try:
-            if _decisive(about.get("settings")) != _decisive(self.settings.as_dict()):
+            free = {*FREE, "epochs"} if self.trainer.schedule.open_ended else FREE
+            if _decisive(about.get("settings"), free) != _decisive(self.settings.as_dict(), free):
                 raise DataError("its settings are not those of config.json.")
             snapshot.restore(self.trainer, arrays, about, snapshot.describe_data(self.trainer))
         except DataError as error:
@@ -160,7 +163,8 @@ class Run:
         with Interruption(checkpoint and checkpoint.write) as interruption:
             trainer.callbacks = [] if quiet else [Progress()]
             log = MetricsLog(self.folder.path / "metrics.jsonl")
-            trainer.callbacks += [log, self._watch, NanGuard(), *callbacks]
+            steps = StepLog(self.folder.path / STEPS_FILE)
+            trainer.callbacks += [log, steps, self._watch, NanGuard(), *callbacks]
             trainer.callbacks += [checkpoint] if checkpoint else []
             trainer.callbacks.append(interruption)
             if self._kept:
@@ -259,11 +263,11 @@ class Run:
         return {"version": versions()["minicnn"], "settings": self.settings.as_dict()}
 
 
-def _decisive(settings):
+def _decisive(settings, free):
     """The settings that decide what is computed, as JSON has them."""
     if not isinstance(settings, dict):
         return None
-    return to_json({name: value for name, value in settings.items() if name not in FREE})
+    return to_json({name: value for name, value in settings.items() if name not in free})
 
 
 @contextmanager

@@ -10,16 +10,18 @@ class Totals:
     ----------
     samples : int
         How many have been added.
+    correct : int
+        How many of these were predicted correctly.
     """
 
     def __init__(self):
-        self.samples, self._loss, self._correct = 0, 0.0, 0
+        self.samples, self._loss, self.correct = 0, 0.0, 0
 
     def add(self, loss, predicted, labels):
         """Add a batch: its mean loss, and the predicted and the true class of each sample."""
         self.samples += len(labels)
         self._loss += loss * len(labels)
-        self._correct += int(np.count_nonzero(predicted == labels))
+        self.correct += int(np.count_nonzero(predicted == labels))
 
     @property
     def loss(self):
@@ -29,13 +31,13 @@ class Totals:
     @property
     def accuracy(self):
         """Fraction of correct predictions; NaN if there are no samples."""
-        return self._correct / self.samples if self.samples else float("nan")
+        return self.correct / self.samples if self.samples else float("nan")
 
     def state_dict(self):
         """The sums, as plain values."""
-        return {"samples": self.samples, "loss": float(self._loss), "correct": self._correct}
+        return {"samples": self.samples, "loss": float(self._loss), "correct": self.correct}
 
     def load_state_dict(self, state):
         """Go on from these sums."""
-        self.samples, self._correct = int(state["samples"]), int(state["correct"])
+        self.samples, self.correct = int(state["samples"]), int(state["correct"])
         self._loss = float("nan" if state["loss"] is None else state["loss"])  # JSON has no NaN

@@ -21,7 +21,7 @@ from minicnn.training.run import Run
 from tests.lab.small_grid import BASE, small_grid, write_data
 
 CLONE = Path(minicnn.__file__).parents[1]
-RUN_FILES = ["config.json", "metrics.jsonl", "model.safetensors", "summary.json"]
+RUN_FILES = ["config.json", "metrics.jsonl", "model.safetensors", "steps.jsonl", "summary.json"]
 
 
 @pytest.fixture(autouse=True)
@@ -252,34 +252,189 @@ def test_bad_data_are_found_before_anything_is_trained(data):
 def test_the_folder_of_another_grid():
     run(small_grid(seeds=1))
     kept, before = os.listdir("out"), contents("out", "summary.json")
-    for other, word in (
-        (small_grid({"init": ["msra"]}, seeds=1), "its axes are"),
-        (small_grid({"init": ["msra", "xavier"]}, seeds=1), "its axes are"),
-        (small_grid(seeds=2), "its seeds are [0], now given are [0, 1]"),
-        (small_grid(seeds=1, epochs=3), "its base are"),
+    for other, words in (
+        (small_grid(seeds=1, epochs=3), ("has epochs 2, got 3", "one-cycle")),
+        (small_grid(seeds=1, lr=0.1), ("with lr 0.03, now given is 0.1", "--ablate lr=0.03,0.1")),
+        (small_grid(seeds=1, limit=9), ("with limit None, now given is 9",)),
+        (small_grid({"activation": ["elu", "tanh"]}, seeds=1, init="msra"), ("activation relu",)),
     ):
-        refused(ArgumentError, "another grid's results", word, "--out", grid=other, kept=kept)
+        refused(ArgumentError, *words, "--out", grid=other, kept=kept)
     assert contents("out", "summary.json") == before
 
 
-def test_the_order_of_axes_makes_another_grid():
+def count_calls(calls):
+    def count(settings, folder):
+        calls.append(folder.name)
+        train_trial(settings, folder)
+
+    return count
+
+
+def grow(grid, out="out"):
+    """Go on with a grid; give the ablation and the names of the folders that were trained in."""
+    calls = []
+    ablation = run(grid, out, train=count_calls(calls))
+    assert states(ablation) == len(ablation.outcomes) * ["finished"]
+    return ablation, calls
+
+
+def test_a_grid_grows_by_seeds_and_arms_and_keeps_what_is_done():
+    run(small_grid({"init": ["xavier", "msra"]}, seeds=1))
+    before = contents("out", "summary.json")
+    _, calls = grow(small_grid({"init": ["xavier", "msra"]}, seeds=2))
+    assert calls == ["1-xavier-seed1", "2-msra-seed1"]
+    _, calls = grow(small_grid({"init": ["xavier", "lecun", "msra"]}, seeds=2))
+    assert calls == ["3-lecun-seed0", "3-lecun-seed1"]
+    axes = {"activation": ["tanh", "relu"], "init": ["msra", "xavier"]}
+    ablation, calls = grow(small_grid(axes, seeds=1))
+    assert calls == ["4-tanh-msra-seed0", "5-tanh-xavier-seed0"]
+    assert [o.trial.name for o in ablation.outcomes] == [*calls, "2-msra-seed0", "1-xavier-seed0"]
+    after = contents("out", "summary.json")
+    assert len(after) == 8 and {name: after[name] for name in before} == before
+    run(small_grid(axes, seeds=1), "whole")
+    for (_, names), (_, again) in zip(by_arm("out", ablation), by_arm("whole", ablation)):
+        assert names == again
+
+
+def by_arm(out, ablation):
+    """The weights of each trial of a grid, whatever its folder is called."""
+    outcomes = run(ablation.grid, out).outcomes
+    return [(o.trial.arm, contents(out)[o.trial.name]) for o in outcomes]
+
+
+def test_what_is_not_asked_for_is_kept_and_said():
+    axes = {"init": ["xavier", "msra", "lecun"], "lr": [0.1, 0.01]}
+    assert run(small_grid(axes, seeds=3)).note is None
+    before = contents("out", "summary.json")
+    ablation, calls = grow(small_grid({"init": ["xavier"], "lr": [0.1, 0.01]}, seeds=2))
+    assert calls == [] and contents("out", "summary.json") == before
+    assert len(ablation.outcomes) == 4 == len(lines())
+    for words in ("14 more runs", "init=xavier, lr=0.1 (seed 2)", "lr=0.01 (seeds 0, 1, 2)"):
+        assert words in ablation.note
+    fewer_axes, calls = grow(small_grid({"init": ["lecun"]}, seeds=3, lr=0.01))
+    assert calls == [] and "15 more runs" in fewer_axes.note
+    assert run(small_grid(axes, seeds=3)).note is None
+
+
+def test_a_folder_of_an_older_version_goes_on():
+    grid = small_grid(seeds=1)
+    run(grid)
+    old = {"axes": grid.axes, "seeds": [0], "base": grid.base}
+    Path("out/grid.json").write_text(json.dumps(old))
+    _, calls = grow(small_grid({"init": ["zeros", "msra", "xavier"]}, seeds=2))
+    assert calls == ["3-zeros-seed0", "3-zeros-seed1", "2-msra-seed1", "1-xavier-seed1"]
+
+
+def test_settings_that_are_given_or_at_their_defaults_are_the_same():
+    run(small_grid({"betas": [(0.8, 0.9)]}, seeds=1, optimizer="adam"))
+    _, calls = grow(small_grid({"betas": [(0.8, 0.9)]}, seeds=1, optimizer="adam", lr=0.001))
+    assert calls == []
+
+
+def test_another_optimizer_is_another_arm():
+    run(small_grid({"optimizer": ["sgd"]}, seeds=1))
+    assert grow(small_grid({"optimizer": ["adam"]}, seeds=1))[1] == ["2-adam-seed0"]
+
+
+def test_more_epochs_go_on_where_the_schedule_allows_it():
+    axes = {"init": ["xavier", "msra"], "schedule": ["constant", "warmup:3"]}
+    grid, more = (small_grid(axes, seeds=1, epochs=epochs) for epochs in (1, 3))
+    run(grid)
+    Path("out/2-xavier-warmup_3-seed0/checkpoint.safetensors").write_bytes(b"damaged")
+    Path("out/3-msra-constant-seed0/checkpoint.safetensors").unlink()  # as older versions left it
+    steps, tell = [], Run.train
+
+    def look(run, *arguments, **named):
+        steps.append(run.trainer.step)
+        return tell(run, *arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "train", look)
+        ablation, calls = grow(more)
+    assert len(calls) == 4 and steps == [4, 0, 0, 4]
+    assert [len(outcome.history) for outcome in ablation.outcomes] == 4 * [3]
+    run(more, "whole")
+    assert contents("out") == contents("whole")
+    assert grow(more)[1] == []
+    refused(ArgumentError, "has epochs 3, got 1", "only be given more", grid=grid,
+            kept=os.listdir("out"))  # fmt: skip
+
+
+def test_interrupted_among_more_epochs(monkeypatch):
+    grid, more = (small_grid(seeds=1, schedule="constant", epochs=epochs) for epochs in (1, 4))
+    run(grid)
+
+    def strike(watch, trainer):
+        if trainer.step == 9:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("minicnn.training.gradient_watch.GradientWatch.on_step_end", strike)
+        stopped = run(more)
+    assert states(stopped) == ["not done", "not done"] and stopped.signal == signal.SIGINT
+    assert grow(more)[1] == [trial.name for trial in more.trials()]
+    run(more, "whole")
+    assert contents("out") == contents("whole")
+
+
+def test_one_arm_with_another_schedule_forbids_more_epochs():
+    axes = {"schedule": ["constant", "cosine"]}
+    run(small_grid(axes, seeds=1))
+    kept = os.listdir("out")
+    more = small_grid(axes, seeds=1, epochs=3)
+    refused(ArgumentError, "got 3", "schedule cosine", grid=more, kept=kept)
+    base = {name: value for name, value in BASE.items() if name != "epochs"}
+    both = Grid({"epochs": [2, 3], "schedule": ["cosine"]}, 1, base=base)
+    assert grow(both)[1] == ["3-3-cosine-seed0"]
+    other = Grid({"epochs": [4, 3], "schedule": ["cosine"]}, 1, base=base)
+    assert grow(other)[1] == ["4-4-cosine-seed0"]
+
+
+def test_the_register_is_written_whole_or_not_at_all(monkeypatch):
+    run(small_grid(seeds=1))
+    before, replace = Path("out/grid.json").read_bytes(), os.replace
+
+    def fail(source, target):
+        if str(target).endswith("grid.json"):
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        with pytest.raises(ArgumentError, match="grid.json: No space left"):
+            Ablation(small_grid(), "out", 1)
+    assert Path("out/grid.json").read_bytes() == before
+    grow(small_grid())
+
+
+def test_the_order_of_axes_is_that_of_the_report_and_no_other_grid():
     axes = {"init": ["xavier"], "activation": ["relu"]}
     run(small_grid(axes, seeds=1))
-    other = small_grid(dict(reversed(axes.items())), seeds=1)
-    refused(ArgumentError, "its axes are", grid=other, kept=os.listdir("out"))
+    assert grow(small_grid(dict(reversed(axes.items())), seeds=1))[1] == []
+    assert list(lines()[0])[:2] == ["activation", "init"]
 
 
 def test_the_order_of_shared_settings_makes_no_other_grid():
     grid = small_grid(seeds=1)
     run(grid)
-    run(Grid(grid.axes, 1, base=dict(reversed(grid.base.items()))))
+    assert grow(Grid(grid.axes, 1, base=dict(reversed(grid.base.items()))))[1] == []
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"axes": 1}'])
+BAD_ARM = '{"axes": {"init": ["msr"]}, "seeds": [0], "base": {}}'
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"axes": 1}', '{"axes": {}, "seeds": 1, "base": 1}'])
 def test_a_grid_file_that_is_none(text):
     Path("out").mkdir()
     Path("out/grid.json").write_text(text)
     refused(ArgumentError, "cannot be read as a grid", grid=small_grid(), kept=["grid.json"])
+
+
+def test_a_grid_file_with_an_arm_that_cannot_be():
+    Path("out").mkdir()
+    Path("out/grid.json").write_text(BAD_ARM)
+    refused(ArgumentError, "an arm that cannot be: unknown initializer 'msr'", grid=small_grid(),
+            kept=["grid.json"])  # fmt: skip
 
 
 def test_a_folder_with_something_else():

@@ -12,6 +12,7 @@ from minicnn import Sequential, zoo
 from minicnn.errors import ArgumentError, DataError
 from minicnn.layers import BatchNorm, Dense, Dropout, Flatten, ReLU
 from minicnn.training import resume as module
+from minicnn.training.folder import RunFolder
 from minicnn.training.lock import FolderLock
 from minicnn.training.resume import resume
 from minicnn.training.run import Run
@@ -290,3 +291,91 @@ def test_data_that_stand_elsewhere_by_now_can_be_named():
         resume(OUT)
     go_on({"data": "./moved"})
     assert lines(OUT) == lines(WHOLE)  # files tell where the data were, too
+
+
+OPEN = {"schedule": "constant", "lr": 0.02}
+
+
+def longer(epochs, *callbacks, **named):
+    run = resume(OUT, {"epochs": epochs}, **named)
+    assert run.notes == []
+    run.train(True, callbacks)
+    return run
+
+
+@pytest.mark.parametrize("schedule", ["constant", "warmup:3", "warmup:5,constant"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_more_epochs_of_a_finished_run_are_as_asked_for_at_once(schedule, optimizer):
+    given = {"schedule": schedule, "optimizer": optimizer, "lr": 0.02}
+    whole(**given, epochs=5)
+    begin(**given, epochs=2)
+    run = longer(5)
+    assert run.summary["epochs"] == 5 and differences(WHOLE, OUT) == []
+    configs = [json.loads((folder / "config.json").read_text()) for folder in (WHOLE, OUT)]
+    assert configs[0] == configs[1]
+    assert resume(OUT) is None and resume(OUT, {"epochs": 5}) is None
+
+
+def test_more_epochs_again_and_again_and_with_the_checkpoint_at_the_end_only():
+    whole("end", **OPEN, epochs=4)
+    begin(every="end", **OPEN, epochs=1)
+    for epochs in (2, 4):
+        assert longer(epochs).summary["status"] == "finished"
+    assert differences(WHOLE, OUT) == []
+
+
+def test_more_epochs_of_an_interrupted_run():
+    whole(**OPEN, epochs=5)
+    begin(strike(6), **OPEN, epochs=3)
+    longer(5)
+    assert differences(WHOLE, OUT) == []
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "summary.json", "config.json"])
+def test_killed_while_more_epochs_are_noted(monkeypatch, name):
+    whole(**OPEN, epochs=5)
+    begin(**OPEN)
+    write = RunFolder.write
+
+    def fail(folder, file, data):
+        if file == name:
+            raise RuntimeError
+        write(folder, file, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write", fail)
+        with pytest.raises(RuntimeError):
+            resume(OUT, {"epochs": 5})
+    again = longer(5)
+    assert again.summary["status"] == "finished" and differences(WHOLE, OUT) == []
+
+
+def test_interrupted_among_the_new_epochs():
+    whole(**OPEN, epochs=5)
+    begin(**OPEN)
+    longer(5, strike(17))
+    assert json.loads((OUT / "summary.json").read_text())["status"] == "interrupted"
+    go_on()
+    assert differences(WHOLE, OUT) == []
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs", "words"),
+    [
+        ("one-cycle", 9, ["epochs 3, got 9", "one-cycle", "--epochs 9", "--schedule constant"]),
+        ("cosine", 4, ["epochs 3, got 4", "cosine", "differs from the first step"]),
+        ("warmup:0.2", 4, ["epochs 3, got 4", "warmup:0.2"]),
+        ("constant", 2, ["epochs 3, got 2", "can only be given more"]),
+        ("constant", 0, ["epochs must be an integer of at least 1"]),
+        ("constant", "9", ["epochs must be an integer"]),
+    ],
+)
+@pytest.mark.parametrize("ended", [(), (6,)])
+def test_epochs_that_cannot_be(schedule, epochs, words, ended):
+    begin(*map(strike, ended), schedule=schedule)
+    before = {path.name: path.read_bytes() for path in OUT.iterdir()}
+    with pytest.raises(ArgumentError) as caught:
+        resume(OUT, {"epochs": epochs})
+    assert all(word in str(caught.value) for word in words)
+    assert {path.name: path.read_bytes() for path in OUT.iterdir()} == before
+    FolderLock(OUT).release()

@@ -34,7 +34,7 @@ SUMMARY = [
 ]  # fmt: skip
 FILES = [
     "best.safetensors", "checkpoint.safetensors", "config.json", "metrics.jsonl",
-    "model.safetensors", "summary.json",
+    "model.safetensors", "steps.jsonl", "summary.json",
 ]  # fmt: skip
 PREVIOUS = "checkpoint.previous.safetensors"
 
@@ -250,7 +250,7 @@ def test_interrupted_while_compiling(settings, monkeypatch):
     assert (summary["status"], summary["epochs"], summary["compile_seconds"]) == (
         "interrupted", 0, None,
     )  # fmt: skip
-    assert sorted(os.listdir("out")) == FILES[2:]
+    assert sorted(os.listdir("out")) == sorted({*FILES[2:]} - {"steps.jsonl"})
 
 
 def test_a_full_disk_leaves_no_half_file(settings, monkeypatch):
@@ -262,13 +262,14 @@ def test_a_full_disk_leaves_no_half_file(settings, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", full)
-    for full_at, kept in (("best.safetensors", FILES[2:4]), ("model.safetensors", FILES[:4])):
+    for full_at, begin in (("best.safetensors", 2), ("model.safetensors", 0)):
+        kept = [*FILES[begin:4], "steps.jsonl"]
         run = Run(settings(), full_at)
         with pytest.raises(ArgumentError, match=f"{full_at}.{full_at}: No space left") as caught:
             run.train(quiet=True)
         assert sorted(set(os.listdir(full_at)) - {PREVIOUS}) == kept
         goes_on = f"What was saved before is kept: --resume {full_at} goes on."
-        assert (goes_on in str(caught.value)) == (len(kept) == 4)
+        assert (goes_on in str(caught.value)) == (begin == 0)
 
 
 def test_a_run_may_write_no_checkpoints(settings):
