@@ -146,11 +146,10 @@ class KernelCache(FunctionCache):
     def __init__(self, compiled):
         super().__init__(compiled.py_func)
         self._compiled = compiled
-        locator = self._impl.locator
+        # A date tells the sources of other packages; those of this one name the folder.
+        date = None if _is_own(compiled.py_func) else self._impl.locator.get_source_stamp()
         self._cache_file = KernelFiles(
-            Path(self._cache_path, PREFIX + FINGERPRINT),
-            self._impl.filename_base,
-            (locator.get_source_stamp(), HOST),  # the stamp for kernels of other packages
+            Path(self._cache_path, PREFIX + FINGERPRINT), self._impl.filename_base, (date, HOST)
         )
 
     def _index_key(self, sig, codegen):
@@ -202,13 +201,17 @@ def _described(thing, known=()):
         _described((function.__defaults__, sorted((function.__kwdefaults__ or {}).items()))),
     ]  # fmt: skip
     about += [_described(cell.cell_contents, known) for cell in function.__closure__ or ()]
-    if str(function.__module__).partition(".")[0] != "minicnn":  # whose sources name the folder
+    if not _is_own(function):  # whose sources name the folder
         found = ((name, function.__globals__.get(name)) for name in function.__code__.co_names)
         about += [
             (name, _described(value, known)) for name, value in found
             if isinstance(getattr(value, "py_func", value), (FunctionType, int, float, str, tuple))
         ]  # fmt: skip
     return hashlib.sha256(repr(about).encode()).hexdigest()
+
+
+def _is_own(function):
+    return str(function.__module__).partition(".")[0] == "minicnn"
 
 
 def _code(code):
