@@ -4,8 +4,11 @@ import sys
 
 from tqdm import tqdm
 
+from minicnn import terminal
 from minicnn.output import say
 from minicnn.training.callbacks import Callback
+
+FULL = 112  # characters that the longest line of an epoch needs
 
 
 class Progress(Callback):
@@ -25,7 +28,10 @@ class Progress(Callback):
             desc=f"epoch {trainer.epoch}/{trainer.epochs}",
             total=len(trainer.train),
             initial=trainer.totals.samples,
+            bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}  {rate_noinv_fmt}{postfix}",
             unit=" images",
+            unit_scale=True,
+            dynamic_ncols=True,
             leave=False,
             disable=None,
             file=sys.stderr,
@@ -51,10 +57,17 @@ class Progress(Callback):
 
 
 def epoch_line(line, epochs):
-    """One line of ``trainer.history`` as text; `epochs` is how many there will be."""
-    return (
-        f"epoch {line['epoch']}/{epochs}"
-        f"  loss {line['train_loss']:.4f}  accuracy {100 * line['train_accuracy']:.2f} %"
-        f"  test loss {line['test_loss']:.4f}  test accuracy {100 * line['test_accuracy']:.2f} %"
-        f"  {line['seconds']:.1f} s  {line['images_per_second']:,.0f} images/s"
+    """One line of ``trainer.history`` as text; `epochs` is how many there will be.
+
+    The accuracy in training and the loss on the test set are left out where a line of the
+    terminal has no room for them.
+    """
+    number, loss = f"epoch {line['epoch']}/{epochs}", f"loss {line['train_loss']:.4f}"
+    accuracy, test_accuracy = (
+        f"accuracy {100 * line[f'{which}_accuracy']:.2f} %" for which in ("train", "test")
     )
+    test_loss, seconds = f"test loss {line['test_loss']:.4f}", f"{line['seconds']:.1f} s"
+    words = [number, loss, f"test {test_accuracy}", seconds]
+    if terminal.width() >= FULL:
+        words = [number, loss, accuracy, test_loss, f"test {test_accuracy}", seconds]
+    return "  ".join([*words, f"{line['images_per_second']:,.0f} images/s"])

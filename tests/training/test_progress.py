@@ -59,3 +59,40 @@ def test_the_bar_of_a_resumed_epoch_begins_where_it_was_left(monkeypatch):
     run.load_state_dict(state)
     run.callbacks.append(At("on_epoch_begin", lambda t: True, lambda t: begun.append(bar._bar.n)))
     assert run.fit()[0]["step"] == 3 and begun == [16]
+
+
+def a_line(**changed):
+    """A line of ``history`` whose numbers are as long as they come."""
+    line = {
+        "epoch": 10, "train_loss": 10.1234, "train_accuracy": 1.0, "test_loss": 10.1234,
+        "test_accuracy": 1.0, "seconds": 1234.5, "images_per_second": 160_000,
+    }  # fmt: skip
+    return {**line, **changed}
+
+
+@pytest.mark.parametrize("columns", [80, 111, 112, 200])
+def test_an_epoch_s_line_fits_the_terminal(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = progress.epoch_line(a_line(seconds=100.0, train_loss=0.1, test_loss=0.1), 10)
+    assert len(text) <= columns
+    assert ("test loss" in text) == (columns >= 112)
+    for word in ("epoch 10/10", "test accuracy 100.00 %", "160,000 images/s"):
+        assert word in text
+    monkeypatch.setenv("COLUMNS", "80")
+    assert len(progress.epoch_line(a_line(), 10)) <= 80
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_the_bar_fits_the_terminal(columns, capsys, monkeypatch):
+    pretend_a_terminal(monkeypatch)
+    bar = Progress()
+    run = trainer(callbacks=[bar], epochs=1)
+
+    def narrow(run):
+        bar._bar.ncols, bar._bar.dynamic_ncols, bar._bar.mininterval = columns, None, 0
+
+    run.callbacks.append(At("on_epoch_begin", lambda t: True, narrow))
+    run.fit()
+    shown = [line for line in capsys.readouterr().err.split("\r") if "accuracy" in line]
+    assert shown and all(len(line) <= columns and "|" in line for line in shown)
+    assert all(line.rstrip().endswith("%") for line in shown)  # nothing was cut
