@@ -8,6 +8,7 @@ import numpy as np
 from minicnn.data.dataset import Dataset, normalization, warn_of_empty_classes
 from minicnn.data.idx import read_idx
 from minicnn.errors import DataError
+from minicnn.paths import is_locked
 
 FILES = (
     "train-images-idx3-ubyte",
@@ -15,6 +16,8 @@ FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+
+LOCKED = "it, or a folder around it, may not be searched. Give the right to it"
 
 
 def find_files(folder):
@@ -86,7 +89,9 @@ def missing_files(folder):
     folder = Path(folder)
     if not os.path.isdir(folder):
         found = "this is no folder" if os.path.exists(folder) else "no such folder"
-        return f"{folder}: {found}."
+        return f"{folder}: {LOCKED if is_locked(folder) else found}."
+    if is_locked(folder / FILES[0]):
+        return f"{folder}: {LOCKED}."
     missing = [name for name, path in zip(FILES, find_files(folder)) if path is None]
     return f"{folder}: found no {', '.join(missing)}, with or without .gz."
 

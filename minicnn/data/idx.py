@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from minicnn.errors import DataError
+from minicnn.paths import is_locked
 
 TYPES = {
     0x08: np.dtype("u1"),
@@ -58,6 +59,8 @@ def read_idx(path, max_bytes=MAX_BYTES):
         IDX file, is damaged, or is shorter or longer than it declares; the message names it.
     """
     path = Path(path)
+    if is_locked(path):
+        raise DataError(f"{path}: cannot be read, as a folder around it may not be searched.")
     if not os.path.isfile(path):  # not path.is_file(), which raises for a name that is too long
         found = "a pipe or a device" if os.path.exists(path) else "no such file"
         found = "a folder" if os.path.isdir(path) else found

@@ -11,6 +11,7 @@ from pathlib import Path
 import minicnn
 from minicnn.data.folder import FILES, find_files, load_folder, missing_files
 from minicnn.errors import DataError
+from minicnn.paths import expand, is_locked
 
 VARIABLE = "MINICNN_DATA"
 
@@ -38,12 +39,15 @@ def load_mnist(folder=None):
         If the files are not found, with where they were looked for, or are damaged.
     """
     chosen = folder or os.environ.get(VARIABLE)
-    places = [Path(os.path.expanduser(chosen))] if chosen else [_clone(), _cache()]
+    places = [expand(chosen, "the folder of MNIST")] if chosen else [_clone(), *_cache()]
     folders = [inner for place in places for inner in (place / "mnist", place)]
     for inner in folders:
         if None not in find_files(inner):
             return load_folder(inner, "mnist", classes=10)
-    started = [missing_files(inner) for inner in folders if any(find_files(inner))]
+    started = [
+        missing_files(inner) for inner in folders
+        if any(find_files(inner)) or is_locked(inner / FILES[0])
+    ]  # fmt: skip
     looked = " ".join(started) or f"Looked in {', '.join(map(str, folders))}."
     only = "" if folder or not chosen else f" {VARIABLE} is set, so nowhere else."
     raise DataError(
@@ -57,9 +61,10 @@ def _clone():
 
 
 def _cache():
-    """The folder for this user's cached files, by the custom of the system."""
+    """The folder for this user's cached files, by the custom of the system, if there is one."""
     default = {
         "win32": os.environ.get("LOCALAPPDATA", "~/AppData/Local"),
         "darwin": "~/Library/Caches",
     }.get(sys.platform, "~/.cache")
-    return Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or default)) / "minicnn"
+    folder = Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or default))
+    return [folder / "minicnn"] if folder.is_absolute() else []

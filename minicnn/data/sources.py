@@ -6,6 +6,7 @@ from pathlib import Path
 from minicnn.data.folder import load_folder
 from minicnn.data.mnist import load_mnist
 from minicnn.errors import unknown
+from minicnn.paths import expand
 
 SOURCES = {"mnist": load_mnist}
 
@@ -39,7 +40,7 @@ def load(name):
     if name in SOURCES:
         return SOURCES[name]()
     text, separators = str(name), {"/", os.sep, os.altsep} - {None}
-    folder = Path(os.path.expanduser(text))
+    folder = expand(text, "the data set or folder")
     is_path = isinstance(name, Path) or any(s in text for s in separators)
     if is_path or (text and os.path.exists(folder)):
         return load_folder(folder)

@@ -6,7 +6,6 @@ import signal
 import sys
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from pathlib import Path
 
 import numba
 from tqdm import tqdm
@@ -19,6 +18,7 @@ from minicnn.lab.outcomes import DONE, ERROR_FILE, read_outcome, write_error
 from minicnn.lab.register import GRID_FILE, Register
 from minicnn.lab.tables import csv_text
 from minicnn.lab.workers import train_all, train_trial
+from minicnn.paths import expand
 from minicnn.training.checkpoint import has_checkpoint
 from minicnn.training.files import json_file, write_atomically
 from minicnn.training.folder import RunFolder
@@ -212,7 +212,7 @@ def _make_ready(folder):
 
 def _claim(grid, out):
     """The folder, locked, and its register, with the grid written into it."""
-    if out is None or not (Path(os.path.expanduser(out)) / GRID_FILE).is_file():
+    if out is None or not os.path.isfile(expand(out, "the output folder") / GRID_FILE):
         claimed, register = RunFolder(out, grid.name()), Register(grid)
     else:
         claimed = RunFolder.reopen(out, GRID_FILE)

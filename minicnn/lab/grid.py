@@ -7,13 +7,13 @@ a semicolon may end the list, so that ``betas=0.8,0.95;`` is one value.
 """
 
 import itertools
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from minicnn.checks import check_count
 from minicnn.errors import ArgumentError, unknown
+from minicnn.paths import name_of
 from minicnn.training.settings import Settings
 
 NO_AXES = {
@@ -194,10 +194,9 @@ def text_of(value):
 def file_names(arms, first=1):
     """What the names of the arms' folders begin with, such as ``2-msra-relu``; counted up."""
     width = len(str(len(arms)))
-    words = ["-".join(map(text_of, arm.values())) for arm in arms]
     return [
-        f"{number:0{width}}-{re.sub(r'[^A-Za-z0-9.-]+', '_', text)[:80]}"
-        for number, text in enumerate(words, first)
+        f"{number:0{width}}-{name_of(*map(text_of, arm.values()))}"
+        for number, arm in enumerate(arms, first)
     ]
 
 

@@ -7,6 +7,7 @@ Callbacks are called in the order in which they were given.
 
 from minicnn.checks import check_count
 from minicnn.errors import ArgumentError
+from minicnn.paths import expand
 from minicnn.training.files import json_lines, write_atomically
 
 
@@ -65,7 +66,7 @@ class MetricsLog(Callback):
     """
 
     def __init__(self, path):
-        self.path = path
+        self.path = expand(path, "MetricsLog: path")
 
     def on_train_begin(self, trainer):
         """Write the lines that there are already, of the epochs that training goes on from."""

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from minicnn.errors import ArgumentError, DataError
+from minicnn.paths import expand
 from minicnn.training import snapshot, tensors
 from minicnn.training.callbacks import Callback
 from minicnn.training.files import cannot_write, write_atomically
@@ -70,7 +71,7 @@ class Checkpoint(Callback):
     """
 
     def __init__(self, folder, every=EVERY, about=None):
-        self.folder, self._about = Path(folder), dict(about or {})
+        self.folder, self._about = expand(folder, "Checkpoint: folder"), dict(about or {})
         self._steps, self._epochs = parse_interval(every)
         self._due, self._written, self._data = 0, None, None
 
@@ -114,7 +115,7 @@ class Checkpoint(Callback):
 
 def has_checkpoint(folder):
     """Whether there is any in a folder."""
-    return any((Path(folder) / name).exists() for name in (NEWEST, PREVIOUS))
+    return any(os.path.lexists(Path(folder, name)) for name in (NEWEST, PREVIOUS))
 
 
 def read_checkpoint(folder):
@@ -144,7 +145,7 @@ def read_checkpoint(folder):
     newest, previous = (Path(folder) / name for name in (NEWEST, PREVIOUS))
     note, errors = None, []
     for path in (newest, previous):
-        if not path.exists():
+        if not os.path.lexists(path):
             continue
         try:
             arrays, about = tensors.read(path)

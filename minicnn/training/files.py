@@ -70,12 +70,33 @@ def flush_folder(path):
         os.close(number)
 
 
+#: What to do about an error of the system's.
+ADVICE = {
+    errno.EEXIST: "A file or link stands where a folder is needed: choose another --out.",
+    errno.ENOTDIR: "A file stands where a folder is needed: choose another --out.",
+    errno.ENAMETOOLONG: "Choose a shorter --out.",
+}
+
+
 def cannot_write(path, error):
     """The ArgumentError for a file or folder that the system refused to write."""
-    return ArgumentError(
-        f"cannot write {path}: {error.strerror or error}."
-        " Make room or give the right to it, or choose another folder with --out."
-    )
+    other = "Make room or give the right to it, or choose another folder with --out."
+    advice = ADVICE.get(error.errno, other)
+    return ArgumentError(f"cannot write {path}: {error.strerror or error}. {advice}")
+
+
+def make_folder(path):
+    """Make a folder and those around it, as far as they do not exist.
+
+    Raises
+    ------
+    ArgumentError
+        If that is impossible.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def to_json(value, indent=None):

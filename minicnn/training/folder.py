@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 from minicnn.errors import ArgumentError
-from minicnn.training.files import cannot_write, is_temporary, write_atomically
+from minicnn.paths import expand, is_locked
+from minicnn.training.files import cannot_write, is_temporary, make_folder, write_atomically
 from minicnn.training.lock import FolderLock
 
 
@@ -38,12 +39,9 @@ class RunFolder:
             self.path, self._made = _new_folder(Path("runs"), name), True
             self._enter()
             return
-        self.path = Path(os.path.expanduser(out))
-        self._made = not self.path.exists()
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
+        self.path = expand(out, "the output folder")
+        self._made = not os.path.exists(self.path)
+        make_folder(self.path)
         self._enter()
         if not all(is_temporary(path) for path in self._entries()):
             self.release()
@@ -66,12 +64,19 @@ class RunFolder:
         Raises
         ------
         ArgumentError
-            If there is no such folder, or another process is at work in it.
+            If there is no such folder, it may not be searched, or another process is at work in
+            it.
         """
         folder = cls.__new__(cls)
-        folder.path, folder._new = Path(os.path.expanduser(path)), False
-        if not (folder.path / proof).is_file():
-            what = f"it has no {proof}" if folder.path.is_dir() else "there is no such folder"
+        folder.path, folder._new = expand(path, "the folder"), False
+        if is_locked(folder.path / proof):
+            raise ArgumentError(
+                f"cannot look into {folder.path}: it, or a folder around it, may not be searched."
+                " Give the right to it."
+            )
+        if not os.path.isfile(folder.path / proof):
+            there = os.path.isdir(folder.path)
+            what = f"it has no {proof}" if there else "there is no such folder"
             raise ArgumentError(f"nothing was begun in {folder.path}: {what}.")
         folder._enter()
         folder._tidy()
@@ -130,10 +135,7 @@ class RunFolder:
 
 
 def _new_folder(parent, name):
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(parent, error) from error
+    make_folder(parent)
     for count in itertools.count(1):
         folder = parent / (name if count == 1 else f"{name}-{count}")
         try:

@@ -151,7 +151,7 @@ def _word(value):
 def _status(folder):
     """How the run ended so far, or None if it was killed before it could tell."""
     path = folder / "summary.json"
-    return _read(path).get("status") if path.exists() else None
+    return _read(path).get("status") if os.path.lexists(path) else None
 
 
 def _other_versions(config):

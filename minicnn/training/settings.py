@@ -1,6 +1,5 @@
 """Settings: everything that decides what a run computes."""
 
-import re
 from dataclasses import asdict, dataclass
 
 import numba
@@ -13,6 +12,7 @@ from minicnn.errors import ArgumentError
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.lsuv import lsuv
 from minicnn.parameter import Parameter
+from minicnn.paths import name_of
 
 MOMENTUM = 0.9
 
@@ -162,8 +162,8 @@ class Settings:
 
     def name(self):
         """A name for the run that can be a folder's, such as ``lenet5-relu-msra-sgd-0``."""
-        words = (self.model, self.activation, self.init, self.optimizer, str(self.seed))
-        return re.sub(r"[^A-Za-z0-9.-]+", "_", "-".join(words))
+        words = (self.model, self.activation, self.init, self.optimizer, self.seed)
+        return name_of(*words)
 
     def as_dict(self):
         """All settings by name, ready for JSON."""

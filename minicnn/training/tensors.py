@@ -13,6 +13,7 @@ import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from minicnn.errors import DataError
+from minicnn.paths import is_locked
 from minicnn.training.files import to_json
 
 ENTRY = "minicnn"
@@ -86,6 +87,8 @@ def read(path):
 
 def _check_size(path):
     """Refuse what is no file, as a pipe that would keep us waiting, and too long a header."""
+    if is_locked(path):
+        raise DataError(f"cannot read {path}: a folder around it may not be searched.")
     if not os.path.isfile(path):
         found = "something else" if os.path.exists(path) else "nothing"
         raise DataError(f"cannot read {path}: expected a file, found {found} of that name.")

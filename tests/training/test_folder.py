@@ -7,6 +7,7 @@ import pytest
 from minicnn.errors import ArgumentError
 from minicnn.training.folder import RunFolder
 from minicnn.training.lock import FolderLock
+from minicnn.training.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +19,12 @@ def test_the_default_folder_is_always_a_new_one():
     paths = [RunFolder(None, "lenet5").path.as_posix() for _ in range(3)]
     assert paths == ["runs/lenet5", "runs/lenet5-2", "runs/lenet5-3"]
     assert all(os.path.isdir(path) for path in paths)
+
+
+def test_the_default_folder_of_a_deep_model_has_a_name_that_can_be():
+    deep = ["mlp:" + "30," * 100 + last for last in ("10", "20")]
+    paths = [RunFolder(None, Settings(model=model).name()).path for model in deep]
+    assert paths[0] != paths[1] and all(path.is_dir() for path in paths)
 
 
 def test_a_given_folder_is_made_or_taken_if_it_is_empty(tmp_path):

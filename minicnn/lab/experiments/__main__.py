@@ -2,11 +2,12 @@
 
 import sys
 import time
-from pathlib import Path
 
 from minicnn.errors import MinicnnError, unknown
 from minicnn.lab.experiments import EXPERIMENTS
 from minicnn.parser import Parser
+from minicnn.paths import expand
+from minicnn.training.files import make_folder
 
 INTERRUPTED = 130
 
@@ -47,11 +48,13 @@ def main(argv=None):
 
 def _run(name, options):
     start = time.perf_counter()
+    folder = None if options.out is None else expand(options.out, "--out")
+    if folder is not None:
+        make_folder(folder)
     result = EXPERIMENTS[name].run("quick" if options.quick else "full")
     print(result, f"{time.perf_counter() - start:.1f} s", "", sep="\n", flush=True)
-    if options.out is not None:
-        Path(options.out).mkdir(parents=True, exist_ok=True)
-        result.save(Path(options.out, f"{name}.svg"))
+    if folder is not None:
+        result.save(folder / f"{name}.svg")
     return 0 if result.holds else 1
 
 

@@ -1,0 +1,66 @@
+"""Paths that a user gives, and names that are made of settings."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from minicnn.errors import ArgumentError
+
+LONGEST_NAME = 80  # characters; most systems take 255 bytes, and something may be put around it
+
+
+def expand(path, what="a path"):
+    """`path` with the home folder for ``~``, as a Path.
+
+    Parameters
+    ----------
+    path : str or Path
+    what : str
+        What the error calls it.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no path, holds a NUL character, or begins with a ``~`` that stands for no home
+        folder, as without HOME and an entry in the password file: a folder of that name is never
+        what was meant.
+    """
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str):
+        raise ArgumentError(f"{what} must be text or a Path, got {path!r}.")
+    if "\0" in text:
+        raise ArgumentError(f"{what} must not hold a NUL character, got {text!r}.")
+    text = os.path.expanduser(text)
+    if text.startswith("~"):
+        raise ArgumentError(
+            f"{what} {text!r}: no home folder is known for"
+            f" {re.split(r'[/' + re.escape(os.sep) + ']', text)[0]}. Give the full path, or"
+            f" ./{text} for what has that name here."
+        )
+    return Path(text)
+
+
+def is_locked(path):
+    """Whether a folder on the way to `path` may not be searched, so that it may exist or not."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def name_of(*words):
+    """A file's or folder's name made of words, such as ``lenet5-relu-msra-sgd-0``.
+
+    What is not a letter, digit, dot or hyphen becomes ``_``. A name that would be longer than
+    `LONGEST_NAME` is cut and ends in a digest of the whole, so that two long ones still differ.
+    """
+    text = "-".join(map(str, words))
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", text)
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 9]}-{digest}"
