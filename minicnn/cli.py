@@ -5,7 +5,7 @@ from collections import Counter
 
 from minicnn.errors import ArgumentError, MinicnnError
 from minicnn.options import NO_SETTINGS, make_parser
-from minicnn.output import say
+from minicnn.output import complain, first_line, say
 
 INTERRUPTED = 130
 CRASHED = 1
@@ -81,7 +81,7 @@ def _resume(given, chosen):
         say(f"the run in {folder} has finished: nothing is left to do.")
         return 0
     for note in run.notes:
-        say(f"note: {note}", file=sys.stderr)
+        complain(f"note: {note}")
     return _train(given, run)
 
 
@@ -156,7 +156,7 @@ def _compare(given, chosen, recipe):
             + (f", {done} of them done before" if done else "")
         )
     if ablation.note:
-        say(f"note: {ablation.note}", file=sys.stderr)
+        complain(f"note: {ablation.note}")
     outcomes = ablation.run(quiet)
     count = Counter(outcome.status for outcome in outcomes)
     done = f"{count['finished'] + count['diverged']} of {len(outcomes)} runs are done"
@@ -166,7 +166,7 @@ def _compare(given, chosen, recipe):
     missing = report.write(grid, outcomes, ablation.folder)
     say(report.text(grid, outcomes), "", f"written to {ablation.folder}")
     if missing:
-        say(f"note: {missing}", file=sys.stderr)
+        complain(f"note: {missing}")
     if count["crashed"]:
         return _fail(f"{count['crashed']} of {len(outcomes)} runs crashed.", CRASHED)
     return 0
@@ -187,7 +187,7 @@ def _help(given):
 
     known = initializers.INITIALIZERS
     width = max(map(len, known))
-    lines = [f"{name:<{width}}  {cls.__doc__.splitlines()[0]}" for name, cls in known.items()]
+    lines = [f"{name:<{width}}  {first_line(cls)}".rstrip() for name, cls in known.items()]
     return "\n".join([*lines, "", "Settings follow a colon, as in normal:0.01 or msra:fan_out."])
 
 
@@ -211,7 +211,7 @@ def _report(run):
 
 
 def _fail(error, code):
-    say(f"error: {error}", file=sys.stderr)
+    complain(f"error: {error}")
     return code
 
 

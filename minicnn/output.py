@@ -4,20 +4,23 @@ import os
 import sys
 
 
-def say(*lines, file=None):
+def say(*lines, file=None, end="\n"):
     """Print lines; where nobody reads them any more, go on in silence.
 
-    A closed pipe, as behind ``| head``, or a full disk is no reason to lose a training.
+    A closed pipe, as behind ``| head``, a full disk, or a process without streams, as by
+    ``pythonw``, is no reason to lose a training.
 
     Parameters
     ----------
     *lines : object
     file : file object, optional
         ``sys.stdout`` by default.
+    end : str
+        What follows the last line.
     """
     file = sys.stdout if file is None else file
     try:
-        print(*lines, sep="\n", file=file, flush=True)
+        print(*lines, sep="\n", end=end, file=file, flush=True)
     except OSError:
         try:  # what is left in its buffer goes nowhere either
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -25,3 +28,14 @@ def say(*lines, file=None):
             os.close(nowhere)
         except (OSError, ValueError):  # no file of the system's
             pass
+
+
+def complain(*lines, end="\n"):
+    """`say` on stderr; nothing at all if there is none."""
+    if sys.stderr is not None:
+        say(*lines, file=sys.stderr, end=end)
+
+
+def first_line(thing):
+    """The first line of a docstring; empty under ``python -OO``, which removes it."""
+    return (thing.__doc__ or "").strip().partition("\n")[0]

@@ -23,6 +23,7 @@ from minicnn.layers import (
 from minicnn.layers.algorithms import check_name
 from minicnn.layers.gate import Gate, Shift
 from minicnn.model import Sequential
+from minicnn.output import first_line
 
 MOST_LAYERS = 10_000
 
@@ -201,7 +202,8 @@ def help():
     """A line for each architecture."""
     recipes = dict(zip(names(), [*FIXED.values(), *DEEP.values(), mlp]))
     width = max(map(len, recipes))
-    return "\n".join(f"{name:<{width}}  {recipe.__doc__}" for name, recipe in recipes.items())
+    lines = (f"{name:<{width}}  {first_line(recipe)}" for name, recipe in recipes.items())
+    return "\n".join(map(str.rstrip, lines))
 
 
 def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):

@@ -18,6 +18,7 @@ from minicnn.lab.outcomes import DONE, ERROR_FILE, read_outcome, write_error
 from minicnn.lab.register import GRID_FILE, Register
 from minicnn.lab.tables import csv_text
 from minicnn.lab.workers import train_all, train_trial
+from minicnn.output import say
 from minicnn.paths import expand
 from minicnn.training.checkpoint import has_checkpoint
 from minicnn.training.files import json_file, write_atomically
@@ -105,7 +106,8 @@ class Ablation:
             Interruption() as interruption,
             tqdm(
                 total=len(self.outcomes), initial=len(self.outcomes) - len(waiting),
-                desc="ablation", unit=" runs", disable=True if quiet else None, file=sys.stderr,
+                desc="ablation", unit=" runs", file=sys.stderr,
+                disable=quiet or sys.stderr is None or None,
             ) as bar,
         ):  # fmt: skip
             try:
@@ -116,7 +118,8 @@ class Ablation:
                         outcome = self._note(trial)
                         bar.update()
                         if not quiet:
-                            bar.write(_line(outcome), file=sys.stdout)
+                            with bar.external_write_mode():
+                                say(_line(outcome))
             except KeyboardInterrupt as stop:
                 known = interruption.received or next(iter(stop.args), signal.SIGINT)
                 self.signal = int(known)

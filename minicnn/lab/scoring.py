@@ -17,6 +17,7 @@ from minicnn.lab import preflight
 from minicnn.lab.ablation import Ablation
 from minicnn.lab.grid import Grid
 from minicnn.lab.tables import as_text
+from minicnn.output import complain, say
 from minicnn.parser import Parser
 from minicnn.training.settings import Settings
 
@@ -123,7 +124,8 @@ def main(argv=None):
         The exit code: 0 if the share of right verdicts is large enough, 1 if not; that of the
         error, or 128 and the signal's number if training was interrupted.
     """
-    parser = Parser(prog="python -m minicnn.lab.scoring", description=__doc__.partition("\n")[0])
+    purpose = (__doc__ or "").partition("\n")[0]
+    parser = Parser(prog="python -m minicnn.lab.scoring", description=purpose)
     parser.add_argument("--out", default="runs/scoring", help="folder of the grid (runs/scoring)")
     parser.add_argument("--limit", metavar="N", type=int, default=12000, help="images (12000)")
     parser.add_argument("--epochs", metavar="N", type=int, default=2, help="passes (2)")
@@ -136,13 +138,13 @@ def main(argv=None):
         ablation = Ablation(grid, options.out, Settings(threads=options.threads).threads)
         outcomes = ablation.run()
         if ablation.signal is not None:
-            print("error: interrupted; the same command goes on.", file=sys.stderr)
+            complain("error: interrupted; the same command goes on.")
             return 128 + ablation.signal
         text, share = report(score(grid, outcomes))
     except MinicnnError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return error.exit_code
-    print(text)
+    say(text)
     return 0 if share >= WANTED else 1
 
 

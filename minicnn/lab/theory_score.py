@@ -23,6 +23,7 @@ from minicnn.lab.probes import probe
 from minicnn.lab.tables import as_text
 from minicnn.lab.theory import predict
 from minicnn.layers.activations import ACTIVATIONS
+from minicnn.output import complain, say
 from minicnn.parser import Parser
 
 NETWORKS = (
@@ -130,9 +131,8 @@ def rms(z):
 
 def main(argv=None):
     """Predict, measure, and report."""
-    parser = Parser(
-        prog="python -m minicnn.lab.theory_score", description=__doc__.partition("\n")[0]
-    )
+    purpose = (__doc__ or "").partition("\n")[0]
+    parser = Parser(prog="python -m minicnn.lab.theory_score", description=purpose)
     parser.add_argument("--quick", action="store_true", help="50 networks, one draw of each")
     parser.add_argument("--seeds", metavar="N", type=int, help="draws of the weights (3; 1)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="the first (0)")
@@ -142,12 +142,12 @@ def main(argv=None):
         count = default if options.seeds is None else check_count(options.seeds, "seeds")
         seeds = range(options.seed, options.seed + count)
         dataset, _ = load("mnist")
-        networks = tqdm(grid(options.quick), unit="network", disable=None)
+        networks = tqdm(grid(options.quick), unit="network", disable=sys.stderr is None or None)
         text, share = report([score(*one, dataset, seeds) for one in networks])
     except MinicnnError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return error.exit_code
-    print(text)
+    say(text)
     return 0 if share >= WANTED else 1
 
 

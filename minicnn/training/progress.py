@@ -33,7 +33,7 @@ class Progress(Callback):
             unit_scale=True,
             dynamic_ncols=True,
             leave=False,
-            disable=None,
+            disable=sys.stderr is None or None,
             file=sys.stderr,
         )
 

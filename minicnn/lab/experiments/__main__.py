@@ -5,6 +5,7 @@ import time
 
 from minicnn.errors import MinicnnError, unknown
 from minicnn.lab.experiments import EXPERIMENTS
+from minicnn.output import complain, say
 from minicnn.parser import Parser
 from minicnn.paths import expand
 from minicnn.training.files import make_folder
@@ -39,10 +40,10 @@ def main(argv=None):
                 raise unknown("experiment", name, EXPERIMENTS)
         return max([_run(name, options) for name in names])
     except MinicnnError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        print("error: interrupted.", file=sys.stderr)
+        complain("error: interrupted.")
         return INTERRUPTED
 
 
@@ -52,7 +53,7 @@ def _run(name, options):
     if folder is not None:
         make_folder(folder)
     result = EXPERIMENTS[name].run("quick" if options.quick else "full")
-    print(result, f"{time.perf_counter() - start:.1f} s", "", sep="\n", flush=True)
+    say(result, f"{time.perf_counter() - start:.1f} s", "")
     if folder is not None:
         result.save(folder / f"{name}.svg")
     return 0 if result.holds else 1
