@@ -14,4 +14,6 @@ def __getattr__(name):
         from minicnn.kernels import team
 
         return getattr(team, name)
-    raise AttributeError(f"module 'minicnn' has no attribute {name!r}")
+    from minicnn.habits import no_such_name
+
+    raise no_such_name("minicnn", name)

@@ -26,6 +26,27 @@ def check_seed(value):
     return int(value)
 
 
+def make_rng(seed):
+    """The generator that a seed stands for; one that is given is returned as it is.
+
+    Parameters
+    ----------
+    seed : int or numpy.random.Generator
+
+    Raises
+    ------
+    ArgumentError
+        For anything else, None included, which would draw other numbers each time.
+    """
+    if isinstance(seed, np.random.Generator):
+        return seed
+    try:
+        return np.random.default_rng(check_seed(seed))
+    except ArgumentError as error:
+        other = "Or give a generator, as numpy.random.default_rng() for other numbers each time."
+        raise ArgumentError(f"{error} {other}") from None
+
+
 def check_pair(value, what, minimum):
     """``(height, width)`` from an int or a pair, each at least `minimum`.
 
@@ -39,8 +60,13 @@ def check_pair(value, what, minimum):
     if not whole or not all(
         isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= minimum for n in both
     ):
+        words = {
+            "same": " For an odd kernel and stride 1, 'same' is kernel_size // 2.",
+            "valid": " 'valid' is 0.",
+        }
+        hint = words.get(value, "") if isinstance(value, str) else ""
         raise ArgumentError(
-            f"{what} must be an integer of at least {minimum}, or two of them, got {value!r}."
+            f"{what} must be an integer of at least {minimum}, or two of them, got {value!r}.{hint}"
         )
     return int(both[0]), int(both[1])
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minicnn import lanes
+from minicnn.checks import make_rng
 from minicnn.errors import ArgumentError
 from minicnn.model import Sequential
 
@@ -85,7 +86,7 @@ def check_function(value, arrays, gradients, rng=None, step=STEP):
     ArgumentError
         If an array is not of float64, or its gradient has another shape.
     """
-    rng = rng or np.random.default_rng(0)
+    rng = make_rng(0 if rng is None else rng)
     report = Report(worst=-1.0)
     # A difference quotient is off by the rounding of E over h; where all gradients are so
     # small that this would be more than 1e-8 of them, that is what they are compared with.
@@ -139,7 +140,7 @@ def check_layer(layer, input_shape, samples=3, seed=0, x=None, training=True, st
     -------
     Report
     """
-    rng = np.random.default_rng(seed)
+    rng = make_rng(seed)
     model = Sequential(layer)
     model.initialize(input_shape, seed, np.float64, input_gradient=True)
     for parameter in model.parameters():
@@ -189,7 +190,7 @@ def check_loss(loss, scores, labels, seed=0, step=STEP):
     def value():
         return float(loss(lanes.pack(scores, np.float64), labels)[0])
 
-    return check_function(value, {"scores": scores}, gradients, np.random.default_rng(seed), step)
+    return check_function(value, {"scores": scores}, gradients, make_rng(seed), step)
 
 
 def _directions(array, rng):

@@ -11,17 +11,20 @@ import numpy as np
 
 from minicnn.checks import described, is_array, is_finite
 from minicnn.errors import ArgumentError
+from minicnn.habits import Habits, no_such_name
 from minicnn.kernels import loss as kernels
 from minicnn.labels import advice_on_labels
 from minicnn.lanes import LANES, check_samples, group_count
 
 
-class Loss:
+class Loss(Habits):
     """Base of all losses; a subclass computes ``_value(scores, targets, gradient)``.
 
     The gradient lives in a buffer that the loss owns and overwrites at its next call in the
     same thread.
     """
+
+    _made = "_kept"
 
     def __init__(self):
         self._kept = {}  # by thread; an ended thread's identifier is used again
@@ -189,3 +192,7 @@ def predicted_classes(scores, samples):
     classes = np.empty(samples, np.int64)
     kernels.predict(scores, classes)
     return classes
+
+
+def __getattr__(name):
+    raise no_such_name("minicnn.losses", name)

@@ -6,7 +6,7 @@ import numpy as np
 
 from minicnn import lanes
 from minicnn.axes import advice_on_axes
-from minicnn.checks import check_count
+from minicnn.checks import check_count, make_rng
 from minicnn.errors import ArgumentError
 from minicnn.layers.activations import ReLU
 from minicnn.layers.base import Layer
@@ -64,9 +64,12 @@ class Sequential(Layer):
         self.signal_bytes = 0
         for layer in layers:
             if not isinstance(layer, Layer):
-                raise ArgumentError(
-                    f"Sequential takes layers, got {layer!r}: write Sequential(Dense(10), ReLU())."
-                )
+                example = "Sequential(Dense(10), ReLU())"
+                if isinstance(layer, (list, tuple)):
+                    example += ", or Sequential(*layers) for a list"
+                elif isinstance(layer, type) and issubclass(layer, Layer):
+                    example = f"{layer.__name__}(...), an object of it"
+                raise ArgumentError(f"Sequential takes layers, got {layer!r}: write {example}.")
         self.layers = list(layers)
         everywhere = list(_walk(self))
         if len({id(layer) for layer in everywhere}) < len(everywhere):
@@ -108,9 +111,9 @@ class Sequential(Layer):
             If a layer cannot work on its input, the dtype is another one, or another thread
             computes with the model.
         """
+        rng = make_rng(seed)
         if not self.workspace.holder.retired:
             self.workspace.holder.take()  # the old one, which goes
-        rng = np.random.default_rng(seed)
         _name(self, "")
         workspace, own = Workspace(), self.workspace
         for layer in _walk(self):

@@ -18,6 +18,7 @@ Examples
 """
 
 from minicnn.errors import ArgumentError, unknown
+from minicnn.habits import no_such_name
 from minicnn.initializers.base import TRUNCATED_STD, Fans, Initializer
 from minicnn.initializers.data_dependent import LSUV
 from minicnn.initializers.distributions import (
@@ -94,3 +95,7 @@ def from_string(text):
             )
         given[free.pop(key).name] = value
     return cls(**given)
+
+
+def __getattr__(name):
+    raise no_such_name("minicnn.initializers", name)

@@ -1,5 +1,6 @@
 """What every initializer is: settings, a promise of mean and variance, and a draw."""
 
+import inspect
 import math
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from minicnn.checks import check_dtype, check_generator, check_shape, described
 from minicnn.errors import ArgumentError
-from minicnn.initializers.settings import expected, settings_of, takes
+from minicnn.initializers.settings import WORDS, expected, settings_of, takes
 
 TRUNCATED_STD = 0.87962566103423978  # of N(0, 1) cut at ±2
 
@@ -58,10 +59,34 @@ class Fans(NamedTuple):
 class Initializer:
     """Base of all initializers, immutable and comparable.
 
-    A subclass is a frozen dataclass with a `name`, whose settings have defaults, floats where
-    they are numbers. ``_moments(fans, shape)`` gives the mean and variance that it promises,
-    ``_draw(shape, fans, rng)`` the array; without, it is drawn by `distribution`.
+    A subclass is a frozen dataclass, whose settings have defaults, floats where they are
+    numbers; one without settings may be an ordinary class. ``_moments(fans, shape)`` gives the
+    mean and variance that it promises, ``_draw(shape, fans, rng)`` the array; without, it is
+    drawn by `distribution`. `name` is the class's, in small letters, unless it is given.
     """
+
+    distribution = None
+
+    def __init_subclass__(cls, **named):
+        """Give a name to what has none."""
+        super().__init_subclass__(**named)
+        if not hasattr(cls, "name"):
+            cls.name = cls.__name__.lower()
+
+    def __new__(cls, *settings, **named):
+        """Refuse settings that are no fields of a frozen dataclass: no result would show them."""
+        own = vars(cls)
+        if "__dataclass_fields__" not in own:
+            bare = "__init__" in own or inspect.get_annotations(cls)
+        else:
+            bare = not cls.__dataclass_params__.frozen
+        if bare:
+            raise ArgumentError(
+                f"initializer {cls.__name__} has settings, but is no frozen dataclass: write"
+                " @dataclass(frozen=True) before the class, and each setting as a field with a"
+                " default, such as std: float = 0.01, in the place of an __init__."
+            )
+        return super().__new__(cls)
 
     def __post_init__(self):
         for key, field in settings_of(self).items():
@@ -113,7 +138,7 @@ class Initializer:
 
     def mean(self, fans, shape=None):
         """The mean that it promises, E[w] over the elements; arguments as for `variance`."""
-        return self._moments(fans, shape)[0]
+        return self._promise(fans, shape)[0]
 
     def variance(self, fans, shape=None):
         """The variance that it promises, E[(w - E[w])²] over the elements.
@@ -121,10 +146,34 @@ class Initializer:
         `shape` is needed by orthogonal, delta-orthogonal and identity, which raise
         ArgumentError without it.
         """
-        return self._moments(fans, shape)[1]
+        return self._promise(fans, shape)[1]
+
+    def _promise(self, fans, shape):
+        """Mean and variance, if they can be."""
+        moments = self._moments(fans, shape)
+        try:
+            mean, variance = map(float, moments)
+        except (TypeError, ValueError):
+            raise self._error(
+                f"_moments(fans, shape) must return the mean and the variance, got {moments!r}."
+            ) from None
+        if math.isnan(mean) or not variance >= 0:
+            raise self._error(
+                f"promises the mean {mean:g} and the variance {variance:g}: expected numbers, and"
+                " a variance of at least 0."
+            )
+        return mean, variance
+
+    def _moments(self, fans, shape):
+        raise self._error("_moments(fans, shape) is missing, which returns (mean, variance).")
 
     def _draw(self, shape, fans, rng):
-        mean, variance = self._moments(fans, shape)
+        mean, variance = self._promise(fans, shape)
+        if self.distribution not in WORDS["distribution"]:
+            raise self._error(
+                f"distribution must be one of {', '.join(WORDS['distribution'])}, got"
+                f" {self.distribution!r}; or write _draw(shape, fans, rng)."
+            )
         return mean + math.sqrt(variance) * _unit_sample(self.distribution, shape, rng)
 
     def __str__(self):

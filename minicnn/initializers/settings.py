@@ -1,6 +1,6 @@
 """The settings of initializers: which there are, and what each takes."""
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 
 from minicnn.checks import is_finite
 from minicnn.initializers.gains import GAINS, SLOPES
@@ -16,7 +16,8 @@ SIGNED = ("value", "mean", "low", "high", "slope")  # the numbers that may be be
 
 def settings_of(initializer):
     """The settings by their key in strings, without the underscore that avoids a method."""
-    return {field.name.rstrip("_"): field for field in fields(initializer)}
+    found = fields(initializer) if is_dataclass(initializer) else ()
+    return {field.name.rstrip("_"): field for field in found}
 
 
 def takes(key, field, value):

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import check_count, is_finite
+from minicnn.checks import check_count, is_finite, make_rng
 from minicnn.errors import ArgumentError, unknown
 from minicnn.lab.signals import Signals
 from minicnn.lab.tangents import push
@@ -158,7 +158,7 @@ class Jacobian:
             )
         if not (is_finite(tolerance) and 0 < tolerance < 1):
             raise ArgumentError(f"tolerance must be a number in (0, 1), got {tolerance!r}.")
-        return self._largest(count, tolerance, np.random.default_rng(seed))
+        return self._largest(count, tolerance, make_rng(seed))
 
     def _largest(self, count, tolerance, rng):
         """Block Golub-Kahan-Lanczos with full reorthogonalization.

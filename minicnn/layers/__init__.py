@@ -1,5 +1,6 @@
 """The layers: each an equation forwards and one backwards."""
 
+from minicnn.habits import no_such_name
 from minicnn.layers.activations import (
     ELU,
     GELU,
@@ -27,3 +28,7 @@ __all__ = [
     "GELU", "GlobalAvgPool2d", "Identity", "Layer", "LeakyReLU", "MaxPool2d", "PReLU", "ReLU",
     "Residual", "SELU", "Sigmoid", "Softsign", "Tanh",
 ]  # fmt: skip
+
+
+def __getattr__(name):
+    raise no_such_name("minicnn.layers", name)

@@ -14,11 +14,12 @@ from minicnn.checks import (
     is_foreign,
 )
 from minicnn.errors import ArgumentError
+from minicnn.habits import Habits
 from minicnn.layers.buffers import Buffers, Workspace
 from minicnn.parameter import Parameter
 
 
-class Layer:
+class Layer(Habits):
     """Base of all layers.
 
     Arrays travel in lanes: `x` is ``(G, *input_shape, 16)``, sixteen samples in each of G
@@ -71,6 +72,8 @@ class Layer:
 
     #: What a layer says that has no shapes yet.
     not_built = "the layer has no shapes yet: initialize the model that it stands in."
+
+    _made = "workspace"
 
     #: Whether the class is not of this package: what it returns is then checked.
     foreign = False

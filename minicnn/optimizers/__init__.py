@@ -11,6 +11,7 @@ import inspect
 import math
 
 from minicnn.errors import ArgumentError, unknown
+from minicnn.habits import no_such_name
 from minicnn.kernels import update
 from minicnn.optimizers.base import Optimizer
 from minicnn.optimizers.rules import SGD, Adam, AdamW, RMSProp
@@ -93,3 +94,7 @@ def clip_grad_norm(parameters, max_norm):
         for parameter in parameters:
             parameter.grad *= max_norm / norm
     return norm
+
+
+def __getattr__(name):
+    raise no_such_name("minicnn.optimizers", name)

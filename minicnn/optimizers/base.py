@@ -4,6 +4,7 @@ import numpy as np
 
 from minicnn.checks import is_finite
 from minicnn.errors import ArgumentError
+from minicnn.habits import Habits
 from minicnn.optimizers.runs import find_runs, memory_order
 from minicnn.parameter import Parameter, zeros_side_by_side
 
@@ -38,7 +39,7 @@ def fraction():
     return Setting(lambda x: 0 <= x < 1, "a number in [0, 1)")
 
 
-class Optimizer:
+class Optimizer(Habits):
     """Base of all optimizers.
 
     Parameters
@@ -60,6 +61,8 @@ class Optimizer:
     ArgumentError
         For a setting out of range, or parameters that are missing or given twice.
     """
+
+    _made = "parameters"
 
     lr = positive()
     weight_decay = Setting(lambda x: x >= 0, "a number of at least 0")

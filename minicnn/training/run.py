@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from minicnn.errors import ArgumentError, DataError, DivergedError, MinicnnError
 from minicnn.kernels.team import get_num_threads, set_num_threads
 from minicnn.memory import peak_memory_mb
 from minicnn.metrics import predicted_classes
+from minicnn.output import complain
 from minicnn.training import snapshot
 from minicnn.training.callbacks import MetricsLog
 from minicnn.training.checkpoint import (
@@ -21,6 +21,7 @@ from minicnn.training.checkpoint import (
     read_checkpoint,
 )
 from minicnn.training.files import json_file, json_lines, to_json
+from minicnn.training.fitting import check_callbacks
 from minicnn.training.folder import RunFolder
 from minicnn.training.gradient_watch import GradientWatch
 from minicnn.training.interruption import Interruption
@@ -143,6 +144,7 @@ class Run:
             If a file cannot be written. Divergence and interruption are no errors here, but
             a ``status``.
         """
+        callbacks = check_callbacks(callbacks)
         try:
             self._train(quiet, callbacks)
         except ArgumentError as error:
@@ -277,7 +279,7 @@ def _announced(quiet):
 
     def say():
         said.set()
-        print("compiling kernels (first run only) ...", end="", file=sys.stderr, flush=True)
+        complain("compiling kernels (first run only) ...", end="")
 
     timer = threading.Timer(1.0, say)
     timer.daemon = True
@@ -288,4 +290,4 @@ def _announced(quiet):
     finally:
         timer.cancel()
         if said.is_set():
-            print(f" {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+            complain(f" {time.perf_counter() - start:.0f} s")

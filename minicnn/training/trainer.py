@@ -9,9 +9,10 @@ from minicnn import schedules
 from minicnn.checks import check_count, check_seed, is_foreign
 from minicnn.data.batches import Batches
 from minicnn.errors import ArgumentError
+from minicnn.habits import Habits
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
 from minicnn.parts import EVALUATION_BATCH, part_size
-from minicnn.training.fitting import check_data, check_parts
+from minicnn.training.fitting import check_callbacks, check_data, check_parts
 from minicnn.training.gradients import compute_gradients
 from minicnn.training.passes import Passes
 from minicnn.training.totals import Totals
@@ -19,7 +20,7 @@ from minicnn.training.totals import Totals
 SHUFFLE = 1  # keeps the shuffle's random numbers apart from those of the model's seed
 
 
-class Trainer:
+class Trainer(Habits):
     """Trains a model on one data set and evaluates it on another after every epoch.
 
     A step, for each batch (x, labels) of a shuffled epoch::
@@ -88,14 +89,14 @@ class Trainer:
         self, model, optimizer, train, test, *, loss=None, schedule="constant", batch_size=64,
         epochs=5, seed=0, callbacks=(),
     ):  # fmt: skip
-        check_parts(model, optimizer, loss, callbacks)
+        check_parts(model, optimizer, loss)
         self.model, self.optimizer = model, optimizer
         self.train, self.test = train, test
         self.loss = SoftmaxCrossEntropy() if loss is None else loss
         self.schedule = schedules.from_string(schedule)
         self.batch_size = min(check_count(batch_size, "batch_size"), len(train))
         self.epochs = check_count(epochs, "epochs")
-        self.callbacks = list(callbacks)
+        self.callbacks = check_callbacks(callbacks)
         self.base_lr = optimizer.lr
         check_data("training", train, model)
         check_data("test", test, model)

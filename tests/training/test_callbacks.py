@@ -1,13 +1,17 @@
 """MetricsLog and EarlyStopping."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
 
 from minicnn.errors import ArgumentError
-from minicnn.training.callbacks import EarlyStopping, MetricsLog
-from tests.training.toys import At, trainer
+from minicnn.losses import MeanSquaredError
+from minicnn.optimizers import SGD
+from minicnn.training.callbacks import Callback, EarlyStopping, MetricsLog
+from minicnn.training.trainer import Trainer
+from tests.training.toys import At, dense_model, toy, trainer
 
 
 def test_metrics_log_has_a_line_for_each_epoch_as_soon_as_it_ends(tmp_path):
@@ -73,3 +77,32 @@ def test_early_stopping_ends_training():
 def test_early_stopping_settings(settings, message):
     with pytest.raises(ArgumentError, match=message):
         EarlyStopping(**settings)
+
+
+class Mine(Callback):
+    pass
+
+
+@pytest.mark.parametrize("callbacks", [Mine(), None, 3, Mine, [Mine], [None], "abc", [[Mine()]]])
+def test_callbacks_that_are_none(callbacks):
+    with pytest.raises(ArgumentError, match="callback.* must be") as told:
+        trainer(callbacks=callbacks)
+    assert callbacks != [Mine] or "Write Mine(), an object of it" in str(told.value)
+
+
+@pytest.mark.parametrize("make", [iter, tuple, lambda some: (one for one in some)])
+def test_callbacks_may_come_in_any_row(make):
+    some = [Mine(), Mine()]
+    assert trainer(callbacks=make(some)).callbacks == some
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"optimizer": "adam"}, {"optimizer": SGD}, {"model": 3}, {"loss": MeanSquaredError}],
+)
+def test_parts_that_are_none(settings):
+    model = dense_model(8)
+    given = {"model": model, "optimizer": SGD(model.parameters(), 0.1), **settings}
+    name, value = next(iter(settings.items()))
+    with pytest.raises(ArgumentError, match=f"{name} must be .*{re.escape(repr(value))}"):
+        Trainer(given["model"], given["optimizer"], toy(), toy(), loss=given.get("loss"))
