@@ -5,11 +5,18 @@ from collections import Counter
 
 from minicnn.errors import ArgumentError, MinicnnError
 from minicnn.options import NO_SETTINGS, make_parser
-from minicnn.output import complain, first_line, say
+from minicnn.output import complain, say
 
 INTERRUPTED = 130
 CRASHED = 1
 WILL_NOT_TRAIN = 1
+
+OWN_INITIALIZER = "Settings follow a colon: msra:fan_out. Yours: './myinit.py:HalfXavier(0.5)'."
+
+OWN_MODEL = """\
+Yours is a function that returns a new Sequential at every call, in a file or module:
+./net.py:build or package.module:build. build(classes, activation, init, width=8) gets
+what the run has of these, activation() makes a layer; './net.py:build(16)' sets width."""
 
 
 def main(argv=None):
@@ -182,13 +189,10 @@ def _help(given):
     if given.get("model") == "help":
         from minicnn import zoo
 
-        return zoo.help()
+        return f"{zoo.help()}\n\n{OWN_MODEL}"
     from minicnn import initializers
 
-    known = initializers.INITIALIZERS
-    width = max(map(len, known))
-    lines = [f"{name:<{width}}  {first_line(cls)}".rstrip() for name, cls in known.items()]
-    return "\n".join([*lines, "", "Settings follow a colon, as in normal:0.01 or msra:fan_out."])
+    return f"{initializers.help()}\n\n{OWN_INITIALIZER}"
 
 
 def _report(run):

@@ -17,9 +17,10 @@ def make_parser():
     parser = Parser(
         prog="minicnn",
         description="Train a convolutional network from scratch and write the run to a folder.",
-        epilog="A value in parentheses is the default. Exit codes: 0 finished, 1 an arm of a"
-        " comparison crashed or pre-flight says no, 2 bad arguments, 3 bad data, 4 diverged, 130"
-        " interrupted (143 by a termination signal).",
+        epilog="A value in parentheses is the default. --init, --model, --activation and --data"
+        " also take yours, as --init './myinit.py:HalfXavier(0.5)' or package.module:HalfXavier."
+        " Exit codes: 0 finished, 1 an arm of a comparison crashed or pre-flight says no, 2 bad"
+        " arguments, 3 bad data, 4 diverged, 130 interrupted (143 by a termination signal).",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )

@@ -6,16 +6,18 @@ started in every way.
 
 import math
 import re
+from functools import partial
 
-from minicnn import initializers
+from minicnn import initializers, own
 from minicnn.checks import check_count
-from minicnn.errors import ArgumentError, unknown
+from minicnn.errors import ArgumentError
 from minicnn.layers import (
     BatchNorm,
     Conv2d,
     Dense,
     Flatten,
     GlobalAvgPool2d,
+    Layer,
     MaxPool2d,
     Residual,
     activations,
@@ -191,6 +193,7 @@ FIXED = {
     "quick": quick,
 }  # fmt: skip
 DEEP = {"plain": plain, "resnet": resnet}
+DEFAULTS = {"activation": "relu", "init": "msra", "algorithm": "auto"}
 
 
 def names():
@@ -213,7 +216,11 @@ def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):
     ----------
     name : str
         ``lenet5``, ``convnet``, ``mnist-example``, ``vgg-small``, ``quick``, ``plainN`` and
-        ``resnetN`` with a depth N such as ``plain30``, or ``mlp:400x5``.
+        ``resnetN`` with a depth N such as ``plain30``, or ``mlp:400x5``. ``PATH.py:NAME`` or
+        ``package.module:NAME`` is a user's own: a function that makes a new Sequential at every
+        call. Of its parameters, `classes` gets the number of scores, `init` the Initializer,
+        `activation` a function that makes a new activation layer, `algorithm` the name; others
+        get the arguments in parentheses.
     classes : int
         Number of scores.
     activation : str
@@ -231,20 +238,60 @@ def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):
     Raises
     ------
     ArgumentError
-        For an unknown name, or a depth, width, activation or initializer that cannot be.
+        For an unknown name, or a depth, width, activation or initializer that cannot be; for a
+        user's own also if it has no parameter for an activation or an initializer that is not
+        the default.
     """
     parts, classes = Parts(activation, init, algorithm), check_count(classes, "classes")
+    if own.is_own(name):
+        return _own(own.parse(name, "model"), parts, classes)
+    recipe, sizes = parse(name)
+    return Sequential(*recipe(parts, classes, *sizes))
+
+
+def parse(name):
+    """The recipe of that name, and the depth or widths that it takes, as a tuple.
+
+    Raises
+    ------
+    ArgumentError
+        As `build`.
+    """
     if name in FIXED:
-        return Sequential(*FIXED[name](parts, classes))
+        return FIXED[name], ()
     deep = re.fullmatch(r"([a-z]+)(\d+)", name)
     if deep and deep[1] in DEEP:
-        return Sequential(*DEEP[deep[1]](parts, classes, _depth(name, deep[2])))
+        return DEEP[deep[1]], (_depth(name, deep[2]),)
     kind, _, widths = name.partition(":")
     if kind == "mlp":
-        return Sequential(*mlp(parts, classes, *_widths(name, widths)))
+        return mlp, tuple(_widths(name, widths))
     if name in DEEP:
         raise ArgumentError(f"model {name!r} needs a depth, as in {name}20.")
-    raise unknown("model", name, names())
+    raise own.unknown("model", name, names(), name)
+
+
+def _own(reference, parts, classes):
+    """The model that a user's function makes."""
+    function = reference.load()
+    if not callable(function) or isinstance(function, Layer):
+        raise reference.error(
+            f"expected a function that makes a Sequential, as build(classes, activation, init), got"
+            f" {function!r}."
+        )
+    chosen = {"activation": parts.activation, "init": parts.init, "algorithm": parts.algorithm}
+    for name, value in chosen.items():
+        if str(value) != DEFAULTS[name] and not own.takes(function, name):
+            raise reference.error(
+                f"{reference.name} takes no {name}, so {value} would have no effect: give it a"
+                f" parameter {name}, or leave --{name} out."
+            )
+    active = partial(activations.from_string, parts.activation)
+    model = reference.call(function, {**chosen, "activation": active, "classes": classes})
+    if isinstance(model, Layer) and not isinstance(model, Sequential):
+        model = Sequential(model)
+    if not isinstance(model, Sequential) or model.output_shape is not None:
+        raise reference.error(f"expected a new Sequential at every call, got {model!r}.")
+    return model
 
 
 def _depth(name, text):

@@ -69,13 +69,38 @@ def load_folder(folder, name=None, classes=None):
         raise DataError(missing_files(folder))
     arrays = [_read_bytes(path, 3 if "images" in name else 1) for path, name in zip(paths, FILES)]
     name = name or Path(folder).name
-    given, largest = classes, max(int(labels.max(initial=0)) for labels in arrays[1::2])
-    classes = largest + 1 if given is None else given
-    train = Dataset(*arrays[:2], classes, name=f"{name} training set")
-    test = Dataset(*arrays[2:], classes, name=f"{name} test set")
+    return from_arrays(name, arrays[:2], arrays[2:], classes)
+
+
+def from_arrays(name, train, test, classes=None):
+    """Both sets of pairs of images and labels, normalized as the training set needs.
+
+    Parameters
+    ----------
+    name : str
+        Of the data set.
+    train, test : pair of array_like
+        Images and labels, see `Dataset`.
+    classes : int, optional
+        How many there are; by default the largest label of both sets + 1.
+
+    Returns
+    -------
+    train, test : Dataset
+
+    Raises
+    ------
+    DataError
+        If an array is not as `Dataset` needs it, or the images of the two differ in shape.
+    """
+    given, labels = classes, [np.asarray(labels) for _, labels in (train, test)]
+    if given is None and all(array.dtype.kind in "iu" for array in labels):  # else refused below
+        classes = max(int(array.max(initial=0)) for array in labels) + 1
+    train = Dataset(*train, classes, name=f"{name} training set")
+    test = Dataset(*test, classes, name=f"{name} test set")
     if train.shape != test.shape:
         raise DataError(
-            f"{folder}: training images are of shape {train.shape}, test images of {test.shape}:"
+            f"{name}: training images are of shape {train.shape}, test images of {test.shape}:"
             " expected the same."
         )
     if given is None:

@@ -9,7 +9,8 @@ On the command line an initializer is a string: its name, then after a colon its
 ``key=value`` or as values alone, each for the first free setting that takes such a value:
 ``normal:0.01``, ``uniform:-0.05,0.05``, ``xavier:normal``, ``msra:fan_out,uniform``,
 ``msra:slope=0.25``, ``msra:exact``, ``fixup:blocks=9``, ``orthogonal:gain=relu``.
-``str(initializer)`` gives the string back.
+``str(initializer)`` gives the string back. A user's own is named by its file or module, as
+``./myinit.py:HalfXavier(0.5)`` (:mod:`minicnn.own`).
 
 Examples
 --------
@@ -17,7 +18,10 @@ Examples
 0.2828
 """
 
-from minicnn.errors import ArgumentError, unknown
+import inspect
+
+from minicnn import own
+from minicnn.errors import ArgumentError
 from minicnn.habits import no_such_name
 from minicnn.initializers.base import TRUNCATED_STD, Fans, Initializer
 from minicnn.initializers.data_dependent import LSUV
@@ -29,12 +33,14 @@ from minicnn.initializers.distributions import (
     Uniform,
     Zeros,
 )
+from minicnn.initializers.function import FromFunction
 from minicnn.initializers.gains import gain
 from minicnn.initializers.hadamard import ZerO
 from minicnn.initializers.matrices import DeltaOrthogonal, Identity, Orthogonal
 from minicnn.initializers.residual import Fixup, ReZero
 from minicnn.initializers.scaling import MSRA, LeCun, VarianceScaling, Xavier
 from minicnn.initializers.settings import expected, settings_of, takes
+from minicnn.output import first_line
 
 __all__ = [
     "LSUV", "MSRA", "TRUNCATED_STD", "Constant", "DeltaOrthogonal", "Fans", "Fixup", "Identity",
@@ -57,6 +63,19 @@ def names():
     return list(INITIALIZERS)
 
 
+def help():
+    """A line for each initializer, with its other names."""
+    others = {cls: [n for n, named in ALIASES.items() if named is cls] for cls in ALIASES.values()}
+    shown = [
+        f"{name} ({', '.join(others[cls])})" if cls in others else name
+        for name, cls in INITIALIZERS.items()
+    ]
+    width = max(map(len, shown))
+    about = map(first_line, INITIALIZERS.values())
+    lines = (f"{names:<{width}}  {line}".rstrip() for names, line in zip(shown, about))
+    return "\n".join(lines)
+
+
 def from_string(text):
     """The initializer that a string such as ``"msra:fan_out,slope=0.25"`` names.
 
@@ -64,7 +83,9 @@ def from_string(text):
     ----------
     text : str or Initializer
         An initializer is returned as it is. Besides `names`, glorot is xavier, kaiming and he
-        are msra, dirac is identity, and ZerO is hadamard.
+        are msra, dirac is identity, and ZerO is hadamard. ``PATH.py:NAME`` or
+        ``package.module:NAME``, with arguments or without, is a subclass of Initializer, an
+        object of one, or a function ``f(shape, fans, rng) -> array``.
 
     Raises
     ------
@@ -73,10 +94,12 @@ def from_string(text):
     """
     if isinstance(text, Initializer):
         return text
+    if own.is_own(text):
+        return _own(own.parse(text, "initializer"))
     name, colon, rest = str(text).partition(":")
     known = INITIALIZERS | ALIASES
     if name not in known:
-        raise unknown("initializer", name, known)
+        raise own.unknown("initializer", name, known, text)
     cls = known[name]
     free, given = settings_of(cls), {}
     for item in rest.split(",") if colon else []:
@@ -99,3 +122,20 @@ def from_string(text):
 
 def __getattr__(name):
     raise no_such_name("minicnn.initializers", name)
+
+
+def _own(reference):
+    """The initializer that a user's file names."""
+    thing = reference.load()
+    if isinstance(thing, type) and issubclass(thing, Initializer):
+        return reference.call(thing)
+    if isinstance(thing, Initializer) and not reference.arguments:
+        return thing
+    if inspect.isfunction(thing):
+        given, named = reference.given, reference.named
+        reference.check_call(thing, "shape", "fans", "rng", *given, **named)
+        return FromFunction(lambda *drawn: thing(*drawn, *given, **named), reference.short)
+    raise reference.error(
+        "expected a subclass of Initializer, an object of one without arguments, or a function"
+        f" f(shape, fans, rng), got {thing!r}."
+    )

@@ -6,9 +6,9 @@ formulas stand in :mod:`minicnn.kernels.activation`.
 
 import numpy as np
 
-from minicnn import initializers
+from minicnn import initializers, own
 from minicnn.checks import check_finite
-from minicnn.errors import ArgumentError, unknown
+from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.kernels.activation import LOOPS, leaky_relu_alpha_gradient
 from minicnn.layers.base import Layer
@@ -231,16 +231,20 @@ def from_string(text):
     ----------
     text : str
         A name of ``ACTIVATIONS``. After a colon, LeakyReLU and PReLU take their slope and
-        ELU its alpha; ``prelu:channel`` learns a slope for every channel.
+        ELU its alpha; ``prelu:channel`` learns a slope for every channel. ``PATH.py:NAME`` or
+        ``package.module:NAME``, with arguments or without, is a user's own: a subclass of Layer,
+        or a function that makes a new layer at every call.
 
     Raises
     ------
     ArgumentError
         For an unknown name, or a parameter that is not understood.
     """
+    if own.is_own(text):
+        return _own(own.parse(text, "activation"))
     name, colon, rest = str(text).partition(":")
     if name not in ACTIVATIONS:
-        raise unknown("activation", name, ACTIVATIONS)
+        raise own.unknown("activation", name, ACTIVATIONS, text)
     cls = ACTIVATIONS[name]
     if not colon:
         return cls()
@@ -258,6 +262,23 @@ def from_string(text):
             f"activation {text!r}: {name} takes {takes.get(cls, 'no parameter')}, got {rest!r}."
         )
     return cls(*arguments, **settings)
+
+
+def _own(reference):
+    """A new layer of the kind that a user's file names."""
+    thing = reference.load()
+    if isinstance(thing, type):
+        fits = issubclass(thing, Layer)
+    else:
+        fits = callable(thing) and not isinstance(thing, Layer)
+    if not fits:
+        raise reference.error(
+            f"expected a subclass of Layer, or a function that makes a new layer, got {thing!r}."
+        )
+    layer = reference.call(thing)
+    if not isinstance(layer, Layer) or layer.output_shape is not None:
+        raise reference.error(f"expected a new layer at every call, got {layer!r}.")
+    return layer
 
 
 def _planes(x):

@@ -1,0 +1,44 @@
+"""An initializer that is a user's plain function."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from minicnn.initializers.base import Initializer
+
+SEED = 0  # of the draw that is looked at
+
+
+@dataclass(frozen=True)
+class FromFunction(Initializer):
+    """Numbers that a function draws, ``function(shape, fans, rng) -> array``.
+
+    A function promises nothing: `mean` and `variance` are those of one draw from a generator of
+    its own.
+
+    Parameters
+    ----------
+    function : callable
+        Its numbers come from `rng` alone, so that a seed repeats them.
+    name : str
+        What ``str`` gives.
+    """
+
+    function: Callable
+    name: str
+
+    def __post_init__(self):
+        """There are no numbers or words to be checked."""
+
+    def __str__(self):
+        return self.name
+
+    def _moments(self, fans, shape):
+        if shape is None:
+            raise self._error("needs the shape of a weight to tell its mean and variance.")
+        values = self(shape, fans, np.random.default_rng(SEED), np.float64)
+        return float(values.mean()), float(values.var())
+
+    def _draw(self, shape, fans, rng):
+        return np.asarray(self.function(shape, fans, rng))
