@@ -161,10 +161,7 @@ class Ablation:
             )
 
     def _jobs(self, trials):
-        return [
-            ({**self.grid.base, **trial.arm, "seed": trial.seed}, self.folder / trial.name)
-            for trial in trials
-        ]
+        return [(self.grid.values(trial), self.folder / trial.name) for trial in trials]
 
     def _outcome(self, trial):
         return read_outcome(trial, self.folder / trial.name, self.grid.epochs(trial.arm))

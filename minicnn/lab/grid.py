@@ -1,7 +1,8 @@
 """Grid: the trainings of an ablation, every combination of settings with every seed.
 
 On the command line an axis is ``OPTION=A,B,C``. One rule splits its values: at semicolons if
-there is one, else at commas. So values that hold commas themselves are written
+there is one, else at commas; what stands in parentheses, as in ``./myinit.py:Mixed(0.5, 2)``, stays
+together. So values that hold commas themselves are written
 ``init=uniform:-0.05,0.05;msra`` (in quotes, as a shell has a use of its own for semicolons);
 a semicolon may end the list, so that ``betas=0.8,0.95;`` is one value.
 """
@@ -11,16 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
+from minicnn import own
 from minicnn.checks import check_count
 from minicnn.errors import ArgumentError, unknown
 from minicnn.paths import name_of
 from minicnn.training.settings import Settings
+from minicnn.training.values import absolute, describe_own, file_word, is_own, meaning
 
 NO_AXES = {
     "seed": "--seeds N repeats every arm with N seeds, counted from --seed",
     "threads": "no result depends on it",
 }
-AXES = tuple(f.name for f in fields(Settings) if f.name not in NO_AXES)
+AXES = tuple(f.name for f in fields(Settings) if f.init and f.name not in NO_AXES)
 COMMAS = (
     "Where values hold commas, put semicolons between them, in quotes, as in"
     " --ablate 'init=uniform:-0.05,0.05;msra'."
@@ -64,11 +67,18 @@ class Grid:
     base : dict
         Settings that all arms share, those not at their defaults.
 
+    Attributes
+    ----------
+    own : dict of str to str
+        The SHA-256 of the file of each value that names something of the user's, by the value
+        with an absolute path.
+
     Raises
     ------
     ArgumentError
-        For an axis that is no setting, empty, or has a value twice, and for a grid without
-        axes. Whether the values can be is for `check` to say.
+        For an axis that is no setting, empty, or has a value twice, also by two names, as he and
+        msra; for a grid without axes, and a file that is not there. Whether the values can be is
+        for `check` to say.
 
     Examples
     --------
@@ -81,6 +91,7 @@ class Grid:
     seeds: int = 3
     first_seed: int = 0
     base: dict = field(default_factory=dict)
+    own: dict = field(default_factory=dict, init=False)
 
     def __post_init__(self):
         check_count(self.seeds, "seeds")
@@ -93,13 +104,15 @@ class Grid:
         for name, values in self.axes.items():
             if not values:
                 raise ArgumentError(f"axis {name} is empty: give it at least one value.")
-            shown = list(map(text_of, values))
-            if len(set(shown)) < len(shown):
-                raise ArgumentError(f"axis {name} has a value twice: {', '.join(shown)}.")
+            _check_different(name, values)
             if name in self.base:
                 raise ArgumentError(
                     f"{name} is an axis of the grid and given besides: leave one of the two out."
                 )
+        chosen = [(name, value) for name, values in self.axes.items() for value in values]
+        for name, value in [*chosen, *self.base.items()]:
+            for entry in (describe_own({name: value}) or {}).values():
+                self.own[absolute(name, value)] = entry["sha256"]
 
     @classmethod
     def from_strings(cls, texts, convert, recipe=None, base=None, **seeds):
@@ -176,6 +189,16 @@ class Grid:
         """How many epochs an arm is trained for."""
         return {"epochs": Settings.epochs, **self.base, **arm}["epochs"]
 
+    def values(self, trial):
+        """The settings of a trial as `Settings.from_dict` takes them, with the files' digests."""
+        values = {**self.base, **trial.arm, "seed": trial.seed}
+        files = {
+            name: {"sha256": self.own[absolute(name, text)]}
+            for name, text in values.items()
+            if is_own(name, text)
+        }
+        return {**values, "own": files} if files else values
+
     def name(self):
         """A name that can be a folder's, such as ``ablation-init-activation``."""
         return "-".join(["ablation", *self.axes])
@@ -195,9 +218,22 @@ def file_names(arms, first=1):
     """What the names of the arms' folders begin with, such as ``2-msra-relu``; counted up."""
     width = len(str(len(arms)))
     return [
-        f"{number:0{width}}-{name_of(*map(text_of, arm.values()))}"
+        f"{number:0{width}}-{name_of(*(file_word(text_of(value)) for value in arm.values()))}"
         for number, arm in enumerate(arms, first)
     ]
+
+
+def _check_different(name, values):
+    """Raise if a value is given twice, or two mean the same."""
+    shown = list(map(text_of, values))
+    if len(set(shown)) < len(shown):
+        raise ArgumentError(f"axis {name} has a value twice: {', '.join(shown)}.")
+    for one, other in itertools.combinations(values, 2):
+        if meaning(name, one) == meaning(name, other):
+            raise ArgumentError(
+                f"axis {name} has a value twice: {text_of(one)} and {text_of(other)} are the same."
+                " Leave one of them out."
+            )
 
 
 def _check_name(name):
@@ -223,8 +259,8 @@ def _split_axes(texts):
 
 
 def _split_values(name, text):
-    separator = ";" if ";" in text else ","
-    words = [word.strip() for word in text.split(separator)]
+    separator = ";" if len(_split(text, ";")) > 1 else ","
+    words = [word.strip() for word in _split(text, separator)]
     if separator == ";" and not words[-1]:
         words.pop()
     if not any(words):
@@ -234,6 +270,23 @@ def _split_values(name, text):
     return words
 
 
+def _split(text, separator):
+    """Split a text at separators outside parentheses, unless these do not close."""
+    words, depth, quote = [""], 0, None
+    for character in text:
+        if depth and quote is None and character in "'\"":
+            quote = character
+        elif character == quote:
+            quote = None
+        elif quote is None:
+            depth = max(0, depth + (character in "([{") - (character in ")]}"))
+        if character == separator and depth == 0:
+            words.append("")
+        else:
+            words[-1] += character
+    return text.split(separator) if depth else words
+
+
 @contextmanager
 def _hint_at_semicolons(texts):
     """Add the rule to an error that may come from a value that was cut at its commas."""
@@ -241,6 +294,8 @@ def _hint_at_semicolons(texts):
         yield
     except ArgumentError as error:
         cut = [text for text in texts if "," in text and ";" not in text]
-        if any(":" in text or text.startswith("betas") for text in cut):
+        words = [word for text in cut for word in _split(text.partition("=")[2], ",")]
+        holds_commas = any(":" in word and not own.is_own(word.strip()) for word in words)
+        if holds_commas or any(text.startswith("betas") for text in cut):
             raise ArgumentError(f"{error} {COMMAS}") from error
         raise

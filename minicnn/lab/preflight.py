@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minicnn import initializers, lanes
+from minicnn import initializers, lanes, own
 from minicnn.errors import ArgumentError
 from minicnn.lab import beside, gradient_front
 from minicnn.lab.probes import probe, weight_of
@@ -207,9 +207,9 @@ def remedy(settings, dataset):
     order = REMEDIES if settings.activation.startswith(("relu", "leaky", "prelu")) else (
         "xavier", "lecun", "msra", "lsuv"
     )  # fmt: skip
-    own = str(initializers.from_string(settings.init))
+    given = str(initializers.from_string(settings.init))
     for name in order:
-        if str(initializers.from_string(name)) != own:
+        if str(initializers.from_string(name)) != given:
             try:
                 found = of_settings(replace(settings, init=name), dataset)
             except ArgumentError:  # such as LSUV, where a layer's output does not vary at all
@@ -222,7 +222,8 @@ def remedy(settings, dataset):
 def _theory(settings, model, dataset):
     """The table beside theory, or why there is none."""
     if getattr(initializers.from_string(settings.init), "data_dependent", None):
-        return f"Theory is of weights as they are drawn; {settings.init} scales them by images."
+        name = own.short(settings.init)
+        return f"Theory is of weights as they are drawn; {name} scales them by images."
     batch = _first_images(dataset, THEORY_IMAGES)
     try:
         return (
@@ -245,7 +246,7 @@ def report(settings, dataset):
     found = preflight(model, *_first_images(dataset, IMAGES))
     theory = _theory(settings, model, dataset)
     tables = f"{found.record}\n\n{theory}"
-    lines = [f"{settings.model} with {settings.init} {found}"]
+    lines = [f"{own.short(settings.model)} with {own.short(settings.init)} {found}"]
     if not found.trains:
         name, other = remedy(settings, dataset)
         if name is None:

@@ -11,8 +11,10 @@ import re
 from minicnn import schedules
 from minicnn.errors import ArgumentError
 from minicnn.lab.grid import NO_AXES, file_names, label, text_of
+from minicnn.own import check_same
 from minicnn.training.files import to_json
 from minicnn.training.settings import Settings
+from minicnn.training.values import OWN, absolute, is_own, meaning
 
 GRID_FILE = "grid.json"
 SHOWN = 6  # arms in a sentence
@@ -35,6 +37,8 @@ class Register:
         The settings that all arms share, as given.
     arms : dict of str to dict
         The settings of each arm, as given, by what the names of its runs' folders begin with.
+    own : dict of str to str
+        See `Grid.own`.
     """
 
     def __init__(self, grid):
@@ -42,6 +46,7 @@ class Register:
         self.seeds, self.base = list(grid.all_seeds()), dict(grid.base)
         arms = grid.arms()
         self.arms = {name: {**grid.base, **arm} for name, arm in zip(file_names(arms), arms)}
+        self.own = dict(grid.own)
 
     @classmethod
     def read(cls, folder):
@@ -54,7 +59,7 @@ class Register:
         Raises
         ------
         ArgumentError
-            If its file cannot be read as one.
+            If its file cannot be read as one, or a user's file has changed since.
         """
         register = cls.__new__(cls)
         try:
@@ -70,7 +75,11 @@ class Register:
                 ]
                 names = file_names(arms)
                 register.arms = {name: {**register.base, **arm} for name, arm in zip(names, arms)}
+            register.own = dict(kept.get("own", {}))
             for given in register.arms.values():
+                for name, value in given.items():
+                    if is_own(name, value):
+                        check_same(value, OWN[name], register.own.get(value))
                 _resolved(given)
         except ArgumentError as error:
             raise ArgumentError(
@@ -83,8 +92,14 @@ class Register:
         return register
 
     def as_dict(self):
-        """What ``grid.json`` holds."""
-        return {"axes": self.axes, "seeds": self.seeds, "base": self.base, "arms": self.arms}
+        """What ``grid.json`` holds: paths are absolute, so that it holds in every folder."""
+        about = {
+            "axes": {n: [absolute(n, v) for v in values] for n, values in self.axes.items()},
+            "seeds": self.seeds,
+            "base": _absolute(self.base),
+            "arms": {name: _absolute(given) for name, given in self.arms.items()},
+        }
+        return {**about, "own": self.own} if self.own else about
 
     def grow(self, grid, folder):
         """Add the arms and seeds of a grid that are not there yet, and its epochs.
@@ -119,6 +134,7 @@ class Register:
             self.axes[name] = _distinct([*before, *(settings[name] for settings in now)])
         self.base = {name: v for name, v in self.base.items() if name not in self.axes}
         self.seeds = sorted({*self.seeds, *grid.all_seeds()})
+        self.own |= grid.own
 
     def _set_epochs(self, grid, new, folder):
         """Give every arm the grid's epochs if they are more, and say whether that was done."""
@@ -174,13 +190,13 @@ class Register:
 
 
 def _resolved(given):
-    """All settings, with the defaults in force."""
-    return Settings(**given).as_dict()
+    """All settings, with the defaults in force, and absolute paths of a user's files."""
+    return {name: v for name, v in Settings(**given).as_dict().items() if name != "own"}
 
 
 def _key(settings):
     """What two arms have in common if they compute the same, for each seed."""
-    return to_json({name: value for name, value in settings.items() if name not in NO_AXES})
+    return to_json({n: meaning(n, value) for n, value in settings.items() if n not in NO_AXES})
 
 
 def _number(name):
@@ -207,6 +223,10 @@ def _check_shared(name, was, now, is_axis, folder):
 def _value(value):
     """A setting as Settings has it, from JSON."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def _absolute(given):
+    return {name: absolute(name, value) for name, value in given.items()}
 
 
 def _values(given):

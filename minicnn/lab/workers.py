@@ -44,7 +44,7 @@ def train_trial(settings, folder, callbacks=()):
     MinicnnError
         As a Run.
     """
-    settings = Settings(**settings)
+    settings = Settings.from_dict(settings)
     run = _begun(settings, folder)
     if run is None:
         open_ended = schedules.from_string(settings.schedule).open_ended

@@ -6,16 +6,18 @@ from dataclasses import fields
 
 import numba
 
-from minicnn import schedules
+from minicnn import own, schedules
 from minicnn.checks import check_count
 from minicnn.errors import ArgumentError, DataError
+from minicnn.output import complain
 from minicnn.training import tensors
 from minicnn.training.checkpoint import BEST, EVERY
 from minicnn.training.files import json_file
 from minicnn.training.folder import RunFolder
 from minicnn.training.machine import versions
 from minicnn.training.run import Run
-from minicnn.training.settings import FREE, Settings
+from minicnn.training.settings import Settings
+from minicnn.training.values import FREE, OWN, is_own, meaning
 
 MOST_JSON = 2**20  # bytes; the longest network that there is takes half of that
 
@@ -32,8 +34,9 @@ def resume(path, given=None, checkpoint_every=None):
     given : dict, optional
         Settings by name. The run has its own, and those given must be the same. Free are only
         the number of `threads`, by default the run's as far as this machine has them, and
-        where the `data` are now, which must be the same images. There may be more `epochs` if
-        the run's schedule is open-ended (`Schedule.open_ended`), even after it has finished.
+        where the `data` are now, which must be the same images. A user's file may stand elsewhere
+        by now, if it is the same. There may be more `epochs` if the run's schedule is open-ended
+        (`Schedule.open_ended`), even after it has finished.
     checkpoint_every : str or int, optional
         By default the run's.
 
@@ -50,12 +53,12 @@ def resume(path, given=None, checkpoint_every=None):
     DataError
         If a file of the run or the data are missing, damaged or changed.
     """
-    given = dict(given or {})
+    given = {name: value for name, value in (given or {}).items() if name != "own"}
     folder = RunFolder.reopen(path)
     try:
         config = _read(folder.path / "config.json")
-        settings = _settings(folder.path, config, given)
-        status, longer = _status(folder.path), settings.epochs != config["epochs"]
+        values = _settings(folder.path, config, given)
+        status, longer = _status(folder.path), values["epochs"] != config["epochs"]
         if status == "finished" and not longer:
             folder.release()
             return None
@@ -64,6 +67,8 @@ def resume(path, given=None, checkpoint_every=None):
                 f"the run in {folder.path} diverged, and would again: begin a new one with a"
                 " smaller --lr or another --init."
             )
+        _say_what_is_executed(folder.path, values, given)
+        settings = Settings.from_dict(values)
         run = Run(settings, folder, checkpoint_every or config.get("checkpoint_every", EVERY))
         if longer:
             _lengthen(folder, config, run)
@@ -90,37 +95,75 @@ def _read(path):
 
 
 def _settings(folder, config, given):
-    """The run's settings, after a look at those that are given now."""
-    own = {}
-    for field in fields(Settings):
+    """The run's settings as a dict, after a look at those that are given now."""
+    kept = {}
+    for field in (field for field in fields(Settings) if field.init):
         value = config.get(field.name)
         value = tuple(value) if isinstance(value, list) else value
         number = type(value) is int and isinstance(1.0, field.type)
         if not (number or isinstance(value, field.type)):
             raise DataError(f"{folder / 'config.json'} is damaged: {field.name} is {value!r}.")
-        own[field.name] = value
+        kept[field.name] = value
+    files = _files(folder, config, kept)
     for name, value in given.items():
         if name == "epochs":
-            own["epochs"] = _epochs(folder, own, value)
-        elif name not in FREE and value != own[name]:
+            kept["epochs"] = _epochs(folder, kept, value)
+        elif name in files and is_own(name, value) and own.short(value) == own.short(kept[name]):
+            kept[name] = str(own.parse(value))  # the same thing, perhaps at another place
+        elif name not in FREE and meaning(name, value) != meaning(name, kept[name]):
             raise ArgumentError(
-                f"the run in {folder} has {name} {_word(own[name])}, and goes on with it; got"
+                f"the run in {folder} has {name} {_word(kept[name])}, and goes on with it; got"
                 f" {_word(value)}. Leave --{name.replace('_', '-')} out, or begin a new run."
             )
     most = numba.config.NUMBA_NUM_THREADS
-    own["data"] = given.get("data", own["data"])
-    own["threads"] = given.get("threads", min(own["threads"] or most, most))
-    return Settings(**own)
+    if given.get("data", kept["data"]) != kept["data"]:
+        kept["data"] = given["data"]
+        files.pop("data", None)
+    kept["threads"] = given.get("threads", min(kept["threads"] or most, most))
+    return {**kept, "own": files} if files else kept
 
 
-def _epochs(folder, own, epochs):
+def _files(folder, config, values):
+    """The user's files that the run was begun with, by setting; nothing is executed yet."""
+    files = config.get("own", {})
+    named = {name for name in OWN if is_own(name, values[name])}
+    whole = isinstance(files, dict) and all(
+        isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in files.values()
+    )
+    if not whole or files.keys() != named:
+        raise DataError(
+            f"{folder / 'config.json'} is damaged: expected the SHA-256 of the file of"
+            f" {' and '.join(sorted(named)) or 'no setting'}, got {files!r}."
+        )
+    return dict(files)
+
+
+def _say_what_is_executed(folder, values, given):
+    """Name the files on stderr that nobody has named now, before they are executed; or refuse."""
+    files = []
+    for name, entry in values.get("own", {}).items():
+        own.check_same(values[name], OWN[name], entry["sha256"])
+        file = own.parse(values[name]).file()
+        if name in given or file in files:
+            continue
+        if folder.resolve() in file.resolve().parents:
+            raise ArgumentError(
+                f"{file} lies in the run's own folder, where a run puts no programs: it is not"
+                f" executed. If it is yours, move it and give --{name} with its new place."
+            )
+        files.append(file)
+    for file in files:
+        complain(f"note: {file} is executed, the run was begun with it.")
+
+
+def _epochs(folder, kept, epochs):
     """The epochs that were asked for, if the run can have so many."""
-    has = f"the run in {folder} has epochs {own['epochs']}, got {check_count(epochs, 'epochs')}"
-    if epochs < own["epochs"]:
+    has = f"the run in {folder} has epochs {kept['epochs']}, got {check_count(epochs, 'epochs')}"
+    if epochs < kept["epochs"]:
         raise ArgumentError(f"{has}: it can only be given more. Leave --epochs out.")
-    if epochs > own["epochs"] and not schedules.from_string(own["schedule"]).open_ended:
+    if epochs > kept["epochs"] and not schedules.from_string(kept["schedule"]).open_ended:
         raise ArgumentError(
-            f"{has}. Its schedule {own['schedule']} sets every learning rate by the length of the"
+            f"{has}. Its schedule {kept['schedule']} sets every learning rate by the length of the"
             " whole training, so a longer one differs from the first step. Begin a new run with"
             f" --epochs {epochs}; with --schedule constant a run can be given more epochs later."
         )

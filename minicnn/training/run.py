@@ -20,7 +20,7 @@ from minicnn.training.checkpoint import (
     parse_interval,
     read_checkpoint,
 )
-from minicnn.training.files import json_file, json_lines, to_json
+from minicnn.training.files import json_file, json_lines
 from minicnn.training.fitting import check_callbacks
 from minicnn.training.folder import RunFolder
 from minicnn.training.gradient_watch import GradientWatch
@@ -28,9 +28,9 @@ from minicnn.training.interruption import Interruption
 from minicnn.training.machine import versions
 from minicnn.training.nan_guard import NanGuard
 from minicnn.training.progress import Progress
-from minicnn.training.settings import FREE
 from minicnn.training.steps import STEPS_FILE, StepLog
 from minicnn.training.trainer import Trainer
+from minicnn.training.values import FREE, decisive
 from minicnn.training.weights import model_file
 
 
@@ -107,7 +107,7 @@ class Run:
         self.notes += [note] if note else []
         try:
             free = {*FREE, "epochs"} if self.trainer.schedule.open_ended else FREE
-            if _decisive(about.get("settings"), free) != _decisive(self.settings.as_dict(), free):
+            if decisive(about.get("settings"), free) != decisive(self.settings.as_dict(), free):
                 raise DataError("its settings are not those of config.json.")
             snapshot.restore(self.trainer, arrays, about, snapshot.describe_data(self.trainer))
         except DataError as error:
@@ -263,13 +263,6 @@ class Run:
     def _about(self):
         """What goes into the metadata of the run's files."""
         return {"version": versions()["minicnn"], "settings": self.settings.as_dict()}
-
-
-def _decisive(settings, free):
-    """The settings that decide what is computed, as JSON has them."""
-    if not isinstance(settings, dict):
-        return None
-    return to_json({name: value for name, value in settings.items() if name not in free})
 
 
 @contextmanager

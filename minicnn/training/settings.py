@@ -1,11 +1,11 @@
 """Settings: everything that decides what a run computes."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numba
 import numpy as np
 
-from minicnn import initializers, optimizers, schedules, zoo
+from minicnn import initializers, optimizers, own, schedules, zoo
 from minicnn.checks import check_count, check_seed
 from minicnn.data import sources
 from minicnn.errors import ArgumentError
@@ -13,13 +13,11 @@ from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.lsuv import lsuv
 from minicnn.parameter import Parameter
 from minicnn.paths import name_of
+from minicnn.training.values import OWN, describe_own, file_word
 
 MOMENTUM = 0.9
 
 LSUV_IMAGES = 256
-
-#: Settings that do not change the result, so that a resumed run may have others.
-FREE = ("threads", "data")
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,12 @@ class Settings:
     limit : int, optional
         Train on the first so many images; on all by default.
 
+    Attributes
+    ----------
+    own : dict or None
+        For each setting that names something of the user's, the file, the name, the arguments and
+        the file's SHA-256, as when the settings were made.
+
     Raises
     ------
     ArgumentError
@@ -78,8 +82,12 @@ class Settings:
     seed: int = 0
     threads: int | None = None
     limit: int | None = None
+    own: dict | None = field(default=None, init=False)
 
     def __post_init__(self):
+        object.__setattr__(self, "own", describe_own(vars(self)))
+        for name in self.own or ():
+            object.__setattr__(self, name, str(own.parse(getattr(self, name))))
         initializers.from_string(self.init)
         self._build_model(classes=10)
         schedules.from_string(self.schedule)
@@ -143,6 +151,7 @@ class Settings:
 
     def load_data(self):
         """The training set, cut to `limit`, and the test set."""
+        self._check_own()
         train, test = sources.load(self.data)
         return (train if self.limit is None else train.subset(self.limit)), test
 
@@ -151,6 +160,7 @@ class Settings:
 
         Where the initializer needs images, it sees the first of the data set.
         """
+        self._check_own()
         model = self._build_model(dataset.classes)
         model.initialize(dataset.shape, seed=self.seed)
         if getattr(initializers.from_string(self.init), "data_dependent", None) == "lsuv":
@@ -163,8 +173,30 @@ class Settings:
     def name(self):
         """A name for the run that can be a folder's, such as ``lenet5-relu-msra-sgd-0``."""
         words = (self.model, self.activation, self.init, self.optimizer, self.seed)
-        return name_of(*words)
+        return name_of(*map(file_word, words))
 
     def as_dict(self):
-        """All settings by name, ready for JSON."""
-        return asdict(self)
+        """All settings by name, ready for JSON; `own` only if there is something of the user's."""
+        values = asdict(self)
+        if self.own is None:
+            del values["own"]
+        return values
+
+    @classmethod
+    def from_dict(cls, values):
+        """The settings that `as_dict` gave, if the user's files are still what they were.
+
+        Raises
+        ------
+        ArgumentError
+            If a file has changed or is missing: before anything in it is executed.
+        """
+        values = dict(values)
+        for name, entry in (values.pop("own", None) or {}).items():
+            own.check_same(values[name], OWN[name], entry["sha256"])
+        return cls(**values)
+
+    def _check_own(self):
+        """Raise if a file has changed since the settings were made."""
+        for name, entry in (self.own or {}).items():
+            own.check_same(getattr(self, name), OWN[name], entry["sha256"])

@@ -83,7 +83,7 @@ def test_axes_and_base_change_a_recipe():
 
 
 def test_folders_differ_where_names_for_files_would_not():
-    grid = Grid({"init": ["normal:0.1", "normal:std=0.1", "uniform:-0.1,0.1"]}, seeds=1)
+    grid = Grid({"data": ["normal:0.1", "normal 0.1", "uniform:-0.1,0.1"]}, seeds=1)
     names = [trial.name for trial in grid.trials()]
     assert len(set(names)) == 3 and not set("".join(names)) & set(":,= ")
     long = Grid({"init": ["uniform:" + "0" * 300 + ".1", "zeros"]}, seeds=1)
