@@ -1,6 +1,10 @@
 """The README's Python runs as it stands, and its names exist."""
 
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +12,7 @@ import pytest
 
 from minicnn import gradcheck, initializers
 from minicnn.layers import Dense
+from tests.data.idx_files import digits, write_folder
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -47,6 +52,28 @@ def test_the_example_of_an_initializer_keeps_its_promise():
     layer.build((300,), np.random.default_rng(0), np.float64)
     weight = layer.own_parameters()["weight"].value
     assert weight.var() == pytest.approx(1 / 400, rel=5 * (2 / weight.size) ** 0.5)
+
+
+def test_the_commands_of_the_example_run(tmp_path):
+    """As they stand, on small data."""
+    (block,) = [block for block in BLOCKS if "class HalfXavier" in block]
+    (tmp_path / "myinit.py").write_text(block)
+    (commands,) = re.findall(r"```\n((?:python train.py .*HalfXavier.*\n)+)```", TEXT)
+    environment = {
+        **os.environ,
+        "MINICNN_DATA": str(write_folder(tmp_path / "data", digits(50, 20))),
+    }
+    for command in commands.splitlines():
+        _, _, *words = shlex.split(command)
+        small = ["--model", "mlp:4", "--epochs", "1", "--threads", "2", "--quiet"]
+        ended = subprocess.run(
+            [sys.executable, str(ROOT / "train.py"), *words, *small],
+            cwd=tmp_path, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+    made = {path.parent.name for path in tmp_path.glob("runs/*/summary.json")}
+    assert made == {"mlp_4-relu-HalfXavier_0.25-sgd-0"}
+    assert len(list(tmp_path.glob("runs/ablation-init/*/summary.json"))) == 6
 
 
 def test_files_and_folders_that_the_readme_names_exist():
