@@ -142,8 +142,9 @@ def page(grid, outcomes, drawn, missing=None, baseline=None):
     if drawn:
         parts.append(
             "<p>A thin line for each seed; of those that finished the mean in bold, and a band"
-            " from the least to the greatest. A cross where a seed diverged. Losses above 10 nats"
-            " are outside of the picture.</p>"
+            " from the least to the greatest. Lines of later arms lie on the broader ones of"
+            " earlier arms. A cross where a seed diverged. Losses above 10 nats are outside of the"
+            " picture.</p>"
         )
     if missing:
         parts.append(f"<p>{_escaped(missing)}</p>")
