@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from shutil import get_terminal_size
 
 from minicnn.errors import ArgumentError, MinicnnError
 from minicnn.options import NO_SETTINGS, make_parser
@@ -63,7 +64,7 @@ def _main(argv):
         from minicnn.training import recipes
 
         recipe = recipes.recipe(given["recipe"])
-    if "ablate" in given or "seeds" in given:
+    if given.keys() & {"ablate", "seeds", "baseline"}:
         return _compare(given, chosen, recipe)
     chosen = {**recipe, **chosen}
     if "preflight" in given:
@@ -141,6 +142,7 @@ def _compare(given, chosen, recipe):
     """Train a grid and report."""
     from minicnn.lab import report
     from minicnn.lab.ablation import Ablation
+    from minicnn.lab.baseline import Baseline
     from minicnn.lab.grid import Grid
     from minicnn.lab.outcomes import DONE
     from minicnn.training.settings import Settings
@@ -155,6 +157,7 @@ def _compare(given, chosen, recipe):
         axes, _option_value, recipe, seeds=given.get("seeds", 3),
         first_seed=chosen.pop("seed", 0), base=chosen,
     )  # fmt: skip
+    baseline = Baseline.from_strings(grid, given.get("baseline", []), _option_value)
     ablation = Ablation(grid, given.get("out"), threads)
     if not quiet:
         done = sum(outcome.status in DONE for outcome in ablation.outcomes)
@@ -170,8 +173,9 @@ def _compare(given, chosen, recipe):
     if ablation.signal is not None:
         resumed = f"the same command with --out {ablation.folder} goes on"
         return _fail(f"interrupted; {done} and kept, {resumed}.", 128 + ablation.signal)
-    missing = report.write(grid, outcomes, ablation.folder)
-    say(report.text(grid, outcomes), "", f"written to {ablation.folder}")
+    missing = report.write(grid, outcomes, ablation.folder, baseline)
+    shown = report.text(grid, outcomes, baseline, get_terminal_size().columns)
+    say(shown, "", f"written to {ablation.folder}")
     if missing:
         complain(f"note: {missing}")
     if count["crashed"]:

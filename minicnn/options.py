@@ -7,7 +7,7 @@ from minicnn.parser import Parser
 
 #: Options that are no settings of a run, see `minicnn.training.settings.Settings`.
 NO_SETTINGS = (
-    "help", "version", "out", "quiet", "profile", "recipe", "ablate", "seeds",
+    "help", "version", "out", "quiet", "profile", "recipe", "ablate", "seeds", "baseline",
     "preflight", "resume", "checkpoint_every",
 )  # fmt: skip
 
@@ -100,6 +100,10 @@ def make_parser():
     compare.add_argument(
         "--seeds", metavar="N", type=int, help="of every arm, counted from --seed (3)"
     )
+    compare.add_argument(
+        "--baseline", metavar="OPTION=A", action="append",
+        help="value of an axis that the others are compared with, seed by seed (the best arm)",
+    )  # fmt: skip
     return parser
 
 

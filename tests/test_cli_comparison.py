@@ -65,6 +65,29 @@ def test_a_comparison_that_grows_and_one_that_asks_for_less(command):
     assert summary("out/2-msra-seed0")["epochs"] == 2
 
 
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_what_is_printed_fits_the_terminal(command, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    model = "mlp:" + ",".join(20 * ["4"])
+    words = ["--ablate", f"model={model};mlp:8", "--seeds", 5, "--threads", 1, "--epochs", 1]
+    code, out, err = command(*words, "--out", "out", "--lr", 0.01, small=False)
+    lines = [*out.splitlines(), *err.splitlines()]
+    assert code == 0 and 0.7 * columns < max(map(len, lines)) <= columns
+    assert max(map(len, Path("out/table.txt").read_text().splitlines())) <= 80
+
+
+def test_a_baseline_that_is_named(command):
+    words = [*GRID, "--seeds", 1, "--quiet", "--baseline"]
+    code, out, err = command(*words, "init=msra")
+    assert (code, err) == (0, "") and "difference to init=msra" in out
+    assert "difference to init=msra" in Path("out/report.html").read_text()
+    code, out, _ = command(*words[:-1])
+    assert code == 0 and "difference to best" in out
+    shutil.rmtree("out")
+    refused(command(*words, "init=lecun"), 2, "init lecun, expected one of the axis: zeros")
+    refused(command("--baseline", "init=msra"), 2, "the grid is empty", "--ablate")
+
+
 def test_values_of_a_comparison_that_hold_commas(command):
     axes = "--ablate betas=0.8,0.95;0.9,0.999 --ablate batch-size=16,20 --optimizer adam".split()
     words = "--model mlp:8 --epochs 1 --seeds 1 --threads 1 --out out".split()

@@ -4,8 +4,10 @@ import os
 import shutil
 import signal
 import sys
+import textwrap
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
+from shutil import get_terminal_size
 
 import numba
 from tqdm import tqdm
@@ -227,11 +229,12 @@ def _claim(grid, out):
 
 
 def _line(outcome):
-    """A line for a trial that has ended."""
+    """What is printed of a trial that has ended, in lines that fit the terminal."""
     trial, words = outcome.trial, outcome.status
     if outcome.status == "finished":
         accuracy, seconds = outcome.final("test_accuracy"), outcome.summary["train_seconds"]
         words = f"test accuracy {100 * accuracy:.2f} %  {seconds:.1f} s"
     elif outcome.error:
         words += f": {outcome.error}"
-    return f"{label(trial.arm)}, seed {trial.seed}: {words}"
+    line = f"{label(trial.arm)}, seed {trial.seed}: {words}"
+    return textwrap.fill(line, get_terminal_size().columns, subsequent_indent="  ")

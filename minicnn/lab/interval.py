@@ -19,6 +19,30 @@ class Interval(NamedTuple):
     mean: float
     half_width: float | None
 
+    def within(self, least, most=math.inf):
+        """The ends of the interval, cut to where the true mean can be: ``(low, high)`` or None.
+
+        An accuracy has a mean from 0 to 1, and Student's t does not know that: over three seeds
+        it may reach beyond. To cut off what cannot be keeps the coverage as it is, whatever the
+        values' distribution, since the true mean is never in what is cut off (Mandelkern,
+        *Setting confidence intervals for bounded parameters*, Statistical Science 17, 2002). An
+        interval of transformed values, as of logits, would be one for another parameter than
+        the mean, and would have no value at 0 and 1.
+
+        Parameters
+        ----------
+        least, most : float
+            Between which every value lies, and so their mean.
+
+        Returns
+        -------
+        (float, float) or None
+            None for a single value.
+        """
+        if self.half_width is None:
+            return None
+        return max(least, self.mean - self.half_width), min(most, self.mean + self.half_width)
+
 
 def interval(values):
     """Mean of the values and its 95 % interval: ``t(0.975, n - 1) s / sqrt(n)`` to each side.
@@ -44,6 +68,28 @@ def interval(values):
         return Interval(mean, None)
     variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
     return Interval(mean, student_t(n - 1) * math.sqrt(variance / n))
+
+
+def paired(values, others):
+    """The interval of the mean difference of two treatments of the same subjects, here seeds.
+
+    The differences within a seed are a single sample: what the seed does to both falls out
+    (Student's paired t test; *The probable error of a mean*, Biometrika 6, 1908).
+
+    Parameters
+    ----------
+    values, others : dict of int to float
+        By seed. Seeds that only one of the two has are left out.
+
+    Returns
+    -------
+    difference : Interval or None
+        Of ``values - others``; None without a common seed.
+    seeds : int
+        How many they have in common.
+    """
+    common = [seed for seed in values if seed in others]
+    return interval([values[seed] - others[seed] for seed in common]), len(common)
 
 
 def student_t(freedom, confidence=CONFIDENCE):

@@ -1,11 +1,12 @@
 """Outcome: how a trial of a grid ended, read from its folder alone."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from minicnn.lab.grid import Trial
 from minicnn.training.files import write_atomically
+from minicnn.training.steps import STEPS_FILE
 
 DONE = ("finished", "diverged")
 ERROR_FILE = "error.txt"
@@ -26,6 +27,8 @@ class Outcome:
         The lines of ``metrics.jsonl``.
     error : str
         Why it did not finish, in one line; empty if it did.
+    steps : list of dict
+        The lines of ``steps.jsonl``; none of a run of an older version.
     """
 
     trial: Trial
@@ -33,6 +36,7 @@ class Outcome:
     summary: dict
     history: list
     error: str
+    steps: list = field(default_factory=list)
 
     def final(self, metric):
         """The last epoch's value, or None if the trial did not finish.
@@ -64,8 +68,8 @@ def read_outcome(trial, folder, epochs=0):
     short = summary.get("status") == "finished" and summary.get("epochs", 0) < epochs
     if short or summary.get("status") not in DONE:  # an interrupted training is none yet
         return Outcome(trial, "crashed" if error else "not done", {}, [], error)
-    history = [json.loads(line) for line in _read(folder / "metrics.jsonl").splitlines()]
-    return Outcome(trial, summary["status"], summary, history, error)
+    history, steps = (_lines(folder / name) for name in ("metrics.jsonl", STEPS_FILE))
+    return Outcome(trial, summary["status"], summary, history, error, steps)
 
 
 def write_error(folder, sentence, details=""):
@@ -80,6 +84,10 @@ def write_error(folder, sentence, details=""):
     line = " ".join(sentence.split()) or "an error without a message"
     text = f"{line}\n\n{details}" if details else f"{line}\n"
     write_atomically(Path(folder) / ERROR_FILE, text.encode())
+
+
+def _lines(path):
+    return [json.loads(line) for line in _read(path).splitlines()]
 
 
 def _read(path):

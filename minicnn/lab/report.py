@@ -2,6 +2,7 @@
 
 import base64
 import html
+import textwrap
 
 from minicnn.errors import ArgumentError
 from minicnn.lab import figures
@@ -11,20 +12,29 @@ from minicnn.training.files import write_atomically
 from minicnn.training.machine import versions
 
 NOTE = (
-    "Mean ± 95 % interval (Student's t) over the seeds that finished. The arms of a seed train on"
-    " the same batches; the difference to the first arm is the mean of the seeds' differences."
+    "In brackets the 95 % interval of the mean (Student's t over the seeds that finished; cut to"
+    " 0 to 100 % for accuracies). The arms of a seed train on the same batches, so a difference is"
+    " the mean of the seeds' differences, over the seeds that finished in both arms."
 )
+BEST = (
+    " The best arm was chosen by these very numbers: the more arms there are, the more of its lead"
+    " is chance."
+)
+WIDTH = 80  # of a line in a file
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em; }
 table { border-collapse: collapse; }
 th, td { padding: .25em .8em; border-bottom: 1px solid #ccc; text-align: left; }
-td { font-variant-numeric: tabular-nums; white-space: nowrap; }
-figure { margin: 1.5em 0; } img { max-width: 100%; }
-div { overflow-x: auto; }
+td { font-variant-numeric: tabular-nums; white-space: pre; }
+th:first-child, td:first-child { position: sticky; left: 0; background: white; }
+div, figure { overflow-x: auto; }
+figure { margin: 1.5em 0; } img { width: 100%; min-width: 40em; }
 """
 PAGE = """<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>
+<head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>{style}</style></head>
 <body>
 <h1>{title}</h1>
 <p>{settings}</p>
@@ -35,19 +45,29 @@ PAGE = """<!DOCTYPE html>
 """
 
 
-def text(grid, outcomes):
+def text(grid, outcomes, baseline=None, width=WIDTH):
     """The table with its explanation and the errors there were, ready to be printed.
 
     Parameters
     ----------
     grid : Grid
     outcomes : iterable of Outcome
+    baseline : Baseline, optional
+        What the differences are to; the best arm by default.
+    width : int
+        Characters in a line.
 
     Returns
     -------
     str
     """
-    return "\n".join([as_text(*table(grid, outcomes)), "", NOTE, *errors(outcomes)])
+    shown = as_text(*table(grid, outcomes, baseline), width, keys=len(grid.axes))
+    found = [textwrap.fill(line, width, subsequent_indent="  ") for line in errors(outcomes)]
+    return "\n".join([shown, "", textwrap.fill(_note(baseline), width), *found])
+
+
+def _note(baseline):
+    return NOTE + (BEST if str(baseline or "best") == "best" else "")
 
 
 def errors(outcomes):
@@ -59,7 +79,7 @@ def errors(outcomes):
     ]
 
 
-def write(grid, outcomes, folder):
+def write(grid, outcomes, folder, baseline=None):
     """Write ``table.txt``, the figures ``curves-N.svg``, and ``report.html`` with all of it.
 
     Parameters
@@ -67,6 +87,7 @@ def write(grid, outcomes, folder):
     grid : Grid
     outcomes : iterable of Outcome
     folder : Path
+    baseline : Baseline, optional
 
     Returns
     -------
@@ -78,18 +99,19 @@ def write(grid, outcomes, folder):
     ArgumentError
         If a file cannot be written.
     """
-    write_atomically(folder / "table.txt", (text(grid, outcomes) + "\n").encode())
+    write_atomically(folder / "table.txt", (text(grid, outcomes, baseline) + "\n").encode())
     try:
         drawn, missing = figures.curves(grid, outcomes), None
     except ArgumentError as error:
         drawn, missing = [], str(error)
     for number, (_, image) in enumerate(drawn, 1):
         write_atomically(folder / f"curves-{number}.svg", image)
-    write_atomically(folder / "report.html", page(grid, outcomes, drawn, missing).encode())
+    html_page = page(grid, outcomes, drawn, missing, baseline)
+    write_atomically(folder / "report.html", html_page.encode())
     return missing
 
 
-def page(grid, outcomes, drawn, missing=None):
+def page(grid, outcomes, drawn, missing=None, baseline=None):
     """The page as HTML that needs no other file.
 
     Parameters
@@ -100,18 +122,19 @@ def page(grid, outcomes, drawn, missing=None):
         As `figures.curves` gives them.
     missing : str, optional
         What to say if there are none.
+    baseline : Baseline, optional
 
     Returns
     -------
     str
     """
-    header, rows = table(grid, outcomes)
+    header, rows = table(grid, outcomes, baseline)
     parts = [
         "<div><table>",
         _row("th", header),
         *(_row("td", row) for row in rows),
         "</table></div>",
-        f"<p>{_escaped(NOTE)}</p>",
+        f"<p>{_escaped(_note(baseline))}</p>",
     ]
     if found := errors(outcomes):
         parts += ["<ul>", *(f"<li>{_escaped(sentence)}</li>" for sentence in found), "</ul>"]
@@ -119,8 +142,9 @@ def page(grid, outcomes, drawn, missing=None):
     if drawn:
         parts.append(
             "<p>A thin line for each seed; of those that finished the mean in bold, and a band"
-            " from the least to the greatest. A cross where a seed diverged. Losses above 10 nats"
-            " are outside of the picture.</p>"
+            " from the least to the greatest. Lines of later arms lie on the broader ones of"
+            " earlier arms. A cross where a seed diverged. Losses above 10 nats are outside of the"
+            " picture.</p>"
         )
     if missing:
         parts.append(f"<p>{_escaped(missing)}</p>")

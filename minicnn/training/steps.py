@@ -10,11 +10,12 @@ STEPS_FILE = "steps.jsonl"
 class StepLog(Callback):
     """Keeps a file with the mean loss and accuracy of each stretch of training steps.
 
-    A line of JSON for each stretch: ``step`` (its last), ``train_loss`` (nats) and
-    ``train_accuracy`` (a fraction), means over its images, each seen with the weights from
-    before the update. Stretches are single steps at first. When there are `MOST`, each two
-    become one, and the next ones are twice as long: at any time there are at least half as
-    many points as `MOST`, or one for each step. Nothing depends on how long training is to last.
+    A line of JSON for each stretch: ``step`` (its last) and ``epoch`` (done by then, as 1.25),
+    ``train_loss`` (nats) and ``train_accuracy`` (a fraction), means over its images, each seen
+    with the weights from before the update. Stretches are single steps at first. When there are
+    `MOST`, each two become one, and the next ones are twice as long: at any time there are at
+    least half as many points as `MOST`, or one for each step. Nothing depends on how long
+    training is to last.
 
     A step costs some additions; the file is replaced at the end of each epoch and of training.
 
@@ -66,8 +67,14 @@ class StepLog(Callback):
 
     def _write(self, trainer):
         running = [[trainer.step, self._images, self._loss, self._correct]] if self._steps else []
+        epoch = trainer.total_steps // trainer.epochs  # in steps
         lines = [
-            {"step": step, "train_loss": loss / images, "train_accuracy": correct / images}
+            {
+                "step": step,
+                "epoch": step / epoch,
+                "train_loss": loss / images,
+                "train_accuracy": correct / images,
+            }  # fmt: skip
             for step, images, loss, correct in [*self._ended, *running]
         ]
         write_atomically(self.path, json_lines(lines))

@@ -16,8 +16,8 @@ def small_grid(axes=None, seeds=2, **base):
     return Grid(axes or {"init": ["xavier", "msra"]}, seeds, base={**BASE, **base})
 
 
-def outcome(trial, accuracies, losses=None, status="finished", error=""):
-    """One with these test accuracies and losses by epoch."""
+def outcome(trial, accuracies, losses=None, status="finished", error="", steps=()):
+    """One with these test accuracies and losses by epoch, and losses by step."""
     losses = losses or [1 / epoch for epoch in range(1, len(accuracies) + 1)]
     history = [
         {"epoch": epoch, "test_accuracy": a, "test_loss": b and 2 * b, "train_accuracy": a / 2,
@@ -29,4 +29,10 @@ def outcome(trial, accuracies, losses=None, status="finished", error=""):
         "parameters": 77, "predicted_classes": 10, "train_seconds": 1.5,
     }  # fmt: skip
     ended = status in ("finished", "diverged")
-    return Outcome(trial, status, summary if ended else {}, history if ended else [], error)
+    length = len(steps) / max(1, len(accuracies))
+    lines = [
+        {"step": n, "epoch": n / length, "train_loss": loss, "train_accuracy": n / len(steps)}
+        for n, loss in enumerate(steps, 1)
+    ]
+    summary, history = (summary, history) if ended else ({}, [])
+    return Outcome(trial, status, summary, history, error, lines)

@@ -35,6 +35,10 @@ def drawn(monkeypatch):
     return draw
 
 
+def means_of(axes):
+    return [line for line in axes.lines if not line.get_label().startswith("_")]
+
+
 def all_outcomes(grid, accuracies=(0.1, 0.6), losses=(2.3, 0.5)):
     """A little better with every seed."""
     return [
@@ -75,9 +79,10 @@ def test_the_mean_every_seed_and_the_band(drawn):
 def test_more_arms_than_colours_differ_in_style(drawn):
     grid = Grid({"lr": [0.1 * k for k in range(1, 20)]}, seeds=1)
     (figure,), _ = drawn(grid, all_outcomes(grid))
-    means = [line for line in figure.axes[0].lines if line.get_linewidth() == 2]
+    means = means_of(figure.axes[0])
     looks = {(line.get_color(), line.get_linestyle()) for line in means}
     assert len(means) == len(looks) == 19 > len(COLOURS)
+    assert not figure.axes[0].texts  # too many to have their names beside them
     legend = figure.legends[0].get_window_extent()
     assert legend.y0 >= 0 and legend.y1 <= figure.bbox.height
 
@@ -91,6 +96,74 @@ def test_a_diverged_seed_ends_in_a_cross_and_is_counted(drawn):
     assert [(list(c.get_xdata()), list(c.get_ydata())) for c in cross] == [([1], [20])]
     assert list(figure.axes[0].lines[0].get_ydata()) == pytest.approx([10, 20, 30])
     assert figure.legends[0].get_texts()[0].get_text() == "msra\n(1 of 2 diverged)"
+
+
+def with_steps(grid, epochs, count=120):
+    """Losses fall from 1.2 in each step; the seeds' accuracies at the end are 50, 51, ..."""
+    losses = [0.01 * (count - n) for n in range(count)]
+    return [outcome(t, epochs * [0.5 + t.seed / 100], steps=losses) for t in grid.trials()]
+
+
+def test_one_epoch_has_curves_and_the_test_accuracy_at_their_ends(drawn):
+    grid = Grid({"init": ["zeros", "msra"]}, seeds=2)
+    (figure,), _ = drawn(grid, with_steps(grid, 1))
+    accuracy, loss = figure.axes
+    assert accuracy.get_ylabel().startswith("training accuracy (%)")
+    for axes, first, last in ((accuracy, 0, 100), (loss, 1.2, 0)):
+        for mean in means_of(axes):
+            x, y = mean.get_data()
+            assert 40 <= len(x) <= 60 and 0 < x[0] < 0.05 and 0.95 < x[-1] < 1
+            line = first + (last - first) * x  # a mean lies in the middle of its stretch
+            assert y == pytest.approx(line, abs=0.01 * abs(last - first))
+    ends = [line for line in accuracy.lines if line.get_markerfacecolor() == "white"]
+    assert [list(line.get_xdata()) for line in ends] == [[1, 1], [1, 1]]
+    assert list(ends[0].get_ydata()) == pytest.approx([50, 51])
+
+
+def test_more_epochs_have_the_test_accuracy_and_the_loss_by_steps(drawn):
+    grid = Grid({"init": ["zeros", "msra"]}, seeds=2)
+    (figure,), _ = drawn(grid, with_steps(grid, 2))
+    accuracy, loss = figure.axes
+    assert accuracy.get_ylabel() == "test accuracy (%)"
+    assert [list(line.get_xdata()) for line in means_of(accuracy)] == [[1, 2], [1, 2]]
+    assert all(len(line.get_xdata()) >= 40 for line in means_of(loss))
+    assert all(1.9 < line.get_xdata()[-1] < 2 for line in means_of(loss))
+
+
+def test_runs_with_and_without_steps_in_one_figure(drawn):
+    grid = Grid({"init": ["zeros", "msra"]}, seeds=1)
+    old, new = grid.trials()
+    mixed = [outcome(old, [0.3]), outcome(new, [0.4], steps=[2.0, 1.0])]
+    (figure,), _ = drawn(grid, mixed)
+    assert [list(line.get_xdata()) for line in means_of(figure.axes[1])] == [[1], [0.25, 0.75]]
+
+
+@pytest.mark.parametrize("arms", [2, 5, 9])
+def test_arms_that_coincide_are_told_apart(drawn, arms):
+    grid = Grid({"lr": [0.1 * k for k in range(1, arms + 1)]}, seeds=1)
+    (figure,), _ = drawn(grid, with_steps(grid, 1))
+    for axes in figure.axes:
+        means = means_of(axes)
+        assert len({line.get_marker() for line in means}) == arms
+        assert len({(line.get_color(), line.get_linestyle()) for line in means}) == arms
+        orders = [line.get_zorder() for line in means]
+        assert orders == sorted(set(orders))
+        widths = [line.get_linewidth() for line in means[-5:]]  # below one another
+        assert widths == sorted(set(widths), reverse=True)
+        starts = {line.get_markevery()[0] for line in means}
+        assert len(starts) == min(arms, figures.POINTS // figures.MARKS)
+
+
+@pytest.mark.parametrize("arms", [1, 4, 10])
+def test_names_at_the_ends_do_not_lie_on_each_other(drawn, arms):
+    axis = [f"constant:{k}" for k in range(1, arms + 1)]
+    grid = Grid({"init": axis}, seeds=1)
+    (figure,), _ = drawn(grid, with_steps(grid, 1))
+    for axes in figure.axes:
+        assert sorted(text.get_text() for text in axes.texts) == sorted(axis)
+        places = sorted(text.get_position()[1] for text in axes.texts)
+        assert -1e-6 <= places[0] and places[-1] <= 1 + 1e-6
+        assert all(b - a > 0.9 * figures.APART for a, b in zip(places, places[1:]))
 
 
 @pytest.mark.parametrize("status", ["crashed", "not done", "diverged"])

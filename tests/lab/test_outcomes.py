@@ -31,6 +31,7 @@ def test_finished(folder):
     assert (outcome.trial, outcome.status, outcome.error) == (TRIAL, "finished", "")
     assert outcome.summary == json.loads((folder / "summary.json").read_text())
     assert [line["epoch"] for line in outcome.history] == [1, 2]
+    assert [line["step"] for line in outcome.steps] == list(range(1, 9))
     assert outcome.final("test_accuracy") == outcome.summary["test_accuracy"]
     assert outcome.final("test_loss") == outcome.history[1]["test_loss"]
 
@@ -62,3 +63,16 @@ def test_crashed(tmp_path):
     assert (tmp_path / "new" / "error.txt").read_text("utf-8").endswith("a\nlong story\n")
     write_error(tmp_path / "mute", "")
     assert read_outcome(TRIAL, tmp_path / "mute").status == "crashed"
+
+
+def test_a_run_of_an_older_version_has_no_steps(folder):
+    (folder / "steps.jsonl").unlink()
+    outcome = read_outcome(TRIAL, folder)
+    assert outcome.steps == [] and len(outcome.history) == 2
+
+
+def test_fewer_epochs_than_asked_for_are_not_done(folder):
+    assert read_outcome(TRIAL, folder, 2).status == "finished"
+    assert read_outcome(TRIAL, folder, 3).status == "not done"
+    set_status(folder, "diverged")
+    assert read_outcome(TRIAL, folder, 3).status == "diverged"

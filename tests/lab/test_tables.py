@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from minicnn.errors import ArgumentError
+from minicnn.lab.baseline import Baseline
 from minicnn.lab.grid import Grid
 from minicnn.lab.tables import as_text, csv_text, table
 from tests.lab.small_grid import outcome
@@ -44,28 +46,38 @@ def test_the_csv_has_a_line_for_each_trial():
     assert lines[5]["status"] == "not done"
 
 
-def cells(number):
-    header, rows = table(GRID, outcomes())
+def cells(number, **settings):
+    header, rows = table(GRID, outcomes(), Baseline(GRID, settings))
     assert len(set(header)) == len(header) and len(rows) == 3
     return dict(zip(header, rows[number]))
 
 
-def half_width(values):
-    return stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+def ends(values, least=0, most=100, form=".2f"):
+    """Mean and interval in words, without spaces before numbers."""
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    mean = np.mean(values)
+    low, high = max(least, mean - half), min(most, mean + half)
+    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def single(words):
+    return " ".join(words.split()).replace("[ ", "[")
 
 
 def test_an_arm_that_finished():
     row, values = cells(0), 100 * np.array(ACCURACY["zeros"])
     assert (row["init"], row["betas"]) == ("zeros", "0.8,0.9")
-    assert row["test accuracy (%)"] == f"{values.mean():.2f} ± {half_width(values):.2f}"
+    assert single(row["test accuracy (%)"]) == ends(values) and ", 100.00]" in ends(values)
     assert [row[f"seed {seed}"] for seed in range(3)] == ["50.00", "60.00", "80.00"]
-    assert row["training loss (nats)"] == "0.5000 ± 0.0000" and row["status"] == "3 finished"
-    assert row["difference to the first"] == ""
+    assert (
+        row["training loss (nats)"] == "0.5000 [0.5000, 0.5000]" and row["status"] == "3 finished"
+    )
+    assert row["difference to best"] == "best"
 
 
 def test_seeds_that_did_not_finish_are_left_out_and_shown():
     row = cells(1)
-    assert row["test accuracy (%)"] == f"80.00 ± {half_width([70, 90]):.2f}"
+    assert single(row["test accuracy (%)"]) == ends([70, 90])
     assert [row[f"seed {seed}"] for seed in range(3)] == ["70.00", "diverged", "90.00"]
     assert row["status"] == "2 finished, 1 diverged"
     row = cells(2)
@@ -75,15 +87,53 @@ def test_seeds_that_did_not_finish_are_left_out_and_shown():
 
 
 def test_the_difference_is_paired_by_seed():
-    assert cells(1)["difference to the first"] == f"+15.00 ± {half_width([20, 10]):.2f}"
-    assert cells(2)["difference to the first"] == "-10.00"
+    expected = ends([20, 10], -100, 100, "+.2f")
+    assert single(cells(1)["difference to best"]) == f"{expected} (2 seeds)"
+    assert cells(2)["difference to best"] == "-10.00 (1 seed)"
+    column = "difference to init=msra"
+    assert [cells(n, init="msra")[column] for n in range(3)] == [
+        "+10.00 (1 seed)", "+20.00 (1 seed)", "init=msra",
+    ]  # fmt: skip
+
+
+def test_the_best_arm_is_one_of_those_with_the_most_seeds():
+    """The second has the greatest mean, 80, but a seed of it diverged."""
+    assert cells(0)["difference to best"] == "best"
+
+
+def test_a_baseline_of_some_axes_is_the_same_in_all_else():
+    grid = Grid({"init": ["zeros", "msra"], "activation": ["relu", "tanh"]}, seeds=1)
+    several = [outcome(t, [0.1 * n]) for n, t in enumerate(grid.trials(), 1)]
+    header, rows = table(grid, several, Baseline(grid, {"init": "msra"}))
+    column = [row[header.index("difference to init=msra")] for row in rows]
+    assert column == ["-20.00", "-20.00", "init=msra", "init=msra"]
+    whole = Baseline(grid, {"activation": "tanh", "init": "zeros"})
+    header, rows = table(grid, several, whole)
+    column = [row[header.index("difference to activation=tanh, init=zeros")] for row in rows]
+    assert [words[:6] for words in column] == ["-10.00", "activa", "+10.00", "+20.00"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["init"], "baseline 'init': expected OPTION=VALUE"),
+        (["init="], "baseline 'init=': expected OPTION=VALUE"),
+        (["lr=3"], "the baseline has lr, which is no axis of this comparison: .*init, betas"),
+        (["out=x"], "the baseline has out, which is no axis"),
+        (["init=he"], "the baseline has init he, expected one of the axis: zeros, uniform"),
+        (["init=zeros", "init=msra"], "the baseline has init twice"),
+    ],
+)
+def test_a_baseline_that_cannot_be(texts, said):
+    with pytest.raises(ArgumentError, match=said):
+        Baseline.from_strings(GRID, texts, lambda name, word: word)
 
 
 def test_an_arm_without_results():
     grid = Grid({"init": ["zeros", "msra"]}, seeds=1)
     broken = [outcome(trial, [], status="crashed", error="x") for trial in grid.trials()]
     _, rows = table(grid, broken)
-    assert rows[1] == ["msra", "-", "crashed", "-", "-", "1 crashed"]
+    assert rows[1] == ["msra", "-", "-", "-", "crashed", "1 crashed"]
 
 
 def test_columns_stand_below_each_other():
@@ -98,3 +148,44 @@ def test_columns_stand_below_each_other():
 @pytest.mark.parametrize("cell", ["-", "3 ± 1", "+1.00"])
 def test_numbers_stand_to_the_right(cell):
     assert as_text(["heading"], [[cell]]).splitlines()[1] == cell.rjust(7)
+
+
+LONG = ["mlp:" + ",".join(9 * ["512"]), "lenet5", "m" * 70]
+SHORT = ["gelu", "leaky-relu", "tanh"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200, 1000])
+@pytest.mark.parametrize("seeds", [1, 3, 20])
+@pytest.mark.parametrize("axes", [{"init": SHORT}, {"model": LONG}, {"model": LONG, "init": SHORT}])
+def test_a_table_fits_its_width_and_nothing_is_lost(width, seeds, axes):
+    grid = Grid(axes, seeds)
+    several = [outcome(t, [0.1 * (t.seed % 7), 0.9]) for t in grid.trials()]
+    header, rows = table(grid, several)
+    text = as_text(header, rows, width, keys=len(axes))
+    assert max(map(len, text.splitlines())) <= width
+    blocks = [block.splitlines() for block in text.split("\n\n")]
+    whole = max(map(len, as_text(header, rows).splitlines()))
+    assert len(blocks) == 1 if whole <= width else len(blocks) <= 1 + whole // (width // 3)
+    squeezed = "".join(text.split())
+    for cell in {*header, *(cell for row in rows for cell in row)}:
+        if cell not in LONG:
+            assert "".join(cell.split()) in squeezed
+    if len(axes) == 1:
+        for block in blocks:  # the broken label, put together again
+            first = max(len(line.split("  ")[0]) for line in block)
+            words = "".join(line[:first].strip() for line in block)
+            assert words == "".join([*axes, *next(iter(axes.values()))])
+
+
+def test_each_block_has_the_labels_and_wide_terminals_have_one_block():
+    header, rows = ["arm", "first", "second"], [["a,b", "x" * 20, "y" * 20], ["c", "u", "v"]]
+    assert as_text(header, rows, 30, keys=1).splitlines() == [
+        "arm  first",
+        "a,b  " + "x" * 20,
+        "c    u",
+        "",
+        "arm  second",
+        "a,b  " + "y" * 20,
+        "c    v",
+    ]
+    assert as_text(header, rows, 47, keys=1) == as_text(header, rows)

@@ -43,6 +43,7 @@ def lines(path):
 def test_each_step_while_there_are_few(path):
     found, seen, _ = train(path)
     assert [line["step"] for line in found] == list(range(1, 13))
+    assert [line["epoch"] for line in found] == [step / 3 for step in range(1, 13)]
     assert [line["train_loss"] for line in found] == pytest.approx(seen[:, 2], rel=1e-6)
     assert [line["train_accuracy"] for line in found] == pytest.approx(seen[:, 3] / seen[:, 1])
 
