@@ -132,6 +132,37 @@ def test_comparisons_say_the_same(folder):
         assert "Traceback" not in out + err
 
 
+# Reads files of weights as another user.
+READ = """
+import json, os, sys
+folder, paths = json.loads(sys.argv[1])
+from minicnn import Sequential, layers
+from minicnn.errors import DataError
+from minicnn.training import load_weights
+model = Sequential(layers.Dense(2))
+model.initialize((3,))
+os.chdir(folder)
+if os.geteuid() == 0:
+    os.setegid(12345)
+    os.seteuid(12345)
+for path in paths:
+    try:
+        load_weights(model, path)
+    except DataError as error:
+        print(error)
+"""
+
+
+def test_weights_that_cannot_be_read(folder):
+    (folder / "best.safetensors").write_bytes(b"x" * 100)
+    (folder / "best.safetensors").chmod(0)
+    paths = ["best.safetensors", "locked/run/best.safetensors", "dangling", "loop", LONG, "a\0b"]
+    out, _ = run(READ, json.dumps([str(folder), paths]))
+    lines = out.splitlines()
+    assert len(lines) == len(paths) and all("cannot read" in line for line in lines)
+    assert "Permission denied" in lines[0] and "may not be searched" in lines[1]
+
+
 def test_a_full_disk_is_a_sentence(folder):
     """As a limit of the size of files, which is met first by the largest of them."""
     ((code, _, err),) = outcomes(folder, [["--out", "run"]], limit=1200)
