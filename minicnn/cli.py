@@ -1,12 +1,14 @@
 """The command line: parse, build, run, report."""
 
 import sys
+import textwrap
 from collections import Counter
-from shutil import get_terminal_size
 
+from minicnn import terminal
 from minicnn.errors import ArgumentError, MinicnnError
 from minicnn.options import NO_SETTINGS, make_parser
 from minicnn.output import complain, say
+from minicnn.terminal import coloured
 
 INTERRUPTED = 130
 CRASHED = 1
@@ -89,7 +91,7 @@ def _resume(given, chosen):
         say(f"the run in {folder} has finished: nothing is left to do.")
         return 0
     for note in run.notes:
-        complain(f"note: {note}")
+        _note(note)
     return _train(given, run)
 
 
@@ -166,7 +168,7 @@ def _compare(given, chosen, recipe):
             + (f", {done} of them done before" if done else "")
         )
     if ablation.note:
-        complain(f"note: {ablation.note}")
+        _note(ablation.note)
     outcomes = ablation.run(quiet)
     count = Counter(outcome.status for outcome in outcomes)
     done = f"{count['finished'] + count['diverged']} of {len(outcomes)} runs are done"
@@ -174,10 +176,10 @@ def _compare(given, chosen, recipe):
         resumed = f"the same command with --out {ablation.folder} goes on"
         return _fail(f"interrupted; {done} and kept, {resumed}.", 128 + ablation.signal)
     missing = report.write(grid, outcomes, ablation.folder, baseline)
-    shown = report.text(grid, outcomes, baseline, get_terminal_size().columns)
+    shown = report.text(grid, outcomes, baseline, terminal.width())
     say(shown, "", f"written to {ablation.folder}")
     if missing:
-        complain(f"note: {missing}")
+        _note(missing)
     if count["crashed"]:
         return _fail(f"{count['crashed']} of {len(outcomes)} runs crashed.", CRASHED)
     return 0
@@ -202,7 +204,8 @@ def _help(given):
 def _report(run):
     """The block that ends a run."""
     summary = run.summary
-    rows = [("status", summary["status"])]
+    status = summary["status"]
+    rows = [("status", coloured(status, "green" if status == "finished" else "red"))]
     if summary["test_accuracy"] is not None:
         best, epochs = summary["best_test_accuracy"], summary["epochs"]
         accuracy = f"{100 * summary['test_accuracy']:.2f} % after {epochs} epoch{'s'[: epochs - 1]}"
@@ -214,12 +217,16 @@ def _report(run):
     width = max(len(name) for name, _ in rows)
     lines = [f"{name:<{width}}  {text}" for name, text in rows]
     if run.explanation:
-        lines += ["", run.explanation]
+        lines += ["", textwrap.fill(run.explanation, terminal.width())]
     return "\n".join(["", *lines])
 
 
+def _note(text):
+    complain(f"{coloured('note:', 'yellow', sys.stderr)} {text}")
+
+
 def _fail(error, code):
-    complain(f"error: {error}")
+    complain(f"{coloured('error:', 'red', sys.stderr)} {error}")
     return code
 
 

@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn import lanes
+from minicnn import lanes, terminal
 from minicnn.checks import check_count, is_finite
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Orthogonal
 from minicnn.layers import Dropout, Residual
 from minicnn.model import Sequential
+from minicnn.text_table import as_text
 
 ROUNDING = 16  # outputs that differ by so many units in the last place are the same number
 
@@ -52,13 +53,15 @@ class Report(list):
     """The layers in the order of the forward pass, as `Scaled`; prints as a table."""
 
     def __str__(self):
-        width = max([len("layer"), *(len(row.layer) for row in self)])
-        lines = [f"{'layer':<{width}}  passes  variance before      after"]
-        for row in self:
-            miss = "" if row.reached else "  not within the tolerance"
-            numbers = f"{row.passes:>6}  {row.before:>15.4g}  {row.after:>9.4g}"
-            lines.append(f"{row.layer:<{width}}  {numbers}{miss}")
-        return "\n".join(lines)
+        header = ["layer", "passes", "variance before", "after", ""]
+        rows = [
+            [
+                row.layer, str(row.passes), f"{row.before:.4g}", f"{row.after:.4g}",
+                "" if row.reached else "not within the tolerance",
+            ]
+            for row in self
+        ]  # fmt: skip
+        return as_text(header, rows, terminal.width(), keys=1)
 
 
 def lsuv(model, images, tolerance=0.1, passes=5, rng=None):

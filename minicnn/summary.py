@@ -1,8 +1,11 @@
 """The table that a model's summary is."""
 
+from minicnn import terminal
+from minicnn.text_table import as_text
+
 
 def table(model):
-    """A line for each layer, and one for each further initializer of its parameters; the total.
+    """A row for each layer with the initializers of its parameters, and the total.
 
     Parameters
     ----------
@@ -12,22 +15,18 @@ def table(model):
     Returns
     -------
     str
+        As wide as the terminal at most.
     """
-    rows = [("layer", "output", "parameters", "initializer (std)")]
+    rows = []
     for layer in model.all_layers():
         own = layer.own_parameters()
         made = [
             f"{name}: {initializer} ({std:.4g})"
             for name, (initializer, std) in layer.initializers().items()
-        ] or [""]
+        ]
         count = str(sum(p.size for p in own.values())) if own else ""
         shape = "x".join(map(str, layer.output_shape))
-        rows.append((f"{layer.name} {layer.describe()}".rstrip(), shape, count, made[0]))
-        rows += [("", "", "", line) for line in made[1:]]
-    total = sum(p.size for p in model.parameters())
-    rows.append(("total", "", str(total), ""))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    lines = [
-        f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in rows
-    ]
-    return "\n".join(lines)
+        rows.append([f"{layer.name} {layer.describe()}".rstrip(), shape, count, "\n".join(made)])
+    rows.append(["total", "", str(sum(p.size for p in model.parameters())), ""])
+    header = ["layer", "output", "parameters", "initializer (std)"]
+    return as_text(header, rows, terminal.width(), keys=1)

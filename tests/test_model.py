@@ -367,3 +367,18 @@ def test_arrays_that_the_kernels_cannot_read(spoil):
         model.forward(spoil(x), True, 20)
     with pytest.raises(ArgumentError, match="expected samples in lanes, float32"):
         model.backward(spoil(np.zeros_like(scores)))
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_the_summary_fits_the_terminal(columns, monkeypatch):
+    model = initialized(
+        Sequential(
+            Conv2d(4, 3, init="truncated-normal:0.0123456,mean=0.0123456"),
+            Conv2d(4, (3, 2), stride=(1, 2), padding=(2, 1), dilation=(2, 1), groups=4),
+        )
+    )
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = model.summary()
+    assert max(map(len, text.splitlines())) <= columns
+    for word in ("truncated-normal:0.0123456,mean=0.0123456", "4x6x4", "total"):
+        assert word in text

@@ -7,11 +7,11 @@ import sys
 import textwrap
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from shutil import get_terminal_size
 
 import numba
 from tqdm import tqdm
 
+from minicnn import terminal
 from minicnn.checks import check_count
 from minicnn.errors import ArgumentError
 from minicnn.lab import extras, workers
@@ -237,4 +237,4 @@ def _line(outcome):
     elif outcome.error:
         words += f": {outcome.error}"
     line = f"{label(trial.arm)}, seed {trial.seed}: {words}"
-    return textwrap.fill(line, get_terminal_size().columns, subsequent_indent="  ")
+    return textwrap.fill(line, terminal.width(), subsequent_indent="  ")

@@ -2,9 +2,10 @@
 
 import math
 
+from minicnn import terminal
 from minicnn.lab.records import SIGNALS, z_scores
-from minicnn.lab.tables import as_text
 from minicnn.lab.theory import second_moments
+from minicnn.text_table import as_text
 
 TITLES = {"output": "output rms", "delta": "delta rms", "gradient": "dW rms"}
 UNUSUAL = 4.0  # standard errors
@@ -50,20 +51,21 @@ def table(record, predictions, layers=None):
     """
     z = scores(record, predictions)
     predicted = {of: second_moments(predictions, of) for of in SIGNALS}
-    header = ["layer"]
+    shown = [layer for layer in record.layers if layers is None or layer.name in layers]
+    groups = []  # the three numbers of a signal stay side by side
     for of in SIGNALS:
-        header += [TITLES[of], "theory", "z"]
-    rows = []
-    for layer in record.layers:
-        if layers is None or layer.name in layers:
-            row = [layer.name]
-            for of in SIGNALS:
-                statistics = getattr(layer, of)
-                row.append("" if statistics is None else f"{statistics.rms:.3g}")
-                known = layer.name in z[of]
-                row.append(f"{math.sqrt(predicted[of][layer.name].value):.3g}" if known else "")
-                row.append(f"{z[of][layer.name]:+.1f}" if known else "")
-            rows.append(row)
+        rows = []
+        for layer in shown:
+            statistics, known = getattr(layer, of), layer.name in z[of]
+            rows.append([
+                "" if statistics is None else f"{statistics.rms:.3g}",
+                f"{math.sqrt(predicted[of][layer.name].value):.3g}" if known else "",
+                f"{z[of][layer.name]:+.1f}" if known else "",
+            ])  # fmt: skip
+        lines = as_text([TITLES[of], "theory", "z"], rows).split("\n")
+        groups.append([line.ljust(len(lines[0])) for line in lines])
+    header, *rows = zip(["layer", *(layer.name for layer in shown)], *groups)
     every = [value for by_layer in z.values() for value in by_layer.values()]
     far = sum(not abs(value) <= UNUSUAL for value in every)
-    return f"{as_text(header, rows)}\n{far} of {len(every)} z-scores are beyond ±{UNUSUAL:g}"
+    whole = as_text(header, rows, terminal.width(), keys=1)
+    return f"{whole}\n{far} of {len(every)} z-scores are beyond ±{UNUSUAL:g}"

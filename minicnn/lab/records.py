@@ -1,12 +1,14 @@
 """Records: what a probe found in every layer, as a table, as plain dicts, beside a theory."""
 
 import math
+import textwrap
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from minicnn import terminal
 from minicnn.errors import ArgumentError, unknown
-from minicnn.lab.tables import as_text
+from minicnn.text_table import as_text
 
 QUANTILES = (2, 25, 50, 75, 98)  # per cent
 SORTED_AT_MOST = 2**14  # numbers: the median of so many is known to 1 % of a std
@@ -170,12 +172,13 @@ class Record:
         header = ["layer", "mean", "rms", "std", "2 %", "50 %", "98 %", "delta rms", "dW rms"]
         header += ["dead", "saturated", "update"]
         where = "" if self.step is None else f"step {self.step}, "
-        return (
-            as_text(header, [_row(layer) for layer in self.layers])
-            + f"\n{where}{self.samples} samples: loss {self.loss:.4f} (ln K"
-            f" {self.ln_classes:.4f}, entropy of the classes {self.class_entropy:.4f}), logit std"
+        end = (
+            f"{where}{self.samples} samples: loss {self.loss:.4f} (ln K {self.ln_classes:.4f},"
+            f" entropy of the classes {self.class_entropy:.4f}), logit std"
             f" {_number(self.logit_std)}, delta first / last {_number(self.delta_ratio)}"
         )
+        rows, width = [_row(layer) for layer in self.layers], terminal.width()
+        return f"{as_text(header, rows, width, keys=1)}\n{textwrap.fill(end, width)}"
 
 
 def z_scores(measured, predicted):

@@ -7,7 +7,8 @@ import textwrap
 from minicnn.errors import ArgumentError
 from minicnn.lab import figures
 from minicnn.lab.grid import label, text_of
-from minicnn.lab.tables import as_text, table
+from minicnn.lab.tables import table
+from minicnn.text_table import as_text
 from minicnn.training.files import write_atomically
 from minicnn.training.machine import versions
 

@@ -16,9 +16,9 @@ from minicnn.errors import MinicnnError
 from minicnn.lab import preflight
 from minicnn.lab.ablation import Ablation
 from minicnn.lab.grid import Grid
-from minicnn.lab.tables import as_text
 from minicnn.output import complain, say
 from minicnn.parser import Parser
+from minicnn.text_table import as_text
 from minicnn.training.settings import Settings
 
 LEARNED = 0.5  # test accuracy from which a training counts as successful

@@ -20,11 +20,11 @@ from minicnn.data import load
 from minicnn.errors import MinicnnError
 from minicnn.lab.beside import UNUSUAL, scores
 from minicnn.lab.probes import probe
-from minicnn.lab.tables import as_text
 from minicnn.lab.theory import predict
 from minicnn.layers.activations import ACTIVATIONS
 from minicnn.output import complain, say
 from minicnn.parser import Parser
+from minicnn.text_table import as_text
 
 NETWORKS = (
     "lenet5", "convnet", "mnist-example", "vgg-small", "quick", "plain10", "plain30", "resnet8",

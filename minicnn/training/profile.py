@@ -2,7 +2,9 @@
 
 import time
 
+from minicnn import terminal
 from minicnn.kernels.peak import measure_peak
+from minicnn.text_table import as_text
 from minicnn.training.callbacks import Callback
 
 
@@ -73,7 +75,7 @@ class Profile(Callback):
         """The times as text: a row for each layer and pass, the rest, and the whole step."""
         if not self._steps:
             return "profile: no step was timed; train for more than one step."
-        rows = [("", "ms a step", "share", "GFLOP/s", "of peak")]
+        rows = []
         for which in ("forward", "backward"):
             for layer in self._layers:
                 passes = 1 if which == "forward" else 1 + layer.needs_input_gradient
@@ -83,15 +85,9 @@ class Profile(Callback):
         rows.append(self._row("batches, loss, update", 0, None, rest))
         flops = sum(layer.training_flops() for layer in self._layers)
         rows.append(self._row("step", flops, None, self._whole))
-        widths = [max(len(row[i]) for row in rows) for i in range(5)]
-        lines = [
-            "  ".join(
-                [f"{row[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:]))]
-            )
-            for row in rows
-        ]
-        lines.append(f"peak of the machine on these threads: {self.peak / 1e9:.0f} GFLOP/s")
-        return "\n".join(line.rstrip() for line in lines)
+        header = ["", "ms a step", "share", "GFLOP/s", "of peak"]
+        peak = f"peak of the machine on these threads: {self.peak / 1e9:.0f} GFLOP/s"
+        return f"{as_text(header, rows, terminal.width(), keys=1)}\n{peak}"
 
     def _row(self, name, flops, key, seconds=None):
         seconds = self._seconds.get(key, 0.0) if seconds is None else seconds

@@ -1,12 +1,19 @@
 """Theory beside measurement: the same numbers, and where they part."""
 
 import numpy as np
+import pytest
 
 from minicnn import zoo
 from minicnn.lab import beside
 from minicnn.lab.probes import probe
 from minicnn.lab.records import SIGNALS
 from minicnn.lab.theory import predict
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """A terminal that has room for all columns side by side."""
+    monkeypatch.setenv("COLUMNS", "200")
 
 
 def measured(init="msra", scale=1.0):
@@ -49,3 +56,15 @@ def test_only_the_layers_asked_for():
     record, predictions = measured()
     lines = beside.table(record, predictions, ["3.dense"]).splitlines()
     assert len(lines) == 3 and lines[1].startswith("3.dense")
+
+
+def test_at_80_columns_each_signal_stays_beside_its_theory(monkeypatch):
+    record, predictions = measured()
+    wide = beside.table(record, predictions)
+    monkeypatch.setenv("COLUMNS", "80")
+    text = beside.table(record, predictions)
+    assert max(map(len, text.splitlines())) <= 80 < max(map(len, wide.splitlines()))
+    headers = [block.splitlines()[0] for block in text.split("\n\n")]
+    assert all(header.startswith("layer") for header in headers)
+    assert sum(header.count("theory     z") for header in headers) == len(SIGNALS)
+    assert {*text.split()} == {*wide.split()}

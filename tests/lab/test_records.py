@@ -97,7 +97,8 @@ def test_plain_dicts_survive_json():
     assert plain["layers"][1]["gradient"] is None
 
 
-def test_the_table_has_a_row_for_each_layer_and_a_line_of_the_whole():
+def test_the_table_has_a_row_for_each_layer_and_a_line_of_the_whole(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     lines = str(record(step=7)).splitlines()
     header = lines[0]
     assert [line.split()[0] for line in lines[1:5]] == ["0.dense", "1.relu", "2.tanh", "3.dense"]
@@ -111,6 +112,14 @@ def test_the_table_has_a_row_for_each_layer_and_a_line_of_the_whole():
     assert "step 7, 64 samples: loss 2.5000 (ln K 2.3026" in lines[-1]
     assert "logit std 0.625" in lines[-1] and "first / last 0.25" in lines[-1]
     assert "step" not in str(record())
+
+
+def test_the_table_fits_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = str(record(step=7))
+    assert max(map(len, text.splitlines())) <= 80
+    monkeypatch.setenv("COLUMNS", "200")
+    assert {*text.split()} == {*str(record(step=7)).split()}
 
 
 def test_z_scores_are_those_of_the_predictions_in_the_order_of_the_measurements():

@@ -10,7 +10,8 @@ from scipy import stats
 from minicnn.errors import ArgumentError
 from minicnn.lab.baseline import Baseline
 from minicnn.lab.grid import Grid
-from minicnn.lab.tables import as_text, csv_text, table
+from minicnn.lab.tables import csv_text, table
+from minicnn.text_table import as_text
 from tests.lab.small_grid import outcome
 
 GRID = Grid({"init": ["zeros", "uniform:-0.1,0.1", "msra"], "betas": [(0.8, 0.9)]}, seeds=3)
@@ -136,20 +137,6 @@ def test_an_arm_without_results():
     assert rows[1] == ["msra", "-", "-", "-", "crashed", "1 crashed"]
 
 
-def test_columns_stand_below_each_other():
-    lines = as_text(["name", "number", "rest"], [["a", "1.5", "x y"], ["long one", "12.5", ""]])
-    assert lines.splitlines() == [
-        "name      number  rest",
-        "a            1.5  x y",
-        "long one    12.5",
-    ]
-
-
-@pytest.mark.parametrize("cell", ["-", "3 ± 1", "+1.00"])
-def test_numbers_stand_to_the_right(cell):
-    assert as_text(["heading"], [[cell]]).splitlines()[1] == cell.rjust(7)
-
-
 LONG = ["mlp:" + ",".join(9 * ["512"]), "lenet5", "m" * 70]
 SHORT = ["gelu", "leaky-relu", "tanh"]
 
@@ -175,17 +162,3 @@ def test_a_table_fits_its_width_and_nothing_is_lost(width, seeds, axes):
             first = max(len(line.split("  ")[0]) for line in block)
             words = "".join(line[:first].strip() for line in block)
             assert words == "".join([*axes, *next(iter(axes.values()))])
-
-
-def test_each_block_has_the_labels_and_wide_terminals_have_one_block():
-    header, rows = ["arm", "first", "second"], [["a,b", "x" * 20, "y" * 20], ["c", "u", "v"]]
-    assert as_text(header, rows, 30, keys=1).splitlines() == [
-        "arm  first",
-        "a,b  " + "x" * 20,
-        "c    u",
-        "",
-        "arm  second",
-        "a,b  " + "y" * 20,
-        "c    v",
-    ]
-    assert as_text(header, rows, 47, keys=1) == as_text(header, rows)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from minicnn.errors import unknown
 from minicnn.lab import extras
-from minicnn.lab.tables import as_text
+from minicnn.text_table import as_text
 
 
 @dataclass

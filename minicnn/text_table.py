@@ -1,0 +1,81 @@
+"""Tables in columns, for people who read them in a terminal."""
+
+import itertools
+import re
+
+NARROWEST = 8  # characters of a column whose cells are broken
+
+
+def as_text(header, rows, width=None, keys=0):
+    """A table in columns, ready to be printed; numbers stand to the right.
+
+    Parameters
+    ----------
+    header : list of str
+    rows : list of list of str
+    width : int, optional
+        Characters in a line. What does not fit stands in further tables below, each of which
+        begins with the first columns again, whose cells are broken where that is needed.
+    keys : int
+        How many columns those are.
+
+    Returns
+    -------
+    str
+    """
+    table = [list(column) for column in zip(header, *rows)]
+    first, rest = table[:keys], table[keys:]
+    if width is not None and rest:
+        first = _narrowed(first, min(width // 2, width - 2 - max(map(_width, rest))))
+    blocks = [[]]
+    for column in rest:
+        taken = sum(_width(other) + 2 for other in [*first, *blocks[-1]])
+        if width is not None and blocks[-1] and taken + _width(column) > width:
+            blocks.append([])
+        blocks[-1].append(column)
+    return "\n\n".join(_block([*first, *block]) for block in blocks)
+
+
+def _block(columns):
+    right = [all(_is_number(cell) for cell in column[1:]) for column in columns]
+    widths = list(map(_width, columns))
+    lines = []
+    for row in zip(*columns):
+        cells = [cell.split("\n") for cell in row]
+        for parts in itertools.zip_longest(*cells, fillvalue=""):
+            placed = (
+                part.rjust(width) if numeric else part.ljust(width)
+                for part, width, numeric in zip(parts, widths, right)
+            )
+            lines.append("  ".join(placed).rstrip())
+    return "\n".join(lines)
+
+
+def _width(column):
+    return max(len(line) for cell in column for line in cell.split("\n"))
+
+
+def _narrowed(columns, most):
+    """The columns with their cells broken, so that together they take `most` characters."""
+    limits = list(map(_width, columns))
+    while limits and sum(limits) + 2 * len(limits) - 2 > most and max(limits) > NARROWEST:
+        limits[limits.index(max(limits))] -= 1
+    return [[_broken(cell, limit) for cell in column] for column, limit in zip(columns, limits)]
+
+
+def _broken(cell, width):
+    """The cell in lines of so many characters, ended after a separator where there is one."""
+    lines = [""]
+    for part in re.findall(r"[^,:;_ -]+[,:;_ -]*|[,:;_ -]+", cell):
+        if len(lines[-1]) + len(part.rstrip()) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += part
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _is_number(cell):
+    """Whether it ends in a digit or in per cent, or stands for a number that there is not."""
+    cell = cell.removesuffix(" %")
+    return not cell or cell[-1].isdigit() or cell == "-"
