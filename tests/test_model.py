@@ -367,3 +367,18 @@ def test_arrays_that_the_kernels_cannot_read(spoil):
         model.forward(spoil(x), True, 20)
     with pytest.raises(ArgumentError, match="expected samples in lanes, float32"):
         model.backward(spoil(np.zeros_like(scores)))
+
+
+@pytest.mark.parametrize("given", [dict.items, lambda state: list(state.items()),
+                                   lambda state: (pair for pair in state.items())])  # fmt: skip
+def test_a_state_may_be_given_as_pairs(given):
+    model, state = initialized(small()), initialized(small(), seed=1).state_dict()
+    model.load_state_dict(given(state))
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, state[name])
+
+
+@pytest.mark.parametrize("given", [None, 5, ["0.weight"], lambda: {}])
+def test_a_state_that_is_none(given):
+    with pytest.raises(ArgumentError, match="a state is a dict of arrays by name"):
+        initialized(small()).load_state_dict(given)

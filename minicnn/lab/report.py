@@ -47,6 +47,7 @@ def text(grid, outcomes):
     -------
     str
     """
+    outcomes = list(outcomes)
     return "\n".join([as_text(*table(grid, outcomes)), "", NOTE, *errors(outcomes)])
 
 
@@ -78,6 +79,7 @@ def write(grid, outcomes, folder):
     ArgumentError
         If a file cannot be written.
     """
+    outcomes = list(outcomes)
     write_atomically(folder / "table.txt", (text(grid, outcomes) + "\n").encode())
     try:
         drawn, missing = figures.curves(grid, outcomes), None
@@ -105,6 +107,7 @@ def page(grid, outcomes, drawn, missing=None):
     -------
     str
     """
+    outcomes = list(outcomes)
     header, rows = table(grid, outcomes)
     parts = [
         "<div><table>",

@@ -62,7 +62,7 @@ def table(grid, outcomes):
     header : list of str
     rows : list of list of str
     """
-    seeds, arms = grid.all_seeds(), grid.arms()
+    outcomes, seeds, arms = list(outcomes), grid.all_seeds(), grid.arms()
     by_seed = [{o.trial.seed: o for o in outcomes if o.trial.arm == arm} for arm in arms]
     accuracy = [_percent(found) for found in by_seed]
     header = [

@@ -49,3 +49,10 @@ def test_only_the_layers_asked_for():
     record, predictions = measured()
     lines = beside.table(record, predictions, ["3.dense"]).splitlines()
     assert len(lines) == 3 and lines[1].startswith("3.dense")
+
+
+def test_layers_may_be_given_one_by_one():
+    record, predictions = measured()
+    names = ["1.dense", "3.dense"]
+    expected = beside.table(record, predictions, names)
+    assert beside.table(record, predictions, (name for name in reversed(names))) == expected
