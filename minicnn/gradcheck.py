@@ -24,11 +24,19 @@ import numpy as np
 from minicnn import lanes
 from minicnn.checks import make_rng
 from minicnn.errors import ArgumentError
+from minicnn.kinks import worst_at_kinks
 from minicnn.model import Sequential
 
 STEP = 1e-5
 SMALL = 256  # elements up to which every one is checked
 DIRECTIONS = 8  # random directions of a larger array
+WRONG = 1e-4  # a disagreement that no rounding explains
+SIZES = (
+    1,
+    5,
+    16,
+    17,
+)  # samples of the batches that a loss is tried on: with and without spare lanes
 
 
 @dataclass
@@ -117,7 +125,9 @@ def check_function(value, arrays, gradients, rng=None, step=STEP):
 def check_layer(layer, input_shape, samples=3, seed=0, x=None, training=True, step=STEP):
     """Check both gradients of a layer or model: of its input and of its parameters.
 
-    The layer is built anew, in float64, with weights and biases drawn from the seed.
+    The layer is built anew, in float64, with weights and biases drawn from the seed. If all is
+    right for random numbers, a single layer is also tried on an input with ties and zeros
+    (:mod:`minicnn.kinks`), unless an input is given.
 
     Parameters
     ----------
@@ -146,7 +156,8 @@ def check_layer(layer, input_shape, samples=3, seed=0, x=None, training=True, st
     for parameter in model.parameters():
         # Zero biases and equal slopes would hide mistakes.
         parameter.value += 0.1 * rng.standard_normal(parameter.value.shape)
-    x = rng.standard_normal((samples, *input_shape)) if x is None else np.array(x, np.float64)
+    drawn = x is None
+    x = rng.standard_normal((samples, *input_shape)) if drawn else np.array(x, np.float64)
     weighting = rng.standard_normal((len(x), *model.output_shape))
     packed = lanes.pack(x, np.float64)
 
@@ -165,11 +176,21 @@ def check_layer(layer, input_shape, samples=3, seed=0, x=None, training=True, st
         lanes.pack(x, np.float64, out=packed)
         return value()
 
-    return check_function(value_of_rows, arrays, gradients, rng, step)
+    report = check_function(value_of_rows, arrays, gradients, rng, step)
+    if drawn and report.worst <= WRONG and not layer.children():
+        kink = worst_at_kinks(model, samples, training, seed, step)
+        if kink is not None:
+            report.worst, report.where, report.analytic, report.numeric = kink
+            report.arrays["input"] = report.worst
+    return report
 
 
 def check_loss(loss, scores, labels, seed=0, step=STEP):
     """Check the gradient that a loss gives for its scores.
+
+    If it is right for the given batch, batches of 1, 5, 16 and 17 of its samples are tried, too.
+    Lanes without a sample hold random numbers, as a model leaves them: the value must not depend
+    on them, and the gradient must be 0 there.
 
     Parameters
     ----------
@@ -177,20 +198,54 @@ def check_loss(loss, scores, labels, seed=0, step=STEP):
         ``loss(scores, labels) -> (value, gradient)``, both arrays in lanes.
     scores : ndarray, shape (N, K)
     labels : ndarray, shape (N,)
-        Or whatever the loss takes as its target.
+        Or whatever the loss takes as its target, a row for each sample.
 
     Returns
     -------
     Report
+        Of the first batch that is wrong, or the one with the largest disagreement.
     """
-    scores = np.array(scores, np.float64)
-    _, gradient = loss(lanes.pack(scores, np.float64), labels)
-    gradients = {"scores": lanes.unpack(gradient, len(scores))}
+    scores, labels = np.array(scores, np.float64), np.asarray(labels)
+    report = _check_batch(loss, scores, labels, seed, step)
+    for size in SIZES:
+        if report.worst > WRONG:
+            break
+        rows = np.arange(size) % len(scores)
+        other = _check_batch(loss, scores[rows], labels[rows], seed, step)
+        if other.worst > report.worst:
+            report, report.where = other, f"{other.where} of {size} samples"
+    return report
 
-    def value():
-        return float(loss(lanes.pack(scores, np.float64), labels)[0])
 
-    return check_function(value, {"scores": scores}, gradients, make_rng(seed), step)
+def _check_batch(loss, scores, labels, seed, step):
+    samples, rng = len(scores), make_rng(seed)
+    packed, first = lanes.pack(scores, np.float64), (samples - 1) % lanes.LANES + 1
+    plain = float(loss(packed, labels)[0])
+    noise = rng.standard_normal(packed[-1, :, first:].shape)
+
+    def filled():
+        lanes.pack(scores, np.float64, out=packed)
+        packed[-1, :, first:] = noise
+        return loss(packed, labels)
+
+    value, gradient = filled()
+    spare, gradient = gradient[-1, :, first:].copy(), lanes.unpack(gradient, samples)
+    report = check_function(
+        lambda: float(filled()[0]), {"scores": scores}, {"scores": gradient}, rng, step
+    )
+    if spare.size:
+        most = float(spare.flat[np.abs(spare).argmax()])
+        _note(report, "the gradient in spare lanes", most, 0.0, np.abs(gradient).max())
+        _note(report, "the value with other spare lanes", float(value), plain, abs(plain))
+    return report
+
+
+def _note(report, where, found, wanted, scale):
+    """Add to a report a number that should be another one."""
+    error = abs(found - wanted) / (scale or 1.0)
+    report.arrays[where] = error = np.inf if np.isnan(error) else error
+    if error > max(report.worst, WRONG * STEP):  # and no rounding
+        report.worst, report.where, report.analytic, report.numeric = error, where, found, wanted
 
 
 def _directions(array, rng):

@@ -62,6 +62,7 @@ class Sequential(Layer):
         super().__init__()
         self.name = ""
         self.signal_bytes = 0
+        self._built = None  # the layers that were built
         for layer in layers:
             if not isinstance(layer, Layer):
                 example = "Sequential(Dense(10), ReLU())"
@@ -134,7 +135,7 @@ class Sequential(Layer):
 
     def _build(self, rng):
         shape = self.input_shape
-        needed = self.needs_input_gradient
+        needed, self._built = self.needs_input_gradient, list(self.layers)
         for layer, own in zip(self.layers, rng.spawn(len(self.layers))):
             layer.needs_input_gradient = needed
             shape = layer.build(shape, own, self.dtype)
@@ -170,6 +171,23 @@ class Sequential(Layer):
     def all_layers(self):
         """Every layer that is not a Sequential, those inside blocks included, in order."""
         return [layer for layer in _walk(self) if not isinstance(layer, Sequential)]
+
+    def check_layers(self):
+        """Refuse a model that is not built, or whose layers are not those that were.
+
+        Raises
+        ------
+        ArgumentError
+            That says to initialize it.
+        """
+        if self.output_shape is None:
+            raise ArgumentError(NOT_INITIALIZED)
+        for layer in _walk(self):
+            if isinstance(layer, Sequential) and layer.layers != layer._built:
+                raise ArgumentError(
+                    "the model's layers have changed since it was initialized: initialize it again,"
+                    " and make the optimizer after that."
+                )
 
     def forward(self, x, training=False, samples=None):
         """Apply the layers in order; shapes as in :meth:`Layer.forward`.
@@ -265,8 +283,7 @@ class Sequential(Layer):
         return scores
 
     def _checked(self, images):
-        if self.output_shape is None:
-            raise ArgumentError(NOT_INITIALIZED)
+        self.check_layers()
         if np.ma.is_masked(images):
             raise ArgumentError("some pixels are masked: fill them by images.filled(value).")
         images = np.asarray(images)
@@ -325,7 +342,11 @@ class Sequential(Layer):
             numbers, or another thread trains the model; nothing is changed then.
         """
         with self.workspace.holder.once():
-            assign(self._arrays(), arrays)
+            assign(
+                self._arrays(), arrays,
+                "A file of weights, whose names are such as 0.weight, goes in by"
+                " minicnn.training.load_weights(model, path).",
+            )  # fmt: skip
 
     def _arrays(self):
         arrays = {p.name: p.value for p in self.parameters()}

@@ -104,8 +104,16 @@ def lay_side_by_side(parameters):
         parameter.value, parameter.grad = value, grad
 
 
-def assign(own, arrays):
+def assign(own, arrays, advice=""):
     """Take the values of `arrays` for those of the same names in `own`, all or none.
+
+    Parameters
+    ----------
+    own : dict of str to ndarray
+    arrays : dict of str to array_like
+        Or pairs of these.
+    advice : str
+        What to do if the names differ.
 
     Raises
     ------
@@ -113,11 +121,18 @@ def assign(own, arrays):
         If a name is missing or unknown, a shape differs, or something is no array of
         numbers; nothing is changed then.
     """
-    odd = sorted(set(own) ^ set(arrays))
-    if odd:
+    try:
+        arrays = dict(arrays)
+    except (TypeError, ValueError) as error:
         raise ArgumentError(
-            f"these names are not in both the model and the state: {', '.join(odd)}. A file of"
-            " weights has PyTorch's names: minicnn.training.load_weights(model, path) takes it."
+            f"a state is a dict of arrays by name, as state_dict() gives it, got {arrays!r}."
+        ) from error
+    missing, unknown = own.keys() - arrays.keys(), arrays.keys() - own.keys()
+    if missing or unknown:
+        sides = (f"Missing in the state: {_listed(missing)}.", f"Only there: {_listed(unknown)}.")
+        which = " ".join(side for side, names in zip(sides, (missing, unknown)) if names)
+        raise ArgumentError(
+            f"some names are not in both the model and the state. {which} {advice}".rstrip()
         )
     for name, array in own.items():
         given = np.asarray(arrays[name])
@@ -125,6 +140,13 @@ def assign(own, arrays):
             raise ArgumentError(
                 f"{name}: the model has numbers of shape {array.shape}, the state"
                 f" {given.dtype} of shape {given.shape}."
+                + (" Its transpose fits." if given.T.shape == array.shape else "")
             )
     for name, array in own.items():
         array[...] = arrays[name]
+
+
+def _listed(names, most=6):
+    names = sorted(map(str, names))
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

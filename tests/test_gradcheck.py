@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from minicnn import gradcheck
+from minicnn import gradcheck, lanes
 from minicnn.errors import ArgumentError
 from minicnn.layers.base import Layer
 from minicnn.layers.conv import Conv2d
 from minicnn.layers.dense import Dense
-from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.losses import Loss, MeanSquaredError, SoftmaxCrossEntropy
 from minicnn.model import Sequential
 
 
@@ -222,3 +222,57 @@ def test_check_function_restores_the_arrays_even_if_the_function_fails():
 def test_arrays_that_cannot_be_checked(array, claimed, message):
     with pytest.raises(ArgumentError, match=message):
         gradcheck.check_function(lambda: 0.0, {"x": array}, {"x": claimed})
+
+
+class Lanes(Loss):
+    """Half the mean square of the scores, with a mistake in what it does beside the samples."""
+
+    def __init__(self, mistake):
+        super().__init__()
+        self.mistake = mistake
+
+    def _value(self, scores, targets, gradient):
+        samples, mistake = len(targets), self.mistake
+        own = lanes.unpack(scores, samples)
+        lanes.pack(own, scores.dtype, out=gradient)
+        count = 16 * len(scores) if mistake == "divides by all lanes" else samples
+        spare = gradient[-1, :, (samples - 1) % 16 + 1 :]
+        value = np.sum((scores if mistake == "sums all lanes" else own) ** 2) / (2 * count)
+        gradient /= samples
+        if mistake == "gradient in all lanes":
+            np.divide(scores, samples, out=gradient)
+        elif mistake == "one spare number":
+            spare[-1:, -1:] = 1e-7
+        elif mistake == "NaN in spare lanes":
+            spare[...] = np.nan
+        return float(value), gradient
+
+
+MISTAKES = {
+    "gradient in all lanes": "the gradient in spare lanes",
+    "one spare number": "the gradient in spare lanes",
+    "NaN in spare lanes": "the gradient in spare lanes",
+    "sums all lanes": "the value with other spare lanes",
+    "divides by all lanes": "scores",
+}
+
+
+@pytest.mark.parametrize("samples", [1, 5, 15, 16, 17, 32])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_loss_that_forgets_spare_lanes(mistake, samples):
+    """Batches of 16 and 32 fill their lanes, so that others are tried."""
+    scores = np.random.default_rng(0).normal(size=(samples, 3))
+    report = gradcheck.check_loss(Lanes(mistake), scores, np.zeros(samples, int))
+    assert report.worst > 1e-8 and report.where.startswith(MISTAKES[mistake]), report
+
+
+@pytest.mark.parametrize("samples", [1, 5, 16, 17, 40])
+@pytest.mark.parametrize("loss", [Lanes(None), SoftmaxCrossEntropy(0.1), MeanSquaredError()])
+def test_a_right_loss_passes_at_any_size(loss, samples):
+    scores = np.random.default_rng(0).normal(size=(samples, 3))
+    assert gradcheck.check_loss(loss, scores, np.arange(samples) % 3).worst < 1e-8
+    if isinstance(loss, MeanSquaredError):
+        assert (
+            gradcheck.check_loss(loss, scores, np.random.default_rng(1).random((samples, 3))).worst
+            < 1e-8
+        )

@@ -382,3 +382,18 @@ def test_the_summary_fits_the_terminal(columns, monkeypatch):
     assert max(map(len, text.splitlines())) <= columns
     for word in ("truncated-normal:0.0123456,mean=0.0123456", "4x6x4", "total"):
         assert word in text
+
+
+@pytest.mark.parametrize("given", [dict.items, lambda state: list(state.items()),
+                                   lambda state: (pair for pair in state.items())])  # fmt: skip
+def test_a_state_may_be_given_as_pairs(given):
+    model, state = initialized(small()), initialized(small(), seed=1).state_dict()
+    model.load_state_dict(given(state))
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, state[name])
+
+
+@pytest.mark.parametrize("given", [None, 5, ["0.weight"], lambda: {}])
+def test_a_state_that_is_none(given):
+    with pytest.raises(ArgumentError, match="a state is a dict of arrays by name"):
+        initialized(small()).load_state_dict(given)

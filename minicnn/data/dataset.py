@@ -137,9 +137,14 @@ class Dataset:
         Returns
         -------
         ndarray of float32, shape (n, C, H, W)
+
+        Raises
+        ------
+        ArgumentError
+            If `indices` are of another kind, or one is outside the data set.
         """
         centre, scale, shift = (a[:, None, None] for a in self.affine())
-        pixels = self.images[indices].astype(scale.dtype)
+        pixels = self._chosen(indices).astype(scale.dtype)
         pixels -= centre
         pixels *= scale
         pixels += shift
@@ -148,6 +153,20 @@ class Dataset:
     def class_frequencies(self):
         """The fraction of the images in each class, an ndarray of shape (classes,)."""
         return np.bincount(self.labels, minlength=self.classes) / len(self)
+
+    def _chosen(self, indices):
+        if isinstance(indices, slice):
+            return self.images[indices]
+        indices = np.asarray(indices)  # a tuple would choose along several axes
+        if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iub"):
+            raise ArgumentError(
+                f"indices must be whole numbers of shape (n,), or a slice, got {indices.dtype} of"
+                f" shape {indices.shape}."
+            )
+        try:
+            return self.images[indices if indices.size else slice(0)]
+        except IndexError as error:
+            raise ArgumentError(f"{self.name} has {len(self)} images: {error}.") from error
 
     def _set_normalization(self, mean, std):
         self.mean, self.std = self._per_channel("mean", mean), self._per_channel("std", std)
@@ -163,7 +182,11 @@ class Dataset:
                 )
 
     def _per_channel(self, what, value):
-        value, channels = np.asarray(value, np.float64), self.shape[0]
+        channels = self.shape[0]
+        try:
+            value = np.asarray(value, np.float64)
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(f"{what} must be numbers, got {value!r}.") from error
         if value.shape not in ((), (channels,)):
             raise ArgumentError(
                 f"{what} must be one number or one for each of the {channels} channels, got shape"

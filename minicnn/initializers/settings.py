@@ -29,6 +29,11 @@ def takes(key, field, value):
 
 def expected(key, field):
     """What a setting takes, in words."""
+    if not isinstance(field.default, float) and key not in WORDS:
+        return (
+            "a number whose default is a float: in the class, write it as in"
+            f" {field.name}: float = 2.0 (words are for {', '.join(WORDS)} only)"
+        )
     number = "a finite number" + ("" if key in SIGNED else " of at least 0")
     choices = [number] if isinstance(field.default, float) else []
     choices += [f"one of {', '.join(WORDS[key])}"] if key in WORDS else []

@@ -49,6 +49,7 @@ def table(record, predictions, layers=None):
         Where the theory makes no promise nothing stands beside the measurement. The last line
         counts the z beyond ±4.
     """
+    layers = None if layers is None else list(layers)
     z = scores(record, predictions)
     predicted = {of: second_moments(predictions, of) for of in SIGNALS}
     shown = [layer for layer in record.layers if layers is None or layer.name in layers]

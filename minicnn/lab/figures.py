@@ -51,7 +51,7 @@ def curves(grid, outcomes):
         If matplotlib is not installed.
     """
     extras.load("matplotlib", "a figure")
-    first = next(iter(grid.axes))
+    outcomes, first = list(outcomes), next(iter(grid.axes))
     common = {}
     for arm in grid.arms():
         rest = label({name: value for name, value in arm.items() if name != first})

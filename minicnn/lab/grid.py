@@ -102,6 +102,8 @@ class Grid:
         for name in (*self.axes, *self.base):
             _check_name(name)
         for name, values in self.axes.items():
+            if not isinstance(values, (tuple, list, range)):
+                raise ArgumentError(f"axis {name} must be a list of values, got {values!r}.")
             if not values:
                 raise ArgumentError(f"axis {name} is empty: give it at least one value.")
             _check_different(name, values)
@@ -136,6 +138,7 @@ class Grid:
             As for the class, and for what is not written so, an axis given twice, and a value
             that cannot be.
         """
+        texts = list(texts)
         words = _split_axes(texts)
         with _hint_at_semicolons(texts):
             axes = {name: tuple(convert(name, w) for w in parts) for name, parts in words.items()}

@@ -171,7 +171,9 @@ class Probes(Callback):
             raise ArgumentError("Probes: give every or at, not both.")
         self.every = None if every is None else check_count(every, "Probes: every")
         self.at = None if at is None else frozenset(_check_step(step) for step in at)
-        self.images, self.labels, self.layers = images, labels, layers
+        several = layers is not None and not isinstance(layers, str)
+        self.layers = list(layers) if several else layers  # read in every step that is measured
+        self.images, self.labels = images, labels
         self.records = []
         self._signals = self._before = None
 

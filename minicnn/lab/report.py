@@ -62,6 +62,7 @@ def text(grid, outcomes, baseline=None, width=WIDTH):
     -------
     str
     """
+    outcomes = list(outcomes)
     shown = as_text(*table(grid, outcomes, baseline), width, keys=len(grid.axes))
     found = [textwrap.fill(line, width, subsequent_indent="  ") for line in errors(outcomes)]
     return "\n".join([shown, "", textwrap.fill(_note(baseline), width), *found])
@@ -100,6 +101,7 @@ def write(grid, outcomes, folder, baseline=None):
     ArgumentError
         If a file cannot be written.
     """
+    outcomes = list(outcomes)
     write_atomically(folder / "table.txt", (text(grid, outcomes, baseline) + "\n").encode())
     try:
         drawn, missing = figures.curves(grid, outcomes), None
@@ -129,6 +131,7 @@ def page(grid, outcomes, drawn, missing=None, baseline=None):
     -------
     str
     """
+    outcomes = list(outcomes)
     header, rows = table(grid, outcomes, baseline)
     parts = [
         "<div><table>",

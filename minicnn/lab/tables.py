@@ -69,7 +69,7 @@ def table(grid, outcomes, baseline=None):
     rows : list of list of str
     """
     baseline = baseline or Baseline(grid)
-    seeds, arms = grid.all_seeds(), grid.arms()
+    outcomes, seeds, arms = list(outcomes), grid.all_seeds(), grid.arms()
     by_seed = [{o.trial.seed: o for o in outcomes if o.trial.arm == arm} for arm in arms]
     accuracy = [_percent(found) for found in by_seed]
     others = baseline.of_arms(accuracy)

@@ -9,11 +9,12 @@ is the gradient, w the value, t = 1, 2, ... the step; averages start at zero.
 
 import inspect
 import math
+import numbers
 
 from minicnn.errors import ArgumentError, unknown
 from minicnn.habits import no_such_name
 from minicnn.kernels import update
-from minicnn.optimizers.base import Optimizer
+from minicnn.optimizers.base import Optimizer, as_parameters
 from minicnn.optimizers.rules import SGD, Adam, AdamW, RMSProp
 
 __all__ = [
@@ -46,7 +47,7 @@ def create(name, parameters, **given):
     ----------
     name : str
         ``sgd``, ``rmsprop``, ``adam`` or ``adamw``.
-    parameters : list of Parameter
+    parameters : iterable of Parameter
         The arrays to train.
     **given
         Any of ``settings(name)``; the others keep their defaults.
@@ -71,7 +72,7 @@ def clip_grad_norm(parameters, max_norm):
 
     Parameters
     ----------
-    parameters : list of Parameter
+    parameters : iterable of Parameter
         Their ``grad`` are changed in place.
     max_norm : float
         Above 0.
@@ -85,10 +86,11 @@ def clip_grad_norm(parameters, max_norm):
     Raises
     ------
     ArgumentError
-        If `max_norm` is not above 0.
+        If `max_norm` is not above 0, or there are no parameters, or one is there twice.
     """
-    if not max_norm > 0:
-        raise ArgumentError(f"max_norm must be above 0, got {max_norm!r}.")
+    parameters = as_parameters(parameters, "clip_grad_norm")
+    if not (isinstance(max_norm, numbers.Real) and max_norm > 0):
+        raise ArgumentError(f"max_norm must be a number above 0, got {max_norm!r}.")
     norm = math.sqrt(sum(update.sum_of_squares(p.grad.reshape(-1)) for p in parameters))
     if max_norm < norm < math.inf:
         for parameter in parameters:

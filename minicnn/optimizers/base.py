@@ -39,12 +39,41 @@ def fraction():
     return Setting(lambda x: 0 <= x < 1, "a number in [0, 1)")
 
 
+def as_parameters(given, who):
+    """A list of parameters from any iterable, which may be a generator and is read once.
+
+    Raises
+    ------
+    ArgumentError
+        That says `who` needs them, for anything else, no parameter, or one that is there twice.
+    """
+    try:
+        parameters = list(given)
+    except TypeError as error:
+        raise ArgumentError(
+            f"{who} needs a list of parameters, as model.parameters() gives it, got {given!r}."
+        ) from error
+    if not parameters:
+        raise ArgumentError(
+            f"{who} needs parameters, got none: build the model first, and make a generator anew,"
+            " as it gives them once only."
+        )
+    for parameter in parameters:
+        if not isinstance(parameter, Parameter):
+            raise ArgumentError(
+                f"{who} needs parameters, as model.parameters() gives them, got {parameter!r}."
+            )
+    if len({id(p) for p in parameters}) < len(parameters):
+        raise ArgumentError(f"{who} got a parameter twice: it would be changed twice.")
+    return parameters
+
+
 class Optimizer(Habits):
     """Base of all optimizers.
 
     Parameters
     ----------
-    parameters : list of Parameter
+    parameters : iterable of Parameter
         The arrays to train, of float32 or float64; their order is the order of updates.
     lr : float
         Learning rate, above 0. May be set at any time, as a schedule does.
@@ -68,17 +97,7 @@ class Optimizer(Habits):
     weight_decay = Setting(lambda x: x >= 0, "a number of at least 0")
 
     def __init__(self, parameters, lr, weight_decay=0.0):
-        self.parameters = list(parameters)
-        if not self.parameters:
-            raise ArgumentError("an optimizer needs parameters, got none: build the model first.")
-        for parameter in self.parameters:
-            if not isinstance(parameter, Parameter):
-                raise ArgumentError(
-                    f"an optimizer needs parameters, as model.parameters() gives them, got"
-                    f" {parameter!r}."
-                )
-        if len({id(p) for p in self.parameters}) < len(self.parameters):
-            raise ArgumentError("a parameter is in the list twice: it would be changed twice.")
+        self.parameters = as_parameters(parameters, "an optimizer")
         self.lr = lr
         self.weight_decay = weight_decay
         self.steps = 0

@@ -5,7 +5,9 @@ attributes say where training stands (see :class:`minicnn.training.trainer.Train
 Callbacks are called in the order in which they were given.
 """
 
-from minicnn.checks import check_count
+import math
+
+from minicnn.checks import check_count, is_finite
 from minicnn.errors import ArgumentError
 from minicnn.paths import expand
 from minicnn.training.files import json_lines, write_atomically
@@ -53,6 +55,25 @@ class Callback:
         """Take over what `state_dict` returned, before training goes on."""
 
 
+def is_better(result, best, by=0.0):
+    """Whether a result is a new best: greater by more than `by`, or the first; NaN never is.
+
+    Parameters
+    ----------
+    result : float
+    best : float or None
+        The greatest before; None or NaN if there was none.
+    by : float
+    """
+    none = best is None or math.isnan(best)
+    return not math.isnan(result) if none else result - best > by
+
+
+def best_of(results):
+    """The greatest of some numbers, None if there is none but NaN."""
+    return max((result for result in results if not math.isnan(result)), default=None)
+
+
 class MetricsLog(Callback):
     """Keeps a file with a line of JSON for each epoch: the lines of ``trainer.history``.
 
@@ -88,7 +109,8 @@ class EarlyStopping(Callback):
     Parameters
     ----------
     patience : int
-        After so many epochs in a row without a new best, training ends. At least 1.
+        After so many epochs in a row without a new best, training ends. At least 1. NaN is never
+        the best.
     metric : str
         ``"test_accuracy"`` or ``"train_accuracy"`` (larger is better), ``"test_loss"`` or
         ``"train_loss"`` (smaller is better).
@@ -98,7 +120,7 @@ class EarlyStopping(Callback):
     Attributes
     ----------
     best : float or None
-        The best result so far.
+        The best result so far; None while there was only NaN.
     best_epoch : int or None
         The epoch that it was reached in, from 1.
 
@@ -116,7 +138,7 @@ class EarlyStopping(Callback):
             raise ArgumentError(
                 f"EarlyStopping: metric must be one of {', '.join(self.METRICS)}, got {metric!r}."
             )
-        if not min_delta >= 0:
+        if not (is_finite(min_delta) and min_delta >= 0):
             raise ArgumentError(f"EarlyStopping: min_delta must be at least 0, got {min_delta!r}.")
         self.metric, self.min_delta = metric, min_delta
         self.best = self.best_epoch = None
@@ -125,9 +147,11 @@ class EarlyStopping(Callback):
         """Compare with the best, and stop when the patience is used up."""
         result = trainer.history[-1][self.metric]
         sign = 1 if self.metric.endswith("accuracy") else -1
-        if self.best is None or sign * (result - self.best) > self.min_delta:
+        if is_better(
+            sign * result, None if self.best is None else sign * self.best, self.min_delta
+        ):
             self.best, self.best_epoch = result, trainer.epoch
-        elif trainer.epoch - self.best_epoch >= self.patience:
+        elif trainer.epoch - (self.best_epoch or 0) >= self.patience:
             trainer.stop()
 
     def state_dict(self):

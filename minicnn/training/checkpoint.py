@@ -14,7 +14,7 @@ from pathlib import Path
 from minicnn.errors import ArgumentError, DataError
 from minicnn.paths import expand
 from minicnn.training import snapshot, tensors
-from minicnn.training.callbacks import Callback
+from minicnn.training.callbacks import Callback, best_of, is_better
 from minicnn.training.files import cannot_write, write_atomically
 from minicnn.training.weights import model_file
 
@@ -88,7 +88,7 @@ class Checkpoint(Callback):
     def on_epoch_end(self, trainer):
         """Write the weights if they are the best so far, and a checkpoint if it is due."""
         *before, last = (line["test_accuracy"] for line in trainer.history)
-        if not before or last > max(before):
+        if is_better(last, best_of(before)):
             write_atomically(self.folder / BEST, model_file(trainer, self._about))
         if trainer.has_ended() or (self._epochs and trainer.epoch % self._epochs == 0):
             self.write(trainer)

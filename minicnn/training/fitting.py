@@ -1,52 +1,35 @@
 """Whether what a trainer is given fits together: said before training, not in its midst."""
 
-from collections.abc import Iterable
+import copy
+import inspect
 
+import numpy as np
+
+from minicnn import lanes
+from minicnn.checks import described, is_foreign
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError, DataError
-from minicnn.layers.base import Layer
+from minicnn.model import Sequential
 from minicnn.optimizers import Optimizer
 from minicnn.training.callbacks import Callback
 
 
-def check_parts(model, optimizer, loss):
-    """Raise unless they can work together.
+def as_callbacks(given):
+    """A list of callbacks from any iterable, which may be a generator and is read once.
 
     Raises
     ------
     ArgumentError
-        For something that is no model, optimizer or loss, or parameters of another model.
+        For anything else, or something in it that is no callback.
     """
-    for thing, base, example in (
-        (model, Layer, "Sequential(Flatten(), Dense(10))"),
-        (optimizer, Optimizer, "SGD(model.parameters(), lr=0.1)"),
-    ):
-        if not isinstance(thing, base):
-            kind = "model" if base is Layer else "optimizer"
-            raise ArgumentError(f"{kind} must be one such as {example}, got {thing!r}.")
-    own = {id(parameter) for parameter in model.parameters()}
-    if not all(id(parameter) in own for parameter in optimizer.parameters):
+    if isinstance(given, Callback):
         raise ArgumentError(
-            "the optimizer has parameters that are not the model's, which then would not learn:"
-            " make it from model.parameters(), after the model was initialized."
+            f"callbacks must be a list: write callbacks=[{type(given).__name__}(...)]."
         )
-    if loss is not None and (isinstance(loss, type) or not callable(loss)):
-        raise ArgumentError(f"loss must be a Loss such as SoftmaxCrossEntropy(), got {loss!r}.")
-
-
-def check_callbacks(callbacks):
-    """`callbacks` as a list.
-
-    Raises
-    ------
-    ArgumentError
-        If it is no list of Callback objects.
-    """
-    if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
-        raise ArgumentError(
-            f"callbacks must be a list of callbacks, such as [NanGuard()], got {callbacks!r}."
-        )
-    callbacks = list(callbacks)
+    try:
+        callbacks = list(given)
+    except TypeError as error:
+        raise ArgumentError(f"callbacks must be a list of Callbacks, got {given!r}.") from error
     for callback in callbacks:
         if not isinstance(callback, Callback):
             is_class = isinstance(callback, type) and issubclass(callback, Callback)
@@ -55,6 +38,59 @@ def check_callbacks(callbacks):
                 f"a callback must be an object of a Callback, got {callback!r}.{hint}"
             )
     return callbacks
+
+
+def check_parts(model, optimizer, loss):
+    """Raise unless they can work together.
+
+    Raises
+    ------
+    ArgumentError
+        For a model that is not as it was initialized, parameters of another model, or something
+        that is no loss.
+    """
+    if not isinstance(model, Sequential):
+        raise ArgumentError(f"the model must be a Sequential, got {model!r}.")
+    if not isinstance(optimizer, Optimizer):
+        raise ArgumentError(
+            "the optimizer must be one such as SGD(model.parameters(), lr=0.03), got"
+            f" {optimizer!r}."
+        )
+    model.check_layers()
+    own = {id(parameter) for parameter in model.parameters()}
+    if not all(id(parameter) in own for parameter in optimizer.parameters):
+        raise ArgumentError(
+            "the optimizer has parameters that are not the model's, which then would not learn:"
+            " make it from model.parameters(), and the Trainer with it, after the model was"
+            " initialized for the last time."
+        )
+    if loss is not None and (isinstance(loss, type) or not callable(loss)):
+        raise ArgumentError(f"loss must be a Loss such as SoftmaxCrossEntropy(), got {loss!r}.")
+
+
+def check_loss(loss, model, dataset):
+    """Raise if a loss that others wrote does not give what a step needs: tried on five images.
+
+    Raises
+    ------
+    ArgumentError
+        If the gradient has another shape or dtype than the scores, or is not 0 in spare lanes.
+    """
+    if not is_foreign(loss if inspect.isfunction(loss) else type(loss)):
+        return
+    rng, labels = np.random.default_rng(0), dataset.labels[:5]
+    scores = rng.standard_normal((1, *model.output_shape, lanes.LANES)).astype(model.dtype)
+    _, gradient = copy.deepcopy(loss)(scores, labels)
+    if not lanes.are_lanes(gradient, model.output_shape, model.dtype) or len(gradient) != 1:
+        raise ArgumentError(
+            f"the loss must give a gradient like the scores, {model.dtype} of shape {scores.shape},"
+            f" got {described(gradient)}."
+        )
+    if gradient[..., len(labels) :].any():
+        raise ArgumentError(
+            f"the gradient of a loss must be 0 in lanes without a sample: of {len(labels)} samples"
+            f" it is not 0 from lane {len(labels)} on. minicnn.gradcheck.check_loss tries this."
+        )
 
 
 def check_data(which, dataset, model):

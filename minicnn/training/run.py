@@ -12,7 +12,7 @@ from minicnn.memory import peak_memory_mb
 from minicnn.metrics import predicted_classes
 from minicnn.output import complain
 from minicnn.training import snapshot
-from minicnn.training.callbacks import MetricsLog
+from minicnn.training.callbacks import MetricsLog, best_of
 from minicnn.training.checkpoint import (
     EVERY,
     Checkpoint,
@@ -246,7 +246,7 @@ class Run:
         rated = trainer.predicted is not None and sound
         return {
             "test_accuracy": last.get("test_accuracy"),
-            "best_test_accuracy": max(accuracies, default=None),
+            "best_test_accuracy": best_of(accuracies),
             "train_loss": last.get("train_loss"),
             "epochs": len(trainer.history),
             "parameters": sum(p.size for p in self.model.parameters()),

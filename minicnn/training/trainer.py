@@ -12,7 +12,7 @@ from minicnn.errors import ArgumentError
 from minicnn.habits import Habits
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
 from minicnn.parts import EVALUATION_BATCH, part_size
-from minicnn.training.fitting import check_callbacks, check_data, check_parts
+from minicnn.training.fitting import as_callbacks, check_data, check_loss, check_parts
 from minicnn.training.gradients import compute_gradients
 from minicnn.training.passes import Passes
 from minicnn.training.totals import Totals
@@ -72,6 +72,8 @@ class Trainer(Habits):
         the weights change), ``test_loss`` and ``test_accuracy`` (at the end of the epoch),
         ``seconds`` (evaluation included) and ``images_per_second`` (training steps alone).
         Accuracies are fractions.
+    base_lr : float
+        The learning rate that the schedule multiplies: the optimizer's, when training begins.
     predicted : ndarray of int64, shape (N,), or None
         The class predicted for each test image at the last evaluation.
     trained_images, step_seconds, train_seconds : number
@@ -89,17 +91,15 @@ class Trainer(Habits):
         self, model, optimizer, train, test, *, loss=None, schedule="constant", batch_size=64,
         epochs=5, seed=0, callbacks=(),
     ):  # fmt: skip
-        check_parts(model, optimizer, loss)
+        self.callbacks = as_callbacks(callbacks)
         self.model, self.optimizer = model, optimizer
         self.train, self.test = train, test
         self.loss = SoftmaxCrossEntropy() if loss is None else loss
+        self._check_fit()
         self.schedule = schedules.from_string(schedule)
         self.batch_size = min(check_count(batch_size, "batch_size"), len(train))
         self.epochs = check_count(epochs, "epochs")
-        self.callbacks = check_callbacks(callbacks)
-        self.base_lr = optimizer.lr
-        check_data("training", train, model)
-        check_data("test", test, model)
+        self.base_lr = self._rate = optimizer.lr
         rng = np.random.default_rng([check_seed(seed), SHUFFLE])
         self._batches = Batches(train, self.batch_size, rng, model.dtype)
         size = min(part_size(model, EVALUATION_BATCH), len(test))
@@ -129,6 +129,11 @@ class Trainer(Habits):
         list of dict
             ``history``.
         """
+        self._check_fit()
+        self._check_unchanged()
+        check_loss(self.loss, self.model, self.train)
+        if self.optimizer.lr != self._rate:  # set since, or that of another optimizer
+            self.base_lr = self._rate = self.optimizer.lr
         # Overflow is NanGuard's to report, with its layer; NumPy would only name a line.
         with np.errstate(over="ignore", invalid="ignore"):
             try:
@@ -136,7 +141,7 @@ class Trainer(Habits):
                 while self._steps_of_epoch() or not self.has_ended():
                     self._train_epoch()
             finally:
-                self.optimizer.lr = self.base_lr
+                self.optimizer.lr = self._rate = self.base_lr
                 try:
                     self._tell_all("on_train_end")
                 finally:
@@ -214,6 +219,22 @@ class Trainer(Habits):
         self.trained_images, self.step_seconds, self.train_seconds = self._before
         self._epoch_seconds = float(state["epoch_seconds"])
 
+    def _check_fit(self):
+        """Raise unless the parts fit together: what belongs to them can be changed at any time."""
+        check_parts(self.model, self.optimizer, self.loss)
+        check_data("training", self.train, self.model)
+        check_data("test", self.test, self.model)
+
+    def _check_unchanged(self):
+        batches, size = self._batches, self.batch_size
+        made = batches.dataset is self.train and batches.batch_size == size
+        fewer = self.epochs * len(batches) <= self.total_steps
+        if not (made and fewer) or self.test_batches.dataset is not self.test:
+            raise ArgumentError(
+                "a Trainer keeps the data sets and the batch size that it was made with, and has no"
+                " more epochs than its schedule: make another Trainer for others."
+            )
+
     def _steps_of_epoch(self):
         """Steps made since the last evaluation."""
         return self.step - len(self.history) * len(self._batches)
@@ -227,6 +248,13 @@ class Trainer(Habits):
             self._drawn_from, self.totals, self._epoch_seconds = rng.state, Totals(), 0.0
         order = self._batches.order()
         self._tell("on_epoch_begin")
+        self._check_fit()
+        self._check_unchanged()
+        if self.optimizer.lr != self._rate:
+            raise ArgumentError(
+                "a callback has set optimizer.lr, which the schedule sets anew in every step: set"
+                " trainer.base_lr, which it multiplies."
+            )
         # Callbacks of others may change the layers, or look at what a step leaves there.
         foreign = any(is_foreign(type(callback)) for callback in self.callbacks)
         self._passes = None if foreign else Passes(self.model)
@@ -238,7 +266,7 @@ class Trainer(Habits):
                 for batch in batches:
                     self._train_step(batch)
         finally:
-            self._passes = None
+            self._passes, self._rate = None, self.optimizer.lr
             self._epoch_seconds = time.perf_counter() - start
             self.trained_images = images + self.totals.samples
             self.step_seconds = step_seconds + self._epoch_seconds

@@ -61,7 +61,7 @@ def model_file(trainer, about):
     return tensors.encode(arrays, {**about, "step": trainer.step, "images": images})
 
 
-def load_weights(model, path):
+def load_weights(model, path, prefix=""):
     """Give a model the weights and running statistics of a file, all or none.
 
     Parameters
@@ -71,6 +71,9 @@ def load_weights(model, path):
     path : str or Path
         A ``model.safetensors`` or ``best.safetensors`` of a run, or a file with the same
         names that PyTorch's ``safetensors.torch.save_file`` made.
+    prefix : str
+        What the names in the file begin with, such as ``"net."`` if the twin in PyTorch is an
+        attribute ``net`` of another module. Arrays whose names begin otherwise are left out.
 
     Returns
     -------
@@ -83,18 +86,36 @@ def load_weights(model, path):
     DataError
         If the file is missing or damaged.
     ArgumentError
-        If it is of another architecture, the model is not initialized, or another thread
-        computes with it.
+        If it is of another architecture or its names have another prefix, the model is not
+        initialized, or another thread computes with it.
     """
     own = named_arrays(model)
     arrays, about = tensors.read(path)
+    named = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
     counts = {f"{place}{COUNT}" for place, _ in _normalizations(model)}
+    named = {name: array for name, array in named.items() if name not in counts}
     try:
         with model.workspace.holder.once():
-            assign(own, {name: array for name, array in arrays.items() if name not in counts})
+            assign(own, named, _advice(model, own, arrays))
     except ArgumentError as error:
         raise ArgumentError(f"{path} is not of this model: {error}") from error
     return about
+
+
+def _advice(model, own, arrays):
+    """What to do with arrays whose names are not those that a file has."""
+    if arrays.keys() == model._arrays().keys():
+        return (
+            "Its names are those of model.state_dict():"
+            " model.load_state_dict(safetensors.numpy.load_file(path)) takes it."
+        )
+    one = next(iter(own), "")
+    for prefix in (name.removesuffix(one) for name in arrays if one and name.endswith(f".{one}")):
+        if all(prefix + name in arrays for name in own):
+            return (
+                f"Its names begin with {prefix!r}: load_weights(model, path, {prefix!r}) takes it."
+            )
+    return "A name begins with the layer's place in the model, as a twin in PyTorch has it."
 
 
 def _places(layer, path=""):

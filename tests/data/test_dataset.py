@@ -296,3 +296,24 @@ def test_moments_need_no_copy_of_the_images(dtype):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 6e6  # two slices of 2^18 pixels in float64 are 4 MB; the images are 8 million
+
+
+def test_images_are_chosen_along_the_first_axis_alone():
+    dataset = Dataset(BYTES, LABELS, mean=0.5)
+    whole = dataset.normalized(slice(None))
+    for indices in ((0, 1), [0, 1], range(2), np.array([0, 1], np.uint8), slice(2), LABELS < 0):
+        chosen = indices if isinstance(indices, (slice, np.ndarray)) else list(indices)
+        np.testing.assert_array_equal(dataset.normalized(indices), whole[chosen])
+    assert dataset.normalized([]).shape == dataset.normalized(()).shape == (0, 3, 5, 4)
+    for indices in (3, (i for i in range(2)), [1.0], [[1]], None, ...):
+        with pytest.raises(ArgumentError, match="indices must be whole numbers"):
+            dataset.normalized(indices)
+    for indices in ([7], [-8], [True]):
+        with pytest.raises(ArgumentError, match="the data set has 7 images"):
+            dataset.normalized(indices)
+
+
+@pytest.mark.parametrize("value", ["a", (i for i in range(3)), [0.1, None, 0.2]])
+def test_normalization_that_is_no_numbers(value):
+    with pytest.raises(ArgumentError, match="mean must be"):
+        Dataset(BYTES, LABELS).with_normalization(value, 1)

@@ -222,3 +222,18 @@ def test_settings_out_of_range(make):
 def test_examples_in_the_documentation():
     results = doctest.testmod(initializers)
     assert results.attempted and not results.failed
+
+
+@pytest.mark.parametrize("default", [2, True, None, "wide", (1.0, 2.0)])
+def test_a_setting_whose_default_is_no_float_says_how_to_write_it(default):
+    @dataclass(frozen=True)
+    class Own(Initializer):
+        scale: object = default
+        name, distribution = "own", "normal"
+
+        def _moments(self, fans, shape):
+            return 0.0, 1 / fans.fan_in
+
+    for values in ((), (2.0,)):
+        with pytest.raises(ArgumentError, match=r"own: scale must be .*scale: float = 2.0.*, got "):
+            Own(*values)

@@ -68,3 +68,10 @@ def test_at_80_columns_each_signal_stays_beside_its_theory(monkeypatch):
     assert all(header.startswith("layer") for header in headers)
     assert sum(header.count("theory     z") for header in headers) == len(SIGNALS)
     assert {*text.split()} == {*wide.split()}
+
+
+def test_layers_may_be_given_one_by_one():
+    record, predictions = measured()
+    names = ["1.dense", "3.dense"]
+    expected = beside.table(record, predictions, names)
+    assert beside.table(record, predictions, (name for name in reversed(names))) == expected

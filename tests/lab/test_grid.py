@@ -156,3 +156,9 @@ def test_check_looks_at_every_arm():
     assert seen == [("zeros", 0.1), ("zeros", 0.2), ("msra", 0.1), ("msra", 0.2)]
     with pytest.raises(ArgumentError, match="the arm lr=-1.0 cannot be: .*lr must be"):
         Grid({"lr": [0.1, -1.0]}).check()
+
+
+@pytest.mark.parametrize("values", [iter(["zeros", "msra"]), "msra", 5, {"msra"}])
+def test_values_of_an_axis_are_a_list(values):
+    with pytest.raises(ArgumentError, match="axis init must be a list of values"):
+        Grid({"init": values})

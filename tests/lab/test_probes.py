@@ -247,3 +247,14 @@ def test_a_probe_only_unpacks_the_chosen_layers(monkeypatch):
 def test_bad_input_is_named(make, words):
     with pytest.raises(ArgumentError, match=words):
         make()
+
+
+def test_layers_may_be_given_one_by_one():
+    names = ["0.conv2d", "2.relu"]
+    found = [
+        Probes(*batch(), every=1, layers=layers) for layers in (names, iter(names), "0.conv2d")
+    ]
+    train(*found)
+    shown = [[[layer.name for layer in r.layers] for r in probes.records] for probes in found]
+    assert shown[0] == shown[1] == len(found[0].records) * [names]
+    assert shown[2] == len(found[0].records) * [["0.conv2d"]]

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from minicnn.lab import report
+from minicnn.lab import figures, report
 from minicnn.lab.grid import Grid
-from minicnn.lab.tables import table
+from minicnn.lab.tables import csv_text, table
 from tests.lab.small_grid import outcome
 
 EVIL = '<script>alert("&")</script>'
@@ -87,3 +87,12 @@ def test_without_matplotlib_there_are_the_table_and_the_page(results, tmp_path, 
     assert sorted(os.listdir(tmp_path)) == ["report.html", "table.txt"]
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "needs matplotlib" in page and "<img" not in page
+
+
+def test_outcomes_may_be_given_one_by_one(results, tmp_path):
+    grid, outcomes = results
+    for what in (report.text, table, figures.curves, csv_text):
+        assert what(grid, iter(outcomes)) == what(grid, outcomes)
+    assert report.page(grid, iter(outcomes), []) == report.page(grid, outcomes, [])
+    report.write(grid, iter(outcomes), tmp_path)
+    assert (tmp_path / "table.txt").read_text("utf-8") == report.text(grid, outcomes) + "\n"

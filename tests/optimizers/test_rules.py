@@ -329,3 +329,47 @@ def test_clip_grad_norm(dtype):
     for wrong in (0, -1, np.nan):
         with pytest.raises(ArgumentError, match="max_norm"):
             clip_grad_norm(pair, wrong)
+
+
+def parameters_with(grad, count=3):
+    made = [Parameter(np.zeros(4)) for _ in range(count)]
+    for parameter in made:
+        parameter.grad[...] = grad
+    return made
+
+
+@pytest.mark.parametrize("given", [
+    lambda p: (each for each in p), iter, tuple, lambda p: {id(each): each for each in p}.values(),
+    lambda p: filter(None, p), lambda p: map(lambda each: each, p),
+])  # fmt: skip
+def test_parameters_may_be_given_one_by_one(given):
+    made = parameters_with(10.0)
+    assert clip_grad_norm(given(made), 1.0) == pytest.approx(10 * 12**0.5)
+    clipped = np.concatenate([parameter.grad for parameter in made])
+    np.testing.assert_allclose(np.linalg.norm(clipped), 1, rtol=1e-14)
+    for name in ("sgd", "rmsprop", "adam", "adamw"):
+        optimizer = create(name, given(made))
+        optimizer.step()
+        assert optimizer.parameters == made
+
+
+@pytest.mark.parametrize("take", [
+    lambda p: clip_grad_norm(p, 1.0), lambda p: SGD(p, 0.1), lambda p: create("adam", p),
+])  # fmt: skip
+def test_what_is_no_list_of_parameters(take):
+    one, two = parameters_with(1.0, 2)
+    used = (each for each in [one, two])
+    list(used)
+    for given, message in [
+        (used, "needs parameters, got none: .*generator anew"),
+        ([], "needs parameters, got none"),
+        (one, "needs a list of parameters"),
+        (None, "needs a list of parameters"),
+        (lambda: [one], "needs a list of parameters"),
+        ([one, two, one], "got a parameter twice"),
+        ([one.value], "needs parameters, as model"),
+        ({"one": one}, "needs parameters, as model"),
+    ]:
+        with pytest.raises(ArgumentError, match=message):
+            take(given)
+    np.testing.assert_array_equal(one.grad, 1)

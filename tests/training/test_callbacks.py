@@ -9,7 +9,7 @@ import pytest
 from minicnn.errors import ArgumentError
 from minicnn.losses import MeanSquaredError
 from minicnn.optimizers import SGD
-from minicnn.training.callbacks import Callback, EarlyStopping, MetricsLog
+from minicnn.training.callbacks import Callback, EarlyStopping, MetricsLog, best_of
 from minicnn.training.trainer import Trainer
 from tests.training.toys import At, dense_model, toy, trainer
 
@@ -72,6 +72,8 @@ def test_early_stopping_ends_training():
         ({"metric": "accuracy"}, "test_accuracy"),
         ({"min_delta": -1}, "min_delta must be"),
         ({"min_delta": float("nan")}, "min_delta must be"),
+        ({"min_delta": float("inf")}, "min_delta must be"),
+        ({"min_delta": None}, "min_delta must be"),
     ],
 )
 def test_early_stopping_settings(settings, message):
@@ -106,3 +108,38 @@ def test_parts_that_are_none(settings):
     name, value = next(iter(settings.items()))
     with pytest.raises(ArgumentError, match=f"{name} must be .*{re.escape(repr(value))}"):
         Trainer(given["model"], given["optimizer"], toy(), toy(), loss=given.get("loss"))
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(("metric", "results", "best", "epoch"), [
+    ("test_loss", [NAN, 1.0, 0.5, 0.4, 0.3], 0.3, 5),
+    ("test_loss", [2.0, NAN, 1.0, NAN, 0.5], 0.5, 5),
+    ("train_loss", [float("inf"), NAN, 3.0, 2.0], 2.0, 4),
+    ("test_accuracy", [NAN, 0.5, NAN, 0.6], 0.6, 4),
+])  # fmt: skip
+def test_nan_is_never_the_best(metric, results, best, epoch):
+    callback = EarlyStopping(patience=2, metric=metric)
+    assert epochs_until_stop(callback, metric, results) is None
+    assert (callback.best, callback.best_epoch) == (best, epoch)
+
+
+def test_nothing_but_nan_uses_the_patience_up():
+    callback = EarlyStopping(patience=3, metric="test_loss")
+    assert epochs_until_stop(callback, "test_loss", [NAN] * 9) == 3
+    assert callback.best is None
+
+
+@pytest.mark.parametrize("kept", [None, NAN])
+def test_a_kept_best_of_nan_is_none(kept):
+    """JSON has no NaN: null comes back as None."""
+    callback = EarlyStopping(patience=5, metric="test_loss")
+    callback.load_state_dict({"best": kept, "best_epoch": 1})
+    epochs_until_stop(callback, "test_loss", [9.0])
+    assert callback.best == 9.0
+
+
+def test_the_best_of_some():
+    assert best_of([]) is best_of([NAN, NAN]) is None
+    assert best_of([NAN, 0.1, 0.3, NAN, 0.2]) == 0.3

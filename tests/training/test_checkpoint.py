@@ -23,7 +23,7 @@ from minicnn.training.gradient_watch import GradientWatch
 from minicnn.training.trainer import Trainer
 from minicnn.training.weights import load_weights
 from tests.training.same import bits, checkpoint
-from tests.training.toys import CLASSES, At, toy
+from tests.training.toys import CLASSES, At, toy, trainer
 
 STEPS = 3  # of an epoch: 40 samples in batches of 16
 NETS = {
@@ -278,3 +278,14 @@ def test_what_is_in_a_checkpoint(tmp_path):
     assert list(about["generators"]) == ["4.residual.0.2.dropout"]
     assert about["data"]["mean"] == run.train.mean.tolist()
     json.dumps(about, allow_nan=False)
+
+
+def test_an_accuracy_of_nan_does_not_keep_the_best_weights_from_being_written(tmp_path):
+    training = trainer(epochs=9)
+    checkpoint, written = Checkpoint(tmp_path, 10**6), []
+    for accuracy in (float("nan"), 0.2, float("nan"), 0.1, 0.3):
+        (tmp_path / BEST).unlink(missing_ok=True)
+        training.history.append({"test_accuracy": accuracy})
+        checkpoint.on_epoch_end(training)
+        written.append((tmp_path / BEST).exists())
+    assert written == [False, True, False, False, True]

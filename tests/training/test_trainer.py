@@ -337,3 +337,16 @@ def test_a_data_set_that_is_none_is_named():
     model = dense_model()
     with pytest.raises(ArgumentError, match="the training set must be a Dataset, .* got tuple"):
         Trainer(model, SGD(model.parameters(), 0.1), (1, 2), toy())
+
+
+@pytest.mark.parametrize("several", [lambda c: (each for each in c), iter, tuple, set])
+def test_callbacks_may_be_given_one_by_one(several):
+    calls = []
+    trainer(epochs=1, callbacks=several([Hooks("first", calls), Hooks("second", calls)])).fit()
+    assert {name for name, _ in calls} == {"first", "second"}
+
+
+@pytest.mark.parametrize("given", [Callback(), None, 5, Callback])
+def test_callbacks_that_are_no_list(given):
+    with pytest.raises(ArgumentError, match="callbacks must be a list"):
+        trainer(epochs=1, callbacks=given)

@@ -11,7 +11,7 @@ import minicnn
 from minicnn import Sequential, zoo
 from minicnn.errors import ArgumentError, DataError
 from minicnn.layers import BatchNorm, Conv2d, Dense, Flatten, PReLU, ReLU, Residual
-from minicnn.training.weights import load_weights, model_file, named_arrays
+from minicnn.training.weights import COUNT, load_weights, model_file, named_arrays
 from tests.training.toys import CLASSES, toy, trainer
 
 SHAPE = (2, 6, 6)
@@ -148,3 +148,58 @@ def test_no_pickle_and_no_code_made_of_data():
             assert suspicious((package / path).read_text("utf-8")) == [], path
     for word in ("import pickle", "from pickle import loads", "eval(x)", "joblib.dump(x, y)"):
         assert suspicious(word)
+
+
+def saved(folder, rename=lambda name: name, **more):
+    """A file of a model's weights under other names, and those weights."""
+    weights = named_arrays(model(seed=3))
+    arrays = {rename(name): array for name, array in weights.items()} | more
+    safetensors.numpy.save_file(arrays, folder / "file")
+    return folder / "file", weights
+
+
+@pytest.mark.parametrize("prefix", ["net.", "module.", "model.features."])
+def test_the_prefix_of_a_wrapper_is_found_and_left_off(tmp_path, prefix):
+    path, weights = saved(tmp_path, lambda n: prefix + n, **{f"{prefix}1.{COUNT}": np.array(3)})
+    other = model()
+    with pytest.raises(ArgumentError) as caught:
+        load_weights(other, path)
+    assert "Missing in the state: 0.bias, 0.weight" in str(caught.value)
+    assert f"Only there: {prefix}0.bias" in str(caught.value)
+    assert f"load_weights(model, path, {prefix!r}) takes it" in str(caught.value)
+    load_weights(other, path, prefix)
+    for name, array in named_arrays(other).items():
+        np.testing.assert_array_equal(array, weights[name])
+
+
+def test_arrays_beside_the_prefix_are_left_out(tmp_path):
+    path, weights = saved(tmp_path, lambda n: f"encoder.{n}", **{"head.0.weight": np.zeros(3)})
+    other = model()
+    with pytest.raises(ArgumentError, match="begin with 'encoder.'"):
+        load_weights(other, path)
+    load_weights(other, path, "encoder.")
+    np.testing.assert_array_equal(named_arrays(other)["0.weight"], weights["0.weight"])
+
+
+def test_names_of_a_state_dict_are_known(tmp_path):
+    path, state = tmp_path / "file", model(seed=3).state_dict()
+    safetensors.numpy.save_file(state, path)
+    with pytest.raises(ArgumentError, match=r"are those of model.state_dict\(\): model.load_state"):
+        load_weights(model(), path)
+    model().load_state_dict(safetensors.numpy.load_file(path))
+
+
+@pytest.mark.parametrize("rename", [lambda n: n.replace("weight", "kernel"),
+                                    "x{}".format, lambda n: n.replace("7.", "8.")])  # fmt: skip
+def test_no_advice_that_would_not_help(tmp_path, rename):
+    path, _ = saved(tmp_path, rename)
+    with pytest.raises(ArgumentError, match="the layer's place in the model") as caught:
+        load_weights(model(), path)
+    assert "load_weights" not in str(caught.value)
+
+
+def test_a_kernel_that_is_transposed_is_said(tmp_path):
+    path, weights = saved(tmp_path)
+    safetensors.numpy.save_file({**weights, "7.weight": weights["7.weight"].T.copy()}, path)
+    with pytest.raises(ArgumentError, match="7.weight: .*shape .*Its transpose fits"):
+        load_weights(model(), path)
