@@ -26,6 +26,7 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em; }
 table { border-collapse: collapse; }
 th, td { padding: .25em .8em; border-bottom: 1px solid #ccc; text-align: left; }
+th { white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; white-space: pre; }
 th:first-child, td:first-child { position: sticky; left: 0; background: white; }
 div, figure { overflow-x: auto; }
