@@ -1,6 +1,7 @@
 """The command line: parse, build, run, report."""
 
 import sys
+import textwrap
 from collections import Counter
 
 from minicnn.errors import ArgumentError, MinicnnError
@@ -10,6 +11,7 @@ from minicnn.output import complain, first_line, say
 INTERRUPTED = 130
 CRASHED = 1
 WILL_NOT_TRAIN = 1
+COLUMNS = 80
 
 
 def main(argv=None):
@@ -206,7 +208,7 @@ def _report(run):
     width = max(len(name) for name, _ in rows)
     lines = [f"{name:<{width}}  {text}" for name, text in rows]
     if run.explanation:
-        lines += ["", run.explanation]
+        lines += ["", textwrap.fill(run.explanation, COLUMNS)]
     return "\n".join(["", *lines])
 
 
