@@ -127,7 +127,7 @@ def _position(trainer):
 
 def _preflight(given, settings):
     """Judge the network that `settings` describe, and train nothing."""
-    from minicnn.lab import preflight
+    from minicnn.lab import advice
 
     for name in ("out", "profile", "resume", "checkpoint_every"):
         if name in given:
@@ -135,7 +135,8 @@ def _preflight(given, settings):
                 "--preflight trains nothing and writes nothing: leave"
                 f" --{name.replace('_', '-')} out."
             )
-    tables, sentence, trains = preflight.report(settings, settings.load_data()[0])
+    tables, sentence, trains = advice.report(settings, settings.load_data()[0])
+    sentence = "\n".join(textwrap.fill(line, terminal.width()) for line in sentence.splitlines())
     say(sentence if given.get("quiet") else f"{tables}\n\n{sentence}")
     return 0 if trains else WILL_NOT_TRAIN
 

@@ -122,6 +122,24 @@ def predicted_classes(predicted):
     return int(np.unique(_classes("predicted", predicted)).size)
 
 
+def entropy(frequencies):
+    """``- sum of f ln f``: the least mean cross-entropy of an answer that ignores the image.
+
+    Parameters
+    ----------
+    frequencies : array_like, shape (K,)
+        f, of the classes; they sum to 1, and 0 ln 0 is 0.
+
+    Returns
+    -------
+    float
+        In nats; ln K if all classes are equally frequent.
+    """
+    present = np.asarray(frequencies, np.float64)
+    present = present[present > 0]
+    return float(-(present @ np.log(present))) + 0.0
+
+
 def _classes(name, array):
     array = np.asarray(array)
     if array.ndim != 1 or array.size == 0 or not np.issubdtype(array.dtype, np.integer):

@@ -1,4 +1,4 @@
-"""Pre-flight: will this network train? Told from its weights and one batch, before any training.
+"""Pre-flight: will this network train? Told from its weights, one batch, and a short trial.
 
 Four things end a training before it begins, and each can be seen at the start:
 
@@ -14,9 +14,10 @@ from, so the limits are low: they are where nets of 5 to 30 layers began to stal
 400 steps of SGD. Sigmoid units pass on a constant, too, from which the last bias and weights
 learn first; there the limits are ten times higher. Where weights that are 0 keep others waiting,
 as a last layer of zeros does, a copy of the network is judged that was trained until the gradient
-has reached them all, and some steps more. What one batch cannot show is a learning
-rate that is too high for a net that is sound otherwise. How often the verdicts are right is
-measured by :mod:`minicnn.lab.scoring`.
+has reached them all, and some steps more. Whether the learning rate suits a net that is sound
+otherwise is tried on a copy, by the run's own optimizer and schedule in some 60 steps
+(:mod:`minicnn.lab.trial`). How often the verdicts are right is measured by
+:mod:`minicnn.lab.scoring`.
 """
 
 import copy
@@ -25,25 +26,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minicnn import initializers, lanes, own
+from minicnn import lanes
+from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
 from minicnn.lab import beside, gradient_front
 from minicnn.lab.probes import probe, weight_of
 from minicnn.lab.records import Record
 from minicnn.lab.theory import predict
+from minicnn.lab.trial import Trial, attempt
 from minicnn.layers import Sigmoid
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.optimizers import SGD
 
 IMAGES = 256
-THEORY_IMAGES = 32  # its time grows with their square
 FADED_SIGNAL = 2.5e-4  # std of a score over the images
 FADED_GRADIENT = 1.2e-4  # delta of the first layer over that of the last
 WITH_OFFSET = 10.0  # times as much, for units that are not 0 at 0
 EXPLODED_LOSS = 50.0  # nats; guessing costs ln K, 2.3 for ten classes
 EXPLODED_GRADIENT = 5.0  # delta of the first layer over that of the last
 AWAKE = 10  # steps that a copy trains once the gradient has reached its last weight
-REMEDIES = ("msra", "xavier", "lecun", "lsuv")
+OF_TRIAL = ("too fast", "too slow")
 
 
 @dataclass(frozen=True)
@@ -54,19 +56,22 @@ class Preflight:
     ----------
     kind : str
         ``fine``, ``dead``, ``blind``, ``tied``, ``fading signal``, ``fading gradient`` or
-        ``exploding``.
+        ``exploding``; after a trial also ``too fast`` or ``too slow``, of its steps.
     record : Record
         What was measured, at step 0 unless weights that are 0 keep others waiting.
     layer : str or None
         Where it begins: the first layer, in the direction of the signal or the gradient, that
         has a tenth or less of what went in, or ten times more.
     front : gradient_front.Verdict
+    trial : Trial or None
+        If there was one.
     """
 
     kind: str
     record: Record
     layer: str | None
     front: gradient_front.Verdict
+    trial: Trial | None = None
 
     @property
     def trains(self):
@@ -86,22 +91,36 @@ class Preflight:
         if self.kind in ("dead", "blind", "tied"):
             why = str(self.front).splitlines()[0].partition(": ")[2].rstrip(".")
             return f"will not train: {self.kind}, {why}."
+        if self.kind == "too fast":
+            return f"will not train at a learning rate of {self.trial.lr:g}: {self.trial}."
+        if self.kind == "too slow":
+            return (
+                f"will hardly train at a learning rate of {self.trial.lr:g}: it moves the weights"
+                f" by {self.trial.moved_in_all:.1g} of their length in all"
+                f" {self.trial.total_steps:,} steps."
+            )
         where = f"; it begins at {self.layer}" if self.layer else ""
         end = "diverge or saturate" if self.kind == "exploding" else "stall"
         soon = " within some 400 steps" if end == "stall" else ""
         return f"will {end}{soon}: {size}{where}."
 
 
-def preflight(model, images, labels):
-    """Judge an initialized model by one batch.
+def preflight(model, images, labels, optimizer=None, **training):
+    """Judge an initialized model by one batch, and its optimizer, if given, by a short trial.
 
     Parameters
     ----------
     model : Sequential
         Nothing of it changes.
     images : ndarray, shape (N, *input_shape), float
-        Normalized as in training; some hundred.
+        Normalized as in training; some hundred, for a trial some thousand. Of these the first
+        256 are the batch.
     labels : ndarray of int, shape (N,)
+    optimizer : Optimizer, optional
+        Of the model's parameters, with the learning rate to judge. Nothing of it changes.
+    **training
+        ``loss``, ``schedule``, ``batch_size``, ``total_steps`` and ``seed`` of the training to
+        come, as :func:`minicnn.lab.trial.attempt` has them.
 
     Returns
     -------
@@ -113,6 +132,25 @@ def preflight(model, images, labels):
         If the images or labels do not fit the model, there are less than two images or classes,
         or the model has no weights.
     """
+    if optimizer is None:
+        return _at_start(model, images, labels)
+    found = _at_start(model, images[:IMAGES], labels[:IMAGES])
+    data = Dataset(images, labels, model.output_shape[0])
+    return _tried(found, model, optimizer, data, images[:IMAGES], labels[:IMAGES], **training)
+
+
+def _tried(found, model, optimizer, data, images, labels, **training):
+    """The verdict after a trial, if there is reason for one."""
+    if not found.trains:
+        return found
+    trial = attempt(model, optimizer, data, images, labels, **training)
+    guess = max(found.record.class_entropy, math.log(2))
+    kind = trial.kind(guess, _tolerance(model) * FADED_SIGNAL)
+    return replace(found, kind=kind, trial=trial)
+
+
+def _at_start(model, images, labels):
+    """The verdict on the model as it is."""
     if len(images) < 2 or model.output_shape is not None and model.output_shape[0] < 2:
         raise ArgumentError(
             "a verdict needs at least two images and two classes: with one there is nothing to"
@@ -126,9 +164,14 @@ def preflight(model, images, labels):
     if kind == "free" or (kind == "tied" and not front.collapsed):
         if front.last_step > 1 or record.logit_std == 0:
             record = _awake(model, images, labels, front.last_step + AWAKE)
-        offset = any(isinstance(layer, Sigmoid) for layer in model.all_layers())
-        kind, layer = _judge(record, weighted, images, WITH_OFFSET if offset else 1.0)
+        kind, layer = _judge(record, weighted, images, _tolerance(model))
     return Preflight(kind, record, layer, front)
+
+
+def _tolerance(model):
+    """The factor of the limits below which something has faded."""
+    offset = any(isinstance(layer, Sigmoid) for layer in model.all_layers())
+    return WITH_OFFSET if offset else 1.0
 
 
 def _awake(model, images, labels, steps):
@@ -170,16 +213,23 @@ def of_settings(settings, dataset):
     ----------
     settings : Settings
     dataset : Dataset
-        Its training set; the first 256 images are looked at.
+        Its training set; the first 256 images are looked at, and some thousand trained on.
 
     Returns
     -------
     Preflight
     """
-    return preflight(settings.make_model(dataset), *_first_images(dataset, IMAGES))
+    model, batch = settings.make_model(dataset), first_images(dataset, IMAGES)
+    steps = -(-len(dataset) // min(settings.batch_size, len(dataset)))
+    return _tried(
+        _at_start(model, *batch), model, settings.make_optimizer(model.parameters()), dataset,
+        *batch, loss=settings.make_loss(), schedule=settings.schedule,
+        batch_size=settings.batch_size, total_steps=settings.epochs * steps, seed=settings.seed,
+    )  # fmt: skip
 
 
-def _first_images(dataset, count):
+def first_images(dataset, count):
+    """The first images of a data set, normalized, and their labels."""
     chosen = np.arange(min(count, len(dataset)))
     return dataset.normalized(chosen), dataset.labels[chosen]
 
@@ -193,72 +243,3 @@ def beside_theory(model, images, labels):
 def _weighted(model):
     """Names of the layers with weights."""
     return [layer.name for layer in model.all_layers() if weight_of(layer) is not None]
-
-
-def remedy(settings, dataset):
-    """The first other initializer with which the same network would train.
-
-    Returns
-    -------
-    name : str or None
-        None if none of those tried would do.
-    found : Preflight or None
-    """
-    order = REMEDIES if settings.activation.startswith(("relu", "leaky", "prelu")) else (
-        "xavier", "lecun", "msra", "lsuv"
-    )  # fmt: skip
-    given = str(initializers.from_string(settings.init))
-    for name in order:
-        if str(initializers.from_string(name)) != given:
-            try:
-                found = of_settings(replace(settings, init=name), dataset)
-            except ArgumentError:  # such as LSUV, where a layer's output does not vary at all
-                continue
-            if found.trains:
-                return name, found
-    return None, None
-
-
-def _theory(settings, model, dataset):
-    """The table beside theory, or why there is none."""
-    if getattr(initializers.from_string(settings.init), "data_dependent", None):
-        name = own.short(settings.init)
-        return f"Theory is of weights as they are drawn; {name} scales them by images."
-    batch = _first_images(dataset, THEORY_IMAGES)
-    try:
-        return (
-            f"Beside theory, from {len(batch[0])} images (delta is of their mean loss, so it is"
-            f" larger the fewer they are):\n\n{beside_theory(model, *batch)}"
-        )
-    except ArgumentError as error:
-        return f"No theory: {error}"
-
-
-def report(settings, dataset):
-    """The verdict as text: tables, and a sentence with what would help.
-
-    Returns
-    -------
-    tables, verdict : str
-    trains : bool
-    """
-    model = settings.make_model(dataset)
-    found = preflight(model, *_first_images(dataset, IMAGES))
-    theory = _theory(settings, model, dataset)
-    tables = f"{found.record}\n\n{theory}"
-    lines = [f"{own.short(settings.model)} with {own.short(settings.init)} {found}"]
-    if not found.trains:
-        name, other = remedy(settings, dataset)
-        if name is None:
-            lines.append(
-                f"None of {', '.join(REMEDIES)} is judged better: try another activation, fewer"
-                " layers, or more steps."
-            )
-        else:
-            now, then = found.record.delta_ratio, other.record.delta_ratio
-            lines.append(
-                f"With {name} it would train: scores vary by {other.record.logit_std:.2g}, delta in"
-                f" the first layer is {then:.2g} of that in the last"
-                + (f" rather than {now:.2g}." if math.isfinite(now) else ".")
-            )
-    return tables, "\n".join(lines), found.trains

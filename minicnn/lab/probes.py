@@ -7,6 +7,7 @@ from minicnn.errors import ArgumentError
 from minicnn.lab.records import LayerRecord, Record, Statistics, ratio
 from minicnn.lab.signals import Signals, leaves, select
 from minicnn.layers import ReLU, Sigmoid, Softsign, Tanh
+from minicnn.metrics import entropy
 from minicnn.training.callbacks import Callback
 
 BOUNDS = {Tanh: (-1.0, 1.0), Sigmoid: (0.0, 1.0), Softsign: (-1.0, 1.0)}
@@ -221,13 +222,6 @@ def weight_of(layer):
     """The layer's W, or None: slopes and scales, which are not to decay, are none."""
     weight = layer.own_parameters().get("weight")
     return weight if weight is not None and weight.decay else None
-
-
-def entropy(frequencies):
-    """``- sum of f ln f``, in nats; 0 ln 0 is 0."""
-    present = np.asarray(frequencies, np.float64)
-    present = present[present > 0]
-    return float(-(present @ np.log(present))) + 0.0
 
 
 def _alive(y):

@@ -25,6 +25,7 @@ from minicnn.training.fitting import check_callbacks
 from minicnn.training.folder import RunFolder
 from minicnn.training.gradient_watch import GradientWatch
 from minicnn.training.interruption import Interruption
+from minicnn.training.loss_watch import LossWatch
 from minicnn.training.machine import versions
 from minicnn.training.nan_guard import NanGuard
 from minicnn.training.progress import Progress
@@ -65,7 +66,7 @@ class Run:
     signal : int or None
         The signal that ended training if the status is ``interrupted``.
     explanation : str or None
-        Why no weight learned, if none did.
+        Why the network did not learn, if it did not.
     notes : list of str
         What a user should know of how it was resumed.
 
@@ -84,7 +85,7 @@ class Run:
             parse_interval(checkpoint_every)
         train, test = settings.load_data()
         self.model = settings.make_model(train)
-        self._watch = GradientWatch()
+        self._watches = [GradientWatch(), LossWatch()]
         self.trainer = self._make_trainer(
             self.model, train, test, schedule=settings.schedule, epochs=settings.epochs
         )
@@ -166,7 +167,7 @@ class Run:
             trainer.callbacks = [] if quiet else [Progress()]
             log = MetricsLog(self.folder.path / "metrics.jsonl")
             steps = StepLog(self.folder.path / STEPS_FILE)
-            trainer.callbacks += [log, steps, self._watch, NanGuard(), *callbacks]
+            trainer.callbacks += [log, steps, *self._watches, NanGuard(), *callbacks]
             trainer.callbacks += [checkpoint] if checkpoint else []
             trainer.callbacks.append(interruption)
             if self._kept:
@@ -182,12 +183,21 @@ class Run:
                 status, self.error = "diverged", error
             finally:
                 set_num_threads(threads)
-            self.explanation = self._watch.explanation(trainer)
+            self.explanation = self._explain(status)
             self.folder.write("model.safetensors", model_file(trainer, self._about()))
             self.summary = self._summarize(status, compile_seconds)
             self.folder.write("summary.json", json_file(self.summary))
             if checkpoint and status == "finished":
                 checkpoint.forget_previous()
+
+    def _explain(self, status):
+        """Why the network did not learn, by the first watch that knows; None if it did.
+
+        What a loss says is of a whole training; of one that diverged the error says more.
+        """
+        gradients, losses = self._watches
+        of_loss = losses.explanation(self.trainer) if status == "finished" else None
+        return gradients.explanation(self.trainer) or of_loss
 
     def _compile(self, quiet):
         """Train a throw-away copy of the model for a step, and return the seconds it took.

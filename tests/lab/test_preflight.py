@@ -81,6 +81,10 @@ def data(tmp_path, monkeypatch):
         (["--init", "msra"], 0, "mlp:8 with msra will train: scores vary by"),
         (["--init", "zeros"], 1, "With msra it would train"),
         (["--init", "zeros", "--activation", "tanh"], 1, "With xavier it would train"),
+        (["--lr", "500"], 1, "With --lr "),
+        (["--lr", "1e-9", "--epochs", "40"], 1, "With --lr 0.03 it would train"),
+        (["--weight-decay", "90"], 1, "With --weight-decay 0 it would train"),
+        (["--init", "zeros", "--lr", "50"], 1, "With msra and --lr "),
     ],
 )
 def test_the_command(data, capsys, words, code, said):
@@ -108,6 +112,13 @@ def test_scores_compare_verdicts_with_trainings(data):
     text, share = scoring.report(scored)
     assert not any(one.learned for one in scored)  # so small a learning rate changes nothing
     assert share == 0.5 and text.count("miss: ") == 2 and "2 of 4 verdicts are right" in text
+
+
+def test_a_training_that_hardly_moves_is_scored_as_such(data):
+    grid = small_grid({"lr": [1e-9, 50.0]}, seeds=1, epochs=6)
+    scored = scoring.score(grid, Ablation(grid, "out", 1).run(quiet=True))
+    assert [one.found.kind for one in scored] == ["too slow", "too fast"]
+    assert scoring.report(scored)[1] == 1.0
 
 
 def judged(*layers):

@@ -10,7 +10,7 @@ from minicnn.data.batches import Batches
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
 from minicnn.lab import probes
-from minicnn.lab.probes import Probes, dead_units, entropy, probe, update_ratios
+from minicnn.lab.probes import Probes, dead_units, probe, update_ratios
 from minicnn.lab.signals import Signals
 from minicnn.layers import (
     BatchNorm,
@@ -24,6 +24,7 @@ from minicnn.layers import (
     Sigmoid,
     Tanh,
 )
+from minicnn.metrics import entropy
 from tests.training.toys import At, dense_model, toy, trainer
 
 SHAPE = (1, 4, 4)

@@ -300,6 +300,15 @@ def test_zero_weights_are_explained(settings):
     assert other.explanation is None
 
 
+def test_a_run_that_did_not_learn_says_why(settings):
+    run = Run(settings(lr=50.0), "high")
+    assert run.train(quiet=True)["status"] == "finished"
+    assert "the learning rate is likely too high" in run.explanation
+    run = Run(settings(lr=1e-9, epochs=1), "short")
+    run.train(quiet=True)
+    assert run.explanation is None
+
+
 def test_peak_memory_grows_with_what_is_used():
     before = peak_memory_mb()
     block = np.ones(int((before + 60) * 1e6 / 8))

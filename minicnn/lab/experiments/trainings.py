@@ -17,6 +17,7 @@ from minicnn.lab.symmetry import certify
 from minicnn.lab.workers import train_trial
 from minicnn.training.callbacks import Callback
 from minicnn.training.files import json_file, write_atomically
+from minicnn.training.gradient_watch import GradientWatch
 
 WATCHED = "watched.json"
 POINTS = 60  # of a curve
@@ -77,12 +78,12 @@ def train_watched(settings, folder, certified=False):
 
     `certified` says whether to look at the symmetry of the trained model, which takes a while.
     """
-    curve = Curve()
-    run = train_trial(settings, folder, [curve])
+    curve, gradients = Curve(), GradientWatch()
+    run = train_trial(settings, folder, [curve, gradients])
     first = run.model.parameters()[0].value
     seen = {
         "images": curve.images, "loss": curve.loss, "accuracy": curve.accuracy,
-        "dead": run.explanation is not None,
+        "dead": gradients.steps > 0 and gradients.all_zero,
         "zero": not any(p.value.any() for p in run.model.parameters() if p.decay),
         "filters": first if first.ndim == 4 else [],
         "layers": _symmetry(run.model) if certified and run.error is None else [],
