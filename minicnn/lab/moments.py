@@ -252,10 +252,10 @@ def _pair(function, q, other, covariance, mean, other_mean):
 
 def _series(left, right, rho):
     """``sum over k of f_k(q) f_k(q') rho^k``."""
-    total, power = 0.0, np.ones_like(rho)
+    total, power = np.zeros_like(rho), np.ones_like(rho)
     for mine, its in zip(left, right):
-        total = total + mine * its * power
-        power = power * rho
+        total += mine * its * power
+        power *= rho
     return total
 
 

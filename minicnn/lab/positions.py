@@ -4,25 +4,26 @@ The second moment of a mean over a window hangs on the products of all its posit
 
     E[y_n(o) y_m(o')] = 1 / k² sum over p in window o, q in window o' of K[n, m, p, q],
 
-and K = E[x_n(p) x_m(q)] has to go through every layer before the pooling for each pair of samples by
-itself: an activation's kernel of a mean of K is not the mean of the kernels. These are the recursions
-of the Gaussian process that a wide network is, with pooling (Novak et al., ICLR 2019, arXiv
-1810.05148, section 3; Garriga-Alonso et al., ICLR 2019, arXiv 1808.05587):
+and K = E[x_n(p) x_m(q)] has to pass every layer before the pooling for each pair of samples by
+itself: an activation's kernel of a mean of K is not the mean of the kernels. These are the
+recursions of the Gaussian process that a wide network is, with pooling (Novak et al., ICLR 2019,
+arXiv 1810.05148, section 3; Garriga-Alonso et al., ICLR 2019, arXiv 1808.05587):
 
     convolution    K'[p, q] = E[w²] n_in sum over taps t of K[s p + t, s q + t] + E[b²]
     activation     K'[p, q] = E[σ(z) σ(z')], z and z' Gaussian with K[p, p], K[q, q] and K[p, q]
 
 Each layer's signal has a :class:`Products`, which knows its equation and those before it. Nothing
 is computed until a pooling calls :func:`pooled`, which asks for no more than it needs: K at
-``q = p + d`` for the few offsets d that reach one window, times the strides on the way. With
-two samples alike, ``K[p, p + d]`` and ``K[p + d, p]`` are one number.
+``q = p + d`` for the few offsets d that reach one window, times the strides on the way. For two
+samples alike ``K[p, p + d]`` and ``K[p + d, p]`` are one number.
 
-Cost: of P positions, a pooling of windows of k by k needs some 2 k² P numbers for each pair of samples
-and layer, global pooling P² / 2, over s⁴ before strides of s; each takes some 10 ns, or ten times
-that behind an activation without a closed form. They are computed in blocks of pairs, so that an array has
-at most BLOCK numbers, or those of one pair, and few are alive at a time. Where all pairs of samples
-would cost more than BUDGET numbers, only each sample with itself is computed, which E[y²] hangs on;
-where these do, too, nothing is.
+Cost, for P positions, a pair of samples and a layer: windows of k by k need some (2 k - 1)² P
+numbers, global pooling P², over s⁴ before strides of s; half of that for a sample with itself. A
+number takes some 30 ns, or ten times that behind an activation without a closed form. They are
+computed in blocks of pairs, of at most BLOCK numbers for a layer or those of one pair, at most
+P² / 2 or 67 MB for the largest images, and for no more layers at a time than are read again. If all
+pairs of samples would cost more than BUDGET numbers, some seconds, only each sample with itself is
+computed, which E[y²] hangs on; and if these would, too, nothing.
 """
 
 import numpy as np

@@ -1,13 +1,13 @@
 """Twelve networks, and what neural-tangents (Novak et al., ICLR 2020) says of their second moments.
 
-Their kernels are in ``neural_tangents.json``: for each network and layer, ``E[x_n x_m]``, the mean
-over positions, for all pairs of five images. It was made with neural-tangents 0.6.5 and jax 0.4.30 in
-float64, and is made anew by
+Their kernels are in ``neural_tangents.json``: for each network and layer ``E[x_n x_m]``, the mean
+over positions, for all pairs of five images. Made with neural-tangents 0.6.5 and jax 0.4.30 in
+float64, and made anew by
 
     pip install neural-tangents jax==0.4.30 jaxlib==0.4.30 "numpy<2" "scipy<1.14"
     python -m tests.lab.neural_tangents
 
-which takes a minute. Nothing here needs minicnn.
+which takes some minutes. Nothing here needs minicnn.
 """
 
 import json

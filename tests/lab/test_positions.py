@@ -1,4 +1,4 @@
-"""Theory behind average pooling: beside neural-tangents, beside plain loops, beside wide networks."""
+"""Theory behind average pooling: beside neural-tangents, plain loops and wide networks."""
 
 import json
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from minicnn import Sequential
-from minicnn.lab.theory import _Tape, from_batch, predict
+from minicnn.lab.forward_theory import from_batch
+from minicnn.lab.theory import _Tape
 from minicnn.layers import (
     GELU,
     AvgPool2d,
