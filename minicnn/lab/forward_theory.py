@@ -42,7 +42,8 @@ from minicnn.layers.gate import Gate, Shift
 LEFT = 0.25  # of an activation's variance, where that of its input is fixed
 SIMULATION = 0.01  # relative error of max pooling's simulation
 ROUGH = 0.4  # of products of two samples behind an average pooling that are scaled, as seen
-ROUGHEST = 0.1  # and of means over samples of their squares, where these are scaled, too
+ROUGHEST = 0.1  # and of means over samples of squares, where products are scaled or near enough
+SKEWED = 0.4  # of an activation of means of another's numbers, which it takes for Gaussian
 
 
 class NoPromiseError(Exception):
@@ -72,6 +73,8 @@ class Signal:
         E[x] by sample and position: 0 behind weights, not behind most activations.
     rough : float
         Relative error of products of two samples, where they have been scaled.
+    skewed : float
+        Relative error of an activation that takes the field for Gaussian.
     before : Field, optional
         Of the Gaussian numbers that an activation has just made this field of.
     moments : Moments, optional
@@ -91,6 +94,7 @@ class Signal:
     offset: float = 0.0
     mean: np.ndarray | float = 0.0
     rough: float = 0.0
+    skewed: float = 0.0
     before: Field | None = None
     moments: Moments | None = None
     training: bool = True
@@ -106,9 +110,12 @@ class Signal:
         """Its products of two positions, near enough where they are not known."""
         return self.products or Alike(self.field)
 
-    def passed(self, field, products=None, **changes):
+    def passed(self, field, products=None, skewed=0.0, **changes):
         """The signal with another field, which is no activation's any more."""
-        return replace(self, field=field, products=products, before=None, moments=None, **changes)
+        return replace(
+            self, field=field, products=products, skewed=skewed, before=None, moments=None,
+            **changes,
+        )  # fmt: skip
 
 
 def from_batch(images, training=True):
@@ -283,7 +290,8 @@ def _(layer: Activation, signal):
     own = max(own - elasticity**2 * signal.fixed, LEFT * own)
     behind = replace(
         signal, field=field, mean=moments.mean(q, signal.mean), own=own, before=before,
-        moments=moments, carried=elasticity**2 * signal.carried, fixed=elasticity**2 * signal.fixed,
+        moments=moments, carried=elasticity**2 * signal.carried + signal.skewed**2,
+        fixed=elasticity**2 * signal.fixed, skewed=0.0,
         products=Activated(signal.source, moments, q, signal.mean),
     )  # fmt: skip
     return behind, moments
@@ -298,7 +306,8 @@ def _(layer: MaxPool2d, signal):
     # What orthogonal weights fix of all numbers they do not fix of the largest.
     own = signal.own + LEFT * signal.fixed
     carried = signal.carried + SIMULATION**2
-    return signal.passed(pooling.forward(), mean=0.0, own=own, carried=carried), pooling
+    field = pooling.forward()
+    return signal.passed(field, mean=pooling.mean(field), own=own, carried=carried), pooling
 
 
 @forward.register
@@ -314,9 +323,10 @@ def _(layer: AvgPool2d, signal):
         small = signal.field.moment / max(field.moment * positions, 1e-300)
         chance = 2 * signal.extra.total * small**2
         own = max(own, 2 * coherence(field, (0, 1)) / signal.units) + chance
+    mean = pooling.mean(signal.mean)
     return signal.passed(
-        field, products, mean=pooling.mean(signal.mean), own=own, rough=max(rough, signal.rough),
-        carried=signal.carried + roughest**2,
+        field, products, SKEWED if np.any(mean) else 0.0, mean=mean, own=own,
+        rough=max(rough, signal.rough), carried=signal.carried + roughest**2,
     ), pooling  # fmt: skip
 
 
@@ -332,9 +342,10 @@ def _corrected(field, products):
     exact = pooled(products, field.samples)
     if exact is None:
         return field, ROUGH, ROUGHEST
+    roughest = 0.0 if products.exact else ROUGHEST
     if exact.ndim == 4:
-        return field.with_pairs(exact), 0.0, 0.0
-    return field.with_map(exact), ROUGH, 0.0
+        return field.with_pairs(exact), 0.0, roughest
+    return field.with_map(exact), ROUGH, roughest
 
 
 @forward.register

@@ -81,8 +81,10 @@ class Field:
 
     def with_map(self, squares):
         """The field whose numbers are scaled to these second moments, shape (N, H, W)."""
-        root = np.sqrt(_over(squares, self.map))
-        pairs, index = self.pairs * root[:, None] * root, np.arange(self.samples)
+        root, size = np.sqrt(_over(squares, self.map)), np.sqrt(squares)
+        most = size[:, None] * size
+        pairs = np.clip(self.pairs * root[:, None] * root, -most, most)
+        index = np.arange(self.samples)
         pairs[index, index] = squares
         return self.with_pairs(pairs)
 

@@ -143,6 +143,11 @@ class MaxPooling:
             cross.reshape(*shape, *shape),
         )
 
+    def mean(self, field):
+        """E[y] by sample and position, of the size that the field of the maxima has."""
+        share = _ratio(np.mean(self._y, (0, 1)), np.sqrt(np.mean(self._y**2, (0, 1))))
+        return share.reshape(field.size) * np.sqrt(np.maximum(field.map, 0))
+
     def backward(self, field):
         """The field of dE/dx from that of dE/dy, and that of dE/dz before the activation."""
         return self._routed(field, 1.0), self._routed(field, self._slopes)

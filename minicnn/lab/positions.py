@@ -46,14 +46,17 @@ class Products:
     ----------
     size : (int, int)
     parents : tuple of Products
+    exact : bool
+        Whether no approximation is on the way here.
     cost : float
         Of one number.
     """
 
-    cost = 1.0
+    cost, near = 1.0, False
 
     def __init__(self, size, *parents):
         self.size, self.parents = tuple(size), parents
+        self.exact = not self.near and all(parent.exact for parent in parents)
 
     def needs(self, d):
         """The offsets of the parents' products that those at offset d are made of."""
@@ -98,6 +101,8 @@ class Alike(Products):
     The correlation of two positions is taken as that of the means over samples, and of two samples
     as the mean of that at the two positions.
     """
+
+    near = True
 
     def __init__(self, field):
         super().__init__(field.size)
@@ -217,6 +222,8 @@ class Scaled(Products):
 class Centred(Scaled):
     """Less each channel's mean over samples and positions, times a factor: batch normalization.
 
+    An approximation, as `Field.with_mean` is for each sample.
+
     Parameters
     ----------
     source : Products
@@ -226,6 +233,8 @@ class Centred(Scaled):
         E of its square.
     factor : float
     """
+
+    near = True
 
     def __init__(self, source, each, whole, factor):
         super().__init__(source, factor)
