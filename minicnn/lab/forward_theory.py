@@ -10,10 +10,23 @@ from functools import singledispatch
 import numpy as np
 
 from minicnn.errors import ArgumentError
-from minicnn.lab.maps import Field, through_windows, window_sums
+from minicnn.lab.maps import Field, from_images, through_windows, window_sums
 from minicnn.lab.moments import LeakyMoments, Moments, moments_of
 from minicnn.lab.pooled_maps import AveragePooling, MaxPooling
-from minicnn.lab.spread import Excess, coherence, law, linear_spread, window_coherence
+from minicnn.lab.positions import (
+    Activated,
+    Alike,
+    Centred,
+    Dropped,
+    Images,
+    Products,
+    Scaled,
+    Sum,
+    Windows,
+    members,
+    pooled,
+)
+from minicnn.lab.spread import Excess, Law, coherence, law, linear_spread, window_coherence
 from minicnn.layers import (
     Activation,
     AvgPool2d,
@@ -28,7 +41,9 @@ from minicnn.layers.gate import Gate, Shift
 
 LEFT = 0.25  # of an activation's variance, where that of its input is fixed
 SIMULATION = 0.01  # relative error of max pooling's simulation
-ROUGH = 0.4  # of products of two samples behind an average pooling, as seen
+ROUGH = 0.4  # of products of two samples behind an average pooling that are scaled, as seen
+ROUGHEST = 0.1  # and of means over samples of squares, where products are scaled or near enough
+SKEWED = 0.4  # of an activation of means of another's numbers, which it takes for Gaussian
 
 
 class NoPromiseError(Exception):
@@ -58,12 +73,16 @@ class Signal:
         E[x] by sample and position: 0 behind weights, not behind most activations.
     rough : float
         Relative error of products of two samples, where they have been scaled.
+    skewed : float
+        Relative error of an activation that takes the field for Gaussian.
     before : Field, optional
         Of the Gaussian numbers that an activation has just made this field of.
     moments : Moments, optional
         Of that activation.
     training : bool
         Whether dropout drops and batch normalization normalizes.
+    products : Products, optional
+        Those of two positions for each pair of samples, where they are known.
     """
 
     field: Field
@@ -75,18 +94,36 @@ class Signal:
     offset: float = 0.0
     mean: np.ndarray | float = 0.0
     rough: float = 0.0
+    skewed: float = 0.0
     before: Field | None = None
     moments: Moments | None = None
     training: bool = True
+    products: Products | None = None
 
     @property
     def variance(self):
         """Relative variance of the field's moment."""
         return self.carried + self.own
 
-    def passed(self, field, **changes):
+    @property
+    def source(self):
+        """Its products of two positions, near enough where they are not known."""
+        return self.products or Alike(self.field)
+
+    def passed(self, field, products=None, skewed=0.0, **changes):
         """The signal with another field, which is no activation's any more."""
-        return replace(self, field=field, before=None, moments=None, **changes)
+        return replace(
+            self, field=field, products=products, skewed=skewed, before=None, moments=None,
+            **changes,
+        )  # fmt: skip
+
+
+def from_batch(images, training=True):
+    """The signal that images are, shape (N, C, H, W) or (N, F)."""
+    return Signal(
+        from_images(images), units=images.shape[1], training=training,
+        products=Images(images),
+    )  # fmt: skip
 
 
 @singledispatch
@@ -126,7 +163,7 @@ def added(a, b):
     # Their product is 0 in the mean only.
     shapes = coherence(a.field, (0, 1)) * coherence(b.field, (0, 1))
     mixed["own"] += 4 * part * (1 - part) * np.sqrt(shapes) / a.units
-    return a.passed(field, mean=a.mean + b.mean, **mixed)
+    return a.passed(field, Sum(a.source, b.source), mean=a.mean + b.mean, **mixed)
 
 
 def tap_weights(layer, weights, channels):
@@ -139,6 +176,17 @@ def tap_weights(layer, weights, channels):
     return taps
 
 
+def _members(layer, taps):
+    """Rows and columns that each window of a convolution sees at taps that count."""
+    return [
+        members(*axis, np.flatnonzero(counts))
+        for *axis, counts in zip(
+            layer.input_shape[1:], layer.output_shape[1:], layer.stride, layer.padding,
+            layer.dilation, (taps.any(1), taps.any(0)),
+        )
+    ]  # fmt: skip
+
+
 def promised(layer):
     """The law of a layer's weights, if they are of mean 0."""
     weights = law(layer)
@@ -147,14 +195,9 @@ def promised(layer):
     return weights
 
 
-def _biased(layer, field):
-    """A field with the bias's second moment, which all samples and positions share."""
-    second = law(layer, "bias").second if layer.bias else 0.0
-    return Field(*(array + second for array in (field.pairs, field.same, field.cross)))
-
-
-def _weighted(layer, signal, field, weights, units):
-    """The signal behind a layer of weights; `field` is that of its sums."""
+def _weighted(layer, signal, field, weights, units, windows):
+    """The signal behind a layer of weights; `field` is that of its sums over `windows`."""
+    bias = law(layer, "bias") if layer.bias else Law(0.0)
     inputs = layer._fans.fan_in
     if weights.centred:
         inputs /= np.prod(layer.kernel_size)
@@ -168,11 +211,12 @@ def _weighted(layer, signal, field, weights, units):
         extra = extra.convolved(np.prod(layer.kernel_size), np.prod(field.size))
     share, shape = float(uneven) / inputs, _known_shape(layer, signal)
     own, gaussian = linear_spread(field, weights, units, inputs, share, extra.total, shape)
+    # All samples and positions share the bias.
+    biased = Field(*(array + bias.second for array in (field.pairs, field.same, field.cross)))
     return signal.passed(
-        _biased(layer, field), units=units, carried=signal.variance, own=own,
-        fixed=gaussian - own, extra=extra,
-        offset=0.0 if shape is None else shape - coherence(field, (0, 1)),
-        mean=law(layer, "bias").mean if layer.bias else 0.0,
+        biased, Windows(signal.source, *windows, bias.second), units=units,
+        carried=signal.variance, own=own, fixed=gaussian - own, extra=extra,
+        offset=0.0 if shape is None else shape - coherence(field, (0, 1)), mean=bias.mean,
     )  # fmt: skip
 
 
@@ -186,12 +230,11 @@ def _known_shape(layer, signal):
 @forward.register
 def _(layer: Conv2d, signal):
     weights, channels = promised(layer), layer.input_shape[0] // layer.groups
-    window = (
-        tap_weights(layer, weights, channels), layer.stride, layer.padding, layer.dilation,
-        layer.output_shape[1:],
-    )  # fmt: skip
+    taps = tap_weights(layer, weights, channels)
+    window = (taps, layer.stride, layer.padding, layer.dilation, layer.output_shape[1:])
     field = through_windows(signal.field, window_sums, *window)
-    return _weighted(layer, signal, field, weights, layer.out_channels), weights
+    windows = _members(layer, taps), layer.stride, taps.max()
+    return _weighted(layer, signal, field, weights, layer.out_channels, windows), weights
 
 
 @forward.register
@@ -204,7 +247,9 @@ def _(layer: Dense, signal):
         for a in (source.same, source.cross)
     )
     field = Field(pairs, same, cross)
-    return _weighted(layer, signal, field, weights, layer.out_features), weights
+    everywhere = [np.ones((1, n)) for n in source.size]
+    windows = everywhere, (1, 1), factor / np.prod(source.size)
+    return _weighted(layer, signal, field, weights, layer.out_features, windows), weights
 
 
 def gaussian_parts(signal):
@@ -245,7 +290,9 @@ def _(layer: Activation, signal):
     own = max(own - elasticity**2 * signal.fixed, LEFT * own)
     behind = replace(
         signal, field=field, mean=moments.mean(q, signal.mean), own=own, before=before,
-        moments=moments, carried=elasticity**2 * signal.carried, fixed=elasticity**2 * signal.fixed,
+        moments=moments, carried=elasticity**2 * signal.carried + signal.skewed**2,
+        fixed=elasticity**2 * signal.fixed, skewed=0.0,
+        products=Activated(signal.source, moments, q, signal.mean),
     )  # fmt: skip
     return behind, moments
 
@@ -259,13 +306,15 @@ def _(layer: MaxPool2d, signal):
     # What orthogonal weights fix of all numbers they do not fix of the largest.
     own = signal.own + LEFT * signal.fixed
     carried = signal.carried + SIMULATION**2
-    return signal.passed(pooling.forward(), mean=0.0, own=own, carried=carried), pooling
+    field = pooling.forward()
+    return signal.passed(field, mean=pooling.mean(field), own=own, carried=carried), pooling
 
 
 @forward.register
 def _(layer: AvgPool2d, signal):
     pooling = AveragePooling(layer, signal.field)
-    field = pooling.forward(signal.field)
+    products = pooling.products(signal.source)
+    field, rough, roughest = _corrected(pooling.forward(signal.field), products)
     own = signal.own
     if own or signal.fixed:
         # Means of many numbers are Gaussian by themselves; and where they are small because
@@ -274,7 +323,29 @@ def _(layer: AvgPool2d, signal):
         small = signal.field.moment / max(field.moment * positions, 1e-300)
         chance = 2 * signal.extra.total * small**2
         own = max(own, 2 * coherence(field, (0, 1)) / signal.units) + chance
-    return signal.passed(field, mean=0.0, own=own, rough=ROUGH), pooling
+    mean = pooling.mean(signal.mean)
+    return signal.passed(
+        field, products, SKEWED if np.any(mean) else 0.0, mean=mean, own=own,
+        rough=max(rough, signal.rough), carried=signal.carried + roughest**2,
+    ), pooling  # fmt: skip
+
+
+def _corrected(field, products):
+    """A pooled field with exact products of samples, as far as they can be afforded.
+
+    Returns
+    -------
+    Field
+    rough, roughest : float
+        Relative errors of products of two samples, and of the mean square.
+    """
+    exact = pooled(products, field.samples)
+    if exact is None:
+        return field, ROUGH, ROUGHEST
+    roughest = 0.0 if products.exact else ROUGHEST
+    if exact.ndim == 4:
+        return field.with_pairs(exact), 0.0, roughest
+    return field.with_map(exact), ROUGH, roughest
 
 
 @forward.register
@@ -285,7 +356,8 @@ def _(layer: Flatten, signal):
 @forward.register
 def _(layer: Gate, signal):
     a = layer.start
-    return signal.passed(signal.field.scaled(a * a), mean=a * signal.mean), a
+    field, products = signal.field.scaled(a * a), Scaled(signal.source, a * a)
+    return signal.passed(field, products, mean=a * signal.mean), a
 
 
 @forward.register
@@ -297,18 +369,24 @@ def _(layer: Shift, signal):  # by 0 at the start
 def _(layer: Dropout, signal):
     if not signal.training or not layer.p:
         return signal, None
-    return signal.passed(signal.field.dropped(layer.p)), layer.p
+    field, products = signal.field.dropped(layer.p), Dropped(signal.source, layer.p)
+    return signal.passed(field, products), layer.p
 
 
 @forward.register
 def _(layer: BatchNorm, signal):
     if not signal.training:
-        return signal.passed(signal.field.scaled(1 / (1 + layer.eps))), None
+        scale = 1 / (1 + layer.eps)
+        return signal.passed(signal.field.scaled(scale), Scaled(signal.source, scale)), None
     centred = signal.field.centred()
     variance = max(centred.moment, 0.0)
     field = centred.scaled(1 / (variance + layer.eps))
     shape = coherence(field, (0, 1))
     # Channels differ in variance, and with it in how much eps takes from one.
     lost = (layer.eps / (variance + layer.eps)) ** 2
-    behind = signal.passed(field, mean=0.0, carried=lost, own=0.0, fixed=2 * shape / signal.units)
+    _, each, whole = signal.field.with_mean()
+    behind = signal.passed(
+        field, Centred(signal.source, each, whole, 1 / (variance + layer.eps)), mean=0.0,
+        carried=lost, own=0.0, fixed=2 * shape / signal.units,
+    )  # fmt: skip
     return behind, (field, variance)

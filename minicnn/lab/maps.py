@@ -66,6 +66,28 @@ class Field:
         """The field of a sum with an independent signal of mean 0."""
         return Field(self.pairs + other.pairs, self.same + other.same, self.cross + other.cross)
 
+    def with_pairs(self, pairs):
+        """The field with other products of samples, to whose size that of positions is scaled."""
+        n, index = self.samples, np.arange(self.samples)
+        own = pairs[index, index].mean(0)
+        root = np.sqrt(_over(own, np.einsum("hwhw->hw", self.same)))
+        scale = root[:, :, None, None] * root
+        same, cross = self.same * scale, self.cross * scale
+        pixels = own.size
+        np.fill_diagonal(same.reshape(pixels, -1), own)
+        between = (pairs.sum((0, 1)) - n * own) / (n * (n - 1)) if n > 1 else own
+        np.fill_diagonal(cross.reshape(pixels, -1), between)
+        return Field(pairs, same, cross)
+
+    def with_map(self, squares):
+        """The field whose numbers are scaled to these second moments, shape (N, H, W)."""
+        root, size = np.sqrt(_over(squares, self.map)), np.sqrt(squares)
+        most = size[:, None] * size
+        pairs = np.clip(self.pairs * root[:, None] * root, -most, most)
+        index = np.arange(self.samples)
+        pairs[index, index] = squares
+        return self.with_pairs(pairs)
+
     def dropped(self, p):
         """The field behind dropout: each number is 0 with probability p, else over 1 - p."""
         keep = 1 / (1 - p)
@@ -86,20 +108,33 @@ class Field:
 
         How the products with that mean fall off over positions is taken as alike for samples.
         """
-        n = self.samples
-        rows = (self.same.mean((2, 3)) + (n - 1) * self.cross.mean((2, 3))) / n
-        whole = rows.mean()
+        rows, each, whole = self.with_mean()
         both = rows[:, :, None, None] + rows - whole
-        of_sample = self.pairs.mean(1)
-        usual = of_sample.mean(0)
-        each = of_sample * np.divide(rows, usual, out=np.zeros_like(rows), where=usual > 0)
         pairs = self.pairs - each[:, None] - each + whole
-        index = np.arange(n)
+        index = np.arange(self.samples)
         pairs[index, index] = np.maximum(pairs[index, index], 0)
         same = self.same - both
         flat = same.reshape(rows.size, -1)
         np.fill_diagonal(flat, np.maximum(np.diag(flat), 0))
         return Field(pairs, same, self.cross - both)
+
+    def with_mean(self):
+        """E[x μ], μ a channel's mean over samples and positions.
+
+        Returns
+        -------
+        rows : ndarray, shape (H, W)
+            Mean over samples.
+        each : ndarray, shape (N, H, W)
+        whole : float
+            E[μ²].
+        """
+        n = self.samples
+        rows = (self.same.mean((2, 3)) + (n - 1) * self.cross.mean((2, 3))) / n
+        of_sample = self.pairs.mean(1)
+        usual = of_sample.mean(0)
+        each = of_sample * np.divide(rows, usual, out=np.zeros_like(rows), where=usual > 0)
+        return rows, each, float(rows.mean())
 
 
 def from_images(images):
@@ -219,6 +254,10 @@ def asymptotic_box_factor(size, kernel_size):
         distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
         factor *= np.linalg.eigvalsh((distance <= k // 2) / k)[-1]
     return float(factor)
+
+
+def _over(a, b):
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
 
 
 def _borders(ndim, axes, padding):

@@ -104,6 +104,14 @@ class Moments:
         """
         return _pair(self.value, q, other, covariance, mean, other_mean)
 
+    def expansion(self, q, mean=0.0):
+        """What `product` needs of one number, a list of arrays like q."""
+        return coefficients(self.value, q, mean)
+
+    def product(self, left, right, rho):
+        """`kernel` of two numbers by their expansions and the correlation; arrays broadcast."""
+        return _series(left, right, rho)
+
     def slope_kernel(self, q, other, covariance, mean=0.0, other_mean=0.0):
         """E[σ'(z) σ'(z')] for two Gaussians; arguments as for `kernel`."""
         return _pair(self.derivative, q, other, covariance, mean, other_mean)
@@ -182,10 +190,23 @@ class LeakyMoments(Moments):
         """Arc-cosine kernel of order 1, for means of 0; see :meth:`Moments.kernel`."""
         if np.any(mean) or np.any(other_mean):
             return super().kernel(q, other, covariance, mean, other_mean)
-        rho = correlation(q, other, covariance)
-        size = np.sqrt(np.asarray(q, np.float64)) * np.sqrt(other)
-        folded = 2 / math.pi * size * (np.sqrt(1 - rho * rho) + rho * np.arcsin(rho))
-        return self._linear**2 * rho * size + self._folded**2 * folded
+        return self.product(
+            self.expansion(q), self.expansion(other), correlation(q, other, covariance)
+        )
+
+    def expansion(self, q, mean=0.0):
+        """The standard deviation alone, for a mean of 0."""
+        if np.any(mean):
+            return super().expansion(q, mean)
+        return [np.sqrt(np.asarray(q, np.float64))]
+
+    def product(self, left, right, rho):
+        """Arc-cosine kernel of order 1 where there are standard deviations alone."""
+        left, right = list(left), list(right)
+        if len(left) > 1:
+            return super().product(left, right, rho)
+        folded = 2 / math.pi * (np.sqrt(1 - rho * rho) + rho * np.arcsin(rho))
+        return left[0] * right[0] * (self._linear**2 * rho + self._folded**2 * folded)
 
     def slope_kernel(self, q, other, covariance, mean=0.0, other_mean=0.0):
         """Arc-cosine kernel of order 0, for means of 0; see :meth:`Moments.slope_kernel`."""
@@ -226,10 +247,15 @@ def coefficients(function, q, mean=0.0):
 def _pair(function, q, other, covariance, mean, other_mean):
     rho = correlation(q, other, np.asarray(covariance, np.float64))
     left, right = coefficients(function, q, mean), coefficients(function, other, other_mean)
-    total, power = 0.0, np.ones_like(rho)
+    return _series(left, right, rho)
+
+
+def _series(left, right, rho):
+    """``sum over k of f_k(q) f_k(q') rho^k``."""
+    total, power = np.zeros_like(rho), np.ones_like(rho)
     for mine, its in zip(left, right):
-        total = total + mine * its * power
-        power = power * rho
+        total += mine * its * power
+        power *= rho
     return total
 
 

@@ -14,6 +14,7 @@ over windows. What remains is approximate: samples of one batch differ in their 
 import numpy as np
 
 from minicnn.lab.maps import Field
+from minicnn.lab.positions import Windows, members
 from minicnn.layers import GlobalAvgPool2d
 
 DRAWS = 512  # pairs of images
@@ -52,9 +53,24 @@ class AveragePooling:
 
     def __init__(self, layer, field):
         places, self._size = windows(layer), field.size
-        self._out = layer.output_shape[1:] or (1, 1)
+        self._out, self._window = layer.output_shape[1:] or (1, 1), layer._window
         self._same = field.same.reshape(int(np.prod(field.size)), -1)
         self._matrix = membership(places, np.prod(field.size)) / places.shape[1]
+
+    def products(self, source):
+        """Products of two positions of the means, from those of the input."""
+        kernel_size, stride, _ = self._window
+        seen = [
+            members(n, count, step, border, 1, np.arange(taps))
+            for n, count, taps, step, border in zip(self._size, self._out, *self._window)
+        ]
+        return Windows(source, seen, stride, 1 / np.prod(kernel_size) ** 2, weighted=False)
+
+    def mean(self, mean):
+        """E[y] from E[x], a number or of shape (N, H, W)."""
+        mean = np.broadcast_to(mean, (*np.shape(mean)[:-2], *self._size))
+        flat = mean.reshape(*mean.shape[:-2], -1) @ self._matrix.T
+        return flat.reshape(*mean.shape[:-2], *self._out)
 
     def forward(self, field):
         """The field of the means."""
@@ -126,6 +142,11 @@ class MaxPooling:
             same.reshape(*shape, *shape),
             cross.reshape(*shape, *shape),
         )
+
+    def mean(self, field):
+        """E[y] by sample and position, of the size that the field of the maxima has."""
+        share = _ratio(np.mean(self._y, (0, 1)), np.sqrt(np.mean(self._y**2, (0, 1))))
+        return share.reshape(field.size) * np.sqrt(np.maximum(field.map, 0))
 
     def backward(self, field):
         """The field of dE/dx from that of dE/dy, and that of dE/dz before the activation."""

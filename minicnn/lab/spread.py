@@ -118,11 +118,12 @@ def coherence(field, spectrum, sizes=None):
     share *= (1 - each) / max(share.sum(), 1e-300)
     total, powers = 0.0, [np.ones_like(part) for part in (rho, same, cross)]
     for part in spectrum:
-        powers = [power * base for power, base in zip(powers, (rho, same, cross))]
+        for power, base in zip(powers, (rho, same, cross)):
+            power *= base
         if not part:
             continue
-        within = (spatial * powers[1]).sum()
-        between = (share * powers[0]).sum() * (spatial * powers[2]).sum()
+        within = np.vdot(spatial, powers[1])
+        between = np.vdot(share, powers[0]) * np.vdot(spatial, powers[2])
         total += part * (each * within + between)
     return float(max(total, 0))
 

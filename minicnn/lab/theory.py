@@ -54,8 +54,7 @@ import numpy as np
 from minicnn.errors import ArgumentError, unknown
 from minicnn.lab import backward_theory as back
 from minicnn.lab import gradient_theory
-from minicnn.lab.forward_theory import NoPromiseError, Signal, added, forward
-from minicnn.lab.maps import from_images
+from minicnn.lab.forward_theory import NoPromiseError, added, forward, from_batch
 from minicnn.lab.spread import UNKNOWN, Moment
 from minicnn.layers import Conv2d, Dense, Residual
 from minicnn.losses import check_labels
@@ -129,9 +128,8 @@ def predict(model, images, labels=None, training=True):
         if len(labels) != len(images):
             raise ArgumentError(f"{len(images)} images came with {len(labels)} labels.")
     tape = _Tape()
-    start = Signal(from_images(images), units=images.shape[1], training=training)
     try:
-        scores = tape.forward(model, start)
+        scores = tape.forward(model, from_batch(images, training))
         tape.backward(model, gradient_theory.at_scores(scores, model.output_shape[0], labels))
     except NoPromiseError:
         pass

@@ -1,0 +1,392 @@
+"""Products of two positions, sample by sample: what average pooling needs.
+
+The second moment of a mean over a window hangs on the products of all its positions,
+
+    E[y_n(o) y_m(o')] = 1 / k² sum over p in window o, q in window o' of K[n, m, p, q],
+
+and K = E[x_n(p) x_m(q)] has to pass every layer before the pooling for each pair of samples by
+itself: an activation's kernel of a mean of K is not the mean of the kernels. These are the
+recursions of the Gaussian process that a wide network is, with pooling (Novak et al., ICLR 2019,
+arXiv 1810.05148, section 3; Garriga-Alonso et al., ICLR 2019, arXiv 1808.05587):
+
+    convolution    K'[p, q] = E[w²] n_in sum over taps t of K[s p + t, s q + t] + E[b²]
+    activation     K'[p, q] = E[σ(z) σ(z')], z and z' Gaussian with K[p, p], K[q, q] and K[p, q]
+
+Each layer's signal has a :class:`Products`, which knows its equation and those before it. Nothing
+is computed until a pooling calls :func:`pooled`, which asks for no more than it needs: K at
+``q = p + d`` for the few offsets d that reach one window, times the strides on the way. For two
+samples alike ``K[p, p + d]`` and ``K[p + d, p]`` are one number.
+
+Cost, for P positions, a pair of samples and a layer: windows of k by k need some (2 k - 1)² P
+numbers, global pooling P², over s⁴ before strides of s; half of that for a sample with itself. A
+number takes some 30 ns, or ten times that behind an activation without a closed form. They are
+computed in blocks of pairs, of at most BLOCK numbers for a layer or those of one pair, at most
+P² / 2 or 67 MB for the largest images, and for no more layers at a time than are read again. If all
+pairs of samples would cost more than BUDGET numbers, some seconds, only each sample with itself is
+computed, which E[y²] hangs on; and if these would, too, nothing.
+"""
+
+import numpy as np
+
+from minicnn.lab.moments import correlation
+
+BUDGET = 1e8  # numbers, over all layers and pairs of samples
+BLOCK = 2**22  # numbers of an array: 32 MB
+HERMITE = 10  # what a number costs that is a sum over Hermite polynomials
+HERE = (0, 0)
+
+
+class Products:
+    """K of one layer's output, from those of its inputs.
+
+    An array for one offset d has shape (B, h, w): for pairs of samples, the positions p for which
+    ``p + d`` is in the image, too.
+
+    Attributes
+    ----------
+    size : (int, int)
+    parents : tuple of Products
+    exact : bool
+        Whether no approximation is on the way here.
+    cost : float
+        Of one number.
+    """
+
+    cost, near = 1.0, False
+
+    def __init__(self, size, *parents):
+        self.size, self.parents = tuple(size), parents
+        self.exact = not self.near and all(parent.exact for parent in parents)
+
+    def needs(self, d):
+        """The offsets of the parents' products that those at offset d are made of."""
+        return [d]
+
+    def at(self, d, n, m, given):
+        """``E[x_n(p) x_m(p + d)]``.
+
+        Parameters
+        ----------
+        d : (int, int)
+        n, m : ndarray of int, shape (B,)
+            The samples of each pair.
+        given : list of callable
+            For each parent, its array at an offset.
+
+        Returns
+        -------
+        ndarray, shape (B, h, w)
+        """
+        raise NotImplementedError
+
+
+class Images(Products):
+    """Of given images: ``1 / C sum over c of x_n[c, p] x_m[c, q]``."""
+
+    def __init__(self, images):
+        images = np.asarray(images, np.float64)
+        self._x = images[:, :, None, None] if images.ndim == 2 else images
+        super().__init__(self._x.shape[2:])
+
+    def at(self, d, n, m, given):
+        """The images' own products."""
+        p, q = (np.index_exp[:] + slices for slices in overlap(self.size, d))
+        x = self._x[p][n], self._x[q][m]
+        return np.einsum("bchw,bchw->bhw", *x) / self._x.shape[1]
+
+
+class Alike(Products):
+    """Of a field of which no more is known, as behind max pooling: an approximation.
+
+    The correlation of two positions is taken as that of the means over samples, and of two samples
+    as the mean of that at the two positions.
+    """
+
+    near = True
+
+    def __init__(self, field):
+        super().__init__(field.size)
+        root = np.sqrt(np.maximum(field.map, 0))
+        self._field, self._root = field, root
+        self._rho = correlation(field.map[:, None], field.map, field.pairs)
+
+    def at(self, d, n, m, given):
+        """The correlation times what the positions have."""
+        p, q = overlap(self.size, d)
+        falloff = _falloff(self._field.same, p, q)
+        between = (self._rho[n, m][p] + self._rho[n, m][q]) / 2
+        return between * falloff * self._root[p][n] * self._root[q][m]
+
+
+class Windows(Products):
+    """Of sums over windows: of all pairs of taps, or of those at the same tap of each window.
+
+    Parameters
+    ----------
+    source : Products
+    members : pair of ndarray, shapes (H_out, H) and (W_out, W)
+        Which rows and columns lie in which window, 0 or 1.
+    steps : (int, int)
+        From a window to the next.
+    factor, bias : float
+        What the sum is multiplied by, and what is added to it.
+    weighted : bool
+        Whether taps have independent weights, so that products of two taps count nothing.
+    """
+
+    def __init__(self, source, members, steps, factor, bias=0.0, weighted=True):
+        super().__init__([len(member) for member in members], source)
+        self._members, self._steps = members, steps
+        self._factor, self._bias, self._weighted = factor, bias, weighted
+        self._reach = (0, 0) if weighted else [int(member.sum(1).max()) - 1 for member in members]
+
+    def needs(self, d):
+        """Those from a tap of a window to a tap of the one at d."""
+        (dy, dx), (sy, sx), (ky, kx) = d, self._steps, self._reach
+        rows = range(sy * dy - ky, sy * dy + ky + 1)
+        columns = range(sx * dx - kx, sx * dx + kx + 1)
+        asked = [(y, x) for y in rows for x in columns]
+        return [e for e in asked if inside(self.parents[0].size, e)]
+
+    def at(self, d, n, m, given):
+        """Rows are summed, then columns."""
+        size = self.parents[0].size
+        total = np.zeros((len(n), *_extent(self.size, d)))
+        for e in self.needs(d):
+            taps = (
+                member[o_p][:, i_p] * member[o_q][:, i_q]
+                for member, (o_p, o_q), (i_p, i_q) in zip(
+                    self._members, _axes(self.size, d), _axes(size, e)
+                )
+            )
+            rows, columns = taps
+            if rows.any() and columns.any():
+                total += rows @ (given[0](e) @ columns.T)
+        return self._factor * total + self._bias
+
+
+class Activated(Products):
+    """Behind an activation of Gaussian numbers with a mean.
+
+    Parameters
+    ----------
+    source : Products
+    moments : Moments
+    q, mean : ndarray, shape (N, H, W)
+        Variance and mean of each number.
+    """
+
+    def __init__(self, source, moments, q, mean):
+        super().__init__(source.size, source)
+        self._moments, self._q = moments, q
+        root = np.sqrt(q)
+        self._inverse = np.divide(1, root, out=np.zeros(q.shape), where=root > 0)
+        self._mean = np.broadcast_to(mean, q.shape) if np.any(mean) else None
+        self._parts = None
+
+    @property
+    def cost(self):
+        """One, or that of many polynomials."""
+        return 1.0 if len(self._expansion()) == 1 else HERMITE
+
+    def at(self, d, n, m, given):
+        """``E[σ(z_n(p)) σ(z_m(q))]``."""
+        p, q = overlap(self.size, d)
+        covariance = given[0](d)
+        if self._mean is not None:
+            covariance = covariance - self._mean[p][n] * self._mean[q][m]
+        rho = np.clip(self._inverse[p][n] * self._inverse[q][m] * covariance, -1, 1)
+        left = (part[p][n] for part in self._expansion())
+        right = (part[q][m] for part in self._expansion())
+        return self._moments.product(left, right, rho)
+
+    def _expansion(self):
+        if self._parts is None:
+            mean = 0.0 if self._mean is None else self._mean
+            self._parts = self._moments.expansion(self._q, mean)
+        return self._parts
+
+
+class Scaled(Products):
+    """``factor K``."""
+
+    def __init__(self, source, factor):
+        super().__init__(source.size, source)
+        self._factor = factor
+
+    def at(self, d, n, m, given):
+        """Times the factor."""
+        return self._factor * given[0](d)
+
+
+class Centred(Scaled):
+    """Less each channel's mean over samples and positions, times a factor: batch normalization.
+
+    An approximation, as `Field.with_mean` is for each sample.
+
+    Parameters
+    ----------
+    source : Products
+    each : ndarray, shape (N, H, W)
+        E[x_n(p) times that mean]
+    whole : float
+        E of its square.
+    factor : float
+    """
+
+    near = True
+
+    def __init__(self, source, each, whole, factor):
+        super().__init__(source, factor)
+        self._each, self._whole = each, whole
+
+    def at(self, d, n, m, given):
+        """``factor E[(x_n(p) - μ) (x_m(q) - μ)]``."""
+        p, q = overlap(self.size, d)
+        less = self._each[p][n] + self._each[q][m]
+        return self._factor * (given[0](d) - less + self._whole)
+
+
+class Dropped(Products):
+    """Behind dropout, by which a number's own square grows to ``1 / (1 - p)`` of it."""
+
+    def __init__(self, source, p):
+        super().__init__(source.size, source)
+        self._keep = 1 / (1 - p)
+
+    def at(self, d, n, m, given):
+        """What else there is stays."""
+        products = given[0](d)
+        if d == HERE:
+            products = products * np.where(n == m, self._keep, 1.0)[:, None, None]
+        return products
+
+
+class Sum(Products):
+    """Of two branches, one of which has mean 0 and is independent of the other."""
+
+    def __init__(self, body, around):
+        super().__init__(body.size, body, around)
+
+    def at(self, d, n, m, given):
+        """The sum."""
+        return given[0](d) + given[1](d)
+
+
+def pooled(products, samples, budget=None):
+    """E[y_n(o) y_m(o)] behind a pooling, of as many pairs of samples as the budget allows.
+
+    Parameters
+    ----------
+    products : Products
+    samples : int
+    budget : float, optional
+        Numbers to compute, BUDGET by default.
+
+    Returns
+    -------
+    ndarray, shape (N, N, H, W), (N, H, W) or None
+        Of all pairs, of each sample with itself, or nothing.
+    """
+    budget = BUDGET if budget is None else budget
+    everyone = np.arange(samples)
+    n, m = np.triu_indices(samples)
+    layers, asked, work = _plan(products, alike=samples == 1)
+    if work * len(n) <= budget:
+        found = _in_blocks(layers, asked, n, m, alike=samples == 1)
+        pairs = np.empty((samples, samples, *products.size))
+        pairs[n, m] = pairs[m, n] = found
+        return pairs
+    layers, asked, work = _plan(products, alike=True)
+    if work * samples <= budget:
+        return _in_blocks(layers, asked, everyone, everyone, alike=True)
+    return None
+
+
+def overlap(size, d):
+    """Indices into a map by sample of the positions p with p + d inside, and of those p + d."""
+    rows, columns = _axes(size, d)
+    return tuple(np.index_exp[:, rows[side], columns[side]] for side in (0, 1))
+
+
+def inside(size, d):
+    """Whether there are such positions."""
+    return all(abs(step) < n for n, step in zip(size, d))
+
+
+def members(size, count, stride, padding, dilation, taps):
+    """Which of `size` positions lie in which of `count` windows, 0 or 1, of one axis."""
+    seen = stride * np.arange(count)[:, None] - padding + dilation * np.asarray(taps)
+    return (seen[:, :, None] == np.arange(size)).any(1).astype(float)
+
+
+def _plan(products, alike):
+    """All layers, the first first; the offsets to compute of each; how much that costs a pair."""
+    layers, asked = _ancestors(products), {products: {HERE}}
+    for layer in reversed(layers):
+        needed = {_key(e, alike) for d in asked[layer] for e in layer.needs(d)}
+        for parent in layer.parents:
+            asked.setdefault(parent, set()).update(needed)
+    work = sum(
+        layer.cost * np.prod(_extent(layer.size, d)) for layer in layers for d in asked[layer]
+    )
+    return layers, asked, float(work)
+
+
+def _in_blocks(layers, asked, n, m, alike):
+    largest = max(sum(np.prod(_extent(a.size, d)) for d in asked[a]) for a in layers)
+    step = int(max(BLOCK // largest, 1))
+    blocks = range(0, len(n), step)
+    return np.concatenate(
+        [_block(layers, asked, n[i : i + step], m[i : i + step], alike) for i in blocks]
+    )
+
+
+def _block(layers, asked, n, m, alike):
+    """The last layer's products at one position; of the others as long as they are needed."""
+    last = {parent: layer for layer in layers for parent in layer.parents}
+    found = {}
+    for layer in layers:
+        given = [lambda e, of=found[parent]: of[_key(e, alike)] for parent in layer.parents]
+        found[layer] = {d: layer.at(d, n, m, given) for d in asked[layer]}
+        for parent in layer.parents:
+            if last[parent] is layer:
+                found.pop(parent, None)
+    return found[layers[-1]][HERE]
+
+
+def _ancestors(products):
+    """A layer and all before it, each behind its parents."""
+    order, stack = {}, [(products, False)]
+    while stack:
+        layer, ready = stack.pop()
+        if ready:
+            order[layer] = None
+        elif layer not in order:
+            stack.append((layer, True))
+            stack += [(parent, False) for parent in layer.parents]
+    return list(order)
+
+
+def _key(d, alike):
+    """Of an offset and its opposite, which are one if two samples are alike, the greater."""
+    return max(d, (-d[0], -d[1])) if alike else d
+
+
+def _axes(size, d):
+    return [
+        (slice(max(0, -step), n - max(0, step)), slice(max(0, step), n - max(0, -step)))
+        for n, step in zip(size, d)
+    ]
+
+
+def _extent(size, d):
+    return tuple(n - abs(step) for n, step in zip(size, d))
+
+
+def _falloff(same, p, q):
+    """Correlation of the positions p and q in the mean over samples."""
+    i, j = np.indices(same.shape[:2])[:, None]
+    products = same[i[p], j[p], i[q], j[q]]
+    square = np.maximum(np.einsum("hwhw->hw", same), 0)[None]
+    return correlation(square[p], square[q], products)
