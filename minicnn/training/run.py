@@ -21,7 +21,7 @@ from minicnn.training.checkpoint import (
     read_checkpoint,
 )
 from minicnn.training.files import json_file, json_lines
-from minicnn.training.fitting import check_callbacks
+from minicnn.training.fitting import as_callbacks
 from minicnn.training.folder import RunFolder
 from minicnn.training.gradient_watch import GradientWatch
 from minicnn.training.interruption import Interruption
@@ -145,7 +145,7 @@ class Run:
             If a file cannot be written. Divergence and interruption are no errors here, but
             a ``status``.
         """
-        callbacks = check_callbacks(callbacks)
+        callbacks = as_callbacks(callbacks)
         try:
             self._train(quiet, callbacks)
         except ArgumentError as error:
