@@ -1,5 +1,7 @@
 """What every optimizer is: parameters, their averages, and a state to save."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from minicnn.checks import is_finite
@@ -68,7 +70,7 @@ class Optimizer(Habits):
     weight_decay = Setting(lambda x: x >= 0, "a number of at least 0")
 
     def __init__(self, parameters, lr, weight_decay=0.0):
-        self.parameters = list(parameters)
+        self.parameters = list(parameters) if isinstance(parameters, Iterable) else [parameters]
         if not self.parameters:
             raise ArgumentError("an optimizer needs parameters, got none: build the model first.")
         for parameter in self.parameters:
