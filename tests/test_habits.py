@@ -91,8 +91,10 @@ def test_errors_from_within_are_not_explained_away():
             super().__init__(size)
             raise TypeError("mine")
 
-    with pytest.raises(TypeError, match="^mine$"):
-        Odd(3)
+    ours = type("Ours", (Odd,), {"__module__": "minicnn.ours", "__init__": Odd.__init__})
+    for cls in (Odd, ours):
+        with pytest.raises(TypeError, match="^mine$"):
+            cls(3)
     with pytest.raises(SettingError, match="Dense: it takes no activation"):
 
         class Wrong(Dense):
@@ -122,6 +124,9 @@ def test_attributes_of_losses_and_optimizers(model):
         optimizer.zero_grad()
     with pytest.raises(AttributeError, match=r"backward: model.backward\(gradient\)"):
         losses.SoftmaxCrossEntropy().backward()
+    for thing in (model, 3, None):
+        with pytest.raises(ArgumentError, match=r"as model.parameters\(\) gives them, got"):
+            optimizers.Adam(thing, lr=0.1)
     with pytest.raises(AttributeError, match="^'Sequential' object has no attribute 'madeup'$"):
         _ = model.madeup
 

@@ -48,6 +48,7 @@ def test_complaints_without_a_stderr_do_not_go_to_stdout(capsys, monkeypatch):
     assert capsys.readouterr() == ("", "one\n")
     monkeypatch.setattr(sys, "stderr", None)
     complain("two")
+    assert capsys.readouterr().out == ""
     monkeypatch.setattr(sys, "stdout", None)
     say("three")
 
