@@ -7,7 +7,7 @@ from minicnn import schedules
 from minicnn.data.dataset import Dataset
 from minicnn.lab import trial
 from minicnn.lab.preflight import preflight
-from minicnn.lab.trial import Shortened, attempt
+from minicnn.lab.trial import Shortened, Trial, attempt
 from minicnn.optimizers import SGD, Adam, RMSProp
 from tests.training.toys import CLASSES, dense_model, toy
 
@@ -36,6 +36,19 @@ def test_rates_that_are_far_off_are_told(activation, optimizer, lr, kind, schedu
     found = tried(lambda p: optimizer(p, lr), activation, schedule=schedule, total_steps=300)
     assert found.kind(GUESS, 1e-3) == kind, str(found)
     assert found.lr == lr
+
+
+@pytest.mark.parametrize(
+    ("loss", "std", "moved", "kind"),
+    [
+        (2.3, 0.02, 0.1, "fine"), (2.3, 0.01, 0.1, "too fast"), (2.0, 0.01, 0.1, "fine"),
+        (2.9, 0.1, 0.1, "too fast"), (np.nan, np.nan, np.inf, "too fast"),
+        (2.3, 1e-5, 0.1, "too fast"), (2.3, 0.03, 1e-4, "too slow"), (2.3, 0.03, 2e-3, "fine"),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_one_of_loss_scores_and_weights(loss, std, moved, kind):
+    found = Trial(0.1, 60, 600, 2.3, loss, 0.03, std, moved)
+    assert found.kind(np.log(10), 2.5e-4) == kind
 
 
 def test_nothing_changes_and_a_seed_repeats_it():
