@@ -31,6 +31,15 @@ def read(*texts, **settings):
         ("init=msra:fan_out,uniform", ["msra:fan_out", "uniform"]),
         ("init=msra:fan_out,uniform;", ["msra:fan_out,uniform"]),
         ("schedule=step:0.5,gamma=0.2;cosine", ["step:0.5,gamma=0.2", "cosine"]),
+        ("data=a(1,2),b", ["a(1,2)", "b"]),
+        (
+            "data=p(1, [2, 3]),c,p(x='),;(')",
+            ["p(1, [2, 3])", "c", "p(x='),;(')"],
+        ),
+        ("data=a(1,2);b,c;", ["a(1,2)", "b,c"]),
+        ("data=it's,b(1;2),c", ["it's", "b(1;2)", "c"]),
+        ("data=a(1,2", ["a(1", "2"]),
+        ("data=a)1,2", ["a)1", "2"]),
     ],
 )
 def test_values_stand_between_semicolons_if_there_is_one_else_commas(text, expected):
@@ -137,6 +146,38 @@ def test_values_cut_at_their_own_commas_get_a_hint(text):
         read(text)
     assert "'0.05'" in str(caught.value) and str(caught.value).endswith(COMMAS)
     assert read(text.replace(",uni", ";uni") + ";")
+
+
+@pytest.mark.parametrize(
+    ("text", "one", "other"),
+    [
+        ("init=he,xavier,msra", "he", "msra"),
+        ("init=zeros,kaiming,he", "kaiming", "he"),
+        ("init=xavier:uniform;glorot", "xavier:uniform", "glorot"),
+        ("init=normal:0.1,normal:std=1e-1", "normal:0.1", "normal:std=1e-1"),
+        ("init=dirac,identity", "dirac", "identity"),
+        ("model=mlp:4x2;mlp:4,4", "mlp:4x2", "mlp:4,4"),
+        ("model=plain8,plain08", "plain8", "plain08"),
+        ("activation=leaky-relu,tanh,leaky-relu:1e-2", "leaky-relu", "leaky-relu:1e-2"),
+        ("activation=prelu:channel,0.25;prelu:channel", "prelu:channel,0.25", "prelu:channel"),
+        ("schedule=step;step:0.5,0.75", "step", "step:0.5,0.75"),
+        ("data=./there,there/", "./there", "there/"),
+    ],
+)
+def test_two_names_of_the_same_value(text, one, other):
+    with pytest.raises(ArgumentError) as caught:
+        read(text)
+    assert f"a value twice: {one} and {other} are the same. Leave one" in str(caught.value)
+
+
+def test_values_that_differ_in_a_digit_are_two():
+    for axis in (
+        {"activation": ["leaky-relu", "leaky-relu:0.0100000001", "prelu:0.01", "prelu:channel"]},
+        {"init": ["msra", "msra:fan_out", "rezero", "normal:0.1", "normal:0.1000001"]},
+        {"model": ["mlp:4", "mlp:4,4", "plain4", "resnet8"]},
+        {"data": ["mnist", "./mnist"]},
+    ):  # fmt: skip
+        assert Grid(axis)
 
 
 def test_refused_as_well():

@@ -23,7 +23,9 @@ INTERRUPTED_AFTER = 7  # steps, of which an epoch has 4
 GREEDY = {
     "model": ("mlp:1x1000000000", "mlp:1000000000", "mlp:" + "9" * 5000, "plain1000000000",
               "resnet6000002", "mlp:100000000x2", "mlp:10x100000"),
-    "init": ("constant:1e999", "normal:" + "9" * 500, "uniform:nan,nan", "orthogonal:1e308"),
+    "init": ("constant:1e999", "normal:" + "9" * 500, "uniform:nan,nan", "orthogonal:1e308",
+             "os.path:join", "subprocess.nowhere:x", "../outside/a.py:A", "a.py:A(" + "[" * 10**4,
+             "/dev/zero.py:A"),
     "activation": ("elu:1e999", "leaky-relu:nan", "prelu:" + "channel," * 10_000),
     "schedule": ("step:" + "0.5," * 10_000 + "0.5", "step:nan", "constant:" + "9" * 5000),
     "data": ("/dev", "/proc/self", "/proc/self/fd", "..", "../outside", "\0", "x" * 5000,
