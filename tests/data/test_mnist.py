@@ -153,7 +153,7 @@ def test_the_cache_of_each_system(monkeypatch, platform, variables, expected):
     for name, value in {"HOME": "/home/me", "USERPROFILE": "/home/me", **variables}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(mnist.sys, "platform", platform)
-    assert mnist._cache().as_posix() == expected
+    assert [path.as_posix() for path in mnist._cache()] == [expected]
 
 
 def test_labels_are_digits_and_classes_ten(places):
