@@ -1,4 +1,7 @@
-"""Whether what a trainer is given fits together: said before training, not in its midst."""
+"""Whether what a trainer is given fits together: said before training, not in its midst.
+
+For the package itself: it checks nothing of what it is handed.
+"""
 
 import copy
 import inspect
