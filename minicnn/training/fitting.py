@@ -1,7 +1,4 @@
-"""Whether what a trainer is given fits together: said before training, not in its midst.
-
-For the package itself: it checks nothing of what it is handed.
-"""
+"""Whether what a trainer is given fits together: said before training, not in its midst."""
 
 import copy
 import inspect
