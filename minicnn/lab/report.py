@@ -4,7 +4,7 @@ import base64
 import html
 import textwrap
 
-from minicnn.checks import check_dict, check_items, check_path, takes
+from minicnn.checks import check_items, check_iterable, check_path, takes
 from minicnn.errors import ArgumentError
 from minicnn.lab import figures
 from minicnn.lab.grid import Grid, label, text_of
@@ -119,7 +119,7 @@ def write(grid, outcomes, folder, baseline=None):
     return missing
 
 
-@takes(grid=Grid, outcomes=check_items, drawn=check_dict)
+@takes(grid=Grid, outcomes=check_items, drawn=check_iterable)
 def page(grid, outcomes, drawn, missing=None, baseline=None):
     """The page as HTML that needs no other file.
 
