@@ -1,4 +1,7 @@
-"""The order of an image array's axes: what it has to be, and how to get there."""
+"""The order of an image array's axes: what it has to be, and how to get there.
+
+For the package itself: it checks nothing of what it is handed.
+"""
 
 import math
 

@@ -1,13 +1,21 @@
-"""Checks of what a user gives: each says what it is, what was expected and what came."""
+"""Checks of what a user gives: each says what it is, what was expected and what came.
 
+For the package itself: it checks nothing of what it is handed.
+"""
+
+import functools
+import inspect
 import math
 import numbers
+import os
+from pathlib import Path
 
 import numpy as np
 
 from minicnn.errors import ArgumentError
 
 MOST = 2**63 - 1  # what NumPy can count
+SHOWN = 100  # characters of a value in an error
 
 
 def check_count(value, what):
@@ -19,10 +27,10 @@ def check_count(value, what):
     return int(value)
 
 
-def check_seed(value):
+def check_seed(value, what="seed"):
     """`value` as an int of at least 0, or an ArgumentError."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-        raise ArgumentError(f"seed must be an integer of at least 0, got {value!r}.")
+        raise ArgumentError(f"{what} must be an integer of at least 0, got {shown(value)}.")
     return int(value)
 
 
@@ -81,25 +89,38 @@ def check_shape(value, what, such_as, least=1):
         raise ArgumentError(
             f"{what} must be a tuple of integers of at least {least}, {such_as}, got {value!r}."
         )
+    if math.prod(map(int, value)) > MOST // 8:
+        raise ArgumentError(f"{what} is larger than any memory: {shown(value)}.")
     return tuple(int(n) for n in value)
 
 
-def check_dtype(value):
+def check_dtype(value, what="dtype"):
     """`value` as the dtype float32 or float64, or an ArgumentError."""
     try:
         dtype = np.dtype(value)
     except (TypeError, ValueError):
         dtype = None
     if value is None or dtype not in (np.float32, np.float64) or not dtype.isnative:
-        raise ArgumentError(f"dtype must be float32 or float64, got {value!r}.")
+        raise ArgumentError(f"{what} must be float32 or float64, got {value!r}.")
     return dtype
 
 
-def check_generator(value):
+def check_numeric(value, what):
+    """`value` as the dtype of numbers, or an ArgumentError that names `what`."""
+    try:
+        dtype = np.dtype(value)
+    except (TypeError, ValueError):
+        dtype = np.dtype(object)
+    if value is None or dtype.kind not in "biufc":
+        raise ArgumentError(f"{what} must be a dtype of numbers, got {shown(value)}.")
+    return dtype
+
+
+def check_generator(value, what="rng"):
     """`value` if it is a numpy.random.Generator, else an ArgumentError."""
     if not isinstance(value, np.random.Generator):
         raise ArgumentError(
-            f"rng must be a numpy.random.Generator, got {value!r}; of a seed, make"
+            f"{what} must be a numpy.random.Generator, got {value!r}; of a seed, make"
             " numpy.random.default_rng(seed)."
         )
     return value
@@ -151,6 +172,160 @@ def described(x):
     return f"{kind}{x.dtype} of shape {x.shape}{order}{'' if x.flags.aligned else ', not aligned'}"
 
 
+def check_number(value, what):
+    """`value`, or an ArgumentError that names `what` if it is no real number; NaN is one."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ArgumentError(f"{what} must be a number, got {shown(value)}.")
+    return value
+
+
+def check_positive(value, what):
+    """`value` as a float, or an ArgumentError that names `what` if it is not finite and above 0."""
+    if not (is_finite(value) and value > 0):
+        raise ArgumentError(f"{what} must be a finite number above 0, got {shown(value)}.")
+    return float(value)
+
+
 def is_foreign(thing):
     """Whether a class or function is not of this package."""
     return thing.__module__.partition(".")[0] != "minicnn"
+
+
+def check_kind(value, kind, what):
+    """`value`, or an ArgumentError that names `what` if it is no object of the class `kind`."""
+    if not isinstance(value, kind):
+        several = kind if isinstance(kind, tuple) else (kind,)
+        names = " or ".join(cls.__name__ for cls in several)
+        raise ArgumentError(f"{what} must be an object of {names}, got {shown(value)}.")
+    return value
+
+
+def check_callable(value, what):
+    """`value`, or an ArgumentError that names `what` if it cannot be called."""
+    if not callable(value) or isinstance(value, type):
+        raise ArgumentError(f"{what} must be a function, got {shown(value)}.")
+    return value
+
+
+def check_text(value, what):
+    """`value`, or an ArgumentError that names `what` if it is no string."""
+    if not isinstance(value, str):
+        raise ArgumentError(f"{what} must be a string, got {shown(value)}.")
+    return value
+
+
+def check_items(value, what):
+    """`value` as a list, or an ArgumentError that names `what`: texts and dicts are none."""
+    if isinstance(value, (str, bytes, dict, type)) or not hasattr(value, "__iter__"):
+        raise ArgumentError(f"{what} must be a list, got {shown(value)}.")
+    try:
+        return list(value)
+    except TypeError:  # an array of no dimension
+        raise ArgumentError(f"{what} must be a list, got {shown(value)}.") from None
+
+
+def check_iterable(value, what):
+    """`value`, or an ArgumentError that names `what` if nothing can be taken from it."""
+    if isinstance(value, (str, bytes, type)) or not hasattr(value, "__iter__"):
+        raise ArgumentError(f"{what} must be iterable, got {shown(value)}.")
+    return value
+
+
+def check_dict(value, what):
+    """`value`, or an ArgumentError that names `what` if it is no dict with strings as keys."""
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise ArgumentError(f"{what} must be a dict with names as keys, got {shown(value)}.")
+    return value
+
+
+def check_path(value, what):
+    """`value` as a Path, or an ArgumentError that names `what` if it cannot be a path."""
+    if not isinstance(value, (str, os.PathLike)) or "\0" in str(value):
+        raise ArgumentError(f"{what} must be a path, a string or Path, got {shown(value)}.")
+    return Path(value)
+
+
+def check_numbers(value, what, ndim=None):
+    """`value` as an array of real numbers.
+
+    Parameters
+    ----------
+    value : array_like
+    what : str
+        What an error calls it.
+    ndim : int, optional
+        How many axes it must have.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no array of whole or floating-point numbers, or of other dimensions.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, OverflowError):  # lists of unequal lengths and the like
+        array = np.array(None)
+    if array.dtype.kind not in "biuf":
+        raise ArgumentError(f"{what} must be an array of real numbers, got {shown(value)}.")
+    if ndim is not None and array.ndim != ndim:
+        raise ArgumentError(f"{what} must have {ndim} dimensions, got shape {array.shape}.")
+    return array
+
+
+def shown(value):
+    """`value` in an error: short, and an array by its dtype and shape."""
+    if isinstance(value, np.ndarray):
+        return described(value)
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    try:
+        text = repr(value)
+    except Exception:  # whatever an object of others does
+        text = object.__repr__(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({type(value).__name__})"
+
+
+def takes(**kinds):
+    """Check the arguments of a public function, where it is called, by their names.
+
+    Parameters
+    ----------
+    **kinds
+        For a parameter the class of its values, a tuple of classes, or a function
+        ``check(value, what)`` of this module, whose result is handed on. A default is taken as
+        it is.
+
+    Examples
+    --------
+    >>> @takes(path=check_path, count=check_count)
+    ... def read(path, count=None):
+    ...     return path.name, count
+    >>> read("a/b")
+    ('b', None)
+    >>> read("a/b", -1)
+    Traceback (most recent call last):
+    minicnn.errors.ArgumentError: read: count must be an integer of at least 1, got -1.
+    """
+
+    def decorate(function):
+        signature = inspect.signature(function)
+        name = function.__qualname__.removesuffix(".__init__")
+
+        @functools.wraps(function)
+        def checked(*given, **named):
+            try:
+                bound = signature.bind(*given, **named)
+            except TypeError:
+                return function(*given, **named)  # Python says best what does not fit
+            arguments = bound.arguments
+            for key, kind in kinds.items():
+                if key in arguments and arguments[key] is not signature.parameters[key].default:
+                    what = f"{name}: {key}"
+                    by_class = isinstance(kind, (type, tuple))
+                    check = functools.partial(check_kind, kind=kind) if by_class else kind
+                    arguments[key] = check(arguments[key], what=what)
+            return function(*bound.args, **bound.kwargs)
+
+        return checked
+
+    return decorate

@@ -22,9 +22,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import make_rng
+from minicnn.checks import (
+    check_callable,
+    check_count,
+    check_dict,
+    check_generator,
+    check_numbers,
+    check_positive,
+    check_seed,
+    make_rng,
+    takes,
+)
 from minicnn.errors import ArgumentError
 from minicnn.kinks import worst_at_kinks
+from minicnn.layers import Layer
 from minicnn.model import Sequential
 
 STEP = 1e-5
@@ -69,6 +80,13 @@ class Report:
         )
 
 
+@takes(
+    value=check_callable,
+    arrays=check_dict,
+    gradients=check_dict,
+    rng=check_generator,
+    step=check_positive,
+)
 def check_function(value, arrays, gradients, rng=None, step=STEP):
     """Hold gradients against central differences of any scalar function.
 
@@ -122,6 +140,7 @@ def check_function(value, arrays, gradients, rng=None, step=STEP):
     return report
 
 
+@takes(layer=Layer, samples=check_count, seed=check_seed, x=check_numbers, step=check_positive)
 def check_layer(layer, input_shape, samples=3, seed=0, x=None, training=True, step=STEP):
     """Check both gradients of a layer or model: of its input and of its parameters.
 
@@ -185,6 +204,13 @@ def check_layer(layer, input_shape, samples=3, seed=0, x=None, training=True, st
     return report
 
 
+@takes(
+    loss=check_callable,
+    scores=check_numbers,
+    labels=check_numbers,
+    seed=check_seed,
+    step=check_positive,
+)
 def check_loss(loss, scores, labels, seed=0, step=STEP):
     """Check the gradient that a loss gives for its scores.
 

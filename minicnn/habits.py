@@ -3,6 +3,8 @@
 Layers, losses, optimizers, initializers and trainers derive from `Habits`, which looks at the
 arguments that an object is made with, and at attributes that it does not have. Modules ask
 `no_such_name` for what cannot be imported from them.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import difflib

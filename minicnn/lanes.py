@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from minicnn import memory
-from minicnn.checks import check_count, described, is_array
+from minicnn.checks import check_count, check_numeric, check_shape, described, is_array, shown
 from minicnn.errors import ArgumentError
 from minicnn.kernels import LANES
 
@@ -24,13 +24,15 @@ CACHE_LINE = 64  # bytes; sixteen lanes of float32 fill just one
 
 def group_count(samples):
     """How many groups of sixteen lanes hold `samples` samples."""
+    if not isinstance(samples, (int, np.integer)):
+        raise ArgumentError(f"samples must be an integer, got {shown(samples)}.")
     return -(-samples // LANES)
 
 
 def are_lanes(x, shape, dtype):
     """Whether `x` is what kernels can read: ``(G, *shape, 16)``, G at least 1, C-contiguous."""
     groups = len(x) if isinstance(x, np.ndarray) and x.ndim else 0
-    return groups > 0 and is_array(x, (groups, *shape, LANES), dtype)
+    return groups > 0 and isinstance(shape, tuple) and is_array(x, (groups, *shape, LANES), dtype)
 
 
 def zeros(shape, dtype):
@@ -53,7 +55,8 @@ def zeros(shape, dtype):
     OutOfMemory
         If there is not so much.
     """
-    dtype = np.dtype(dtype)
+    shape = check_shape(shape, "shape", "such as (2, 10, 16)", least=0)
+    dtype = check_numeric(dtype, "dtype")
     size = math.prod(shape)
     with memory.asked(size * dtype.itemsize, f"{dtype} of shape {tuple(shape)}"):
         room = np.zeros(size + CACHE_LINE // dtype.itemsize, dtype)

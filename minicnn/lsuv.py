@@ -17,11 +17,18 @@ from typing import NamedTuple
 import numpy as np
 
 from minicnn import lanes, terminal
-from minicnn.checks import check_count, is_finite
+from minicnn.checks import (
+    check_count,
+    check_generator,
+    check_numbers,
+    check_positive,
+    is_finite,
+    takes,
+)
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Orthogonal
 from minicnn.layers import Dropout, Residual
-from minicnn.model import Sequential
+from minicnn.model import Sequential, initialized
 from minicnn.text_table import as_text
 
 ROUNDING = 16  # outputs that differ by so many units in the last place are the same number
@@ -64,6 +71,13 @@ class Report(list):
         return as_text(header, rows, terminal.width(), keys=1)
 
 
+@takes(
+    model=initialized,
+    images=check_numbers,
+    tolerance=check_positive,
+    passes=check_count,
+    rng=check_generator,
+)
 def lsuv(model, images, tolerance=0.1, passes=5, rng=None):
     """Scale the weights of a model in place, as the module says.
 

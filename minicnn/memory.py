@@ -1,4 +1,7 @@
-"""Memory: what this process takes, what is left, and a clear word when it is too little."""
+"""Memory: what this process takes, what is left, and a clear word when it is too little.
+
+For the package itself: it checks nothing of what it is handed.
+"""
 
 import sys
 from contextlib import contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 
 from minicnn import lanes
 from minicnn.axes import advice_on_axes
-from minicnn.checks import check_count, make_rng
+from minicnn.checks import check_count, check_kind, make_rng
 from minicnn.errors import ArgumentError
 from minicnn.layers.activations import ReLU
 from minicnn.layers.base import Layer
@@ -353,6 +353,14 @@ class Sequential(Layer):
         for layer in self.all_layers():
             arrays |= {f"{layer.name}.{name}": array for name, array in layer.state().items()}
         return arrays
+
+
+def initialized(model, what="model"):
+    """`model`, or an ArgumentError that names `what` if it is no Sequential with weights."""
+    check_kind(model, Sequential, what)
+    if model.output_shape is None:
+        raise ArgumentError(f"{what}: {NOT_INITIALIZED}")
+    return model
 
 
 def _walk(layer):

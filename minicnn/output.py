@@ -1,4 +1,7 @@
-"""What is printed: lines for people, whom no training waits for."""
+"""What is printed: lines for people, whom no training waits for.
+
+For the package itself: it checks nothing of what it is handed.
+"""
 
 import os
 import sys

@@ -3,6 +3,8 @@
 What a layer writes, the next one reads. Of many samples at once it is more than the processor's
 cache holds, and every pass over it goes through main memory; of a few, each kernel has too little
 to do. The numbers were found by trying, see `docs/performance.md`.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 CACHE = 6 << 20  # bytes of the largest signal, about

@@ -1,7 +1,8 @@
 """The equations of every layer for one sample, in plain NumPy: read this first.
 
-Nothing here is fast and nothing is clever: a line of code is a line of mathematics. The
-layers compute the same on many samples at once, and the tests hold them against this file.
+Nothing here is fast, nothing is clever, and it checks nothing: a line of code is a line of
+mathematics. The layers compute the same on many samples at once, and the tests hold them against
+this file.
 
 A layer maps x to z. Its backward pass takes ``delta = dE/dz``, how much the loss E changes
 with each output, and gives dE/dx to the layer before it, and the gradients of its own

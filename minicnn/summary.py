@@ -1,4 +1,7 @@
-"""The table that a model's summary is."""
+"""The table that a model's summary is.
+
+For the package itself: it checks nothing of what it is handed.
+"""
 
 from minicnn import terminal
 from minicnn.text_table import as_text

@@ -10,7 +10,8 @@ from minicnn.layers import Conv2d, Dense
 from tests import long
 from tests.data.idx_files import idx_bytes
 from tests.long import __main__ as command
-from tests.long import hostile, nets, soak
+from tests.long import calls, hostile, nets, soak
+from tests.long.calls import callables, mutations
 from tests.long.corpus import broken, idx
 from tests.long.figures import Figures
 
@@ -70,6 +71,70 @@ def test_what_a_gzip_file_holds_is_counted_apart_from_its_reader():
     bomb = gzip.compress(idx_bytes(array) + bytes(10_000))
     assert idx.held(bomb) == 12 + 150
     assert idx.held(packed[:-20]) < 12 + 150
+
+
+def test_calls():
+    """Of every callable the valid call, and some wrong ones."""
+    found = calls.run(1000)
+    assert found.passed, found.failures[:10]
+    assert found.figures["dead processes"] == found.figures["memory overwritten"] == "0"
+
+
+def test_what_is_public_is_found_by_itself():
+    names = callables.targets()
+    for name in (
+        "minicnn.set_num_threads", "minicnn.metrics.accuracy", "minicnn.losses.Loss.__call__",
+        "minicnn.layers.activations.Tanh.forward", "minicnn.layers.pool.MaxPool2d",
+        "minicnn.optimizers.rules.SGD.lr=", "minicnn.parameter.Parameter.grad=",
+        "minicnn.lab.grid.Grid.from_strings", "minicnn.data.dataset.Dataset.shape",
+    ):  # fmt: skip
+        assert name in names, name
+    assert not any("._" in name.replace(".__", ".") for name in names)
+    assert not any(name.startswith("minicnn.kernels.") for name in names)
+
+
+@pytest.mark.parametrize(
+    "fault, outcome",
+    {
+        "import ctypes; ctypes.string_at(0)": "died",
+        "import os; os.abort()": "died",
+        "array = guarded(np.ones(1024)); ctypes.string_at(array.ctypes.data, 8193)": "died",
+        "canary.model.parameters()[0].value[...] = 0": "corrupt",
+        "{}['key']": "raw",
+        "raise MinicnnError('')": "raw",
+        "raise MinicnnError('what to do')": "refused",
+        "import warnings; warnings.warn('odd')": "raw",
+        "return 3": "returned",
+    }.items(),
+)
+def test_a_call_that_goes_wrong_is_noticed(fault, outcome, monkeypatch, tmp_path):
+    """In a process in which a public function does just that."""
+    code = f"""
+import ctypes, sys
+import numpy as np
+from minicnn import metrics
+from minicnn.errors import MinicnnError
+from tests.long.calls import caller
+from tests.long.calls.mutations import guarded
+
+def accuracy(predicted, labels):
+    canary = caller.canary
+    {fault}
+
+accuracy.__module__ = "minicnn.metrics"
+metrics.accuracy = accuracy
+caller.PACKAGE = "<string>" if {"key" in fault} else caller.PACKAGE
+caller.main()
+"""
+    monkeypatch.setattr(calls, "COMMAND", ["-c", code])
+    (result,) = calls.made(["minicnn.metrics.accuracy#0"], 0)
+    assert result["outcome"] == outcome, result
+
+
+def test_arrays_before_memory_that_may_not_be_read_are_the_same_arrays():
+    array = np.arange(12.0).reshape(3, 4)
+    made = mutations.guarded(array)
+    assert np.array_equal(made, array) and made.flags.c_contiguous and made.flags.writeable
 
 
 def test_random_networks():

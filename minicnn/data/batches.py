@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn.checks import check_count
+from minicnn.checks import check_count, check_dtype, check_generator, check_numbers, takes
+from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
 from minicnn.kernels.pack import gather
 from minicnn.kernels.team import get_num_threads
@@ -70,6 +71,7 @@ class Batches:
     [((4, 1, 28, 28, 16), 64), ((3, 1, 28, 28, 16), 36)]
     """
 
+    @takes(dataset=Dataset, rng=check_generator, dtype=check_dtype)
     def __init__(self, dataset, batch_size, rng=None, dtype=np.float32, prefetch=None):
         if rng is not None and not isinstance(rng, np.random.Generator):
             raise ArgumentError(
@@ -95,6 +97,7 @@ class Batches:
             return np.arange(len(self.dataset))
         return self.rng.permutation(len(self.dataset))
 
+    @takes(order=check_numbers)
     def epoch(self, order, start=0):
         """Iterate over the samples of a given order, from batch number `start` on.
 

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from minicnn.checks import check_count
+from minicnn.checks import check_count, check_dtype, check_kind, check_numbers, shown, takes
 from minicnn.data import arrays
 from minicnn.errors import ArgumentError
 
@@ -76,6 +76,7 @@ class Dataset:
         """Of one image, ``(C, H, W)``."""
         return self.images.shape[1:]
 
+    @takes(mean=check_numbers, std=check_numbers)
     def with_normalization(self, mean, std):
         """The same data, sharing its arrays, with another mean and standard deviation.
 
@@ -105,6 +106,7 @@ class Dataset:
         other.images, other.labels = self.images[:n], self.labels[:n]
         return other
 
+    @takes(dtype=check_dtype)
     def affine(self, dtype=np.float32):
         """The normalization as ``(pixel - centre[c]) * scale[c] + shift[c]``, in that order.
 
@@ -149,6 +151,20 @@ class Dataset:
         pixels *= scale
         pixels += shift
         return pixels.astype(np.float32, copy=False)
+
+    def _chosen(self, indices):
+        if not isinstance(indices, slice):
+            indices = check_numbers(indices, "indices")
+            if indices.dtype.kind not in "iub" and indices.size:
+                raise ArgumentError(f"indices must be whole numbers, got {shown(indices)}.")
+            if not indices.size:
+                return self.images[:0]
+        try:
+            return self.images[indices]
+        except (IndexError, TypeError) as error:
+            raise ArgumentError(
+                f"indices must be from 0 to {len(self) - 1}, or a slice: {error}."
+            ) from None
 
     def class_frequencies(self):
         """The fraction of the images in each class, an ndarray of shape (classes,)."""
@@ -197,6 +213,7 @@ class Dataset:
 
 def warn_of_empty_classes(dataset):
     """A UserWarning if a class has no image: that labels begin at 1 is a frequent reason."""
+    check_kind(dataset, Dataset, "dataset")
     present = np.unique(dataset.labels)
     missing = dataset.classes - len(present)
     if not missing:
@@ -215,6 +232,7 @@ def warn_of_empty_classes(dataset):
     )
 
 
+@takes(dataset=Dataset)
 def normalization(dataset):
     """Mean and standard deviation of each channel, over all images and positions.
 

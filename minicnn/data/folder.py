@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minicnn.checks import check_path, check_text, takes
 from minicnn.data.dataset import Dataset, normalization, warn_of_empty_classes
 from minicnn.data.idx import read_idx
 from minicnn.errors import DataError
@@ -20,6 +21,7 @@ FILES = (
 LOCKED = "it, or a folder around it, may not be searched. Give the right to it"
 
 
+@takes(folder=check_path)
 def find_files(folder):
     """Where each of the four files is, in the order of `FILES`; None for one that is missing.
 
@@ -64,6 +66,8 @@ def load_folder(folder, name=None, classes=None):
     DataError
         If a file is missing or damaged, or what is in them does not fit together.
     """
+    folder = check_path(folder, "folder")
+    name = None if name is None else check_text(name, "name")
     paths = find_files(folder)
     if None in paths:
         raise DataError(missing_files(folder))
@@ -109,6 +113,7 @@ def from_arrays(name, train, test, classes=None):
     return train.with_normalization(*scaling), test.with_normalization(*scaling)
 
 
+@takes(folder=check_path)
 def missing_files(folder):
     """A sentence that says which of the four files a folder lacks."""
     folder = Path(folder)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import minicnn
+from minicnn.checks import check_path
 from minicnn.data.folder import FILES, find_files, load_folder, missing_files
 from minicnn.errors import DataError
 from minicnn.paths import expand, is_locked
@@ -38,6 +39,7 @@ def load_mnist(folder=None):
     DataError
         If the files are not found, with where they were looked for, or are damaged.
     """
+    folder = None if folder is None else check_path(folder, "folder")
     chosen = folder or os.environ.get(VARIABLE)
     places = [expand(chosen, "the folder of MNIST")] if chosen else [_clone(), *_cache()]
     folders = [inner for place in places for inner in (place / "mnist", place)]

@@ -6,11 +6,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn.checks import check_dtype, check_generator, check_shape, described
+from minicnn.checks import (
+    check_dtype,
+    check_generator,
+    check_kind,
+    check_number,
+    check_shape,
+    described,
+    shown,
+    takes,
+)
 from minicnn.errors import ArgumentError
-from minicnn.initializers.settings import WORDS, expected, settings_of, takes
+from minicnn.initializers import settings
+from minicnn.initializers.settings import WORDS, expected, settings_of
 
 TRUNCATED_STD = 0.87962566103423978  # of N(0, 1) cut at ±2
+
+PLAN = (
+    "input_shape", "output_shape", "kernel_size", "stride", "padding", "dilation", "channels_in",
+    "channels_out",
+)  # fmt: skip
 
 
 class Fans(NamedTuple):
@@ -44,6 +59,9 @@ class Fans(NamedTuple):
         plan : minicnn.kernels.terms.Convolution
             Or whatever has its shapes, kernel size, stride, padding, dilation and channels.
         """
+        missing = [name for name in PLAN if not hasattr(plan, name)]
+        if missing:
+            raise ArgumentError(f"a convolution has {', '.join(missing)}, got {shown(plan)}.")
         area, seen = math.prod(plan.kernel_size), 1.0
         sizes = zip(plan.input_shape[1:], plan.output_shape[1:], plan.kernel_size)
         for (n, m, k), s, p, d in zip(sizes, plan.stride, plan.padding, plan.dilation):
@@ -54,6 +72,15 @@ class Fans(NamedTuple):
             plan.channels_in * area, fan_out, plan.channels_in * seen,
             fan_out / math.prod(plan.stride),
         )  # fmt: skip
+
+
+def check_fans(value, what):
+    """`value`, or an ArgumentError that names `what` if it is no Fans of numbers."""
+    check_kind(value, Fans, what)
+    for name, n in value._asdict().items():
+        if not (n is None and name in Fans._field_defaults):
+            check_number(n, f"{what}: {name}")
+    return value
 
 
 class Initializer:
@@ -91,11 +118,12 @@ class Initializer:
     def __post_init__(self):
         for key, field in settings_of(self).items():
             value = getattr(self, field.name)
-            if not takes(key, field, value):
+            if not settings.takes(key, field, value):
                 raise self._error(f"{key} must be {expected(key, field)}, got {value!r}.")
             value = value if isinstance(value, str) else float(value)
             object.__setattr__(self, field.name, value)
 
+    @takes(fans=check_fans)
     def __call__(self, shape, fans, rng, dtype=np.float32):
         """Draw an array.
 
@@ -136,10 +164,12 @@ class Initializer:
             raise self._error(f"the numbers overflow {values.dtype}: use smaller settings.")
         return values
 
+    @takes(fans=check_fans)
     def mean(self, fans, shape=None):
         """The mean that it promises, E[w] over the elements; arguments as for `variance`."""
         return self._promise(fans, shape)[0]
 
+    @takes(fans=check_fans)
     def variance(self, fans, shape=None):
         """The variance that it promises, E[(w - E[w])²] over the elements.
 
@@ -192,7 +222,8 @@ class Initializer:
 
     def _matrix(self, shape):
         """Rows and columns of a weight as a matrix, out x rest."""
-        if shape is None or len(shape) < 2 or min(shape) < 1:
+        whole = isinstance(shape, (tuple, list)) and all(isinstance(n, int) for n in shape)
+        if not whole or len(shape) < 2 or min(shape) < 1:
             raise self._error(
                 "needs the shape of a weight, (out, in) or (C_out, C_in / groups, kh, kw),"
                 f" got {shape}."

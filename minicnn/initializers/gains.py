@@ -2,7 +2,7 @@
 
 import math
 
-from minicnn.checks import is_finite
+from minicnn.checks import check_text, is_finite, takes
 from minicnn.errors import ArgumentError, unknown
 
 GAINS = {
@@ -12,6 +12,7 @@ GAINS = {
 SLOPES = {"leaky-relu": 0.01, "prelu": 0.25}
 
 
+@takes(activation=check_text)
 def gain(activation, slope=None):
     """Factor on the standard deviation that makes up for an activation; PyTorch's table.
 

@@ -11,6 +11,7 @@ initializer `elsewhere`.
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from minicnn.checks import check_finite
 from minicnn.initializers.distributions import Zeros
 from minicnn.initializers.scaling import MSRA, VarianceScaling
 
@@ -62,7 +63,9 @@ class Fixup(VarianceScaling):
 
     def of(self, blocks, layers):
         """The same for another number of branches, and of layers in each."""
-        return replace(self, blocks=float(blocks), layers=float(layers))
+        return replace(
+            self, blocks=check_finite(blocks, "blocks"), layers=check_finite(layers, "layers")
+        )
 
 
 @dataclass(frozen=True)

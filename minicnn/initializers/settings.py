@@ -1,4 +1,7 @@
-"""The settings of initializers: which there are, and what each takes."""
+"""The settings of initializers: which there are, and what each takes.
+
+For the initializers themselves: this checks nothing of what it is handed.
+"""
 
 from dataclasses import fields, is_dataclass
 

@@ -12,10 +12,10 @@ import numba
 from tqdm import tqdm
 
 from minicnn import terminal
-from minicnn.checks import check_count
+from minicnn.checks import check_callable, check_count, check_path, takes
 from minicnn.errors import ArgumentError
 from minicnn.lab import extras, workers
-from minicnn.lab.grid import label
+from minicnn.lab.grid import Grid, label
 from minicnn.lab.outcomes import DONE, ERROR_FILE, read_outcome, write_error
 from minicnn.lab.register import GRID_FILE, Register
 from minicnn.lab.tables import csv_text
@@ -72,6 +72,7 @@ class Ablation:
         If data are missing or damaged.
     """
 
+    @takes(grid=Grid, out=check_path, train=check_callable)
     def __init__(self, grid, out=None, processors=None, train=None):
         extras.load("joblib", workers.PURPOSE)
         processors = numba.config.NUMBA_NUM_THREADS if processors is None else processors

@@ -2,6 +2,8 @@
 
 The gradient of the loss at a layer's output is taken as independent of the layer's weights and
 inputs (*gradient independence*, Yang 2019, arXiv 1902.04760), and its channels as alike.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 from dataclasses import dataclass, replace

@@ -3,7 +3,8 @@
 import math
 
 from minicnn import terminal
-from minicnn.lab.records import SIGNALS, z_scores
+from minicnn.checks import check_items, takes
+from minicnn.lab.records import SIGNALS, Record, z_scores
 from minicnn.lab.theory import second_moments
 from minicnn.text_table import as_text
 
@@ -11,6 +12,7 @@ TITLES = {"output": "output rms", "delta": "delta rms", "gradient": "dW rms"}
 UNUSUAL = 4.0  # standard errors
 
 
+@takes(record=Record, predictions=check_items)
 def scores(record, predictions):
     """z-scores of all three signals.
 
@@ -32,6 +34,7 @@ def scores(record, predictions):
     return found
 
 
+@takes(record=Record, predictions=check_items)
 def table(record, predictions, layers=None):
     """Measured and predicted root mean squares and the z of their squares, as text.
 

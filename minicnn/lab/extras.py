@@ -1,4 +1,7 @@
-"""Packages of the `lab` extra, loaded when they are needed."""
+"""Packages of the `lab` extra, loaded when they are needed.
+
+For the package itself: it checks nothing of what it is handed.
+"""
 
 import importlib
 

@@ -3,8 +3,9 @@
 import io
 import math
 
+from minicnn.checks import check_items, takes
 from minicnn.lab import extras
-from minicnn.lab.grid import label, text_of
+from minicnn.lab.grid import Grid, label, text_of
 
 # Okabe & Ito's palette, which the colour-blind can tell apart, without its pale yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -21,6 +22,7 @@ TRAINING = ("train_accuracy", "training accuracy (%)\nhollow markers: test", 100
 LOSS = ("train_loss", "training loss (nats)", 1, 10)  # to guess costs ln K, less than 6 for K < 400
 
 
+@takes(grid=Grid, outcomes=check_items)
 def curves(grid, outcomes):
     """Accuracy and training loss over epochs, a figure for each value of the later axes.
 

@@ -2,6 +2,8 @@
 
 Deltas of different samples nearly cancel in the gradient of a weight, as labels differ: it
 hangs on products of *pairs* of samples, signal and gradient, not on second moments alone.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import numpy as np

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from minicnn import own
-from minicnn.checks import check_count
+from minicnn.checks import check_callable, check_count, check_dict, check_items, check_seed, takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.paths import name_of
 from minicnn.training.settings import Settings
@@ -95,6 +95,9 @@ class Grid:
 
     def __post_init__(self):
         check_count(self.seeds, "seeds")
+        check_seed(self.first_seed, "first_seed")
+        check_dict(self.axes, "axes")
+        check_dict(self.base, "base")
         if not self.axes:
             raise ArgumentError(
                 "the grid is empty: give at least one axis, as in --ablate init=zeros,msra."
@@ -117,6 +120,7 @@ class Grid:
                 self.own[absolute(name, value)] = entry["sha256"]
 
     @classmethod
+    @takes(texts=check_items, convert=check_callable, recipe=check_dict, base=check_dict)
     def from_strings(cls, texts, convert, recipe=None, base=None, **seeds):
         """The grid whose axes are written as on the command line.
 
@@ -148,6 +152,7 @@ class Grid:
             grid.check()
         return grid
 
+    @takes(look=check_callable)
     def check(self, look=lambda settings: None):
         """Make the settings of every arm, to find what cannot be before anything is trained.
 
@@ -184,10 +189,12 @@ class Grid:
         """The seeds, as a range."""
         return range(self.first_seed, self.first_seed + self.seeds)
 
+    @takes(arm=check_dict)
     def settings(self, arm, seed, threads=None):
         """The Settings of one trial."""
         return Settings(**self.base, **arm, seed=seed, threads=threads)
 
+    @takes(arm=check_dict)
     def epochs(self, arm):
         """How many epochs an arm is trained for."""
         return {"epochs": Settings.epochs, **self.base, **arm}["epochs"]
@@ -207,6 +214,7 @@ class Grid:
         return "-".join(["ablation", *self.axes])
 
 
+@takes(arm=check_dict)
 def label(arm):
     """An arm in words, such as ``init=msra, activation=relu``."""
     return ", ".join(f"{name}={text_of(value)}" for name, value in arm.items())
@@ -217,6 +225,7 @@ def text_of(value):
     return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
+@takes(arms=check_items)
 def file_names(arms, first=1):
     """What the names of the arms' folders begin with, such as ``2-msra-relu``; counted up."""
     width = len(str(len(arms)))

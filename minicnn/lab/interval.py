@@ -3,6 +3,8 @@
 import math
 from typing import NamedTuple
 
+from minicnn.checks import check_count, check_finite, check_numbers, takes
+
 CONFIDENCE = 0.95
 
 
@@ -44,6 +46,7 @@ class Interval(NamedTuple):
         return max(least, self.mean - self.half_width), min(most, self.mean + self.half_width)
 
 
+@takes(values=check_numbers)
 def interval(values):
     """Mean of the values and its 95 % interval: ``t(0.975, n - 1) s / sqrt(n)`` to each side.
 
@@ -92,6 +95,7 @@ def paired(values, others):
     return interval([values[seed] - others[seed] for seed in common]), len(common)
 
 
+@takes(freedom=check_count, confidence=check_finite)
 def student_t(freedom, confidence=CONFIDENCE):
     """The t that a Student variable stays within, ``P(|T| <= t) = confidence``.
 

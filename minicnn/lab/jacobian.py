@@ -14,11 +14,19 @@ import math
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import check_count, is_finite, make_rng
+from minicnn.checks import (
+    check_count,
+    check_numbers,
+    check_positive,
+    check_seed,
+    is_finite,
+    make_rng,
+    takes,
+)
 from minicnn.errors import ArgumentError, unknown
 from minicnn.lab.signals import Signals
 from minicnn.lab.tangents import push
-from minicnn.model import Sequential
+from minicnn.model import Sequential, initialized
 
 ROWS = 256  # of a dense Jacobian at a time
 MAX_BLOCKS = 40
@@ -67,6 +75,7 @@ class Jacobian:
     (16,)
     """
 
+    @takes(model=initialized, image=check_numbers)
     def __init__(self, model, image, layers=None):
         signals = Signals(model, dtype=np.float64)
         signals.follow()
@@ -78,6 +87,7 @@ class Jacobian:
         self._out, self._in = last.output_shape, first.input_shape
         self.shape = (math.prod(self._out), math.prod(self._in))
 
+    @takes(v=check_numbers)
     def times(self, v):
         """``J v``, by forward mode.
 
@@ -102,6 +112,7 @@ class Jacobian:
             x, tangents = push(layer, x, tangents)
         return self._rows(tangents, columns, v)
 
+    @takes(u=check_numbers)
     def transposed_times(self, u):
         """``Jᵀ u``, by the backward pass; `u` of m outputs, as `times` takes its n inputs."""
         columns = self._columns(u, 0)
@@ -122,6 +133,7 @@ class Jacobian:
             matrix[start : start + count] = self.transposed_times(unit).T
         return matrix
 
+    @takes(count=check_count, tolerance=check_positive, seed=check_seed)
     def singular_values(self, count=None, tolerance=1e-4, seed=0):
         """The singular values, the largest first.
 
@@ -216,6 +228,7 @@ class Jacobian:
         return rows[0].copy() if np.ndim(given) == 1 else rows.T.copy()
 
 
+@takes(model=initialized)
 def jacobian(model, image, layers=None):
     """The dense Jacobian at one image, ndarray of shape (m, n); see :class:`Jacobian`.
 

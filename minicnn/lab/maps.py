@@ -8,6 +8,8 @@ times the mean over channels of ``E[x x']``, summed over the taps of the kernel.
 two samples at *one* position stay at one position, so they are kept for every pair of samples
 and are exact; so is the zero border, which adds nothing. Products of *two* positions are kept
 as means over samples, which pooling, batch normalization and the intervals need.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 from dataclasses import dataclass, replace

@@ -10,6 +10,8 @@ All others are integrated numerically: over one number by Gauss-Legendre quadrat
 normal density on either side of z = 0, where ELU and SELU have a kink that would cost
 Gauss-Hermite quadrature its digits; over two by the expansion in Hermite polynomials, in which
 ``E[f(z) f(z')]`` is the sum over k of ``f_k(q) f_k(q') rho^k`` with ``rho = c / √(q q')``.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import math

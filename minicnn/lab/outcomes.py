@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from minicnn.checks import check_path, check_text, takes
+from minicnn.errors import unknown
 from minicnn.lab.grid import Trial
 from minicnn.training.files import write_atomically
 from minicnn.training.steps import STEPS_FILE
@@ -38,6 +40,7 @@ class Outcome:
     error: str
     steps: list = field(default_factory=list)
 
+    @takes(metric=check_text)
     def final(self, metric):
         """The last epoch's value, or None if the trial did not finish.
 
@@ -46,9 +49,14 @@ class Outcome:
         metric : str
             A key of a line of ``metrics.jsonl``, such as ``"test_loss"``.
         """
-        return self.history[-1][metric] if self.status == "finished" else None
+        if self.status != "finished":
+            return None
+        if metric not in self.history[-1]:
+            raise unknown("metric", metric, self.history[-1])
+        return self.history[-1][metric]
 
 
+@takes(trial=Trial, folder=check_path)
 def read_outcome(trial, folder, epochs=0):
     """The outcome of a trial that was to be trained in `folder`.
 
@@ -72,6 +80,7 @@ def read_outcome(trial, folder, epochs=0):
     return Outcome(trial, summary["status"], summary, history, error, steps)
 
 
+@takes(folder=check_path, sentence=check_text, details=check_text)
 def write_error(folder, sentence, details=""):
     """Keep why a trial did not finish: its first line becomes `Outcome.error`.
 

@@ -9,6 +9,8 @@ replaced by draws of a Gaussian field that has the same mean products of positio
 sample and between two; its winners are counted. The seed is fixed and the same draws give
 numerator and denominator of each ratio, whose error is then below one per cent of a layer's mean
 over windows. What remains is approximate: samples of one batch differ in their correlations.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import numpy as np

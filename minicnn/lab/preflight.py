@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from minicnn import lanes
+from minicnn.checks import check_numbers, takes
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
 from minicnn.lab import beside, gradient_front
@@ -36,7 +37,9 @@ from minicnn.lab.theory import predict
 from minicnn.lab.trial import Trial, attempt
 from minicnn.layers import Sigmoid
 from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.model import initialized
 from minicnn.optimizers import SGD
+from minicnn.training.settings import Settings
 
 IMAGES = 256
 FADED_SIGNAL = 2.5e-4  # std of a score over the images
@@ -105,6 +108,7 @@ class Preflight:
         return f"will {end}{soon}: {size}{where}."
 
 
+@takes(model=initialized, labels=check_numbers)
 def preflight(model, images, labels, optimizer=None, **training):
     """Judge an initialized model by one batch, and its optimizer, if given, by a short trial.
 
@@ -206,6 +210,7 @@ def _first(names, values, holds):
     return next((name for name, value in zip(names, values) if holds(value)), None)
 
 
+@takes(settings=Settings, dataset=Dataset)
 def of_settings(settings, dataset):
     """The verdict on the model of a run, before it is trained.
 
@@ -234,6 +239,7 @@ def first_images(dataset, count):
     return dataset.normalized(chosen), dataset.labels[chosen]
 
 
+@takes(model=initialized, labels=check_numbers)
 def beside_theory(model, images, labels):
     """A table of the layers with weights: what flows through them, and what theory says."""
     record, predictions = probe(model, images, labels), predict(model, images, labels)

@@ -2,18 +2,29 @@
 
 import numpy as np
 
-from minicnn.checks import check_count
+from minicnn.checks import (
+    check_count,
+    check_dict,
+    check_items,
+    check_iterable,
+    check_numbers,
+    takes,
+)
 from minicnn.errors import ArgumentError
 from minicnn.lab.records import LayerRecord, Record, Statistics, ratio
 from minicnn.lab.signals import Signals, leaves, select
-from minicnn.layers import ReLU, Sigmoid, Softsign, Tanh
+from minicnn.layers import Layer, ReLU, Sigmoid, Softsign, Tanh
 from minicnn.metrics import entropy
+from minicnn.model import Sequential
 from minicnn.training.callbacks import Callback
 
 BOUNDS = {Tanh: (-1.0, 1.0), Sigmoid: (0.0, 1.0), Softsign: (-1.0, 1.0)}
 SATURATED = 0.05  # an output so near to a bound counts as saturated
 
 
+@takes(
+    model=(Sequential, Signals), labels=check_numbers, frequencies=check_numbers, updates=check_dict
+)
 def probe(
     model, images, labels, layers=None, *, training=True, frequencies=None, updates=None, step=None
 ):
@@ -75,6 +86,7 @@ def probe(
     )  # fmt: skip
 
 
+@takes(model=(Sequential, Signals), batches=check_iterable)
 def dead_units(model, batches, layers=None):
     """Which ReLU units are 0 for every sample of a data set.
 
@@ -113,6 +125,7 @@ def dead_units(model, batches, layers=None):
     return {name: ~alive[name] for name in chosen}
 
 
+@takes(before=check_dict, after=check_dict)
 def update_ratios(before, after):
     """How far each parameter has gone, as a part of what it was.
 
@@ -167,6 +180,7 @@ class Probes(Callback):
         For a setting out of range; when training begins, for a layer that is not there.
     """
 
+    @takes(at=check_items)
     def __init__(self, images, labels, *, every=None, at=None, layers=None):
         if every is not None and at is not None:
             raise ArgumentError("Probes: give every or at, not both.")
@@ -218,6 +232,7 @@ class Probes(Callback):
         self.records.append(record)
 
 
+@takes(layer=Layer)
 def weight_of(layer):
     """The layer's W, or None: slopes and scales, which are not to decay, are none."""
     weight = layer.own_parameters().get("weight")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from minicnn import terminal
+from minicnn.checks import check_dict, check_number, check_numbers, check_text, takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.text_table import as_text
 
@@ -34,6 +35,7 @@ class Statistics:
     quantiles: dict
 
     @classmethod
+    @takes(array=check_numbers)
     def of(cls, array):
         """Of an array; sums are in float64.
 
@@ -139,6 +141,7 @@ class Record:
         weighted = [layer.delta.rms for layer in self.layers if layer.gradient is not None]
         return ratio(weighted[0], weighted[-1]) if weighted else math.nan
 
+    @takes(of=check_text)
     def second_moments(self, of="output"):
         """The second moment of one signal in every layer that has it.
 
@@ -181,6 +184,7 @@ class Record:
         return f"{as_text(header, rows, width, keys=1)}\n{textwrap.fill(end, width)}"
 
 
+@takes(measured=check_dict, predicted=check_dict)
 def z_scores(measured, predicted):
     """How far measured values are from a theory, in its standard errors.
 
@@ -211,6 +215,7 @@ def z_scores(measured, predicted):
     return {name: predicted[name].z(measured[name]) for name in both}
 
 
+@takes(above=check_number, below=check_number)
 def ratio(above, below):
     """``above / below``; of 0 below, infinity with the sign of `above`, or NaN for 0 / 0."""
     if below:

@@ -4,9 +4,10 @@ import base64
 import html
 import textwrap
 
+from minicnn.checks import check_items, check_iterable, check_path, takes
 from minicnn.errors import ArgumentError
 from minicnn.lab import figures
-from minicnn.lab.grid import label, text_of
+from minicnn.lab.grid import Grid, label, text_of
 from minicnn.lab.tables import table
 from minicnn.text_table import as_text
 from minicnn.training.files import write_atomically
@@ -47,6 +48,7 @@ PAGE = """<!DOCTYPE html>
 """
 
 
+@takes(grid=Grid, outcomes=check_items)
 def text(grid, outcomes, baseline=None, width=WIDTH):
     """The table with its explanation and the errors there were, ready to be printed.
 
@@ -73,6 +75,7 @@ def _note(baseline):
     return NOTE + (BEST if str(baseline or "best") == "best" else "")
 
 
+@takes(outcomes=check_items)
 def errors(outcomes):
     """A sentence for each trial that diverged or crashed, as a list of str."""
     return [
@@ -82,6 +85,7 @@ def errors(outcomes):
     ]
 
 
+@takes(grid=Grid, outcomes=check_items, folder=check_path)
 def write(grid, outcomes, folder, baseline=None):
     """Write ``table.txt``, the figures ``curves-N.svg``, and ``report.html`` with all of it.
 
@@ -115,6 +119,7 @@ def write(grid, outcomes, folder, baseline=None):
     return missing
 
 
+@takes(grid=Grid, outcomes=check_items, drawn=check_iterable)
 def page(grid, outcomes, drawn, missing=None, baseline=None):
     """The page as HTML that needs no other file.
 

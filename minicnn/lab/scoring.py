@@ -13,6 +13,7 @@ With ``--rates`` the grid is one of learning rates from far too low to far too h
 import sys
 from dataclasses import dataclass
 
+from minicnn.checks import check_items, takes
 from minicnn.errors import MinicnnError
 from minicnn.lab import preflight
 from minicnn.lab.ablation import Ablation
@@ -68,6 +69,7 @@ class Scored:
         return self.found.trains == self.learned
 
 
+@takes(grid=Grid, outcomes=check_items)
 def score(grid, outcomes):
     """Judge every finished or diverged run of a grid.
 
@@ -93,6 +95,7 @@ def score(grid, outcomes):
     return scored
 
 
+@takes(scored=check_items)
 def report(scored):
     """The confusion table, the misses, and the share of right verdicts.
 

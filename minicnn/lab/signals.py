@@ -7,10 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from minicnn import lanes
+from minicnn.checks import check_callable, check_dtype, check_items, check_numbers, takes
+from minicnn.data.batches import Batch
 from minicnn.errors import ArgumentError, unknown
 from minicnn.layers import Conv2d
-from minicnn.losses import SoftmaxCrossEntropy
-from minicnn.model import NOT_INITIALIZED
+from minicnn.losses import Loss, SoftmaxCrossEntropy
+from minicnn.model import NOT_INITIALIZED, Sequential, initialized
 
 
 class Pass(NamedTuple):
@@ -56,6 +58,7 @@ class Signals:
         If the model is not initialized.
     """
 
+    @takes(model=initialized, loss=Loss, dtype=check_dtype)
     def __init__(self, model, loss=None, dtype=None):
         if model.output_shape is None:
             raise ArgumentError(NOT_INITIALIZED)
@@ -72,6 +75,7 @@ class Signals:
         for mine, theirs in arrays:
             mine[...] = theirs
 
+    @takes(labels=check_numbers, visit=check_callable)
     def record(self, images, labels, visit, layers=None, training=True):
         """Run one batch forwards and backwards, and show every layer's signals.
 
@@ -118,6 +122,7 @@ class Signals:
             self.twin.backward(gradient)
         return Pass(float(loss), scores)
 
+    @takes(batch=Batch, visit=check_callable)
     def outputs(self, batch, visit, layers=None, training=False):
         """Run one batch forwards, and show every layer's output.
 
@@ -135,11 +140,13 @@ class Signals:
             self.twin.forward(batch.x, training, batch.samples)
 
 
+@takes(model=Sequential)
 def leaves(model):
     """The layers of a model that hold no other layers, in the order of the forward pass."""
     return [layer for layer in model.all_layers() if not layer.children()]
 
 
+@takes(model=Sequential, among=check_items)
 def select(model, names=None, kind="layer", among=None):
     """The leaf layers of these names, in the order of the forward pass; all by default.
 

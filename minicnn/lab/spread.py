@@ -5,6 +5,8 @@ the batch varies by ``2 / d``, relative and squared, where d is the effective nu
 independent numbers among its samples and positions, ``(Σ q)² / Σ E[z z']²``: between 1 (all
 samples look alike) and their number. Through an activation the 2 becomes the variance of
 σ(z)². These shares add from layer to layer; orders above the first in 1 / width are left out.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import math

@@ -10,12 +10,14 @@ being equal, as those of an identity matrix behind tied units.
 """
 
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 
-from minicnn.checks import check_count, is_finite
+from minicnn.checks import check_count, check_finite, check_items, check_numbers, is_finite, takes
 from minicnn.errors import ArgumentError
 from minicnn.lab.tied_units import Network, clusters
+from minicnn.model import initialized
 from minicnn.training.callbacks import Callback
 
 
@@ -90,6 +92,7 @@ class Certificate:
         )
 
 
+@takes(model=initialized)
 def certify(model, tolerance=0.0, rank_tolerance=None):
     """The symmetry of a model as it is now.
 
@@ -138,6 +141,7 @@ def _row(layer, labels, tolerance, rank_tolerance):
     return LayerSymmetry(layer.name, len(labels), classes, rank, min(matrix.shape), distinct)
 
 
+@takes(matrix=partial(check_numbers, ndim=2), tolerance=check_finite)
 def numerical_rank(matrix, tolerance=None):
     """How many singular values are above `tolerance` times the largest.
 
@@ -188,6 +192,7 @@ class SymmetryWatch(Callback):
         If neither `every` nor `at` is given, or one is out of range.
     """
 
+    @takes(at=check_items)
     def __init__(self, every=None, at=(), tolerance=0.0, rank_tolerance=None):
         self.every = None if every is None else check_count(every, "SymmetryWatch: every")
         self.at = {step if step == 0 else check_count(step, "SymmetryWatch: at") for step in at}

@@ -6,8 +6,9 @@ import itertools
 import math
 from collections import Counter
 
+from minicnn.checks import check_items, takes
 from minicnn.lab.baseline import Baseline
-from minicnn.lab.grid import text_of
+from minicnn.lab.grid import Grid, text_of
 from minicnn.lab.interval import interval, paired
 
 METRICS = {  # of results.csv: the column, and where the number comes from
@@ -23,6 +24,7 @@ METRICS = {  # of results.csv: the column, and where the number comes from
 }
 
 
+@takes(grid=Grid, outcomes=check_items)
 def csv_text(grid, outcomes):
     """A line for each trial: axes, seed, status, final metrics, folder, error.
 
@@ -49,6 +51,7 @@ def csv_text(grid, outcomes):
     return file.getvalue()
 
 
+@takes(grid=Grid, outcomes=check_items)
 def table(grid, outcomes, baseline=None):
     """A row for each arm: mean and 95 % interval over the seeds that finished, and each seed.
 

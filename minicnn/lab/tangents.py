@@ -3,6 +3,8 @@
 Each layer's rule is made of the layer's own passes, so it is as exact as they are. Layers
 that work on every number alone have ``J = Jᵀ``: their backward pass computes ``J t``. Layers
 that are linear but for a bias compute it as their forward pass without the bias.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import numpy as np

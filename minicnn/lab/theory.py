@@ -51,6 +51,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from minicnn.checks import check_items, check_numbers, check_text, takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.lab import backward_theory as back
 from minicnn.lab import gradient_theory
@@ -58,7 +59,7 @@ from minicnn.lab.forward_theory import NoPromiseError, added, forward, from_batc
 from minicnn.lab.spread import UNKNOWN, Moment
 from minicnn.layers import Conv2d, Dense, Residual
 from minicnn.losses import check_labels
-from minicnn.model import NOT_INITIALIZED, Sequential
+from minicnn.model import NOT_INITIALIZED, Sequential, initialized
 
 ROUNDING = 1e-4  # relative error of what is exact, as float32 has it
 
@@ -86,6 +87,7 @@ class Prediction:
     gradients: dict = field(default_factory=dict)
 
 
+@takes(model=initialized, images=check_numbers)
 def predict(model, images, labels=None, training=True):
     """Second moments that the initializers promise, layer by layer.
 
@@ -136,6 +138,7 @@ def predict(model, images, labels=None, training=True):
     return [tape.prediction(layer) for layer in model.all_layers()]
 
 
+@takes(predictions=check_items, of=check_text)
 def second_moments(predictions, of="output"):
     """One signal's predictions by layer, as :func:`minicnn.lab.records.z_scores` takes them.
 

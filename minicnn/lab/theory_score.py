@@ -15,8 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from minicnn import zoo
-from minicnn.checks import check_count
+from minicnn.checks import check_count, check_items, check_numbers, check_text, takes
 from minicnn.data import load
+from minicnn.data.dataset import Dataset
 from minicnn.errors import MinicnnError
 from minicnn.lab.beside import UNUSUAL, scores
 from minicnn.lab.probes import probe
@@ -61,6 +62,7 @@ def grid(quick=False):
     return [(network, *pair) for network, pair in zip(chosen, pairs)]
 
 
+@takes(network=check_text, activation=check_text, dataset=Dataset, seeds=check_items)
 def score(network, activation, init, dataset, seeds):
     """Predict one network's signals, and measure them on some draws of its weights.
 
@@ -91,6 +93,7 @@ def score(network, activation, init, dataset, seeds):
     return Scored(network, activation, init, np.array(found))
 
 
+@takes(scored=check_items)
 def report(scored):
     """A table of how many z-scores are within ±4, and the share of all.
 
@@ -118,11 +121,13 @@ def report(scored):
     return text, share
 
 
+@takes(z=check_numbers)
 def within(z):
     """The share of z-scores that are within ±4; what is not finite is not."""
     return float(np.mean(np.abs(z) <= UNUSUAL))
 
 
+@takes(z=check_numbers)
 def rms(z):
     """Root mean square of those that are finite; 1 if the intervals are neither wide nor narrow."""
     finite = z[np.isfinite(z)]

@@ -20,6 +20,8 @@ rounding may grow. Inputs and scores are never tied, as data and labels have a m
 
 Sets are joined where signals are added (residual sums): the partition must suit both. Pooling,
 flattening, activations and dropout keep the units; dropout unties them, by drawing for each.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 from functools import partial

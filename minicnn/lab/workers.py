@@ -8,6 +8,7 @@ import warnings
 from contextlib import contextmanager
 
 from minicnn import schedules
+from minicnn.checks import check_callable, check_count, check_dict, check_items, check_path, takes
 from minicnn.errors import DataError, MinicnnError
 from minicnn.lab import extras
 from minicnn.lab.outcomes import write_error
@@ -19,6 +20,7 @@ from minicnn.training.settings import Settings
 PURPOSE = "an ablation"
 
 
+@takes(settings=check_dict, folder=check_path)
 def train_trial(settings, folder, callbacks=()):
     """Train one trial into its folder, or go on with it.
 
@@ -69,6 +71,7 @@ def _begun(settings, folder):
         return None
 
 
+@takes(jobs=check_items, processors=check_count, train=check_callable)
 def train_all(jobs, processors, train=train_trial):
     """Train jobs, as many at once as there are processors, and give each when it has ended.
 

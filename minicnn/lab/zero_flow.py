@@ -16,6 +16,8 @@ It speaks of generic data and weights: numbers that are not 0 by these rules are
 cancel, and units not to be dead for all images because their z is below 0. Sums that are 0 by
 the third fact are 0 but for rounding, and batch normalization, which divides a signal without
 variance by √eps, can make rounding grow from step to step until such a balance is lost.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 from typing import NamedTuple

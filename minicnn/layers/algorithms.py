@@ -2,6 +2,8 @@
 
 Both know one convolution's shapes and own the arrays they work in. Either is asked, in
 this order: `forward`; then `delta`, which makes dE/dz of dE/dy; then the gradients of it.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import numpy as np

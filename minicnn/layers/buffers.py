@@ -1,4 +1,7 @@
-"""Arrays that are kept from call to call, so that training allocates nothing."""
+"""Arrays that are kept from call to call, so that training allocates nothing.
+
+For the package itself: it checks nothing of what it is handed.
+"""
 
 import math
 

@@ -11,6 +11,7 @@ import inspect
 import math
 import numbers
 
+from minicnn.checks import check_items, check_text, takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.habits import no_such_name
 from minicnn.kernels import update
@@ -25,6 +26,7 @@ __all__ = [
 OPTIMIZERS = {"sgd": SGD, "rmsprop": RMSProp, "adam": Adam, "adamw": AdamW}
 
 
+@takes(name=check_text)
 def settings(name):
     """Names and defaults of the settings that the optimizer called `name` takes, as a dict.
 
@@ -40,6 +42,7 @@ def settings(name):
     return {**taken, "lr": OPTIMIZERS[name].default_lr}
 
 
+@takes(name=check_text, parameters=check_items)
 def create(name, parameters, **given):
     """The optimizer of that name.
 

@@ -4,6 +4,8 @@ Most parameters of a small net are a few numbers; to call the update's kernel fo
 them takes longer than the update. A model lays its parameters side by side
 (:func:`minicnn.parameter.lay_side_by_side`), and the rules, which know only elements, then
 see one long array, or with weight decay two: the parameters that decay and those that do not.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import numpy as np

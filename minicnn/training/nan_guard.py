@@ -5,7 +5,9 @@ import math
 import numpy as np
 
 from minicnn import lanes
+from minicnn.checks import takes
 from minicnn.errors import DivergedError
+from minicnn.model import initialized
 from minicnn.training.callbacks import Callback
 
 
@@ -83,6 +85,7 @@ def _output_sentence(model, batches, training):
     return None
 
 
+@takes(model=initialized)
 def first_broken_output(model, batch, training):
     """The first layer, in the order in which outputs are done, with one that is not finite.
 

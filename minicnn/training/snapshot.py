@@ -1,4 +1,7 @@
-"""Snapshot: all that training needs to go on bit for bit, as arrays and plain values."""
+"""Snapshot: all that training needs to go on bit for bit, as arrays and plain values.
+
+For the package itself: it checks nothing of what it is handed.
+"""
 
 import math
 import numbers

@@ -2,6 +2,8 @@
 
 The format holds arrays and text and can hold no code, so a file may come from anywhere. The
 metadata has one entry, ``"minicnn"``: JSON of the plain values, with the digest among them.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import hashlib

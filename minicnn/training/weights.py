@@ -9,9 +9,10 @@ PyTorch's, ``(out, in, height, width)`` and ``(out, in)``, so that there
 
 import numpy as np
 
+from minicnn.checks import check_dict, check_path, takes
 from minicnn.errors import ArgumentError
 from minicnn.layers.residual import Residual
-from minicnn.model import NOT_INITIALIZED
+from minicnn.model import NOT_INITIALIZED, initialized
 from minicnn.parameter import assign
 from minicnn.training import tensors
 
@@ -19,6 +20,7 @@ from minicnn.training import tensors
 COUNT = "num_batches_tracked"
 
 
+@takes(model=initialized)
 def named_arrays(model):
     """All parameters and running statistics under their names in a file; not copies.
 
@@ -44,6 +46,7 @@ def named_arrays(model):
     return arrays
 
 
+@takes(trainer=object, about=check_dict)
 def model_file(trainer, about):
     """The bytes of a file of the weights.
 
@@ -61,6 +64,7 @@ def model_file(trainer, about):
     return tensors.encode(arrays, {**about, "step": trainer.step, "images": images})
 
 
+@takes(model=initialized, path=check_path)
 def load_weights(model, path, prefix=""):
     """Give a model the weights and running statistics of a file, all or none.
 

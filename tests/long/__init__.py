@@ -12,6 +12,7 @@ from minicnn.errors import unknown
 MODULES = {
     "kills": "tests.long.kills",
     "hostile": "tests.long.hostile",
+    "calls": "tests.long.calls",
     "nets": "tests.long.nets",
     "soak": "tests.long.soak",
     "faults": "tests.long.faults",

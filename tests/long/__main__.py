@@ -16,6 +16,7 @@ def main(argv=None):
     parser.add_argument("names", metavar="NAME", nargs="*", help=", ".join(MODULES))
     parser.add_argument("--count", metavar="N", type=int, help="instead of each test's own number")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="of the random cases (0)")
+    parser.add_argument("--only", metavar="CASE", help="one case, as a failure of calls names it")
     given = parser.parse_args(argv)
     try:
         tests = [(name, load(name)) for name in given.names or MODULES]
@@ -23,13 +24,18 @@ def main(argv=None):
         parser.error(str(error))
     if given.count is not None and given.count < 1:
         parser.error(f"--count must be at least 1, got {given.count}.")
-    return max([_run(name, test, given.count or test.COUNT, given.seed) for name, test in tests])
+    if given.only is not None and given.names != ["calls"]:
+        parser.error("--only is for calls: python -m tests.long calls --only CASE.")
+    more = {} if given.only is None else {"only": given.only}
+    return max(
+        [_run(name, test, given.count or test.COUNT, given.seed, more) for name, test in tests]
+    )
 
 
-def _run(name, test, count, seed):
+def _run(name, test, count, seed, more):
     """Run one test and print what it found; 0 if it passed, else 1."""
     start = time.perf_counter()
-    found = test.run(count, seed)
+    found = test.run(count, seed, **more)
     command = f"python -m tests.long {name} --count {count} --seed {seed}"
     print(f"{test.TITLE}\n`{command}`, {time.perf_counter() - start:.0f} s\n")
     print("| what | figure |\n|---|---|", found.table(), "", sep="\n")
