@@ -1,6 +1,7 @@
 """Whether what a trainer is given fits together, also when it has changed since."""
 
 import copy
+import threading
 
 import numpy as np
 import pytest
@@ -229,3 +230,10 @@ def test_what_is_no_model_or_optimizer():
     unbuilt = Sequential(Dense(CLASSES))
     with pytest.raises(ArgumentError, match="call initialize"):
         Trainer(unbuilt, SGD(model.parameters(), 0.1), toy(), toy())
+
+
+def test_a_loss_that_cannot_be_copied_is_tried_itself():
+    loss = Spoiled(lambda gradient, samples: gradient)
+    loss.lock = threading.Lock()
+    training(made(), loss=loss, epochs=1).fit()
+    assert loss.calls == 1 + 3 + 1
