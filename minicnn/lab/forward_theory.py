@@ -15,6 +15,7 @@ from minicnn.errors import ArgumentError
 from minicnn.lab.maps import Field, from_images, through_windows, window_sums
 from minicnn.lab.moments import LeakyMoments, Moments, moments_of
 from minicnn.lab.pooled_maps import AveragePooling, MaxPooling
+from minicnn.lab.pooled_pairs import pooled
 from minicnn.lab.positions import (
     Activated,
     Alike,
@@ -26,7 +27,6 @@ from minicnn.lab.positions import (
     Sum,
     Windows,
     members,
-    pooled,
 )
 from minicnn.lab.spread import Excess, Law, coherence, law, linear_spread, window_coherence
 from minicnn.layers import (

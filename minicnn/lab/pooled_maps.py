@@ -1,8 +1,8 @@
 """Fields through pooling: exact for means over samples, by one fixed simulation for maxima.
 
-Average pooling is linear: the products of two positions of one sample, mean over the samples,
-pass it exactly. So does E[y²] of a batch as a whole; how it is spread over samples and pairs of
-samples is scaled from its input by one factor a window.
+Average pooling is linear: the products of two positions, mean over the samples, pass it exactly.
+How they are spread over samples is not known from means, and scaled from the input by one factor a
+window, both ways; forwards :mod:`minicnn.lab.positions` has it exactly.
 
 The maximum of correlated numbers has no closed form beyond two of them. The images are
 replaced by draws of a Gaussian field that has the same mean products of positions, within a

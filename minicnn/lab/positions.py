@@ -13,27 +13,17 @@ arXiv 1810.05148, section 3; Garriga-Alonso et al., ICLR 2019, arXiv 1808.05587)
     activation     K'[p, q] = E[σ(z) σ(z')], z and z' Gaussian with K[p, p], K[q, q] and K[p, q]
 
 Each layer's signal has a :class:`Products`, which knows its equation and those before it. Nothing
-is computed until a pooling calls :func:`pooled`, which asks for no more than it needs: K at
-``q = p + d`` for the few offsets d that reach one window, times the strides on the way. For two
-samples alike ``K[p, p + d]`` and ``K[p + d, p]`` are one number.
-
-Cost, for P positions, a pair of samples and a layer: windows of k by k need some (2 k - 1)² P
-numbers, global pooling P², over s⁴ before strides of s; half of that for a sample with itself. A
-number takes some 30 ns, or ten times that behind an activation without a closed form. They are
-computed in blocks of pairs, of at most BLOCK numbers for a layer or those of one pair, at most
-P² / 2 or 67 MB for the largest images, and for no more layers at a time than are read again. If all
-pairs of samples would cost more than BUDGET numbers, some seconds, only each sample with itself is
-computed, which E[y²] hangs on; and if these would, too, nothing.
+is computed until a pooling calls :func:`minicnn.lab.pooled_pairs.pooled`, which asks for no more
+than it needs: K at ``q = p + d`` for the few offsets d that reach one window, times the strides on
+the way. For two samples alike ``K[p, p + d]`` and ``K[p + d, p]`` are one number.
 """
 
 import numpy as np
 
 from minicnn.lab.moments import correlation
 
-BUDGET = 1e8  # numbers, over all layers and pairs of samples
-BLOCK = 2**22  # numbers of an array: 32 MB
 HERMITE = 10  # what a number costs that is a sum over Hermite polynomials
-HERE = (0, 0)
+HERE = (0, 0)  # the offset of a position to itself
 
 
 class Products:
@@ -151,7 +141,7 @@ class Windows(Products):
     def at(self, d, n, m, given):
         """Rows are summed, then columns."""
         size = self.parents[0].size
-        total = np.zeros((len(n), *_extent(self.size, d)))
+        total = np.zeros((len(n), *extent(self.size, d)))
         for e in self.needs(d):
             taps = (
                 member[o_p][:, i_p] * member[o_q][:, i_q]
@@ -273,36 +263,6 @@ class Sum(Products):
         return given[0](d) + given[1](d)
 
 
-def pooled(products, samples, budget=None):
-    """E[y_n(o) y_m(o)] behind a pooling, of as many pairs of samples as the budget allows.
-
-    Parameters
-    ----------
-    products : Products
-    samples : int
-    budget : float, optional
-        Numbers to compute, BUDGET by default.
-
-    Returns
-    -------
-    ndarray, shape (N, N, H, W), (N, H, W) or None
-        Of all pairs, of each sample with itself, or nothing.
-    """
-    budget = BUDGET if budget is None else budget
-    everyone = np.arange(samples)
-    n, m = np.triu_indices(samples)
-    layers, asked, work = _plan(products, alike=samples == 1)
-    if work * len(n) <= budget:
-        found = _in_blocks(layers, asked, n, m, alike=samples == 1)
-        pairs = np.empty((samples, samples, *products.size))
-        pairs[n, m] = pairs[m, n] = found
-        return pairs
-    layers, asked, work = _plan(products, alike=True)
-    if work * samples <= budget:
-        return _in_blocks(layers, asked, everyone, everyone, alike=True)
-    return None
-
-
 def overlap(size, d):
     """Indices into a map by sample of the positions p with p + d inside, and of those p + d."""
     rows, columns = _axes(size, d)
@@ -320,59 +280,6 @@ def members(size, count, stride, padding, dilation, taps):
     return (seen[:, :, None] == np.arange(size)).any(1).astype(float)
 
 
-def _plan(products, alike):
-    """All layers, the first first; the offsets to compute of each; how much that costs a pair."""
-    layers, asked = _ancestors(products), {products: {HERE}}
-    for layer in reversed(layers):
-        needed = {_key(e, alike) for d in asked[layer] for e in layer.needs(d)}
-        for parent in layer.parents:
-            asked.setdefault(parent, set()).update(needed)
-    work = sum(
-        layer.cost * np.prod(_extent(layer.size, d)) for layer in layers for d in asked[layer]
-    )
-    return layers, asked, float(work)
-
-
-def _in_blocks(layers, asked, n, m, alike):
-    largest = max(sum(np.prod(_extent(a.size, d)) for d in asked[a]) for a in layers)
-    step = int(max(BLOCK // largest, 1))
-    blocks = range(0, len(n), step)
-    return np.concatenate(
-        [_block(layers, asked, n[i : i + step], m[i : i + step], alike) for i in blocks]
-    )
-
-
-def _block(layers, asked, n, m, alike):
-    """The last layer's products at one position; of the others as long as they are needed."""
-    last = {parent: layer for layer in layers for parent in layer.parents}
-    found = {}
-    for layer in layers:
-        given = [lambda e, of=found[parent]: of[_key(e, alike)] for parent in layer.parents]
-        found[layer] = {d: layer.at(d, n, m, given) for d in asked[layer]}
-        for parent in layer.parents:
-            if last[parent] is layer:
-                found.pop(parent, None)
-    return found[layers[-1]][HERE]
-
-
-def _ancestors(products):
-    """A layer and all before it, each behind its parents."""
-    order, stack = {}, [(products, False)]
-    while stack:
-        layer, ready = stack.pop()
-        if ready:
-            order[layer] = None
-        elif layer not in order:
-            stack.append((layer, True))
-            stack += [(parent, False) for parent in layer.parents]
-    return list(order)
-
-
-def _key(d, alike):
-    """Of an offset and its opposite, which are one if two samples are alike, the greater."""
-    return max(d, (-d[0], -d[1])) if alike else d
-
-
 def _axes(size, d):
     return [
         (slice(max(0, -step), n - max(0, step)), slice(max(0, step), n - max(0, -step)))
@@ -380,7 +287,8 @@ def _axes(size, d):
     ]
 
 
-def _extent(size, d):
+def extent(size, d):
+    """Height and width of the positions p for which p + d is inside."""
     return tuple(n - abs(step) for n, step in zip(size, d))
 
 

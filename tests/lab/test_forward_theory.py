@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from minicnn.errors import ArgumentError
-from minicnn.lab.forward_theory import NoPromiseError, Signal, added, forward
-from minicnn.lab.maps import asymptotic_box_factor, from_images
+from minicnn.lab.forward_theory import NoPromiseError, added, forward, from_batch
+from minicnn.lab.maps import asymptotic_box_factor
 from minicnn.layers import (
     AvgPool2d,
     BatchNorm,
@@ -24,7 +24,7 @@ from minicnn.layers.gate import Gate, Shift
 
 def through(x, *layers, **settings):
     """The signal behind layers, from the images `x`."""
-    signal, shape = Signal(from_images(x), units=x.shape[1], **settings), x.shape[1:]
+    signal, shape = from_batch(x, **settings), x.shape[1:]
     for layer in layers:
         shape = layer.build(shape, np.random.default_rng(0))
         signal, _ = forward(layer, signal)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minicnn import Sequential, lanes
-from minicnn.lab import positions
+from minicnn.lab import pooled_pairs
 from minicnn.lab.forward_theory import ROUGH, ROUGHEST, forward, from_batch
 from minicnn.lab.pooled_maps import AveragePooling
 from minicnn.lab.spread import law
@@ -122,13 +122,13 @@ def test_blocks_and_each_sample_alone_give_the_same(monkeypatch):
     source = AveragePooling(built(GlobalAvgPool2d(), (4, 3, 3)), signal.field).products(
         signal.source
     )
-    whole = positions.pooled(source, 4)
-    monkeypatch.setattr(positions, "BLOCK", 1)
-    np.testing.assert_array_equal(positions.pooled(source, 4), whole)
-    _, _, all_pairs = positions._plan(source, alike=False)
-    own = positions.pooled(source, 4, budget=9 * all_pairs)  # ten pairs
+    whole = pooled_pairs.pooled(source, 4)
+    monkeypatch.setattr(pooled_pairs, "BLOCK", 1)
+    np.testing.assert_array_equal(pooled_pairs.pooled(source, 4), whole)
+    _, _, all_pairs = pooled_pairs._plan(source, alike=False)
+    own = pooled_pairs.pooled(source, 4, budget=9 * all_pairs)  # ten pairs
     np.testing.assert_allclose(own, np.einsum("nnhw->nhw", whole), rtol=1e-12)
-    assert positions.pooled(source, 4, budget=all_pairs) is None
+    assert pooled_pairs.pooled(source, 4, budget=all_pairs) is None
 
 
 def built(layer, shape):
@@ -139,7 +139,7 @@ def built(layer, shape):
 def test_what_cannot_be_afforded_widens_the_interval(monkeypatch):
     layers = Conv2d(64, 3, padding=1), ReLU(), GlobalAvgPool2d()
     exact = pooled_signal(*layers)
-    monkeypatch.setattr(positions, "BUDGET", 0)
+    monkeypatch.setattr(pooled_pairs, "BUDGET", 0)
     scaled = pooled_signal(*layers)
     assert scaled.carried == pytest.approx(exact.carried + ROUGHEST**2)
     assert (exact.rough, scaled.rough) == (0, ROUGH)
@@ -152,7 +152,7 @@ def test_scores_beyond_the_budget_keep_each_sample_exact(monkeypatch):
     exact = pooled_signal(*layers).field
     source = pooled_signal(*layers[:2]).source
     pooling = AveragePooling(layers[2], pooled_signal(*layers[:2]).field).products(source)
-    monkeypatch.setattr(positions, "BUDGET", 4 * positions._plan(pooling, alike=True)[2])
+    monkeypatch.setattr(pooled_pairs, "BUDGET", 4 * pooled_pairs._plan(pooling, alike=True)[2])
     alone = pooled_signal(*layers).field
     np.testing.assert_allclose(alone.map, exact.map, rtol=1e-12)
     size = np.sqrt(alone.map[:, None] * alone.map)
