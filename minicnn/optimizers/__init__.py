@@ -42,7 +42,7 @@ def settings(name):
     return {**taken, "lr": OPTIMIZERS[name].default_lr}
 
 
-@takes(name=check_text, parameters=check_items)
+@takes(name=check_text)
 def create(name, parameters, **given):
     """The optimizer of that name.
 
