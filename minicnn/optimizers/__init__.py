@@ -11,7 +11,7 @@ import inspect
 import math
 import numbers
 
-from minicnn.checks import check_items, check_text, takes
+from minicnn.checks import check_text, takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.habits import no_such_name
 from minicnn.kernels import update
