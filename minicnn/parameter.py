@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import check_array, described
+from minicnn.checks import check_array, check_dict, described, takes
 from minicnn.errors import ArgumentError
 
 #: Numbers that an array side by side with others begins at a multiple of: a cache line.
@@ -104,6 +104,7 @@ def lay_side_by_side(parameters):
         parameter.value, parameter.grad = value, grad
 
 
+@takes(own=check_dict, arrays=check_dict)
 def assign(own, arrays, advice=""):
     """Take the values of `arrays` for those of the same names in `own`, all or none.
 

@@ -15,7 +15,11 @@ import math
 import numbers
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from minicnn.errors import ArgumentError, unknown
+
+NUMBERS = (int, float, np.number)
 
 
 class Schedule:
@@ -41,7 +45,8 @@ class Schedule:
         ArgumentError
             If `step` or `total_steps` is out of range.
         """
-        if total_steps < 1 or not 0 <= step <= total_steps:
+        numbers_given = isinstance(step, NUMBERS) and isinstance(total_steps, NUMBERS)
+        if not numbers_given or total_steps < 1 or not 0 <= step <= total_steps:
             raise ArgumentError(
                 f"schedule {self}: step {step} of {total_steps} does not exist; expected "
                 "0 <= step <= total_steps and at least one step."

@@ -76,6 +76,8 @@ class Fans(NamedTuple):
 
 def check_fans(value, what):
     """`value`, or an ArgumentError that names `what` if it is no Fans of numbers."""
+    if value is None:  # not all initializers need them
+        return None
     check_kind(value, Fans, what)
     for name, n in value._asdict().items():
         if not (n is None and name in Fans._field_defaults):
@@ -233,6 +235,8 @@ class Initializer:
     def _blocks(self, fans, shape):
         """A weight's groups, channels out and in of one group, and kernel area."""
         outputs, area = self._matrix(shape)[0], math.prod(shape[2:])
+        if fans is None:
+            raise self._error("needs the fans of a layer, Fans(fan_in, fan_out), got None.")
         for groups in range(1, outputs + 1):
             if groups * fans.fan_out == outputs * area and outputs % groups == 0:
                 return groups, outputs // groups, shape[1], area

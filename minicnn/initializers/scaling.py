@@ -33,6 +33,8 @@ class VarianceScaling(Initializer):
     name = "variance-scaling"
 
     def _moments(self, fans, shape):
+        if fans is None:
+            raise self._error("needs the fans of a layer, Fans(fan_in, fan_out), got None.")
         fan = MODES[self.mode](fans)
         if not 0 < fan < math.inf:
             raise self._error(f"{self.mode} must be a number above 0, got {fan}.")

@@ -108,7 +108,7 @@ class Preflight:
         return f"will {end}{soon}: {size}{where}."
 
 
-@takes(model=initialized, labels=check_numbers)
+@takes(model=initialized, images=check_numbers, labels=check_numbers)
 def preflight(model, images, labels, optimizer=None, **training):
     """Judge an initialized model by one batch, and its optimizer, if given, by a short trial.
 
@@ -233,6 +233,7 @@ def of_settings(settings, dataset):
     )  # fmt: skip
 
 
+@takes(dataset=Dataset)
 def first_images(dataset, count):
     """The first images of a data set, normalized, and their labels."""
     chosen = np.arange(min(count, len(dataset)))

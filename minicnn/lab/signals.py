@@ -167,7 +167,7 @@ def select(model, names=None, kind="layer", among=None):
     among = leaves(model) if among is None else among
     if names is None:
         return among
-    names = [names] if isinstance(names, str) else list(names)
+    names = [names] if isinstance(names, str) else check_items(names, kind)
     known = [layer.name for layer in among]
     for name in names:
         if name not in known:

@@ -11,7 +11,7 @@ import inspect
 import math
 import numbers
 
-from minicnn.checks import check_items, check_text, takes
+from minicnn.checks import check_text, takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.habits import no_such_name
 from minicnn.kernels import update
@@ -42,7 +42,7 @@ def settings(name):
     return {**taken, "lr": OPTIMIZERS[name].default_lr}
 
 
-@takes(name=check_text, parameters=check_items)
+@takes(name=check_text)
 def create(name, parameters, **given):
     """The optimizer of that name.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minicnn.checks import is_finite
+from minicnn.checks import check_dict, is_finite, takes
 from minicnn.errors import ArgumentError
 from minicnn.habits import Habits
 from minicnn.optimizers.runs import find_runs, memory_order
@@ -161,6 +161,7 @@ class Optimizer(Habits):
         state = {n: array.copy() for n, array in averages.items()} if copy else averages
         return {"steps": np.array(self.steps, dtype=np.int64), **state}
 
+    @takes(state=check_dict)
     def load_state_dict(self, state):
         """Take over what ``state_dict`` of an optimizer with the same settings returned.
 

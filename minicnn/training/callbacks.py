@@ -7,7 +7,7 @@ Callbacks are called in the order in which they were given.
 
 import math
 
-from minicnn.checks import check_count, is_finite
+from minicnn.checks import check_count, check_dict, is_finite, takes
 from minicnn.errors import ArgumentError
 from minicnn.paths import expand
 from minicnn.training.files import json_lines, write_atomically
@@ -158,6 +158,7 @@ class EarlyStopping(Callback):
         """The best so far."""
         return {"best": self.best, "best_epoch": self.best_epoch}
 
+    @takes(state=check_dict)
     def load_state_dict(self, state):
         """Go on with that best."""
         self.best, self.best_epoch = state["best"], state["best_epoch"]

@@ -338,6 +338,8 @@ VALUES = {
     "expected.field": lambda w: next(iter(initializers.settings_of(initializers.Xavier).values())),
     # Data.
     "Dataset.Dataset.images": lambda w: w.dataset.images,
+    "from_arrays.train": lambda w: (w.dataset.images, w.labels),
+    "from_arrays.test": lambda w: (w.dataset.images, w.labels),
     "n": lambda w: 5,
     "indices": lambda w: np.arange(5),
     "order": lambda w: np.arange(SAMPLES),
