@@ -125,7 +125,7 @@ def test_attributes_of_losses_and_optimizers(model):
     with pytest.raises(AttributeError, match=r"backward: model.backward\(gradient\)"):
         losses.SoftmaxCrossEntropy().backward()
     for thing in (model, 3, None):
-        with pytest.raises(ArgumentError, match=r"as model.parameters\(\) gives them, got"):
+        with pytest.raises(ArgumentError, match=r"as model.parameters\(\) gives it, got"):
             optimizers.Adam(thing, lr=0.1)
     with pytest.raises(AttributeError, match="^'Sequential' object has no attribute 'madeup'$"):
         _ = model.madeup
