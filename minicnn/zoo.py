@@ -9,7 +9,7 @@ import re
 from functools import partial
 
 from minicnn import initializers, own
-from minicnn.checks import check_count, takes
+from minicnn.checks import check_count, check_text, takes
 from minicnn.errors import ArgumentError
 from minicnn.layers import (
     BatchNorm,
@@ -257,6 +257,7 @@ def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):
     return Sequential(*recipe(parts, classes, *sizes))
 
 
+@takes(name=check_text)
 def parse(name):
     """The recipe of that name, and the depth or widths that it takes, as a tuple.
 
