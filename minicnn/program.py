@@ -2,6 +2,8 @@
 
 A file is executed from the bytes that were hashed, once in a process, so that its digest says what
 ran. What it imports itself is not part of the digest; modules beside it are found.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import hashlib

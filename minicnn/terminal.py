@@ -1,4 +1,7 @@
-"""The terminal: how wide lines may be, and whether they may have colours."""
+"""The terminal: how wide lines may be, and whether they may have colours.
+
+For the package itself: it checks nothing of what it is handed.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import re
 from functools import partial
 
 from minicnn import initializers, own
-from minicnn.checks import check_count
+from minicnn.checks import check_count, check_text, takes
 from minicnn.errors import ArgumentError
 from minicnn.layers import (
     BatchNorm,
@@ -79,6 +79,7 @@ class Parts:
         return [Dense(classes, init=self.init)]
 
 
+@takes(parts=Parts, classes=check_count)
 def lenet5(parts, classes):
     """LeCun et al. 1998: conv5×5 6, pool, conv5×5 16, pool, dense 120, 84; max pooling."""
     return [
@@ -88,6 +89,7 @@ def lenet5(parts, classes):
     ]  # fmt: skip
 
 
+@takes(parts=Parts, classes=check_count)
 def convnet(parts, classes):
     """conv3×3 32, pool, conv3×3 64, pool, dense."""
     return [
@@ -97,6 +99,7 @@ def convnet(parts, classes):
     ]  # fmt: skip
 
 
+@takes(parts=Parts, classes=check_count)
 def mnist_example(parts, classes):
     """PyTorch's MNIST example without dropout: conv3×3 32, 64, pool, dense 128."""
     return [
@@ -105,6 +108,7 @@ def mnist_example(parts, classes):
     ]  # fmt: skip
 
 
+@takes(parts=Parts, classes=check_count)
 def vgg_small(parts, classes):
     """Pairs of 3×3 convolutions of 32, 64 and 128 channels, each pair with a pool, dense."""
     layers = []
@@ -114,6 +118,7 @@ def vgg_small(parts, classes):
     return [*layers, Flatten(), *parts.scores(classes)]
 
 
+@takes(parts=Parts, classes=check_count)
 def quick(parts, classes):
     """For the fastest recipe: conv5×5 8 and 24, each pooled and then normalized, dense."""
     layers = []
@@ -124,6 +129,7 @@ def quick(parts, classes):
     return [*layers, Flatten(), *parts.scores(classes)]
 
 
+@takes(parts=Parts, classes=check_count)
 def plain(parts, classes, depth):
     """N weight layers without shortcuts: N - 3 3×3 convs of 16, two of stride 2, dense 64, 64."""
     if depth < 4:
@@ -134,6 +140,7 @@ def plain(parts, classes, depth):
     return [*layers, Flatten(), *parts.dense(64), *parts.dense(64), *parts.scores(classes)]
 
 
+@takes(parts=Parts, classes=check_count)
 def resnet(parts, classes, depth):
     """He et al. 2015 §4.2, N = 6 n + 2: three stages of n blocks, 16, 32 and 64 channels."""
     if depth < 8 or (depth - 2) % 6:
@@ -182,6 +189,7 @@ def _gated_resnet(parts, classes, depth):
     return [*layers, GlobalAvgPool2d(), *shift(), Dense(classes, init=init.scores)]
 
 
+@takes(parts=Parts, classes=check_count)
 def mlp(parts, classes, *widths):
     """Dense layers only: mlp:300,100 has two hidden layers, mlp:400x5 five of 400."""
     hidden = [layer for width in widths for layer in parts.dense(width)]
@@ -249,6 +257,7 @@ def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):
     return Sequential(*recipe(parts, classes, *sizes))
 
 
+@takes(name=check_text)
 def parse(name):
     """The recipe of that name, and the depth or widths that it takes, as a tuple.
 

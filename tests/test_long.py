@@ -77,7 +77,6 @@ def test_calls():
     """Of some callables the valid call, and some wrong ones: no process dies."""
     found = calls.run(400).figures
     assert found["dead processes"] == found["memory overwritten"] == "0", found
-    assert found["calls that the tables could not make"] == "0", found
 
 
 def test_what_is_public_is_found_by_itself():

@@ -2,7 +2,7 @@
 
 import math
 
-from minicnn.checks import check_text, is_finite, takes
+from minicnn.checks import is_finite
 from minicnn.errors import ArgumentError, unknown
 
 GAINS = {
@@ -12,7 +12,6 @@ GAINS = {
 SLOPES = {"leaky-relu": 0.01, "prelu": 0.25}
 
 
-@takes(activation=check_text)
 def gain(activation, slope=None):
     """Factor on the standard deviation that makes up for an activation; PyTorch's table.
 
@@ -32,6 +31,7 @@ def gain(activation, slope=None):
     ArgumentError
         For an unknown name, or a slope that is no finite number or has no use.
     """
+    activation = str(activation)
     if activation in GAINS and slope is None:
         return GAINS[activation]
     if activation in SLOPES:

@@ -4,13 +4,17 @@ import math
 from dataclasses import replace
 
 from minicnn import initializers, optimizers, own
+from minicnn.checks import takes
+from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
 from minicnn.lab import preflight
+from minicnn.training.settings import Settings
 
 THEORY_IMAGES = 32  # its time grows with their square
 REMEDIES = ("msra", "xavier", "lecun", "lsuv")
 
 
+@takes(settings=Settings, dataset=Dataset)
 def remedy(settings, dataset, kind):
     """What else the same network would train with.
 
@@ -72,6 +76,7 @@ def _theory(settings, model, dataset):
         return f"No theory: {error}"
 
 
+@takes(settings=Settings, dataset=Dataset)
 def report(settings, dataset):
     """The verdict as text: tables, and a sentence with what would help.
 

@@ -10,6 +10,8 @@ computed in blocks of pairs, of at most BLOCK numbers for a layer or those of on
 P² / 2 or 67 MB for the largest images, and for no more layers at a time than are read again. If all
 pairs of samples would cost more than BUDGET numbers, some seconds, only each sample with itself is
 computed, which E[y²] hangs on; and if these would, too, nothing.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import numpy as np

@@ -16,6 +16,8 @@ Each layer's signal has a :class:`Products`, which knows its equation and those 
 is computed until a pooling calls :func:`minicnn.lab.pooled_pairs.pooled`, which asks for no more
 than it needs: K at ``q = p + d`` for the few offsets d that reach one window, times the strides on
 the way. For two samples alike ``K[p, p + d]`` and ``K[p + d, p]`` are one number.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import numpy as np

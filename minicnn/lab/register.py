@@ -2,6 +2,8 @@
 
 A comparison grows: by seeds, by values of an axis, by axes, by epochs. An arm is known by its
 settings, so it keeps the folders that it has, whatever is asked for beside it later.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import itertools

@@ -6,6 +6,7 @@ import numpy as np
 
 from minicnn import lanes
 from minicnn.checks import takes
+from minicnn.data.batches import Batch
 from minicnn.errors import DivergedError
 from minicnn.model import initialized
 from minicnn.training.callbacks import Callback
@@ -85,7 +86,7 @@ def _output_sentence(model, batches, training):
     return None
 
 
-@takes(model=initialized)
+@takes(model=initialized, batch=Batch)
 def first_broken_output(model, batch, training):
     """The first layer, in the order in which outputs are done, with one that is not finite.
 

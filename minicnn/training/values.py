@@ -1,4 +1,7 @@
-"""What the values of settings stand for: names of the same thing, and a user's files."""
+"""What the values of settings stand for: names of the same thing, and a user's files.
+
+For the package itself: it checks nothing of what it is handed.
+"""
 
 import os
 import re

@@ -9,6 +9,7 @@ import numpy as np
 
 from minicnn import optimizers
 from minicnn.data import Dataset
+from minicnn.errors import MinicnnError
 from minicnn.layers import Conv2d, Dense, Flatten, Layer
 from minicnn.model import Sequential
 from minicnn.optimizers import Optimizer
@@ -58,6 +59,12 @@ class Mutations:
 
     def of(self, value):
         """Another value in the place of a valid one, most often of a similar kind."""
+        try:
+            return self._similar(value)
+        except (MinicnnError, TypeError, ValueError, MemoryError):  # there is no such thing of it
+            return self.choice(scalars())
+
+    def _similar(self, value):
         alike = self.rng.random() < 0.7
         if alike and isinstance(value, np.ndarray) and value.size:
             return self._array(value)
