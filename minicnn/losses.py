@@ -42,7 +42,7 @@ class Loss(Habits):
         Returns
         -------
         value : float
-            Mean over the N samples; NaN if a score is NaN or +infinite.
+            Mean over the N samples; not finite if a score is NaN or +infinite.
         gradient : ndarray, shape (G, K, 16)
             dE/d(scores), exactly 0 in spare lanes.
 
@@ -79,7 +79,10 @@ class SoftmaxCrossEntropy(Loss):
         q_k = (1 - smoothing) [k = y] + smoothing / K
         E = - sum over k of q_k log p_k          dE/ds = p - q
 
-    both divided by N and summed over the samples. Label smoothing: Szegedy et al.,
+    both divided by N and summed over the samples. Each keeps its relative precision where p is
+    near 0 or 1, and only where p is near q, which is neither, is the gradient as exact as p. A NaN
+    or +infinity among the scores of a sample makes the value NaN, and that sample's gradient.
+    Label smoothing: Szegedy et al.,
     *Rethinking the Inception architecture for computer vision*, CVPR 2016, §7.
 
     Parameters

@@ -1,7 +1,7 @@
 """Arithmetic on vectors and tiles, element by element.
 
 ``s + t``, ``s - t``, ``s * t`` and ``scalar * t`` read as they do for numbers, and `rounded` is a
-product that stays one; :func:`where_equal`, :func:`where_above` and :func:`larger` choose;
+product that stays one; :func:`where_same`, :func:`where_above` and :func:`larger` choose;
 :func:`lane_sum` adds up a vector's lanes, and :func:`transpose` turns sixteen vectors into their
 columns.
 """
@@ -95,11 +95,19 @@ def _multiply(context, s, t):
 
 
 @intrinsic
-def where_equal(context, s, t, x, y):
-    """``x`` in the elements where ``s == t``, else ``y``; all four are tiles."""
-    return _by_parts(lambda b, s, t, x, y: b.select(b.fcmp_ordered("==", s, t), x, y))(
-        context, s, t, x, y
-    )
+def where_same(context, s, t, x, y):
+    """``x`` in the elements where s and t have the same bits, else ``y``; all four are tiles.
+
+    So a NaN is the same as itself, and 0 and -0 differ.
+    """
+
+    def emit(b, s, t, x, y):
+        whole = ir.VectorType(
+            ir.IntType(32 if s.type.element == ir.FloatType() else 64), s.type.count
+        )
+        return b.select(b.icmp_signed("==", b.bitcast(s, whole), b.bitcast(t, whole)), x, y)
+
+    return _by_parts(emit)(context, s, t, x, y)
 
 
 @intrinsic

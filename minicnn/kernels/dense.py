@@ -154,8 +154,8 @@ def dense_gradients(x, weight, dy, gate, rectified, delta, weight_grad, bias_gra
     x : ndarray, shape (G, F, 16)
     weight, weight_grad : ndarray, shape (O, F)
     dy, gate, delta : ndarray, shape (G, O, 16)
-        If `rectified`, `delta` is filled with `dy` where `gate` is above 0, and zero elsewhere;
-        else `delta` must be `dy` itself.
+        If `rectified`, `delta` is filled with zeros where `gate` is at most 0, and with `dy`
+        elsewhere, NaN included; else `delta` must be `dy` itself.
     rectified : bool
     bias_grad : ndarray, shape (O,), or empty if there is no bias
     dx : ndarray, shape (G, F, 16), or empty if nobody needs it

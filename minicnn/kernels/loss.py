@@ -7,6 +7,7 @@ Scores and gradients are in lanes, ``(G, K, 16)``; sample n is lane ``n % 16`` o
 import numpy as np
 
 from minicnn.kernels import LANES
+from minicnn.kernels.exponential import exp_of_difference
 from minicnn.kernels.launch import kernel
 
 
@@ -14,32 +15,41 @@ from minicnn.kernels.launch import kernel
 def softmax_cross_entropy(scores, labels, smoothing, gradient):
     """Mean cross-entropy of the softmax of `scores`; fills `gradient`, shape (G, K, 16).
 
-    The maximum m is taken out, so that exp never overflows::
+    The maximum m is taken out, so that exp never overflows, and its own term, which is 1, is
+    added last, so that nothing is lost where the others are tiny::
 
-        log Z = m + log sum over k of exp(s_k - m)      p_k = exp(s_k - m) / Z'
-        E = (1/N) sum over n, k of q_k (log Z - s_k)    dE/ds = (p - q) / N
+        rest = sum over k of exp(s_k - m), without the first maximum
+        log Z = log(1 + rest)                           p_k = exp(s_k - m) / (1 + rest)
+        E = (1/N) sum over n, k of q_k (log Z - (s_k - m))
+        dE/ds = (p - q) / N, for the label ((1 - q) - (1 - p)) / N
+
+    All is computed in float64. A NaN or +infinity among the scores of a sample makes the value
+    and the sample's gradient NaN, for all its classes; the gradients of other samples stay.
     """
-    real = scores.dtype.type
     samples, classes = labels.size, scores.shape[1]
-    share = real(1) / real(samples)
-    off, on = real(smoothing / classes), real(1 - smoothing + smoothing / classes)
+    off = smoothing / classes
+    on, off_label = 1 - smoothing + off, smoothing - off
     total = 0.0
     for n in range(samples):
-        g, lane = n // LANES, n % LANES
-        top = scores[g, 0, lane]
+        g, lane, label, best = n // LANES, n % LANES, labels[n], 0
         for k in range(1, classes):
-            top = max(top, scores[g, k, lane])
-        partition = real(0)
+            if scores[g, k, lane] > scores[g, best, lane]:
+                best = k
+        top = np.float64(scores[g, best, lane])
+        rest, others = 0.0, 0.0
         for k in range(classes):
-            e = np.exp(scores[g, k, lane] - top)
+            e = exp_of_difference(np.float64(scores[g, k, lane]), top)
             gradient[g, k, lane] = e
-            partition += e
-        log_partition = np.log(partition)
+            rest += e if k != best else e - 1
+            others += e if k != label else 0.0
+        partition, log_partition = 1 + rest, np.log1p(rest)
         for k in range(classes):
-            p, q = gradient[g, k, lane] / partition, on if k == labels[n] else off
-            gradient[g, k, lane] = (p - q) * share
+            q = on if k == label else off
+            p = np.float64(gradient[g, k, lane]) / partition
+            slope = off_label - others / partition if k == label else p - off
+            gradient[g, k, lane] = slope / samples
             if q > 0:
-                total += np.float64(q * (log_partition - (scores[g, k, lane] - top)))
+                total += q * (log_partition - (np.float64(scores[g, k, lane]) - top))
     _clear_spare_lanes(gradient, samples)
     return total / samples
 

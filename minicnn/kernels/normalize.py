@@ -106,7 +106,7 @@ def gradient_sums(x, dy, gate, mean, inverse, d_gamma, d_beta):
     x, dy : ndarray, shape (G, C, P, 16)
         `dy` zero in spare lanes.
     gate : ndarray of the shape of `x`, or None
-        Where it is not above 0, `dy` is taken for 0.
+        Where it is at most 0, `dy` is taken for 0; a NaN lets it pass.
     mean, inverse : ndarray of float64, shape (C,)
         `inverse` is one over the standard deviation.
     d_gamma, d_beta : ndarray, shape (C,)

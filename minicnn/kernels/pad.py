@@ -17,7 +17,7 @@ def copy_inside(x, gate, out, top, left):
     ----------
     x : ndarray, shape (G, C, H, W, 16)
     gate : ndarray of the shape of `x`, or None
-        Where it is not above 0, a zero is written in the place of x.
+        Where it is at most 0, a zero is written instead of x; a NaN lets x pass.
     out : ndarray, shape (G, C, H', W', 16)
     top, left : int
         Where in `out` the first pixel goes.

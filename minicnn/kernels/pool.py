@@ -6,7 +6,7 @@ task owns one plane, so overlapping windows add up in one thread and in a fixed 
 """
 
 from minicnn.kernels import LANES
-from minicnn.kernels.arithmetic import larger, where_above, where_equal
+from minicnn.kernels.arithmetic import larger, where_above, where_same
 from minicnn.kernels.launch import kernel
 from minicnn.kernels.team import share
 from minicnn.kernels.vector import load, pointer, store, zero
@@ -32,14 +32,17 @@ def _maximum(image, row, height, width):
 
 @kernel
 def _give(image, gradient, row, height, width, best, given, add):
-    """Write `given` where the first pixel is that is `best`, and zeros elsewhere, or add them."""
+    """Write `given` where the first pixel is that is `best`, and zeros elsewhere, or add them.
+
+    The maximum has the bits of its pixel, be it a NaN or one of 0 and -0, which are equal.
+    """
     none = zero(image)
     for u in range(height):
         for v in range(width):
             at = u * row + v * LANES
             pixel = load(image + at)
-            own = where_equal(pixel, best, given, none)
-            given = where_equal(pixel, best, none, given)
+            own = where_same(pixel, best, given, none)
+            given = where_same(pixel, best, none, given)
             if add:
                 own = own + load(gradient + at)
             store(own, gradient + at)
@@ -88,6 +91,9 @@ def _max_pool_planes(planes, x, y, kernel_size, stride, padding, rectify):
 @kernel
 def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding, rectify, apart):
     """``dx = M * upsample(dy)``: each window's gradient goes to the first of its maxima.
+
+    That of a window which holds a NaN goes to the NaN; with several, to the first that has the
+    bits of the last.
 
     Parameters
     ----------

@@ -44,12 +44,13 @@ class Activation(Layer):
     def backward(self, dy):
         """``dE/dz = diag(σ'(z)) dE/da``; shapes as in :meth:`Layer.backward`."""
         self.check_gradient(dy)
-        dx = dy
-        if not self.overwrites_gradient:
-            dx = self._buffers.lanes("dx", len(dy), self.input_shape)
-        z, a = self._z, self._a
         _, backward = LOOPS[self.function]
-        backward(_planes(z), _planes(a), _planes(dy), _planes(dx), self._alphas())
+        z, a, alpha = _planes(self._z), _planes(self._a), self._alphas()
+        if self.overwrites_gradient:
+            backward(z, a, _planes(dy), None, alpha)
+            return dy
+        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
+        backward(z, a, _planes(dy), _planes(dx), alpha)
         return dx
 
 
@@ -72,7 +73,8 @@ class Identity(Activation):
 class ReLU(Activation):
     """``σ(z) = max(z, 0)``; σ'(0) = 0. Nair & Hinton, ICML 2010.
 
-    Where a neighbour does its work, both passes hand on what they get.
+    NaN stays NaN, and dE/da passes it: the gradient is 0 where z <= 0 and nowhere else. Where a
+    neighbour does its work, both passes hand on what they get, and the neighbour does the same.
     """
 
     function = "relu"
@@ -82,7 +84,7 @@ class ReLU(Activation):
         return x if self.absorbed else super().forward(x, training, samples)
 
     def backward(self, dy):
-        """dE/da where z > 0, else 0; shapes as in :meth:`Layer.backward`."""
+        """0 where z <= 0, else dE/da; shapes as in :meth:`Layer.backward`."""
         return dy if self.absorbed else super().backward(dy)
 
 

@@ -87,7 +87,7 @@ class Direct:
         self._correlate("forward", self._x, weight, bias, z, self._forward, rectify)
 
     def delta(self, dy, gate):
-        """`dy` where the gate is above 0, or everywhere if it is None."""
+        """`dy`, and 0 where the gate is at most 0; `dy` itself if there is none."""
         return self._with_border("delta", dy, self._border, self._delta_shape, gate)
 
     def parameter_gradients(self, delta, weight_grad, bias_grad):
@@ -144,7 +144,7 @@ class Winograd:
         self._convolve(x, weight, False, bias, z, self.plan.padding, rectify)
 
     def delta(self, dy, gate):
-        """`dy` where the gate is above 0, or everywhere if it is None."""
+        """`dy`, and 0 where the gate is at most 0; `dy` itself if there is none."""
         if gate is None:
             return dy
         delta = self.buffers.scratch("delta", len(dy), dy.shape[1:])

@@ -28,14 +28,15 @@ class BatchNorm(Layer):
     Parameters
     ----------
     eps : float
-        Above 0.
+        Above 0, and a normal number of the model's dtype.
     momentum : float
         Share of a new batch in the running averages, in (0, 1].
 
     Raises
     ------
     ArgumentError
-        For a setting out of range, and in training for a batch that gives a channel only
+        For a setting out of range (an `eps` below the dtype's normal numbers: at `build`, as
+        ``1 / √eps`` may be infinite in it), and in training for a batch that gives a channel only
         one value: its variance does not exist.
     """
 
@@ -51,6 +52,12 @@ class BatchNorm(Layer):
         self.eps, self.momentum = float(eps), float(momentum)
 
     def _build(self, rng):
+        least = np.finfo(self.dtype).tiny
+        if self.eps < least:
+            raise self._error(
+                f"eps must be at least {least:.3g}, the smallest normal number of"
+                f" {np.dtype(self.dtype)}, got {self.eps!r}."
+            )
         channels = self.input_shape[0]
         one, fans = initializers.from_string("ones"), Fans(1, 1)
         nothing = initializers.from_string("zeros")

@@ -48,7 +48,8 @@ class MaxPool2d(_Pool2d):
         y[c, i, j] = max over u, v of x[c, s i + u - p, s j + v - p]
         dE/dx = M * upsample(dE/dy)
 
-    M marks the maximum of each window, the first of equals; overlapping windows add.
+    M marks the maximum of each window, the first of equals; overlapping windows add. A window
+    that holds a NaN has the maximum NaN, and the NaN gets its gradient.
 
     Parameters
     ----------

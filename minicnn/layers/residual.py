@@ -110,7 +110,7 @@ class Residual(Layer):
         return dx
 
     def _gated(self, dy):
-        """`dy` where the output is above 0: the gradient of the ReLU that follows."""
+        """`dy`, and 0 where the output is at most 0: the gradient of the ReLU that follows."""
         delta = dy
         if not self.overwrites_gradient:
             delta = self._buffers.lanes("delta", len(dy), self.output_shape)

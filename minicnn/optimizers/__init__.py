@@ -11,6 +11,8 @@ import inspect
 import math
 import numbers
 
+import numpy as np
+
 from minicnn.checks import check_text, takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.habits import no_such_name
@@ -78,7 +80,7 @@ def clip_grad_norm(parameters, max_norm):
     parameters : iterable of Parameter
         Their ``grad`` are changed in place.
     max_norm : float
-        Above 0.
+        Above 0, and a normal number of the gradients' dtype.
 
     Returns
     -------
@@ -89,11 +91,17 @@ def clip_grad_norm(parameters, max_norm):
     Raises
     ------
     ArgumentError
-        If `max_norm` is not above 0, or there are no parameters, or one is there twice.
+        If `max_norm` is not such a number, or there are no parameters, or one is there twice.
     """
     parameters = as_parameters(parameters, "clip_grad_norm")
     if not (isinstance(max_norm, numbers.Real) and max_norm > 0):
         raise ArgumentError(f"max_norm must be a number above 0, got {max_norm!r}.")
+    for dtype in {parameter.grad.dtype for parameter in parameters}:
+        if max_norm < np.finfo(dtype).tiny:
+            raise ArgumentError(
+                f"max_norm must be at least {np.finfo(dtype).tiny:.3g}, the smallest normal number"
+                f" of the gradients' {dtype}, got {max_norm!r}."
+            )
     norm = math.sqrt(sum(update.sum_of_squares(p.grad.reshape(-1)) for p in parameters))
     if max_norm < norm < math.inf:
         for parameter in parameters:

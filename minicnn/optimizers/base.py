@@ -12,11 +12,13 @@ from minicnn.parameter import Parameter, zeros_side_by_side
 class Setting:
     """A number of an optimizer that is checked whenever it is set, by user or schedule.
 
-    It is read from the optimizer itself, which takes Python no call.
+    It is read from the optimizer itself, which takes Python no call. With `normal`, the
+    parameters' dtype must hold it in full, as 0 or a normal number: the kernels round it to that
+    dtype, in which an eps of 1e-46 would be 0.
     """
 
-    def __init__(self, valid, expected):
-        self.valid, self.expected = valid, expected
+    def __init__(self, valid, expected, normal=False):
+        self.valid, self.expected, self.normal = valid, expected, normal
 
     def __set_name__(self, owner, name):
         self.name = name
@@ -26,12 +28,14 @@ class Setting:
             raise ArgumentError(
                 f"{type(optimizer).__name__}: {self.name} must be {self.expected}, got {value!r}."
             )
+        if self.normal:
+            optimizer.check_normal(self.name, value)
         optimizer.__dict__[self.name] = float(value)
 
 
-def positive():
+def positive(normal=False):
     """A setting that must be above 0."""
-    return Setting(lambda x: x > 0, "a number above 0")
+    return Setting(lambda x: x > 0, "a number above 0", normal)
 
 
 def fraction():
@@ -76,9 +80,11 @@ class Optimizer(Habits):
     parameters : iterable of Parameter
         The arrays to train, of float32 or float64; their order is the order of updates.
     lr : float
-        Learning rate, above 0. May be set at any time, as a schedule does.
+        Learning rate, above 0. May be set at any time, as a schedule does; only the first must
+        be a normal number of the parameters' dtype.
     weight_decay : float
-        Strength of the pull towards zero; applies only where ``parameter.decay``.
+        Strength of the pull towards zero; applies only where ``parameter.decay``. 0 or a normal
+        number of the parameters' dtype.
 
     Attributes
     ----------
@@ -94,14 +100,25 @@ class Optimizer(Habits):
     _made = "parameters"
 
     lr = positive()
-    weight_decay = Setting(lambda x: x >= 0, "a number of at least 0")
+    weight_decay = Setting(lambda x: x >= 0, "a number of at least 0", normal=True)
 
     def __init__(self, parameters, lr, weight_decay=0.0):
         self.parameters = as_parameters(parameters, "an optimizer")
         self.lr = lr
+        self.check_normal("lr", self.lr)
         self.weight_decay = weight_decay
         self.steps = 0
         self._averages, self._runs, self._by_decay = {}, None, None
+
+    def check_normal(self, name, value):
+        """Raise an ArgumentError unless each dtype holds `value` as 0 or a normal number."""
+        for dtype in {parameter.value.dtype for parameter in self.parameters}:
+            least = np.finfo(dtype).tiny
+            if 0 < value < least:
+                raise ArgumentError(
+                    f"{type(self).__name__}: {name} must be at least {least:.3g}, the smallest"
+                    f" normal number of the parameters' {dtype}, got {value!r}."
+                )
 
     def __getstate__(self):
         """Without the runs, which are views of the parameters: a copy finds its own."""

@@ -71,14 +71,14 @@ class RMSProp(Optimizer):
     alpha : float
         Share of the average that a step keeps, in [0, 1).
     eps : float
-        Above 0; keeps the divisor from zero.
+        Above 0, and a normal number of the parameters' dtype; keeps the divisor from zero.
     momentum : float
         In [0, 1); may be set at any time. At 0 no velocity is kept.
     """
 
     default_lr = 0.001
     alpha = fraction()
-    eps = positive()
+    eps = positive(normal=True)
     momentum = fraction()
 
     def __init__(self, parameters, lr, alpha=0.99, eps=1e-8, momentum=0.0, weight_decay=0.0):
@@ -116,7 +116,7 @@ class Adam(Optimizer):
         Share of each average that a step keeps, in [0, 1). The first is this rule's
         momentum; ``beta1`` and ``beta2`` may be set at any time.
     eps : float
-        Above 0; keeps the divisor from zero.
+        Above 0, and a normal number of the parameters' dtype; keeps the divisor from zero.
 
     Raises
     ------
@@ -128,7 +128,7 @@ class Adam(Optimizer):
     decoupled = False
     beta1 = fraction()
     beta2 = fraction()
-    eps = positive()
+    eps = positive(normal=True)
 
     def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
         super().__init__(parameters, lr, weight_decay)

@@ -6,6 +6,7 @@ import pytest
 from minicnn import reference as ref
 from minicnn.kernels.activation import LOOPS, leaky_relu_alpha_gradient
 from tests.kernels.test_correlate import DTYPES, assert_close, with_one_and_two_threads
+from tests.long import precision
 
 ALPHAS = {"leaky-relu": 0.2, "elu": 0.7}
 Z = np.concatenate(
@@ -39,6 +40,57 @@ def test_value_and_slope_are_the_references(name, dtype):
     np.testing.assert_allclose(a, ref.activation(name, wide, *alpha), **tolerance)
     expected = ref.activation_gradient(name, wide, delta.astype(np.float64), *alpha)
     np.testing.assert_allclose(dz, expected, **tolerance)
+
+
+def test_every_function_and_slope_keeps_its_digits():
+    """Within 2 units in the last place, 4 in float64: tails, denormals, roots."""
+    found = precision.run(2000)
+    assert found.passed, found.failures
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name, far, value, slope", [
+    ("sigmoid", -20.0, 2.0611536181902037e-09, 2.0611536139418493e-09),
+    ("elu", -17.0, -0.7 * (1 - 4.139937718785167e-08), 0.7 * 4.139937718785167e-08),
+    ("tanh", 12.0, 0.9999999999244973, 1.510053817597626e-10),
+    ("gelu", -5.0, -1.4332578593959696e-06, -7.146946001792294e-06),
+    ("softsign", 1e6, 0.999999000001, 9.99998000003e-13),
+])  # fmt: skip
+def test_tails(name, far, value, slope, dtype):
+    """Where 1 and what is added to it, or taken from it, would be rounded to 1."""
+    z = np.full((1, 1, 1), far, dtype)
+    a, dz = loops(name, z, np.ones_like(z), np.array([ALPHAS.get(name, 0)], dtype))
+    eps = 4 * float(np.finfo(dtype).eps)
+    assert a.item() == pytest.approx(value, rel=eps, abs=0)
+    assert dz.item() == pytest.approx(slope, rel=eps, abs=0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LOOPS)
+def test_infinities_have_the_limits(name, dtype):
+    alpha = ALPHAS.get(name, 0.0)
+    z = np.array([[[-np.inf, np.inf]]], dtype)
+    a, dz = loops(name, z, np.ones_like(z), np.array([alpha], dtype))
+    below = {"identity": (-np.inf, 1), "relu": (0, 0), "leaky-relu": (-np.inf, alpha),
+             "elu": (-alpha, 0), "selu": (-1.0507009873554805 * 1.6732632423543772, 0),
+             "gelu": (0, 0), "sigmoid": (0, 0), "tanh": (-1, 0), "softsign": (-1, 0)}  # fmt: skip
+    bounded = name in ("sigmoid", "tanh", "softsign")
+    steep = 1.0507009873554805 if name == "selu" else 1
+    expected = dtype([below[name][0], 1 if bounded else np.inf])
+    np.testing.assert_allclose(a[0, 0], expected, rtol=np.finfo(dtype).eps)
+    expected = dtype([below[name][1], 0 if bounded else steep])
+    np.testing.assert_allclose(dz[0, 0], expected, rtol=np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_gradient_written_over_delta_has_the_same_bits(name, dtype):
+    rng = np.random.default_rng(0)
+    z, delta = rng.normal(size=(2, 2, 3, 37)).astype(dtype)
+    alpha = np.array([0.3], dtype)
+    a, dz = loops(name, z, delta, alpha)
+    LOOPS[name][1](z, a, delta, None, alpha)
+    np.testing.assert_array_equal(delta, dz)
 
 
 @pytest.mark.parametrize("name", LOOPS)
@@ -76,8 +128,11 @@ def test_gradient_of_the_slope(dtype):
 @pytest.mark.parametrize("name", LOOPS)
 def test_nan_stays_nan(name, dtype):
     z = np.array([[[np.nan, 1, -np.nan]]], dtype)
-    a, _ = loops(name, z, z, np.ones(1, dtype))
+    a, dz = loops(name, z, np.ones_like(z), np.full(1, 0.5, dtype))
     assert np.isnan(a).tolist() == [[[True, False, True]]]
+    constant = {"identity": 1, "relu": 1, "leaky-relu": 0.5}
+    expected = constant.get(name, np.nan)
+    np.testing.assert_array_equal(dz[0, 0, [0, 2]], [expected] * 2)
 
 
 def test_same_bits_with_one_and_two_threads():

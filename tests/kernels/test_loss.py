@@ -95,6 +95,33 @@ def test_nan_and_infinity_reach_the_value(dtype):
 
 
 @pytest.mark.parametrize("dtype", EPS)
+def test_a_right_and_certain_answer_keeps_its_digits(dtype):
+    """p = 1 - 1e-13: the loss and the true class's gradient are 1e-13, not the rounding of 1."""
+    scores = packed(np.array([[30.0, 0, -5, 1]]), dtype)
+    gradient = np.empty_like(scores)
+    value = softmax_cross_entropy(scores, np.array([0]), 0.0, gradient)
+    others = np.exp(-30.0) + np.exp(-35.0) + np.exp(-29.0)
+    assert value == pytest.approx(np.log1p(others), rel=4 * EPS[dtype], abs=0)
+    expected = [-others, np.exp(-30.0), np.exp(-35.0), np.exp(-29.0)]
+    expected = np.array(expected) / (1 + others)
+    np.testing.assert_allclose(gradient[0, :, 0], expected, rtol=4 * EPS[dtype], atol=0)
+
+
+@pytest.mark.parametrize("dtype", EPS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_nan_spoils_its_own_sample_and_no_other(bad, dtype):
+    for k in range(3):
+        rows = np.array([[0.5, -1, 2], [1, 2, 3], [0, 0, 1]])
+        scores = packed(rows, dtype)
+        good, gradient = np.empty_like(scores), np.empty_like(scores)
+        softmax_cross_entropy(scores, np.array([0, 1, 2]), 0.1, good)
+        scores[0, k, 1] = bad
+        assert np.isnan(softmax_cross_entropy(scores, np.array([0, 1, 2]), 0.1, gradient))
+        assert np.isnan(gradient[0, :, 1]).all()
+        np.testing.assert_array_equal(gradient[0][:, [0, 2]], good[0][:, [0, 2]])
+
+
+@pytest.mark.parametrize("dtype", EPS)
 @pytest.mark.parametrize("samples", [1, 16, 35])
 def test_predict_takes_the_first_of_equals(samples, dtype):
     rows = np.random.default_rng(0).integers(0, 3, (samples, 7))

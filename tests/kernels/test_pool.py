@@ -133,7 +133,26 @@ def test_every_place_of_a_window_can_be_the_maximum_or_nan(dtype):
     np.testing.assert_array_equal(dx, 7 * one)
     nan, ones = np.where(one == 1, dtype(np.nan), one), np.ones((16, 1, 1, 1), dtype)
     for kind, rectify in (("max", False), ("max", True), ("average", False)):
-        assert np.isnan(pooled(kind, case, nan, ones, rectify)[0]).all()
+        y, dx = pooled(kind, case, nan, ones, rectify)
+        assert np.isnan(y).all()
+        np.testing.assert_array_equal(dx, one if kind == "max" else np.full_like(one, 1 / 16))
+
+
+@pytest.mark.parametrize("rectify", [False, True])
+def test_a_nan_among_zeros_and_infinities_gets_the_gradient(rectify):
+    case = Pooling(3, (1, 1, 4), ((1, 4), (1, 4), (0, 0)))
+    nan, inf = np.nan, np.inf
+    x = np.array([[0, -0.0, nan, inf], [nan, nan, 1, nan], [-inf, 1, 2, nan]]).reshape(3, 1, 1, 4)
+    y, dx = pooled("max", case, x, np.ones((3, 1, 1, 1)), rectify)
+    assert np.isnan(y).all()
+    assert dx.reshape(3, 4).tolist() == [[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
+
+
+def test_equal_zeros_of_either_sign():
+    case = Pooling(2, (1, 1, 2), ((1, 2), (1, 2), (0, 0)))
+    x = np.array([[0.0, -0.0], [-0.0, 0.0]]).reshape(2, 1, 1, 2)
+    _, dx = pooled("max", case, x, np.ones((2, 1, 1, 1)))
+    assert dx.reshape(2, 2).tolist() == [[1, 0], [1, 0]]
 
 
 def test_infinities_are_numbers_like_others():

@@ -57,6 +57,31 @@ def test_a_relu_in_any_place_is_done_once(make):
     assert gradcheck.check_layer(make(), (2, 8, 6), x=x).worst < 1e-6
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: relu_beside(Conv2d(3, 3, algorithm="direct"), ReLU()),
+        lambda: relu_beside(Conv2d(16, 3, padding=1, algorithm="winograd"), ReLU()),
+        lambda: relu_beside(ReLU(), MaxPool2d(2)),
+        lambda: relu_beside(Residual(Conv2d(2, 3, padding=1)), ReLU()),
+        lambda: Sequential(Flatten(), Dense(7), ReLU(), Dense(3)),
+    ],
+)
+def test_nan_takes_the_same_way_fused_or_not(make, dtype):
+    """A ReLU stops delta where its input is at most 0, and a NaN is not."""
+    x, labels = images(20, dtype=dtype), np.arange(20) % 3
+    x[0, 0, 2, 3] = np.nan
+    settings = {"dtype": dtype, "input_gradient": True}
+    (_, dx, gradients), plain = (
+        step(initialized(make(), fuse=fuse, **settings), x, labels) for fuse in (True, False)
+    )
+    assert any(np.isnan(gradient).any() for gradient in gradients.values())
+    np.testing.assert_array_equal(dx, plain[1])
+    for name, gradient in gradients.items():
+        np.testing.assert_array_equal(gradient, plain[2][name], err_msg=name)
+
+
 def test_unfused_each_layer_does_what_its_equation_says():
     """Also in a model that was fused before."""
     model = initialized(Sequential(Conv2d(3, 3), ReLU(), MaxPool2d(2), ReLU()))

@@ -118,6 +118,18 @@ def test_one_sample_has_no_variance_but_one_image_has():
     np.testing.assert_allclose(np.abs(y), 1, rtol=1e-2)
 
 
+@pytest.mark.parametrize(
+    "dtype, eps", [(np.float32, 1e-46), (np.float32, 1e-39), (np.float64, 1e-310)]
+)
+def test_eps_must_be_a_normal_number_of_the_dtype(dtype, eps):
+    with pytest.raises(ArgumentError, match="eps must be at least .* the smallest normal number"):
+        BatchNorm(eps=eps).build((3,), np.random.default_rng(0), dtype)
+    x = np.zeros((1, 3, 16), dtype)
+    layer = BatchNorm(eps=float(np.finfo(dtype).tiny))
+    layer.build((3,), np.random.default_rng(0), dtype)
+    assert not layer.forward(x, True, 16).any()
+
+
 @pytest.mark.parametrize("eps", [0, -1, np.inf, np.nan, "1", True])
 def test_eps_out_of_range(eps):
     with pytest.raises(ArgumentError, match="^BatchNorm: eps must be a finite number above 0, got"):

@@ -16,6 +16,7 @@ MODULES = {
     "nets": "tests.long.nets",
     "soak": "tests.long.soak",
     "faults": "tests.long.faults",
+    "precision": "tests.long.precision",
 }
 
 

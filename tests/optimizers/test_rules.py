@@ -373,3 +373,30 @@ def test_what_is_no_list_of_parameters(take):
         with pytest.raises(ArgumentError, match=message):
             take(given)
     np.testing.assert_array_equal(one.grad, 1)
+
+
+@pytest.mark.parametrize(
+    "dtype, tiny", [(np.float32, 1e-46), (np.float32, 1e-39), (np.float64, 1e-310)]
+)
+def test_settings_that_the_dtype_holds_as_0_or_denormal_are_refused(dtype, tiny):
+    parameter = Parameter(np.ones(2, dtype))
+    cases = [("rmsprop", "eps"), ("adam", "eps"), ("adamw", "eps"), ("sgd", "lr"), ("adam", "lr"),
+             ("sgd", "weight_decay"), ("adamw", "weight_decay")]  # fmt: skip
+    for name, setting in cases:
+        with pytest.raises(ArgumentError, match=f"{setting} must be at least .* normal number"):
+            create(name, [parameter], **{"lr": 0.1, setting: tiny})
+    optimizer = create("adam", [parameter], lr=0.1)
+    with pytest.raises(ArgumentError, match="eps must be at least"):
+        optimizer.eps = tiny
+    with pytest.raises(ArgumentError, match="max_norm must be at least"):
+        clip_grad_norm([parameter], tiny)
+    optimizer.lr = tiny  # where a schedule ends
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw"])
+def test_the_smallest_eps_keeps_the_divisor_from_zero(name, dtype):
+    parameter = Parameter(np.ones(2, dtype))
+    parameter.grad[...] = [0, 1]
+    create(name, [parameter], lr=0.1, eps=float(np.finfo(dtype).tiny), weight_decay=0).step()
+    assert np.isfinite(parameter.value).all() and parameter.value[0] == 1

@@ -1,0 +1,203 @@
+"""Elementary functions against 50 digits: activations, their slopes, and the softmax's loss."""
+
+import math
+from itertools import product
+
+import mpmath as mp
+import numpy as np
+
+from minicnn import lanes
+from minicnn.kernels.activation import LOOPS, SELU_ALPHA, SELU_SCALE
+from minicnn.kernels.loss import softmax_cross_entropy
+from tests.long.figures import Figures
+
+TITLE = "Values and slopes of all activations, and the cross-entropy, in units in the last place"
+COUNT = 1_000_000
+
+ALLOWED = {np.float32: 2.0, np.float64: 4.0}
+ALPHA = 0.7
+CHECKED = 300  # points of the largest errors, and others, that are computed with 50 digits
+SCREENS = np.finfo(np.longdouble).nmant >= 63  # whether long double can tell which those are
+
+
+def _phi(z):
+    return mp.exp(-z * z / 2) / mp.sqrt(2 * mp.pi)
+
+
+def _cdf(z):
+    return mp.mpf(z > 0) if abs(z) > 60 else mp.erfc(-z / mp.sqrt(2)) / 2
+
+
+#: Value and slope of z and alpha, with the digits of mpmath.
+EXACT = {
+    "identity": (lambda z, a: z, lambda z, a: mp.mpf(1)),
+    "relu": (lambda z, a: max(z, 0), lambda z, a: mp.mpf(z > 0)),
+    "leaky-relu": (lambda z, a: z if z > 0 else a * z, lambda z, a: mp.mpf(1) if z > 0 else a),
+    "elu": (
+        lambda z, a: z if z > 0 else a * mp.expm1(z),
+        lambda z, a: mp.mpf(1) if z > 0 else a * mp.exp(z),
+    ),
+    "selu": (
+        lambda z, a: SELU_SCALE * (z if z > 0 else SELU_ALPHA * mp.expm1(z)),
+        lambda z, a: SELU_SCALE * (mp.mpf(1) if z > 0 else SELU_ALPHA * mp.exp(z)),
+    ),
+    "gelu": (lambda z, a: z * _cdf(z), lambda z, a: _cdf(z) + z * _phi(z)),
+    "sigmoid": (
+        lambda z, a: 1 / (1 + mp.exp(-z)),
+        lambda z, a: mp.exp(-abs(z)) / (1 + mp.exp(-abs(z))) ** 2,
+    ),
+    "tanh": (lambda z, a: mp.tanh(z), lambda z, a: mp.sech(z) ** 2),
+    "softsign": (lambda z, a: z / (1 + abs(z)), lambda z, a: 1 / (1 + abs(z)) ** 2),
+}
+
+
+def _elu(z):
+    return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
+
+
+def _elu_slope(z):
+    return np.where(z > 0, np.longdouble(1), np.exp(np.minimum(z, 0)))
+
+
+def _below(f):
+    return lambda z, a: np.where(z > 0, np.longdouble(1), a) * f(z)
+
+
+_SCALE, _SCALED = np.longdouble(SELU_SCALE), np.longdouble(SELU_SCALE) * np.longdouble(SELU_ALPHA)
+
+#: The same of arrays of long double; an approximation, to find the largest errors with.
+QUICK = {
+    "identity": (lambda z, a: z, lambda z, a: np.ones_like(z)),
+    "relu": (lambda z, a: np.maximum(z, 0), lambda z, a: (z > 0) * np.longdouble(1)),
+    "leaky-relu": (
+        lambda z, a: np.where(z > 0, z, a * z),
+        lambda z, a: np.where(z > 0, np.longdouble(1), a),
+    ),
+    "elu": (_below(_elu), _below(_elu_slope)),
+    "selu": (
+        lambda z, a: np.where(z > 0, _SCALE, _SCALED) * _elu(z),
+        lambda z, a: np.where(z > 0, _SCALE, _SCALED) * _elu_slope(z),
+    ),
+    "sigmoid": (
+        lambda z, a: np.where(z < 0, np.exp(-abs(z)), 1) / (1 + np.exp(-abs(z))),
+        lambda z, a: np.exp(-abs(z)) / (1 + np.exp(-abs(z))) ** 2,
+    ),
+    "tanh": (
+        lambda z, a: np.tanh(z),
+        lambda z, a: 4 * np.exp(-2 * abs(z)) / (1 + np.exp(-2 * abs(z))) ** 2,
+    ),
+    "softsign": (lambda z, a: z / (1 + abs(z)), lambda z, a: 1 / (1 + abs(z)) ** 2),
+}
+
+
+def run(count, seed=0):
+    """Each function and slope at `count` points, and the loss of a hundredth as many samples.
+
+    The points are of all sizes down to the denormal numbers, with more of them where functions
+    bend, vanish, or saturate.
+    """
+    failures, figures = [], {}
+    with mp.workdps(50):
+        for name, dtype in product(EXACT, ALLOWED):
+            z = points(dtype, count, np.random.default_rng([seed, np.dtype(dtype).itemsize]))
+            for number, what in enumerate(("value", "slope")):
+                error, at = worst(name, number, z)
+                figures[f"{name}, {what}, {dtype.__name__}"] = f"{error:.3f} at {at!r}"
+                if not error <= ALLOWED[dtype]:
+                    failures.append(f"{name}, {what}: {error:.3f} units at {at!r}")
+        for dtype in ALLOWED:
+            rng = np.random.default_rng([seed, np.dtype(dtype).itemsize])
+            errors = loss_errors(dtype, max(16, count // 100), rng)
+            for what, error in errors.items():
+                figures[f"cross-entropy, {what}, {dtype.__name__}"] = f"{error:.3f}"
+                if not error <= ALLOWED[dtype]:
+                    failures.append(f"cross-entropy, {what}, {dtype.__name__}: {error:.3f} units")
+    return Figures(failures, figures)
+
+
+def points(dtype, count, rng):
+    """Finite numbers of a dtype: of all sizes, where functions bend, and in their tails."""
+    info = np.finfo(dtype)
+    tail = -math.log(float(info.smallest_subnormal)) + 3  # exp(-tail) is 0
+    part = -(-count // 8)
+    sizes = np.ldexp(
+        rng.uniform(1, 2, part), rng.integers(info.minexp - info.nmant, info.maxexp - 1, part)
+    )
+    mixed = [
+        sizes * rng.choice([-1, 1], part), rng.uniform(-tail, tail, part),
+        rng.uniform(-1, 1, part), rng.uniform(-6, 6, part), rng.uniform(-15, 15, part),
+        rng.uniform(-40, 40, part), rng.uniform(-0.8, -0.7, part),
+        -0.7517915246935645 * (1 + np.ldexp(rng.uniform(-1, 1, part), -rng.integers(0, 50, part))),
+    ]  # fmt: skip
+    return np.concatenate(mixed)[:count].astype(dtype)
+
+
+def computed(name, z):
+    """Value and slope of an array, by the kernels."""
+    forward, backward = LOOPS[name]
+    z, alpha = z.reshape(1, 1, -1), np.array([ALPHA], z.dtype)
+    a, slope = np.empty_like(z), np.empty_like(z)
+    forward(z, a, alpha)
+    backward(z, a, np.ones_like(z), slope, alpha)
+    return a.reshape(-1), slope.reshape(-1)
+
+
+def worst(name, number, z):
+    """The largest error of a value (0) or slope (1) in units in the last place, and where."""
+    got, alpha = computed(name, z)[number], z.dtype.type(ALPHA)
+    chosen = np.arange(z.size)
+    if SCREENS and name in QUICK:
+        with np.errstate(all="ignore"):
+            quick = QUICK[name][number](z.astype(np.longdouble), np.longdouble(alpha))
+            errors = abs(got - quick) / _spacing(quick, z.dtype)
+        chosen = np.argsort(np.where(np.isnan(errors), np.inf, errors))[-CHECKED:]
+        chosen = np.concatenate([chosen, np.arange(0, z.size, -(-z.size // CHECKED))])
+    f = EXACT[name][number]
+    errors = [units(got[i], f(mp.mpf(float(z[i])), mp.mpf(float(alpha))), z.dtype) for i in chosen]
+    at = int(np.argmax(errors))
+    return errors[at], float(z[chosen[at]])
+
+
+def _spacing(exact, dtype):
+    """Of the numbers of a dtype beside an array of long double."""
+    info = np.finfo(dtype)
+    _, exponent = np.frexp(exact)
+    least = info.minexp - info.nmant
+    return np.ldexp(np.longdouble(1), np.maximum(exponent - info.nmant - 1, least))
+
+
+def units(got, exact, dtype):
+    """The error in units in the last place of the exact number, those of denormals included."""
+    info = np.finfo(dtype)
+    if not np.isfinite(got):  # right if the exact number rounds to it
+        return (
+            0.0 if abs(exact) > mp.mpf(float(info.max)) * (1 + mp.mpf(info.eps) / 4) else math.inf
+        )
+    exponent = int(mp.frexp(exact)[1]) if exact else -(10**6)
+    unit = mp.ldexp(1, max(exponent - info.nmant - 1, info.minexp - info.nmant))
+    return float(abs(mp.mpf(float(got)) - exact) / unit)
+
+
+def loss_errors(dtype, samples, rng):
+    """The largest errors of the loss of single samples and of its gradient, in units.
+
+    Scores from nearly equal to as far apart as the dtype's exponential reaches, without label
+    smoothing; with it, a gradient may vanish where p = q, and has no relative precision there.
+    """
+    classes = 10
+    spread = np.exp(rng.uniform(math.log(1e-3), math.log(300), (samples, 1)))
+    scores = (spread * rng.standard_normal((samples, classes))).astype(dtype)
+    labels = rng.integers(0, classes, samples)
+    found = {"value": 0.0, "gradient": 0.0}
+    for row, label in zip(scores, labels):
+        packed = lanes.pack(row[None], dtype)
+        gradient = np.empty_like(packed)
+        value = softmax_cross_entropy(packed, np.array([label]), 0.0, gradient)
+        e = [mp.exp(mp.mpf(float(s)) - mp.mpf(float(row[label]))) for s in row]
+        others = mp.fsum(x for k, x in enumerate(e) if k != label)
+        total = 1 + others
+        found["value"] = max(found["value"], units(value, mp.log1p(others), dtype))
+        for k in range(classes):
+            exact = -others / total if k == label else e[k] / total
+            found["gradient"] = max(found["gradient"], units(gradient[0, k, 0], exact, dtype))
+    return found
