@@ -81,7 +81,7 @@ def check_pair(value, what, minimum):
 
 def check_shape(value, what, such_as, least=1):
     """`value` as a tuple of int, or an ArgumentError that names `what` and gives an example."""
-    whole = isinstance(value, (tuple, list)) and len(value) > 0
+    whole = isinstance(value, (tuple, list)) and (len(value) > 0 or least == 0)
     if not whole or not all(
         isinstance(n, (int, np.integer)) and not isinstance(n, bool) and least <= n <= MOST
         for n in value
@@ -240,8 +240,10 @@ def check_dict(value, what):
 
 def check_path(value, what):
     """`value` as a Path, or an ArgumentError that names `what` if it cannot be a path."""
-    if not isinstance(value, (str, os.PathLike)) or "\0" in str(value):
+    if not isinstance(value, (str, os.PathLike)):
         raise ArgumentError(f"{what} must be a path, a string or Path, got {shown(value)}.")
+    if "\0" in str(value):
+        raise ArgumentError(f"{what} must not hold a NUL character, got {shown(value)}.")
     return Path(value)
 
 

@@ -104,7 +104,7 @@ def lay_side_by_side(parameters):
         parameter.value, parameter.grad = value, grad
 
 
-@takes(own=check_dict, arrays=check_dict)
+@takes(own=check_dict)
 def assign(own, arrays, advice=""):
     """Take the values of `arrays` for those of the same names in `own`, all or none.
 

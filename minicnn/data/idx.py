@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn.checks import check_count, check_path, takes
+from minicnn.checks import check_count, takes
 from minicnn.errors import DataError
 from minicnn.paths import is_locked
 
@@ -33,7 +33,7 @@ DEFLATE_LIMIT = 1032  # deflate spends at least 2 bits on a run of at most 258 b
 CHUNK = 2**16
 
 
-@takes(path=check_path, max_bytes=check_count)
+@takes(path=(str, os.PathLike), max_bytes=check_count)
 def read_idx(path, max_bytes=MAX_BYTES):
     """Read an IDX file, gzip-compressed or not (its first bytes tell, not its name).
 

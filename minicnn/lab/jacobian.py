@@ -17,7 +17,6 @@ from minicnn import lanes
 from minicnn.checks import (
     check_count,
     check_numbers,
-    check_positive,
     check_seed,
     is_finite,
     make_rng,
@@ -133,7 +132,7 @@ class Jacobian:
             matrix[start : start + count] = self.transposed_times(unit).T
         return matrix
 
-    @takes(count=check_count, tolerance=check_positive, seed=check_seed)
+    @takes(count=check_count, seed=check_seed)
     def singular_values(self, count=None, tolerance=1e-4, seed=0):
         """The singular values, the largest first.
 

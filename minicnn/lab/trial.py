@@ -29,6 +29,9 @@ LEAST, MOST = 20, 200  # steps
 MEMORY = 5  # times a velocity's memory of 1 / (1 - momentum) steps must fit into a trial
 BATCH = 256  # a larger one would take longer and hardly be less stable
 RISEN = 1.2  # loss after over before, or over that of guessing
+LEARNING = 0.95  # of the loss of guessing: what is below it learns
+LOST = 2.5  # std of a score before over after; where training works it rises, sooner or later
+FAR = 0.5  # of the weights' length: a signal that went with so much of them does not return
 STILL = 0.015  # of the weights' length: what moved less in all had not learned
 
 
@@ -74,7 +77,9 @@ class Trial:
         faded : float
             The least std of a score that counts as a signal.
         """
-        if not (self.loss <= RISEN * max(self.loss_before, guess) and self.std >= faded):
+        lost = self.loss > LEARNING * guess and self.std < self.std_before / LOST
+        lost = lost and self.moved > FAR or not self.std >= faded
+        if lost or not self.loss <= RISEN * max(self.loss_before, guess):
             return "too fast"
         return "too slow" if self.total_steps > LEAST and self.moved_in_all < STILL else "fine"
 

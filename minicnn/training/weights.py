@@ -7,9 +7,11 @@ PyTorch's, ``(out, in, height, width)`` and ``(out, in)``, so that there
 ``module.load_state_dict(safetensors.torch.load_file(path))`` takes the file as it is.
 """
 
+import os
+
 import numpy as np
 
-from minicnn.checks import check_dict, check_path, takes
+from minicnn.checks import check_dict, takes
 from minicnn.errors import ArgumentError
 from minicnn.layers.residual import Residual
 from minicnn.model import NOT_INITIALIZED, initialized
@@ -64,7 +66,7 @@ def model_file(trainer, about):
     return tensors.encode(arrays, {**about, "step": trainer.step, "images": images})
 
 
-@takes(model=initialized, path=check_path)
+@takes(model=initialized, path=(str, os.PathLike))
 def load_weights(model, path, prefix=""):
     """Give a model the weights and running statistics of a file, all or none.
 

@@ -41,7 +41,8 @@ def test_rates_that_are_far_off_are_told(activation, optimizer, lr, kind, schedu
 @pytest.mark.parametrize(
     ("loss", "std", "moved", "kind"),
     [
-        (2.3, 0.02, 0.1, "fine"), (2.3, 0.001, 0.1, "fine"), (2.0, 0.01, 0.1, "fine"),
+        (2.3, 0.02, 0.1, "fine"), (2.3, 0.001, 0.1, "fine"), (2.0, 0.01, 0.9, "fine"),
+        (2.3, 0.02, 0.9, "fine"), (2.3, 0.01, 0.9, "too fast"),
         (2.9, 0.1, 0.1, "too fast"), (np.nan, np.nan, np.inf, "too fast"),
         (2.3, 1e-5, 0.1, "too fast"), (2.3, 0.03, 1e-4, "too slow"), (2.3, 0.03, 2e-3, "fine"),
     ],
