@@ -110,8 +110,18 @@ def expm1_parts(x):
     return value, multiply_add(scale, p, (scale - real(1)) - value)
 
 
+@register_jitable
+def ratio_parts(x, rest, c, d):
+    """``(x + rest) / (c + d)`` with a tiny rest and |d| <= c, as a number and what it lacks."""
+    whole = c + d
+    part = d - (whole - c)  # that the sum has lost
+    r = type(x)(1) / whole
+    q = x * r
+    return q, r * multiply_add(-q, part, multiply_add(-q, whole, x) + rest)
+
+
 def ratio(x, rest, c, d):
-    """``(x + rest) / (c + d)`` with a tiny rest and |d| <= c."""
+    """``(x + rest) / (c + d)``, as in `ratio_parts`: rounded once in float32, thrice in float64."""
     return (x + rest) / (c + d)
 
 
@@ -121,14 +131,10 @@ def _ratio_of(x, rest, c, d):
         return x / (c + d)
 
     def careful(x, rest, c, d):
-        whole = c + d
-        part = d - (whole - c)  # that the sum has lost
-        r = type(x)(1) / whole
-        q = x * r
-        error = multiply_add(-q, part, multiply_add(-q, whole, x) + rest)
-        return multiply_add(r, error, q)
+        q, missing = ratio_parts(x, rest, c, d)
+        return q + missing
 
-    return careful if x == types.float32 else quick  # in float64 three roundings are allowed
+    return careful if x == types.float32 else quick
 
 
 @register_jitable
