@@ -14,7 +14,7 @@ import math
 from numba import types
 from numba.extending import overload, register_jitable
 
-from minicnn.kernels.scalar import multiply_add, polynomial, power_of_two, rounder
+from minicnn.kernels.scalar import multiply_add, polynomial, power_of_two, rounder, two_sum
 
 RAISED, LOWER = 64, 2.0**-64
 
@@ -90,9 +90,7 @@ def times_expm1(factor, x):
 @register_jitable
 def exp_of_difference(x, y):
     """``exp(x - y)`` for x <= y, in which the rounding of x - y does not show."""
-    difference = x - y
-    back = x - difference
-    error = (x - (difference + back)) + (back - y)
+    difference, error = two_sum(x, -y)
     less = -error if abs(error) < 1 else type(x)(0)  # NaN where the difference is infinite
     return exp_parts(difference, less)[0]
 
