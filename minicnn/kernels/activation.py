@@ -10,7 +10,8 @@ whatever z is (``python -m tests.long precision``). So a derivative is that of z
 it has been rounded, has lost how far it is from its limit.
 
 NaN stays NaN, and has the derivative NaN; where the derivative is a constant, that of one side:
-1 for ReLU, so that delta passes, and alpha for LeakyReLU. PyTorch has the same.
+1 for ReLU, so that delta passes, and alpha for LeakyReLU. Where ReLU stops delta, a NaN in
+delta is stopped, too. PyTorch has the same.
 """
 
 import numpy as np
@@ -53,9 +54,9 @@ def relu(z, alpha):
 
 
 @register_jitable
-def relu_slope(z, a, alpha):
-    """``0 if z <= 0 else 1``."""
-    return type(z)(0) if a <= 0 else type(z)(1)
+def relu_gradient(z, a, alpha, dy):
+    """``0 if z <= 0 else dy``, whatever dy is: a NaN of it does not pass either."""
+    return type(z)(0) if a <= 0 else dy
 
 
 @register_jitable
@@ -171,7 +172,15 @@ def softsign_slope(z, a, alpha):
     return multiply_add(q, q, (q + q) * (q * error))
 
 
-def _loops(value, slope):
+def _scaled(slope):
+    @register_jitable
+    def gradient(z, a, alpha, dy):
+        return slope(z, a, alpha) * dy
+
+    return gradient
+
+
+def _loops(value, gradient):
     """The loops of an activation: ``forward(z, a, alpha)`` and ``backward``."""
 
     @kernel
@@ -203,21 +212,21 @@ def _loops(value, slope):
             g, c = plane // z.shape[1], plane % z.shape[1]
             own = alpha[c % alpha.size]
             for i in range(z.shape[2]):
-                out[g, c, i] = slope(z[g, c, i], a[g, c, i], own) * dy[g, c, i]
+                out[g, c, i] = gradient(z[g, c, i], a[g, c, i], own, dy[g, c, i])
 
     return forward, backward
 
 
 LOOPS = {
-    "identity": _loops(identity, identity_slope),
-    "relu": _loops(relu, relu_slope),
-    "leaky-relu": _loops(leaky_relu, leaky_relu_slope),
-    "elu": _loops(elu, elu_slope),
-    "selu": _loops(selu, selu_slope),
-    "gelu": _loops(gelu, gelu_slope),
-    "sigmoid": _loops(sigmoid, sigmoid_slope),
-    "tanh": _loops(tanh, tanh_slope),
-    "softsign": _loops(softsign, softsign_slope),
+    "identity": _loops(identity, _scaled(identity_slope)),
+    "relu": _loops(relu, relu_gradient),
+    "leaky-relu": _loops(leaky_relu, _scaled(leaky_relu_slope)),
+    "elu": _loops(elu, _scaled(elu_slope)),
+    "selu": _loops(selu, _scaled(selu_slope)),
+    "gelu": _loops(gelu, _scaled(gelu_slope)),
+    "sigmoid": _loops(sigmoid, _scaled(sigmoid_slope)),
+    "tanh": _loops(tanh, _scaled(tanh_slope)),
+    "softsign": _loops(softsign, _scaled(softsign_slope)),
 }
 
 

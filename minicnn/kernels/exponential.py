@@ -14,7 +14,7 @@ import math
 from numba import types
 from numba.extending import overload, register_jitable
 
-from minicnn.kernels.scalar import multiply_add, polynomial, power_of_two, rounder
+from minicnn.kernels.scalar import multiply_add, polynomial, power_of_two, rounder, two_sum
 
 RAISED, LOWER = 64, 2.0**-64
 
@@ -90,9 +90,7 @@ def times_expm1(factor, x):
 @register_jitable
 def exp_of_difference(x, y):
     """``exp(x - y)`` for x <= y, in which the rounding of x - y does not show."""
-    difference = x - y
-    back = x - difference
-    error = (x - (difference + back)) + (back - y)
+    difference, error = two_sum(x, -y)
     less = -error if abs(error) < 1 else type(x)(0)  # NaN where the difference is infinite
     return exp_parts(difference, less)[0]
 
@@ -110,8 +108,18 @@ def expm1_parts(x):
     return value, multiply_add(scale, p, (scale - real(1)) - value)
 
 
+@register_jitable
+def ratio_parts(x, rest, c, d):
+    """``(x + rest) / (c + d)`` with a tiny rest and |d| <= c, as a number and what it lacks."""
+    whole = c + d
+    part = d - (whole - c)  # that the sum has lost
+    r = type(x)(1) / whole
+    q = x * r
+    return q, r * multiply_add(-q, part, multiply_add(-q, whole, x) + rest)
+
+
 def ratio(x, rest, c, d):
-    """``(x + rest) / (c + d)`` with a tiny rest and |d| <= c."""
+    """``(x + rest) / (c + d)``, as in `ratio_parts`: rounded once in float32, thrice in float64."""
     return (x + rest) / (c + d)
 
 
@@ -121,14 +129,10 @@ def _ratio_of(x, rest, c, d):
         return x / (c + d)
 
     def careful(x, rest, c, d):
-        whole = c + d
-        part = d - (whole - c)  # that the sum has lost
-        r = type(x)(1) / whole
-        q = x * r
-        error = multiply_add(-q, part, multiply_add(-q, whole, x) + rest)
-        return multiply_add(r, error, q)
+        q, missing = ratio_parts(x, rest, c, d)
+        return q + missing
 
-    return careful if x == types.float32 else quick  # in float64 three roundings are allowed
+    return careful if x == types.float32 else quick
 
 
 @register_jitable

@@ -12,7 +12,7 @@ C library's erf in float32, and needs one approximation only.
 import numpy as np
 from numba.extending import register_jitable
 
-from minicnn.kernels.exponential import LOWER, raised_split
+from minicnn.kernels.exponential import LOWER, raised_split, ratio_parts
 from minicnn.kernels.scalar import multiply_add, polynomial
 
 FAR = 40.0  # φ is 0 there, in float64
@@ -41,19 +41,24 @@ _of_slope = polynomial((
 
 
 @register_jitable
-def _times_density(x, factor):
-    """``factor exp(-x²/2)``, in which the rounding of x² does not show."""
+def _times_density(x, factor, rest):
+    """``(factor + rest) exp(-x²/2)`` with a tiny rest; the rounding of x² does not show."""
     square = x * x
     scale, p = raised_split(-0.5 * square, 0.5 * multiply_add(x, x, -square))
-    factor = factor * scale
-    return multiply_add(factor, p, factor) * LOWER
+    factor, rest = factor * scale, rest * scale
+    return (factor + multiply_add(factor, p, rest)) * LOWER
 
 
 @register_jitable
 def tail_moment(x):
     """``x Φ(-x)`` for x >= 0, in float64."""
     x = FAR if x > FAR else np.float64(x)
-    return _times_density(x, x * _of_value((x - 4.0) / (x + 4.0)) / (x + 1.25))
+    ratio = _of_value((x - 4.0) / (x + 4.0))
+    product = x * ratio
+    lost = multiply_add(x, ratio, -product)
+    more, less = (x, 1.25) if x > 1.25 else (1.25, x)
+    value, rest = ratio_parts(product, lost, more, less)
+    return _times_density(x, value, rest)
 
 
 @register_jitable
@@ -64,4 +69,6 @@ def tail_slope(x):
     the distance to the root, which is exact, times a number near φ(x).
     """
     x = FAR if x > FAR else np.float64(x)
-    return _times_density(x, ((ROOT - x) + ROOT_REST) * _of_slope((x - 4.0) / (x + 4.0)))
+    distance, ratio = (ROOT - x) + ROOT_REST, _of_slope((x - 4.0) / (x + 4.0))
+    value = distance * ratio
+    return _times_density(x, value, multiply_add(distance, ratio, -value))

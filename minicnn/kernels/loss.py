@@ -9,6 +9,7 @@ import numpy as np
 from minicnn.kernels import LANES
 from minicnn.kernels.exponential import exp_of_difference
 from minicnn.kernels.launch import kernel
+from minicnn.kernels.scalar import two_sum
 
 
 @kernel
@@ -36,12 +37,15 @@ def softmax_cross_entropy(scores, labels, smoothing, gradient):
             if scores[g, k, lane] > scores[g, best, lane]:
                 best = k
         top = np.float64(scores[g, best, lane])
-        rest, others = 0.0, 0.0
+        rest, others, rest_lost, others_lost = 0.0, 0.0, 0.0, 0.0
         for k in range(classes):
             e = exp_of_difference(np.float64(scores[g, k, lane]), top)
             gradient[g, k, lane] = e
-            rest += e if k != best else e - 1
-            others += e if k != label else 0.0
+            rest, lost = two_sum(rest, e if k != best else e - 1)
+            rest_lost += lost
+            others, lost = two_sum(others, e if k != label else 0.0)
+            others_lost += lost
+        rest, others = rest + rest_lost, others + others_lost
         partition, log_partition = 1 + rest, np.log1p(rest)
         for k in range(classes):
             q = on if k == label else off

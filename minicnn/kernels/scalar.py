@@ -8,7 +8,7 @@ import math
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic, overload, register_jitable
 
 
 def multiply_add(x, y, z):
@@ -27,6 +27,14 @@ def _multiply_add(_, x, y, z):
 @overload(multiply_add)
 def _multiply_add_of(x, y, z):
     return lambda x, y, z: _multiply_add(x, y, z)
+
+
+@register_jitable
+def two_sum(x, y):
+    """``x + y``, as a number and what its rounding took (Knuth); x and y are finite."""
+    total = x + y
+    back = total - x
+    return total, (x - (total - back)) + (y - back)
 
 
 def copy_sign(x, y):

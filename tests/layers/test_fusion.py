@@ -57,15 +57,15 @@ def test_a_relu_in_any_place_is_done_once(make):
     assert gradcheck.check_layer(make(), (2, 8, 6), x=x).worst < 1e-6
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "make",
+    "make, dtype",
     [
-        lambda: relu_beside(Conv2d(3, 3, algorithm="direct"), ReLU()),
-        lambda: relu_beside(Conv2d(16, 3, padding=1, algorithm="winograd"), ReLU()),
-        lambda: relu_beside(ReLU(), MaxPool2d(2)),
-        lambda: relu_beside(Residual(Conv2d(2, 3, padding=1)), ReLU()),
-        lambda: Sequential(Flatten(), Dense(7), ReLU(), Dense(3)),
+        (lambda: relu_beside(Conv2d(3, 3, algorithm="direct"), ReLU()), np.float64),
+        (lambda: relu_beside(Conv2d(16, 3, padding=1, algorithm="winograd"), ReLU()), np.float32),
+        (lambda: relu_beside(ReLU(), MaxPool2d(2)), np.float32),
+        (lambda: relu_beside(BatchNorm(), ReLU()), np.float64),
+        (lambda: relu_beside(Residual(Conv2d(2, 3, padding=1)), ReLU()), np.float32),
+        (lambda: Sequential(Flatten(), Dense(7), ReLU(), Dense(3)), np.float64),
     ],
 )
 def test_nan_takes_the_same_way_fused_or_not(make, dtype):
