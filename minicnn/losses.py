@@ -16,6 +16,8 @@ from minicnn.kernels import loss as kernels
 from minicnn.labels import advice_on_labels
 from minicnn.lanes import LANES, check_samples, group_count
 
+FLOATS = np.dtype(np.float32), np.dtype(np.float64)
+
 
 class Loss(Habits):
     """Base of all losses; a subclass computes ``_value(scores, targets, gradient)``.
@@ -135,17 +137,19 @@ class MeanSquaredError(Loss):
 
 def check_scores(scores, who):
     """Raise an ArgumentError unless `scores` is a ``(G, K, 16)`` that kernels can read."""
-    if np.ndim(scores) != 3 or np.shape(scores)[-1] != LANES:
+    dtype = getattr(scores, "dtype", None)
+    if dtype in FLOATS and scores.ndim == 3 and scores.shape[-1] == LANES:
+        if is_array(scores, scores.shape, dtype):
+            return
+    elif np.ndim(scores) != 3 or np.shape(scores)[-1] != LANES:
         raise ArgumentError(
             f"{who} needs scores in lanes, (G, K, {LANES}), got shape {np.shape(scores)}: the model"
             " must end in a vector of scores, as Dense gives it."
         )
-    kind = getattr(scores, "dtype", None)
-    if kind not in (np.float32, np.float64) or not is_array(scores, scores.shape, kind):
-        raise ArgumentError(
-            f"{who} needs a C-contiguous array of scores in float32 or float64, got"
-            f" {described(scores)}."
-        )
+    raise ArgumentError(
+        f"{who} needs a C-contiguous array of scores in float32 or float64, got"
+        f" {described(scores)}."
+    )
 
 
 def check_labels(labels, classes):

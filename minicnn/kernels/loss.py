@@ -24,38 +24,82 @@ def softmax_cross_entropy(scores, labels, smoothing, gradient):
         E = (1/N) sum over n, k of q_k (log Z - (s_k - m))
         dE/ds = (p - q) / N, for the label ((1 - q) - (1 - p)) / N
 
-    All is computed in float64. A NaN or +infinity among the scores of a sample makes the value
-    and the sample's gradient NaN, for all its classes; the gradients of other samples stay.
+    All is computed in float64, sixteen samples at a time. A NaN or +infinity among the scores of
+    a sample makes the value and the sample's gradient NaN, for all its classes; the gradients of
+    other samples stay.
     """
     samples, classes = labels.size, scores.shape[1]
     off = smoothing / classes
     on, off_label = 1 - smoothing + off, smoothing - off
+    room, numbers = np.empty((5 + classes, LANES)), np.empty((2, LANES), np.int64)
+    top, rest, others, partition, lost, exps = room[0], room[1], room[2], room[3], room[4], room[5:]
+    best, label = numbers[0], numbers[1]
     total = 0.0
-    for n in range(samples):
-        g, lane, label, best = n // LANES, n % LANES, labels[n], 0
-        for k in range(1, classes):
-            if scores[g, k, lane] > scores[g, best, lane]:
-                best = k
-        top = np.float64(scores[g, best, lane])
-        rest, others, rest_lost, others_lost = 0.0, 0.0, 0.0, 0.0
-        for k in range(classes):
-            e = exp_of_difference(np.float64(scores[g, k, lane]), top)
-            gradient[g, k, lane] = e
-            rest, lost = two_sum(rest, e if k != best else e - 1)
-            rest_lost += lost
-            others, lost = two_sum(others, e if k != label else 0.0)
-            others_lost += lost
-        rest, others = rest + rest_lost, others + others_lost
-        partition, log_partition = 1 + rest, np.log1p(rest)
-        for k in range(classes):
-            q = on if k == label else off
-            p = np.float64(gradient[g, k, lane]) / partition
-            slope = off_label - others / partition if k == label else p - off
-            gradient[g, k, lane] = slope / samples
-            if q > 0:
-                total += q * (log_partition - (np.float64(scores[g, k, lane]) - top))
+    for g in range(scores.shape[0]):
+        own = labels[g * LANES : (g + 1) * LANES]
+        for lane in range(LANES):
+            label[lane] = own[lane] if lane < own.size else 0
+        _largest(scores[g], top, best)
+        _exponentials(scores[g], top, exps)
+        _sum_without(exps, best, rest, lost)
+        _sum_without(exps, label, others, lost)
+        for lane in range(LANES):
+            rest[lane] += exps[best[lane], lane] - 1  # 0, or NaN if the maximum is infinite
+            partition[lane] = 1 + rest[lane]
+        _slopes(exps, label, others, partition, off, off_label, samples, gradient[g])
+        for lane in range(own.size):
+            log_partition = np.log1p(rest[lane])
+            for k in range(classes):
+                q = on if k == label[lane] else off
+                if q > 0:
+                    total += q * (log_partition - (np.float64(scores[g, k, lane]) - top[lane]))
     _clear_spare_lanes(gradient, samples)
     return total / samples
+
+
+# In what follows the lanes are counted by `top.size` and the like: a loop of a known length of 16
+# LLVM unrolls before it can make vectors of it.
+
+
+@kernel
+def _largest(scores, top, best):
+    """The largest score of each lane, and the first class that has it."""
+    for lane in range(top.size):
+        top[lane], best[lane] = scores[0, lane], 0
+    for k in range(1, scores.shape[0]):
+        for lane in range(top.size):
+            above = scores[k, lane] > top[lane]
+            top[lane] = scores[k, lane] if above else top[lane]
+            best[lane] = k if above else best[lane]
+
+
+@kernel
+def _exponentials(scores, top, exps):
+    for k in range(scores.shape[0]):
+        for lane in range(top.size):
+            exps[k, lane] = exp_of_difference(np.float64(scores[k, lane]), top[lane])
+
+
+@kernel
+def _sum_without(terms, left_out, total, lost):
+    """The sum over the classes but one, in each lane; what its rounding takes is added last."""
+    for lane in range(total.size):
+        total[lane], lost[lane] = 0, 0
+    for k in range(terms.shape[0]):
+        for lane in range(total.size):
+            term = 0.0 if k == left_out[lane] else terms[k, lane]
+            total[lane], rounding = two_sum(total[lane], term)
+            lost[lane] += rounding
+    for lane in range(total.size):
+        total[lane] += lost[lane]
+
+
+@kernel
+def _slopes(exps, label, others, partition, off, off_label, samples, gradient):
+    for k in range(exps.shape[0]):
+        for lane in range(others.size):
+            p, rest = exps[k, lane] / partition[lane], others[lane] / partition[lane]
+            gradient[k, lane] = (off_label - rest if k == label[lane] else p - off) / samples
 
 
 @kernel
