@@ -17,9 +17,10 @@ WILL_NOT_TRAIN = 1
 OWN_INITIALIZER = "Settings follow a colon: msra:fan_out. Yours: './myinit.py:HalfXavier(0.5)'."
 
 OWN_MODEL = """\
-Yours is a function that returns a new Sequential at every call, in a file or module:
-./net.py:build or package.module:build. build(classes, activation, init, width=8) gets
-what the run has of these, activation() makes a layer; './net.py:build(16)' sets width."""
+Yours is a function that returns a new Sequential at every call, in a file or
+module: ./net.py:build or package.module:build. build(classes, activation, init,
+width=8) gets what the run has of these, activation() makes a layer;
+'./net.py:build(16)' sets width."""
 
 
 def main(argv=None):
@@ -196,10 +197,19 @@ def _help(given):
     if given.get("model") == "help":
         from minicnn import zoo
 
-        return f"{zoo.help()}\n\n{OWN_MODEL}"
+        return f"{_hanging(zoo.help())}\n\n{OWN_MODEL}"
     from minicnn import initializers
 
-    return f"{initializers.help()}\n\n{OWN_INITIALIZER}"
+    return f"{_hanging(initializers.help())}\n\n{OWN_INITIALIZER}"
+
+
+def _hanging(table):
+    """A table of names and what they are, its lines broken to the terminal's width."""
+    lines = []
+    for line in table.splitlines():
+        begin = len(line) - len(line.partition("  ")[2].lstrip())
+        lines += textwrap.wrap(line, terminal.width(), subsequent_indent=" " * begin)
+    return "\n".join(lines)
 
 
 def _report(run):

@@ -190,10 +190,11 @@ def _why(kind, known, arguments, settings, error):
         takes = f"it takes {', '.join(known)}" if known else "it takes no settings"
         return f"unknown setting {name!r}.{hint} {takes.capitalize()}."
     free = [n for n, p in known.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    if len(arguments) > len(free):
+    if len(arguments) > len(free) or settings.keys() & set(free[: len(arguments)]):
         takes = f"takes only {' and '.join(free)}" if free else "takes nothing"
         sizes = f"; {SIZES[kind.__name__]}" if kind.__name__ in SIZES else ""
-        return f"it {takes} without a name, got {len(arguments)}{sizes}."
+        twice = "".join(f" and {n} by name, too" for n in free[: len(arguments)] if n in settings)
+        return f"it {takes} without a name, got {len(arguments)}{twice}{sizes}."
     needed = [n for n, p in known.items() if p.default is p.empty and n not in settings]
     missing = " and ".join(needed[len(arguments) :])
     return f"it needs {missing}." if missing else f"{error}."

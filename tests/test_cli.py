@@ -174,7 +174,8 @@ def test_help_names_what_can_be_chosen(command):
         assert re.search(rf"\b{name}\b", words), name
 
 
-def test_help_and_version(command):
+def test_help_and_version(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = command("--help", small=False)
     assert code == 0 and all(word in out for word in ("--init", "--weight-decay", "Exit codes"))
     assert command("--version", small=False)[:2] == (0, f"minicnn {minicnn.__version__}\n")
@@ -183,6 +184,15 @@ def test_help_and_version(command):
     code, out, _ = command("--init", "help", small=False)
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()[:-2]] == initializers.names()
+
+
+@pytest.mark.parametrize("option", ["--model", "--init"])
+def test_help_fits_the_terminal(command, monkeypatch, option):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, narrow, _ = command(option, "help", small=False)
+    assert max(map(len, narrow.splitlines())) <= 80
+    monkeypatch.setenv("COLUMNS", "200")
+    assert narrow.split() == command(option, "help", small=False)[1].split()
 
 
 BAD_ARGUMENTS = [

@@ -21,6 +21,7 @@ Examples
 import inspect
 
 from minicnn import own
+from minicnn.checks import shown
 from minicnn.errors import ArgumentError
 from minicnn.habits import no_such_name
 from minicnn.initializers.base import TRUNCATED_STD, Fans, Initializer
@@ -43,9 +44,9 @@ from minicnn.initializers.settings import expected, settings_of, takes
 from minicnn.output import first_line
 
 __all__ = [
-    "LSUV", "MSRA", "TRUNCATED_STD", "Constant", "DeltaOrthogonal", "Fans", "Fixup", "Identity",
-    "Initializer", "LeCun", "Normal", "Ones", "Orthogonal", "ReZero", "TruncatedNormal", "Uniform",
-    "VarianceScaling", "Xavier", "ZerO", "Zeros", "from_string", "gain", "names",
+    "LSUV", "MSRA", "TRUNCATED_STD", "Constant", "DeltaOrthogonal", "Fans", "Fixup", "FromFunction",
+    "Identity", "Initializer", "LeCun", "Normal", "Ones", "Orthogonal", "ReZero", "TruncatedNormal",
+    "Uniform", "VarianceScaling", "Xavier", "ZerO", "Zeros", "from_string", "gain", "names",
 ]  # fmt: skip
 
 INITIALIZERS = {
@@ -54,6 +55,14 @@ INITIALIZERS = {
         Zeros, Ones, Constant, Normal, Uniform, TruncatedNormal, VarianceScaling, Xavier, MSRA,
         LeCun, Orthogonal, DeltaOrthogonal, Identity, ZerO, LSUV, Fixup, ReZero,
     )
+}  # fmt: skip
+#: What Keras and PyTorch call them.
+ELSEWHERE = {
+    "he_normal": "msra", "kaiming_normal": "msra", "he_uniform": "msra:uniform",
+    "kaiming_uniform": "msra:uniform", "glorot_uniform": "xavier", "xavier_uniform": "xavier",
+    "glorot_normal": "xavier:normal", "xavier_normal": "xavier:normal", "lecun_normal": "lecun",
+    "lecun_uniform": "lecun:uniform", "random_normal": "normal", "random_uniform": "uniform",
+    "truncated_normal": "truncated-normal", "trunc_normal": "truncated-normal", "eye": "identity",
 }  # fmt: skip
 ALIASES = {"glorot": Xavier, "kaiming": MSRA, "he": MSRA, "dirac": Identity, "ZerO": ZerO}
 
@@ -81,8 +90,9 @@ def from_string(text):
 
     Parameters
     ----------
-    text : str or Initializer
-        An initializer is returned as it is. Besides `names`, glorot is xavier, kaiming and he
+    text : str, Initializer or callable
+        An initializer is returned as it is, and a function ``f(shape, fans, rng) -> array`` is
+        made one (`FromFunction`). Besides `names`, glorot is xavier, kaiming and he
         are msra, dirac is identity, and ZerO is hadamard. ``PATH.py:NAME`` or
         ``package.module:NAME``, with arguments or without, is a subclass of Initializer, an
         object of one, or a function ``f(shape, fans, rng) -> array``.
@@ -94,12 +104,19 @@ def from_string(text):
     """
     if isinstance(text, Initializer):
         return text
+    if not isinstance(text, str):
+        return _of_object(text)
     if own.is_own(text):
         return _own(own.parse(text, "initializer"))
-    name, colon, rest = str(text).partition(":")
+    name, colon, rest = text.partition(":")
     known = INITIALIZERS | ALIASES
+    if name.lower().rstrip("_") in ELSEWHERE:
+        ours = ELSEWHERE[name.lower().rstrip("_")]
+        raise ArgumentError(f"initializer {name!r} is called {ours!r} here.")
     if name not in known:
-        raise own.unknown("initializer", name, known, text)
+        several = text.partition(",")[0] in known
+        hint = f" To compare several: --ablate 'init={text}'." if several else ""
+        raise ArgumentError(f"{own.unknown('initializer', name, known, text)}{hint}")
     cls = known[name]
     free, given = settings_of(cls), {}
     for item in rest.split(",") if colon else []:
@@ -122,6 +139,18 @@ def from_string(text):
 
 def __getattr__(name):
     raise no_such_name("minicnn.initializers", name)
+
+
+def _of_object(thing):
+    """An initializer of what is no string."""
+    if inspect.isfunction(thing):
+        return FromFunction(thing, thing.__name__)
+    if isinstance(thing, type) and issubclass(thing, Initializer):
+        raise ArgumentError(f"an initializer is an object: write {thing.__name__}().")
+    raise ArgumentError(
+        f"unknown initializer {shown(thing)!r}: expected a string such as 'msra', an object such"
+        " as MSRA(), or a function f(shape, fans, rng) -> array."
+    )
 
 
 def _own(reference):

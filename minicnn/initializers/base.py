@@ -156,8 +156,8 @@ class Initializer:
             values = self._draw(shape, fans, rng)
             if not isinstance(values, np.ndarray) or values.shape != shape:
                 raise self._error(
-                    f"must draw an array of shape {shape}, drew {described(values)}: _draw(shape,"
-                    " fans, rng) returns an array of the shape that it is given."
+                    f"must draw an array of shape {shape}, drew {described(values)}: return an"
+                    " array of the shape that is given."
                 )
             if values.dtype.kind not in "fiub":
                 raise self._error(f"must draw real numbers, drew {described(values)}.")

@@ -1,10 +1,12 @@
 """An initializer that is a user's plain function."""
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from minicnn.errors import MinicnnError
 from minicnn.initializers.base import Initializer
 
 SEED = 0  # of the draw that is looked at
@@ -41,4 +43,18 @@ class FromFunction(Initializer):
         return float(values.mean()), float(values.var())
 
     def _draw(self, shape, fans, rng):
-        return np.asarray(self.function(shape, fans, rng))
+        try:
+            values = self.function(shape, fans, rng)
+        except MinicnnError:
+            raise
+        except Exception as error:
+            *_, last = traceback.extract_tb(error.__traceback__)
+            raise self._error(
+                f"it raised {type(error).__name__}: {error} ({last.filename}, line {last.lineno})."
+            ) from error
+        if values is None:
+            raise self._error("it returned None: expected an array. Is the return missing?")
+        values = np.asarray(values)
+        if values.dtype.kind == "f" and np.isnan(values).any():
+            raise self._error("it drew NaN.")
+        return values

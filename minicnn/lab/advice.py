@@ -69,8 +69,8 @@ def _theory(settings, model, dataset):
     batch = preflight.first_images(dataset, THEORY_IMAGES)
     try:
         return (
-            f"Beside theory, from {len(batch[0])} images (delta is of their mean loss, so it is"
-            f" larger the fewer they are):\n\n{preflight.beside_theory(model, *batch)}"
+            f"Beside theory, from {len(batch[0])} images. Delta is of their mean loss, so it is\n"
+            f"larger the fewer they are.\n\n{preflight.beside_theory(model, *batch)}"
         )
     except ArgumentError as error:
         return f"No theory: {error}"

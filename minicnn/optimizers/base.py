@@ -59,8 +59,8 @@ def as_parameters(given, who):
         ) from error
     if not parameters:
         raise ArgumentError(
-            f"{who} needs parameters, got none: build the model first, and make a generator anew,"
-            " as it gives them once only."
+            f"{who} needs parameters, got none: build the model first, by model.initialize(shape),"
+            " and make a generator anew, as it gives them once only."
         )
     for parameter in parameters:
         if not isinstance(parameter, Parameter):

@@ -42,7 +42,7 @@ class Progress(Callback):
         if self._bar.update(trainer.batch.samples):
             totals = trainer.totals
             self._bar.set_postfix_str(
-                f"loss {totals.loss:.4f}, accuracy {100 * totals.accuracy:.2f} %", refresh=False
+                f"loss {_short(totals.loss)}, accuracy {100 * totals.accuracy:.2f} %", refresh=False
             )
 
     def on_epoch_end(self, trainer):
@@ -62,12 +62,17 @@ def epoch_line(line, epochs):
     The accuracy in training and the loss on the test set are left out where a line of the
     terminal has no room for them.
     """
-    number, loss = f"epoch {line['epoch']}/{epochs}", f"loss {line['train_loss']:.4f}"
+    number, loss = f"epoch {line['epoch']}/{epochs}", f"loss {_short(line['train_loss'])}"
     accuracy, test_accuracy = (
         f"accuracy {100 * line[f'{which}_accuracy']:.2f} %" for which in ("train", "test")
     )
-    test_loss, seconds = f"test loss {line['test_loss']:.4f}", f"{line['seconds']:.1f} s"
+    test_loss, seconds = f"test loss {_short(line['test_loss'])}", f"{line['seconds']:.1f} s"
     words = [number, loss, f"test {test_accuracy}", seconds]
     if terminal.width() >= FULL:
         words = [number, loss, accuracy, test_loss, f"test {test_accuracy}", seconds]
     return "  ".join([*words, f"{line['images_per_second']:,.0f} images/s"])
+
+
+def _short(loss):
+    """A loss in a few characters, however far it is from that of a network that learns."""
+    return f"{loss:.4f}" if abs(loss) < 1e4 else f"{loss:.3g}"

@@ -5,8 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from minicnn import Sequential
 from minicnn.errors import ArgumentError
-from minicnn.initializers import Fans, Initializer
+from minicnn.initializers import (
+    ELSEWHERE,
+    INITIALIZERS,
+    MSRA,
+    Fans,
+    Initializer,
+    from_string,
+)
 from minicnn.layers import Dense
 
 FANS, SHAPE = Fans(20, 30), (30, 20)
@@ -89,3 +97,42 @@ def test_a_frozen_dataclass_needs_no_name():
 
     assert str(Half()) == "half:0.5" and Half(0.25) == Half(0.25) != Half()
     assert 0.4 < draw(Half()).std() < 0.6
+
+
+def test_a_plain_function_is_an_initializer():
+    model = Sequential(Dense(5, init=lambda shape, fans, rng: rng.standard_normal(shape) / 2))
+    model.initialize((4,), seed=1)
+    weight = model.parameters()[0].value
+    assert weight.shape == (5, 4) and 0.2 < weight.std() < 0.9
+
+
+@pytest.mark.parametrize(
+    ("drawn", "said"),
+    [
+        (lambda: 1 / 0, r"it raised ZeroDivisionError: division by zero \(.*test_own.py, line"),
+        (lambda: None, "it returned None: .* Is the return missing"),
+        (lambda: np.full((5, 4), np.nan), "it drew NaN"),
+        (lambda: np.ones(3), r"must draw an array of shape \(5, 4\), drew .* \(3,\)"),
+    ],
+)
+def test_a_function_that_draws_no_weight_says_why(drawn, said):
+    with pytest.raises(ArgumentError, match=f"0.dense: weight: .*{said}"):
+        Sequential(Dense(5, init=lambda *_: drawn())).initialize((4,))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("he_normal", "called 'msra' here"), ("kaiming_uniform_", "called 'msra:uniform' here"),
+        ("glorot_uniform", "called 'xavier' here"), ("xavier,msra", "--ablate 'init=xavier,msra'"),
+        (MSRA, r"write MSRA\(\)"), (np.zeros(3), "or a function"), (None, "or a function"),
+    ],
+)  # fmt: skip
+def test_what_others_call_it_and_what_is_no_initializer(given, said):
+    with pytest.raises(ArgumentError, match=said):
+        Dense(5, init=given)
+
+
+def test_every_name_of_elsewhere_leads_to_one_of_ours():
+    for ours in ELSEWHERE.values():
+        assert str(from_string(ours)).partition(":")[0] in INITIALIZERS

@@ -96,3 +96,8 @@ def test_the_bar_fits_the_terminal(columns, capsys, monkeypatch):
     shown = [line for line in capsys.readouterr().err.split("\r") if "accuracy" in line]
     assert shown and all(len(line) <= columns and "|" in line for line in shown)
     assert all(line.rstrip().endswith("%") for line in shown)  # nothing was cut
+
+
+def test_a_loss_beyond_all_bounds_stays_short():
+    text = progress.epoch_line(a_line(train_loss=7.1e28, test_loss=3e38), 10)
+    assert "loss 7.1e+28" in text and len(text) <= 80
