@@ -200,10 +200,22 @@ def check_kind(value, kind, what):
     return value
 
 
-def check_callable(value, what):
-    """`value`, or an ArgumentError that names `what` if it cannot be called."""
+def check_callable(value, what, arguments=None):
+    """`value`, or an ArgumentError that names `what` if it cannot be called.
+
+    With `arguments` also if it cannot be called with so many.
+    """
     if not callable(value) or isinstance(value, type):
         raise ArgumentError(f"{what} must be a function, got {shown(value)}.")
+    if arguments is not None:
+        try:
+            inspect.signature(value).bind(*[None] * arguments)
+        except TypeError:
+            raise ArgumentError(
+                f"{what} must be a function of {arguments} arguments, got {shown(value)}."
+            ) from None
+        except ValueError:  # built in, and says nothing of its arguments
+            pass
     return value
 
 
@@ -222,6 +234,30 @@ def check_items(value, what):
         return list(value)
     except TypeError:  # an array of no dimension
         raise ArgumentError(f"{what} must be a list, got {shown(value)}.") from None
+
+
+def list_of(kind):
+    """A check that gives a list, or an ArgumentError if an item is no object of `kind`."""
+
+    def check(value, what):
+        return [
+            check_kind(item, kind, f"{what}[{number}]")
+            for number, item in enumerate(check_items(value, what))
+        ]
+
+    return check
+
+
+def check_names(value, what):
+    """`value` if it is a string, else as a list of strings, or an ArgumentError."""
+    return value if isinstance(value, str) else list_of(str)(value, what)
+
+
+def check_flag(value, what):
+    """`value` as a bool, or an ArgumentError that names `what` if it is neither True nor False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(f"{what} must be True or False, got {shown(value)}.")
+    return bool(value)
 
 
 def check_iterable(value, what):

@@ -7,12 +7,13 @@ import sys
 import textwrap
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
+from functools import partial
 
 import numba
 from tqdm import tqdm
 
 from minicnn import terminal
-from minicnn.checks import check_callable, check_count, check_path, takes
+from minicnn.checks import check_callable, check_count, check_flag, check_path, takes
 from minicnn.errors import ArgumentError
 from minicnn.lab import extras, workers
 from minicnn.lab.grid import Grid, label
@@ -72,7 +73,7 @@ class Ablation:
         If data are missing or damaged.
     """
 
-    @takes(grid=Grid, out=check_path, train=check_callable)
+    @takes(grid=Grid, out=check_path, train=partial(check_callable, arguments=2))
     def __init__(self, grid, out=None, processors=None, train=None):
         extras.load("joblib", workers.PURPOSE)
         processors = numba.config.NUMBA_NUM_THREADS if processors is None else processors
@@ -85,6 +86,7 @@ class Ablation:
         self._trials, self.note = register.trials(grid), register.others(grid, self.folder)
         self._read_outcomes()
 
+    @takes(quiet=check_flag)
     def run(self, quiet=False):
         """Train all trials that are not done yet.
 

@@ -1,9 +1,13 @@
 """Baseline: the arm that others are compared with, the best one or one that is named."""
 
 import math
+from functools import partial
 
+import numpy as np
+
+from minicnn.checks import check_callable, check_dict, check_finite, list_of, takes
 from minicnn.errors import ArgumentError
-from minicnn.lab.grid import label, text_of
+from minicnn.lab.grid import Grid, label, text_of
 
 
 class Baseline:
@@ -26,6 +30,7 @@ class Baseline:
         For what is no axis of the grid, or no value of it.
     """
 
+    @takes(grid=Grid, settings=check_dict)
     def __init__(self, grid, settings=None):
         self._arms, self._settings = grid.arms(), dict(settings or {})
         for name, value in self._settings.items():
@@ -34,13 +39,14 @@ class Baseline:
                     f"the baseline has {name}, which is no axis of this comparison: its axes are"
                     f" {', '.join(grid.axes)}."
                 )
-            if value not in grid.axes[name]:
+            if isinstance(value, np.ndarray) or value not in grid.axes[name]:
                 values = ", ".join(map(text_of, grid.axes[name]))
                 raise ArgumentError(
                     f"the baseline has {name} {text_of(value)}, expected one of the axis: {values}."
                 )
 
     @classmethod
+    @takes(grid=Grid, texts=list_of(str), convert=partial(check_callable, arguments=2))
     def from_strings(cls, grid, texts, convert):
         """The baseline whose settings are written as on the command line.
 
@@ -67,6 +73,7 @@ class Baseline:
     def __str__(self):
         return label(self._settings) if self._settings else "best"
 
+    @takes(accuracy=list_of(dict))
     def of_arms(self, accuracy):
         """For each arm of the grid the number of the one that it is compared with.
 
@@ -78,7 +85,19 @@ class Baseline:
         Returns
         -------
         list of int
+
+        Raises
+        ------
+        ArgumentError
+            Unless there is a dict of numbers for each arm.
         """
+        if len(accuracy) != len(self._arms):
+            raise ArgumentError(
+                f"of_arms: expected a dict for each of the {len(self._arms)} arms, got"
+                f" {len(accuracy)}."
+            )
+        for value in (value for by_seed in accuracy for value in by_seed.values()):
+            check_finite(value, "of_arms: an accuracy")
         if self._settings:
             return [self._arms.index({**arm, **self._settings}) for arm in self._arms]
         best = max(range(len(accuracy)), key=lambda number: _rank(accuracy[number]))

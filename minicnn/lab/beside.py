@@ -3,16 +3,16 @@
 import math
 
 from minicnn import terminal
-from minicnn.checks import check_items, takes
+from minicnn.checks import check_names, list_of, takes
 from minicnn.lab.records import SIGNALS, Record, z_scores
-from minicnn.lab.theory import second_moments
+from minicnn.lab.theory import Prediction, second_moments
 from minicnn.text_table import as_text
 
 TITLES = {"output": "output rms", "delta": "delta rms", "gradient": "dW rms"}
 UNUSUAL = 4.0  # standard errors
 
 
-@takes(record=Record, predictions=check_items)
+@takes(record=Record, predictions=list_of(Prediction))
 def scores(record, predictions):
     """z-scores of all three signals.
 
@@ -34,7 +34,7 @@ def scores(record, predictions):
     return found
 
 
-@takes(record=Record, predictions=check_items)
+@takes(record=Record, predictions=list_of(Prediction), layers=check_names)
 def table(record, predictions, layers=None):
     """Measured and predicted root mean squares and the z of their squares, as text.
 
@@ -43,7 +43,7 @@ def table(record, predictions, layers=None):
     record : Record
     predictions : list of Prediction
         Of the same batch.
-    layers : iterable of str, optional
+    layers : str or iterable of str, optional
         Names of the layers to show; all by default.
 
     Returns
@@ -52,7 +52,7 @@ def table(record, predictions, layers=None):
         Where the theory makes no promise nothing stands beside the measurement. The last line
         counts the z beyond ±4.
     """
-    layers = None if layers is None else list(layers)
+    layers = [layers] if isinstance(layers, str) else layers
     z = scores(record, predictions)
     predicted = {of: second_moments(predictions, of) for of in SIGNALS}
     shown = [layer for layer in record.layers if layers is None or layer.name in layers]

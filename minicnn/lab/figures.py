@@ -3,9 +3,10 @@
 import io
 import math
 
-from minicnn.checks import check_items, takes
+from minicnn.checks import takes
 from minicnn.lab import extras
 from minicnn.lab.grid import Grid, label, text_of
+from minicnn.lab.outcomes import check_outcomes
 
 # Okabe & Ito's palette, which the colour-blind can tell apart, without its pale yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -22,7 +23,7 @@ TRAINING = ("train_accuracy", "training accuracy (%)\nhollow markers: test", 100
 LOSS = ("train_loss", "training loss (nats)", 1, 10)  # to guess costs ln K, less than 6 for K < 400
 
 
-@takes(grid=Grid, outcomes=check_items)
+@takes(grid=Grid, outcomes=check_outcomes)
 def curves(grid, outcomes):
     """Accuracy and training loss over epochs, a figure for each value of the later axes.
 
@@ -53,7 +54,7 @@ def curves(grid, outcomes):
         If matplotlib is not installed.
     """
     extras.load("matplotlib", "a figure")
-    outcomes, first = list(outcomes), next(iter(grid.axes))
+    first = next(iter(grid.axes))
     common = {}
     for arm in grid.arms():
         rest = label({name: value for name, value in arm.items() if name != first})
@@ -64,6 +65,7 @@ def curves(grid, outcomes):
     return [(rest, _figure(rest, first, arms, panels, scales)) for rest, arms in common.items()]
 
 
+@takes(outcomes=check_outcomes)
 def within_one_epoch(outcomes):
     """Whether no run has a second epoch, and some have a curve within the first."""
     return all(len(o.history) < 2 for o in outcomes) and any(o.steps for o in outcomes)

@@ -10,10 +10,11 @@ a semicolon may end the list, so that ``betas=0.8,0.95;`` is one value.
 import itertools
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import NamedTuple
 
 from minicnn import own
-from minicnn.checks import check_callable, check_count, check_dict, check_items, check_seed, takes
+from minicnn.checks import check_callable, check_count, check_dict, check_seed, list_of, takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.paths import name_of
 from minicnn.training.settings import Settings
@@ -120,7 +121,10 @@ class Grid:
                 self.own[absolute(name, value)] = entry["sha256"]
 
     @classmethod
-    @takes(texts=check_items, convert=check_callable, recipe=check_dict, base=check_dict)
+    @takes(
+        texts=list_of(str), convert=partial(check_callable, arguments=2), recipe=check_dict,
+        base=check_dict,
+    )  # fmt: skip
     def from_strings(cls, texts, convert, recipe=None, base=None, **seeds):
         """The grid whose axes are written as on the command line.
 
@@ -142,7 +146,6 @@ class Grid:
             As for the class, and for what is not written so, an axis given twice, and a value
             that cannot be.
         """
-        texts = list(texts)
         words = _split_axes(texts)
         with _hint_at_semicolons(texts):
             axes = {name: tuple(convert(name, w) for w in parts) for name, parts in words.items()}
@@ -152,7 +155,7 @@ class Grid:
             grid.check()
         return grid
 
-    @takes(look=check_callable)
+    @takes(look=partial(check_callable, arguments=1))
     def check(self, look=lambda settings: None):
         """Make the settings of every arm, to find what cannot be before anything is trained.
 
@@ -192,13 +195,16 @@ class Grid:
     @takes(arm=check_dict)
     def settings(self, arm, seed, threads=None):
         """The Settings of one trial."""
-        return Settings(**self.base, **arm, seed=seed, threads=threads)
+        for name in arm:
+            _check_name(name)
+        return Settings(**{**self.base, **arm}, seed=seed, threads=threads)
 
     @takes(arm=check_dict)
     def epochs(self, arm):
         """How many epochs an arm is trained for."""
         return {"epochs": Settings.epochs, **self.base, **arm}["epochs"]
 
+    @takes(trial=Trial)
     def values(self, trial):
         """The settings of a trial as `Settings.from_dict` takes them, with the files' digests."""
         values = {**self.base, **trial.arm, "seed": trial.seed}
@@ -225,7 +231,7 @@ def text_of(value):
     return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
-@takes(arms=check_items)
+@takes(arms=list_of(dict), first=check_count)
 def file_names(arms, first=1):
     """What the names of the arms' folders begin with, such as ``2-msra-relu``; counted up."""
     width = len(str(len(arms)))

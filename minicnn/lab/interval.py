@@ -1,11 +1,15 @@
 """A mean over seeds and its confidence interval, from Student's t distribution."""
 
 import math
+from functools import partial
 from typing import NamedTuple
 
-from minicnn.checks import check_count, check_finite, check_numbers, takes
+from minicnn.checks import check_count, check_number, check_numbers, is_finite, shown, takes
+from minicnn.errors import ArgumentError
 
 CONFIDENCE = 0.95
+MOST_FREEDOM = 100_000  # its time grows with it; t is within 1e-5 of the normal's there
+MOST = 1e150  # of a value: its square is a float
 
 
 class Interval(NamedTuple):
@@ -21,6 +25,7 @@ class Interval(NamedTuple):
     mean: float
     half_width: float | None
 
+    @takes(least=check_number, most=check_number)
     def within(self, least, most=math.inf):
         """The ends of the interval, cut to where the true mean can be: ``(low, high)`` or None.
 
@@ -46,7 +51,7 @@ class Interval(NamedTuple):
         return max(least, self.mean - self.half_width), min(most, self.mean + self.half_width)
 
 
-@takes(values=check_numbers)
+@takes(values=partial(check_numbers, ndim=1))
 def interval(values):
     """Mean of the values and its 95 % interval: ``t(0.975, n - 1) s / sqrt(n)`` to each side.
 
@@ -56,13 +61,25 @@ def interval(values):
     Parameters
     ----------
     values : sequence of float
-        Finite.
+        Finite, and at most 1e150 in size.
 
     Returns
     -------
     Interval or None
         None if there are no values.
+
+    Raises
+    ------
+    ArgumentError
+        For other values, or more than 100,001.
     """
+    values = [float(value) for value in values]
+    for value in values:
+        if not abs(value) <= MOST:
+            raise ArgumentError(
+                f"the values of an interval must be finite and at most {MOST:g} in size, got"
+                f" {value}."
+            )
     n = len(values)
     if n == 0:
         return None
@@ -73,6 +90,13 @@ def interval(values):
     return Interval(mean, student_t(n - 1) * math.sqrt(variance / n))
 
 
+def _check_by_seed(value, what):
+    if not isinstance(value, dict) or not all(map(is_finite, value.values())):
+        raise ArgumentError(f"{what} must be a dict of finite numbers by seed, got {shown(value)}.")
+    return value
+
+
+@takes(values=_check_by_seed, others=_check_by_seed)
 def paired(values, others):
     """The interval of the mean difference of two treatments of the same subjects, here seeds.
 
@@ -95,7 +119,7 @@ def paired(values, others):
     return interval([values[seed] - others[seed] for seed in common]), len(common)
 
 
-@takes(freedom=check_count, confidence=check_finite)
+@takes(freedom=check_count)
 def student_t(freedom, confidence=CONFIDENCE):
     """The t that a Student variable stays within, ``P(|T| <= t) = confidence``.
 
@@ -106,14 +130,28 @@ def student_t(freedom, confidence=CONFIDENCE):
     Parameters
     ----------
     freedom : int
-        Degrees of freedom, at least 1.
+        Degrees of freedom, 1 to 100,000.
     confidence : float
         In (0, 1).
 
     Returns
     -------
     float
+
+    Raises
+    ------
+    ArgumentError
+        For a number out of range.
     """
+    if freedom > MOST_FREEDOM:
+        raise ArgumentError(
+            f"student_t: freedom must be at most {MOST_FREEDOM:,}, got {freedom}; beyond, T is"
+            " normal to five digits."
+        )
+    if not (is_finite(confidence) and 0 < confidence < 1):
+        raise ArgumentError(
+            f"student_t: confidence must be a number in (0, 1), got {shown(confidence)}."
+        )
     low, high = 0.0, math.pi / 2
     for _ in range(60):
         theta = (low + high) / 2

@@ -16,6 +16,7 @@ import numpy as np
 from minicnn import lanes
 from minicnn.checks import (
     check_count,
+    check_names,
     check_numbers,
     check_seed,
     is_finite,
@@ -74,7 +75,7 @@ class Jacobian:
     (16,)
     """
 
-    @takes(model=initialized, image=check_numbers)
+    @takes(model=initialized, image=check_numbers, layers=check_names)
     def __init__(self, model, image, layers=None):
         signals = Signals(model, dtype=np.float64)
         signals.follow()

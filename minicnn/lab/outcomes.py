@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minicnn.checks import check_path, check_text, takes
+from minicnn.checks import check_path, check_seed, check_text, list_of, takes
 from minicnn.errors import unknown
 from minicnn.lab.grid import Trial
 from minicnn.training.files import write_atomically
@@ -56,7 +56,10 @@ class Outcome:
         return self.history[-1][metric]
 
 
-@takes(trial=Trial, folder=check_path)
+check_outcomes = list_of(Outcome)
+
+
+@takes(trial=Trial, folder=check_path, epochs=check_seed)
 def read_outcome(trial, folder, epochs=0):
     """The outcome of a trial that was to be trained in `folder`.
 

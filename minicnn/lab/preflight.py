@@ -23,11 +23,12 @@ otherwise is tried on a copy, by the run's own optimizer and schedule in some 60
 import copy
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import check_numbers, takes
+from minicnn.checks import check_count, check_numbers, takes
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
 from minicnn.lab import beside, gradient_front
@@ -38,7 +39,7 @@ from minicnn.lab.trial import Trial, attempt
 from minicnn.layers import Sigmoid
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.model import initialized
-from minicnn.optimizers import SGD
+from minicnn.optimizers import SGD, Optimizer
 from minicnn.training.settings import Settings
 
 IMAGES = 256
@@ -108,7 +109,10 @@ class Preflight:
         return f"will {end}{soon}: {size}{where}."
 
 
-@takes(model=initialized, images=check_numbers, labels=check_numbers)
+@takes(
+    model=initialized, images=check_numbers, labels=partial(check_numbers, ndim=1),
+    optimizer=Optimizer,
+)  # fmt: skip
 def preflight(model, images, labels, optimizer=None, **training):
     """Judge an initialized model by one batch, and its optimizer, if given, by a short trial.
 
@@ -136,6 +140,7 @@ def preflight(model, images, labels, optimizer=None, **training):
         If the images or labels do not fit the model, there are less than two images or classes,
         or the model has no weights.
     """
+    model._checked(images)
     if optimizer is None:
         return _at_start(model, images, labels)
     found = _at_start(model, images[:IMAGES], labels[:IMAGES])
@@ -233,7 +238,7 @@ def of_settings(settings, dataset):
     )  # fmt: skip
 
 
-@takes(dataset=Dataset)
+@takes(dataset=Dataset, count=check_count)
 def first_images(dataset, count):
     """The first images of a data set, normalized, and their labels."""
     chosen = np.arange(min(count, len(dataset)))

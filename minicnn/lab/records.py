@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from minicnn import terminal
-from minicnn.checks import check_dict, check_number, check_numbers, check_text, takes
+from minicnn.checks import check_dict, check_kind, check_number, check_numbers, check_text, takes
 from minicnn.errors import ArgumentError, unknown
+from minicnn.lab.spread import Moment
 from minicnn.text_table import as_text
 
 QUANTILES = (2, 25, 50, 75, 98)  # per cent
@@ -207,6 +208,9 @@ def z_scores(measured, predicted):
         If there is no name in both.
     """
     both = [name for name in measured if name in predicted]
+    for name in both:
+        check_number(measured[name], f"z_scores: measured {name}")
+        check_kind(predicted[name], Moment, f"z_scores: predicted {name}")
     if not both:
         raise ArgumentError(
             f"nothing to compare: measured {', '.join(measured) or 'nothing'}, predicted"

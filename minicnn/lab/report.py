@@ -4,10 +4,12 @@ import base64
 import html
 import textwrap
 
-from minicnn.checks import check_items, check_iterable, check_path, takes
+from minicnn.checks import check_count, check_kind, check_path, check_text, list_of, takes
 from minicnn.errors import ArgumentError
 from minicnn.lab import figures
+from minicnn.lab.baseline import Baseline
 from minicnn.lab.grid import Grid, label, text_of
+from minicnn.lab.outcomes import check_outcomes
 from minicnn.lab.tables import table
 from minicnn.text_table import as_text
 from minicnn.training.files import write_atomically
@@ -48,7 +50,7 @@ PAGE = """<!DOCTYPE html>
 """
 
 
-@takes(grid=Grid, outcomes=check_items)
+@takes(grid=Grid, outcomes=check_outcomes, baseline=Baseline, width=check_count)
 def text(grid, outcomes, baseline=None, width=WIDTH):
     """The table with its explanation and the errors there were, ready to be printed.
 
@@ -65,7 +67,6 @@ def text(grid, outcomes, baseline=None, width=WIDTH):
     -------
     str
     """
-    outcomes = list(outcomes)
     shown = as_text(*table(grid, outcomes, baseline), width, keys=len(grid.axes))
     found = [textwrap.fill(line, width, subsequent_indent="  ") for line in errors(outcomes)]
     return "\n".join([shown, "", textwrap.fill(_note(baseline), width), *found])
@@ -75,7 +76,7 @@ def _note(baseline):
     return NOTE + (BEST if str(baseline or "best") == "best" else "")
 
 
-@takes(outcomes=check_items)
+@takes(outcomes=check_outcomes)
 def errors(outcomes):
     """A sentence for each trial that diverged or crashed, as a list of str."""
     return [
@@ -85,7 +86,7 @@ def errors(outcomes):
     ]
 
 
-@takes(grid=Grid, outcomes=check_items, folder=check_path)
+@takes(grid=Grid, outcomes=check_outcomes, folder=check_path, baseline=Baseline)
 def write(grid, outcomes, folder, baseline=None):
     """Write ``table.txt``, the figures ``curves-N.svg``, and ``report.html`` with all of it.
 
@@ -106,7 +107,6 @@ def write(grid, outcomes, folder, baseline=None):
     ArgumentError
         If a file cannot be written.
     """
-    outcomes = list(outcomes)
     write_atomically(folder / "table.txt", (text(grid, outcomes, baseline) + "\n").encode())
     try:
         drawn, missing = figures.curves(grid, outcomes), None
@@ -119,7 +119,22 @@ def write(grid, outcomes, folder, baseline=None):
     return missing
 
 
-@takes(grid=Grid, outcomes=check_items, drawn=check_iterable)
+def _check_drawn(value, what):
+    """Pairs of a title and an image."""
+    pairs = list_of((tuple, list))(value, what)
+    for pair in pairs:
+        if len(pair) != 2:
+            raise ArgumentError(
+                f"{what} must hold pairs of a title and an image, got {pair!r:.100}."
+            )
+        check_text(pair[0], f"{what}: a title")
+        check_kind(pair[1], bytes, f"{what}: an image")
+    return pairs
+
+
+@takes(
+    grid=Grid, outcomes=check_outcomes, drawn=_check_drawn, missing=check_text, baseline=Baseline
+)
 def page(grid, outcomes, drawn, missing=None, baseline=None):
     """The page as HTML that needs no other file.
 
@@ -137,7 +152,6 @@ def page(grid, outcomes, drawn, missing=None, baseline=None):
     -------
     str
     """
-    outcomes = list(outcomes)
     header, rows = table(grid, outcomes, baseline)
     parts = [
         "<div><table>",

@@ -13,11 +13,12 @@ With ``--rates`` the grid is one of learning rates from far too low to far too h
 import sys
 from dataclasses import dataclass
 
-from minicnn.checks import check_items, takes
-from minicnn.errors import MinicnnError
+from minicnn.checks import list_of, takes
+from minicnn.errors import ArgumentError, MinicnnError
 from minicnn.lab import preflight
 from minicnn.lab.ablation import Ablation
 from minicnn.lab.grid import Grid
+from minicnn.lab.outcomes import check_outcomes
 from minicnn.output import complain, say
 from minicnn.parser import Parser
 from minicnn.text_table import as_text
@@ -69,7 +70,7 @@ class Scored:
         return self.found.trains == self.learned
 
 
-@takes(grid=Grid, outcomes=check_items)
+@takes(grid=Grid, outcomes=check_outcomes)
 def score(grid, outcomes):
     """Judge every finished or diverged run of a grid.
 
@@ -95,7 +96,7 @@ def score(grid, outcomes):
     return scored
 
 
-@takes(scored=check_items)
+@takes(scored=list_of(Scored))
 def report(scored):
     """The confusion table, the misses, and the share of right verdicts.
 
@@ -103,7 +104,14 @@ def report(scored):
     -------
     text : str
     share : float
+
+    Raises
+    ------
+    ArgumentError
+        If there is none.
     """
+    if not scored:
+        raise ArgumentError("there is no verdict to report on: no training has ended.")
     count = {(said, was): 0 for said in (True, False) for was in (True, False)}
     for one in scored:
         count[one.found.trains, one.learned] += 1

@@ -2,6 +2,7 @@
 
 import copy
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +76,7 @@ class Signals:
         for mine, theirs in arrays:
             mine[...] = theirs
 
-    @takes(labels=check_numbers, visit=check_callable)
+    @takes(labels=check_numbers, visit=partial(check_callable, arguments=5))
     def record(self, images, labels, visit, layers=None, training=True):
         """Run one batch forwards and backwards, and show every layer's signals.
 
@@ -122,7 +123,7 @@ class Signals:
             self.twin.backward(gradient)
         return Pass(float(loss), scores)
 
-    @takes(batch=Batch, visit=check_callable)
+    @takes(batch=Batch, visit=partial(check_callable, arguments=2))
     def outputs(self, batch, visit, layers=None, training=False):
         """Run one batch forwards, and show every layer's output.
 

@@ -6,10 +6,12 @@ import itertools
 import math
 from collections import Counter
 
-from minicnn.checks import check_items, takes
+from minicnn.checks import takes
+from minicnn.errors import ArgumentError
 from minicnn.lab.baseline import Baseline
-from minicnn.lab.grid import Grid, text_of
+from minicnn.lab.grid import Grid, label, text_of
 from minicnn.lab.interval import interval, paired
+from minicnn.lab.outcomes import check_outcomes
 
 METRICS = {  # of results.csv: the column, and where the number comes from
     "test_accuracy": lambda o: o.final("test_accuracy"),
@@ -24,7 +26,7 @@ METRICS = {  # of results.csv: the column, and where the number comes from
 }
 
 
-@takes(grid=Grid, outcomes=check_items)
+@takes(grid=Grid, outcomes=check_outcomes)
 def csv_text(grid, outcomes):
     """A line for each trial: axes, seed, status, final metrics, folder, error.
 
@@ -51,7 +53,7 @@ def csv_text(grid, outcomes):
     return file.getvalue()
 
 
-@takes(grid=Grid, outcomes=check_items)
+@takes(grid=Grid, outcomes=check_outcomes, baseline=Baseline)
 def table(grid, outcomes, baseline=None):
     """A row for each arm: mean and 95 % interval over the seeds that finished, and each seed.
 
@@ -62,6 +64,7 @@ def table(grid, outcomes, baseline=None):
     ----------
     grid : Grid
     outcomes : iterable of Outcome
+        Of every trial of the grid.
     baseline : Baseline, optional
         By default the best arm.
 
@@ -70,10 +73,22 @@ def table(grid, outcomes, baseline=None):
     header : list of str
         The names of the axes come first.
     rows : list of list of str
+
+    Raises
+    ------
+    ArgumentError
+        If the outcome of a trial is missing.
     """
     baseline = baseline or Baseline(grid)
-    outcomes, seeds, arms = list(outcomes), grid.all_seeds(), grid.arms()
+    seeds, arms = grid.all_seeds(), grid.arms()
     by_seed = [{o.trial.seed: o for o in outcomes if o.trial.arm == arm} for arm in arms]
+    for arm, found in zip(arms, by_seed):
+        for seed in seeds:
+            if seed not in found:
+                raise ArgumentError(
+                    f"the outcome of {label(arm)}, seed {seed}, is missing: give that of every"
+                    " trial of the grid."
+                )
     accuracy = [_percent(found) for found in by_seed]
     others = baseline.of_arms(accuracy)
     differences = [paired(own, accuracy[other]) for own, other in zip(accuracy, others)]

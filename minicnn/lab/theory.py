@@ -60,7 +60,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minicnn.checks import check_items, check_numbers, check_text, takes
+from minicnn.checks import check_numbers, check_text, list_of, takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.lab import backward_theory as back
 from minicnn.lab import gradient_theory
@@ -147,7 +147,7 @@ def predict(model, images, labels=None, training=True):
     return [tape.prediction(layer) for layer in model.all_layers()]
 
 
-@takes(predictions=check_items, of=check_text)
+@takes(predictions=list_of(Prediction), of=check_text)
 def second_moments(predictions, of="output"):
     """One signal's predictions by layer, as :func:`minicnn.lab.records.z_scores` takes them.
 

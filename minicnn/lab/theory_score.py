@@ -15,10 +15,10 @@ import numpy as np
 from tqdm import tqdm
 
 from minicnn import zoo
-from minicnn.checks import check_count, check_items, check_numbers, check_text, takes
+from minicnn.checks import check_count, check_items, check_numbers, check_text, list_of, takes
 from minicnn.data import load
 from minicnn.data.dataset import Dataset
-from minicnn.errors import MinicnnError
+from minicnn.errors import ArgumentError, MinicnnError
 from minicnn.lab.beside import UNUSUAL, scores
 from minicnn.lab.probes import probe
 from minicnn.lab.theory import predict
@@ -93,7 +93,7 @@ def score(network, activation, init, dataset, seeds):
     return Scored(network, activation, init, np.array(found))
 
 
-@takes(scored=check_items)
+@takes(scored=list_of(Scored))
 def report(scored):
     """A table of how many z-scores are within ±4, and the share of all.
 
@@ -105,7 +105,14 @@ def report(scored):
     -------
     text : str
     share : float
+
+    Raises
+    ------
+    ArgumentError
+        If there is none.
     """
+    if not scored:
+        raise ArgumentError("there are no z-scores to report on.")
     rows = []
     for what in ("network", "activation", "initializer"):
         for value in dict.fromkeys(getattr(one, what) for one in scored):

@@ -14,13 +14,17 @@ steps as long in the end, ``lr / (1 - momentum)``.
 import copy
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from minicnn import lanes, schedules
+from minicnn.checks import check_count, check_number, check_numbers, takes
 from minicnn.data.dataset import Dataset
-from minicnn.errors import DivergedError
-from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.errors import ArgumentError, DivergedError
+from minicnn.losses import Loss, SoftmaxCrossEntropy
+from minicnn.model import initialized
+from minicnn.optimizers import Optimizer
 from minicnn.training.nan_guard import NanGuard
 from minicnn.training.trainer import Trainer
 
@@ -67,6 +71,7 @@ class Trial:
         """How far the weights would go in the whole training, if they went on like that."""
         return self.moved * self.total_steps / self.steps
 
+    @takes(guess=check_number, faded=check_number)
     def kind(self, guess, faded):
         """``fine``, ``too fast`` or ``too slow``.
 
@@ -94,7 +99,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Shortened(schedules.Schedule):
+class _Shortened(schedules.Schedule):
     """A schedule over `steps` steps, run through in fewer."""
 
     schedule: schedules.Schedule
@@ -106,6 +111,11 @@ class Shortened(schedules.Schedule):
         return self.schedule(step * self.steps // total_steps, self.steps)
 
 
+@takes(
+    model=initialized, optimizer=Optimizer, data=Dataset, images=check_numbers,
+    labels=partial(check_numbers, ndim=1), loss=Loss, batch_size=check_count,
+    total_steps=check_count,
+)  # fmt: skip
 def attempt(
     model, optimizer, data, images, labels, *, loss=None, schedule="constant", batch_size=64,
     total_steps=None, seed=0,
@@ -128,7 +138,20 @@ def attempt(
     Returns
     -------
     Trial
+
+    Raises
+    ------
+    ArgumentError
+        If the images, labels or data do not fit the model, or it has no weights.
     """
+    images = model._checked(images)
+    if len(labels) != len(images) or not len(images):
+        raise ArgumentError(
+            f"a trial needs images and a label for each, got {len(images)} images and"
+            f" {len(labels)} labels."
+        )
+    if not any(parameter.decay for parameter in model.parameters()):
+        raise ArgumentError("the model has no weights: there is nothing that could train.")
     twin, optimizer = copy.deepcopy((model, optimizer))
     loss = SoftmaxCrossEntropy() if loss is None else copy.deepcopy(loss)
     size = min(batch_size, BATCH, len(data))
@@ -140,7 +163,7 @@ def attempt(
     _shorten_memory(optimizer, steps, total_steps)
     trainer = Trainer(
         twin, optimizer, part, part.subset(1), loss=loss, batch_size=size, epochs=epochs, seed=seed,
-        schedule=Shortened(schedules.from_string(schedule), total_steps), callbacks=[NanGuard()],
+        schedule=_Shortened(schedules.from_string(schedule), total_steps), callbacks=[NanGuard()],
     )  # fmt: skip
     weights = _weights(twin)
 

@@ -6,10 +6,19 @@ import threading
 import traceback
 import warnings
 from contextlib import contextmanager
+from functools import partial
 
 from minicnn import schedules
-from minicnn.checks import check_callable, check_count, check_dict, check_items, check_path, takes
-from minicnn.errors import DataError, MinicnnError
+from minicnn.checks import (
+    check_callable,
+    check_count,
+    check_dict,
+    check_path,
+    list_of,
+    shown,
+    takes,
+)
+from minicnn.errors import ArgumentError, DataError, MinicnnError
 from minicnn.lab import extras
 from minicnn.lab.outcomes import write_error
 from minicnn.training.checkpoint import AT_END, has_checkpoint
@@ -18,6 +27,27 @@ from minicnn.training.run import Run
 from minicnn.training.settings import Settings
 
 PURPOSE = "an ablation"
+MOST_PROCESSORS = 10_000
+
+
+def _check_jobs(value, what):
+    """Pairs of a dict and a path."""
+    jobs = list_of((tuple, list))(value, what)
+    for job in jobs:
+        if len(job) != 2:
+            raise ArgumentError(
+                f"{what} must hold pairs of settings and a folder, got {shown(job)}."
+            )
+    return [
+        (check_dict(settings, f"{what}: settings"), check_path(folder, f"{what}: a folder"))
+        for settings, folder in jobs
+    ]
+
+
+def _check_processors(value, what):
+    if check_count(value, what) > MOST_PROCESSORS:
+        raise ArgumentError(f"{what} must be at most {MOST_PROCESSORS:,}, got {value}.")
+    return int(value)
 
 
 @takes(settings=check_dict, folder=check_path)
@@ -71,7 +101,7 @@ def _begun(settings, folder):
         return None
 
 
-@takes(jobs=check_items, processors=check_count, train=check_callable)
+@takes(jobs=_check_jobs, processors=_check_processors, train=partial(check_callable, arguments=2))
 def train_all(jobs, processors, train=train_trial):
     """Train jobs, as many at once as there are processors, and give each when it has ended.
 

@@ -7,7 +7,7 @@ from minicnn import schedules
 from minicnn.data.dataset import Dataset
 from minicnn.lab import trial
 from minicnn.lab.preflight import preflight
-from minicnn.lab.trial import Shortened, Trial, attempt
+from minicnn.lab.trial import Trial, _Shortened, attempt
 from minicnn.optimizers import SGD, Adam, RMSProp
 from tests.training.toys import CLASSES, dense_model, toy
 
@@ -67,7 +67,7 @@ def test_nothing_changes_and_a_seed_repeats_it():
 @pytest.mark.parametrize("name", ["constant", "one-cycle", "step", "cosine", "warmup:50"])
 def test_a_shortened_schedule_is_the_whole_one_in_fewer_steps(name):
     whole = schedules.from_string(name)
-    short = Shortened(whole, 1000)
+    short = _Shortened(whole, 1000)
     assert [short(i, 100) for i in range(101)] == [whole(10 * i, 1000) for i in range(101)]
     assert max(short(i, 100) for i in range(100)) == 1
 
