@@ -18,12 +18,12 @@ MOST = 2**63 - 1  # what NumPy can count
 SHOWN = 100  # characters of a value in an error
 
 
-def check_count(value, what):
-    """`value` as an int of at least 1, or an ArgumentError that names `what`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ArgumentError(f"{what} must be an integer of at least 1, got {value!r}.")
-    if value > MOST:
-        raise ArgumentError(f"{what} must be an integer of at most {MOST}, got a larger one.")
+def check_count(value, what, least=1, most=MOST):
+    """`value` as an int from `least` to `most`, or an ArgumentError that names `what`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ArgumentError(f"{what} must be an integer of at least {least}, got {value!r}.")
+    if value > most:
+        raise ArgumentError(f"{what} must be an integer of at most {most}, got a larger one.")
     return int(value)
 
 

@@ -17,7 +17,9 @@ Examples
 True
 """
 
+import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -27,10 +29,13 @@ from minicnn.checks import (
     check_count,
     check_dict,
     check_generator,
+    check_number,
     check_numbers,
     check_positive,
     check_seed,
+    check_shape,
     make_rng,
+    shown,
     takes,
 )
 from minicnn.errors import ArgumentError
@@ -39,6 +44,7 @@ from minicnn.layers import Layer
 from minicnn.model import Sequential
 
 STEP = 1e-5
+MOST_NUMBERS = 2**22  # of an input
 SMALL = 256  # elements up to which every one is checked
 DIRECTIONS = 8  # random directions of a larger array
 WRONG = 1e-4  # a disagreement that no rounding explains
@@ -81,7 +87,7 @@ class Report:
 
 
 @takes(
-    value=check_callable,
+    value=partial(check_callable, arguments=0),
     arrays=check_dict,
     gradients=check_dict,
     rng=check_generator,
@@ -116,7 +122,13 @@ def check_function(value, arrays, gradients, rng=None, step=STEP):
     report = Report(worst=-1.0)
     # A difference quotient is off by the rounding of E over h; where all gradients are so
     # small that this would be more than 1e-8 of them, that is what they are compared with.
-    floor = np.finfo(float).eps * abs(value()) / step / 1e-8 + 1e-8
+    floor = (
+        np.finfo(float).eps
+        * abs(check_number(value(), "check_function: what value() returns"))
+        / step
+        / 1e-8
+        + 1e-8
+    )
     for name, array in arrays.items():
         gradient = gradients[name]
         if gradient.shape != array.shape or array.dtype != np.float64:
@@ -170,13 +182,24 @@ def check_layer(layer, input_shape, samples=3, seed=0, x=None, training=True, st
     Report
     """
     rng = make_rng(seed)
+    if x is not None:
+        x = np.array(x, np.float64)
+        samples = len(x) if x.ndim else 0
+        if samples == 0:
+            raise ArgumentError(f"check_layer: x must hold samples, got shape {x.shape}.")
+    input_shape = check_shape(input_shape, "check_layer: input_shape", "such as (1, 28, 28)")
+    if samples * math.prod(input_shape) > MOST_NUMBERS:
+        raise ArgumentError(
+            f"check_layer: {samples} samples of {input_shape} would take hours: give at most"
+            f" {MOST_NUMBERS} numbers; a few small samples show as much."
+        )
     model = Sequential(layer)
     model.initialize(input_shape, seed, np.float64, input_gradient=True)
     for parameter in model.parameters():
         # Zero biases and equal slopes would hide mistakes.
         parameter.value += 0.1 * rng.standard_normal(parameter.value.shape)
     drawn = x is None
-    x = rng.standard_normal((samples, *input_shape)) if drawn else np.array(x, np.float64)
+    x = rng.standard_normal((samples, *input_shape)) if drawn else x
     weighting = rng.standard_normal((len(x), *model.output_shape))
     packed = lanes.pack(x, np.float64)
 
@@ -205,7 +228,7 @@ def check_layer(layer, input_shape, samples=3, seed=0, x=None, training=True, st
 
 
 @takes(
-    loss=check_callable,
+    loss=partial(check_callable, arguments=2),
     scores=check_numbers,
     labels=check_numbers,
     seed=check_seed,
@@ -246,7 +269,12 @@ def check_loss(loss, scores, labels, seed=0, step=STEP):
 def _check_batch(loss, scores, labels, seed, step):
     samples, rng = len(scores), make_rng(seed)
     packed, first = lanes.pack(scores, np.float64), (samples - 1) % lanes.LANES + 1
-    plain = float(loss(packed, labels)[0])
+    plain = loss(packed, labels)
+    if not isinstance(plain, tuple) or len(plain) != 2:
+        raise ArgumentError(
+            f"check_loss: loss must return its value and a gradient, got {shown(plain)}."
+        )
+    plain = float(check_number(plain[0], "check_loss: the value of the loss"))
     noise = rng.standard_normal(packed[-1, :, first:].shape)
 
     def filled():

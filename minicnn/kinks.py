@@ -14,12 +14,15 @@ of them does not, nor does none. Which one a layer is meant to choose is for its
 import numpy as np
 
 from minicnn import lanes
+from minicnn.checks import check_count, check_positive, check_seed, takes
+from minicnn.model import initialized
 
 VALUES = (-1.0, 0.0, 1.0)
 OUTPUTS, DIRECTIONS = 24, 4  # at most, and beside that of all ones
 SLACK = 1e-2  # wrong rules are off by a good part of the gradient; smooth layers by O(h)
 
 
+@takes(model=initialized, samples=check_count, seed=check_seed, step=check_positive)
 def worst_at_kinks(model, samples, training, seed, step):
     """The gradient of a model's input that is farthest from where it must lie.
 

@@ -2,9 +2,12 @@
 
 import numpy as np
 
+from minicnn.checks import check_numbers, takes
+
 LARGEST = 2**31 - 1  # a label beyond it is an identifier, and no class
 
 
+@takes(labels=np.ndarray)
 def advice_on_labels(labels, name="labels"):
     """What to do with an array that should be whole numbers of shape (N,).
 
@@ -43,6 +46,7 @@ def _are_one_hot(rows):
     return bool(((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all())
 
 
+@takes(labels=check_numbers)
 def first_beyond(labels):
     """The index of the first label that is too large for a class, or None."""
     wrong = labels > LARGEST

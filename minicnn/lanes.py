@@ -125,7 +125,7 @@ def unpack(packed, samples):
         If `packed` is not in lanes, or has not so many.
     """
     check_samples(packed, samples)
-    rows = np.moveaxis(packed, -1, 1).reshape(-1, *packed.shape[1:-1])
+    rows = np.moveaxis(packed, -1, 1).reshape(len(packed) * LANES, *packed.shape[1:-1])
     return rows[:samples].copy()
 
 

@@ -9,7 +9,7 @@ import threading
 
 import numpy as np
 
-from minicnn.checks import described, is_array, is_finite
+from minicnn.checks import check_count, described, is_array, is_finite
 from minicnn.errors import ArgumentError
 from minicnn.habits import Habits, no_such_name
 from minicnn.kernels import loss as kernels
@@ -166,6 +166,7 @@ def check_labels(labels, classes):
             f"labels must be whole numbers of shape (N,), got {labels.dtype} of {labels.shape}."
             f" {advice_on_labels(labels)}"
         )
+    classes = check_count(classes, "classes")
     whole = np.ascontiguousarray(labels, np.int64)
     if not kernels.are_classes(whole, classes):
         raise ArgumentError(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import check_array, check_dict, described, takes
+from minicnn.checks import check_array, check_dict, described, list_of, takes
 from minicnn.errors import ArgumentError
 
 #: Numbers that an array side by side with others begins at a multiple of: a cache line.
@@ -77,13 +77,14 @@ class Parameter:
         return f"Parameter({self.name!r}, shape={self.value.shape}, dtype={self.value.dtype})"
 
 
+@takes(arrays=list_of(np.ndarray))
 def zeros_side_by_side(arrays):
     """Zeros of the shapes of some arrays of one dtype, one after the other in memory.
 
     Each begins at a multiple of 16 numbers; those between are zeros, too.
     """
     sizes = [-(-array.size // ALIGNMENT) * ALIGNMENT for array in arrays]
-    if len({array.dtype for array in arrays}) > 1:
+    if len({array.dtype for array in arrays}) != 1:
         return [np.zeros_like(array) for array in arrays]
     room, made = lanes.zeros((sum(sizes),), arrays[0].dtype), []
     for array, size in zip(arrays, sizes):
@@ -92,6 +93,7 @@ def zeros_side_by_side(arrays):
     return made
 
 
+@takes(parameters=list_of(Parameter))
 def lay_side_by_side(parameters):
     """Move the arrays of some parameters together in memory, those that decay first."""
     ordered = sorted(parameters, key=lambda parameter: not parameter.decay)

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+from minicnn.checks import takes
 from minicnn.errors import ArgumentError
 
 LONGEST_NAME = 80  # characters; most systems take 255 bytes, and something may be put around it
@@ -41,6 +42,7 @@ def expand(path, what="a path"):
     return Path(text)
 
 
+@takes(path=(str, os.PathLike))
 def is_locked(path):
     """Whether a folder on the way to `path` may not be searched, so that it may exist or not."""
     try:

@@ -2,10 +2,19 @@
 
 import itertools
 import re
+from functools import partial
+
+from minicnn.checks import check_count, check_items, list_of, takes
 
 NARROWEST = 8  # characters of a column whose cells are broken
 
 
+def _check_rows(value, what):
+    rows = enumerate(check_items(value, what))
+    return [list_of(str)(row, f"{what}[{number}]") for number, row in rows]
+
+
+@takes(header=list_of(str), rows=_check_rows, width=check_count, keys=partial(check_count, least=0))
 def as_text(header, rows, width=None, keys=0):
     """A table in columns, ready to be printed; numbers stand to the right.
 

@@ -129,7 +129,7 @@ def quick(parts, classes):
     return [*layers, Flatten(), *parts.scores(classes)]
 
 
-@takes(parts=Parts, classes=check_count)
+@takes(parts=Parts, classes=check_count, depth=partial(check_count, most=MOST_LAYERS))
 def plain(parts, classes, depth):
     """N weight layers without shortcuts: N - 3 3×3 convs of 16, two of stride 2, dense 64, 64."""
     if depth < 4:
@@ -140,7 +140,7 @@ def plain(parts, classes, depth):
     return [*layers, Flatten(), *parts.dense(64), *parts.dense(64), *parts.scores(classes)]
 
 
-@takes(parts=Parts, classes=check_count)
+@takes(parts=Parts, classes=check_count, depth=partial(check_count, most=MOST_LAYERS))
 def resnet(parts, classes, depth):
     """He et al. 2015 §4.2, N = 6 n + 2: three stages of n blocks, 16, 32 and 64 channels."""
     if depth < 8 or (depth - 2) % 6:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn.checks import check_path, check_text, takes
+from minicnn.checks import check_items, check_path, check_text, takes
 from minicnn.data.dataset import Dataset, normalization, warn_of_empty_classes
 from minicnn.data.idx import read_idx
-from minicnn.errors import DataError
+from minicnn.errors import ArgumentError, DataError
 from minicnn.paths import is_locked
 
 FILES = (
@@ -76,6 +76,14 @@ def load_folder(folder, name=None, classes=None):
     return from_arrays(name, arrays[:2], arrays[2:], classes)
 
 
+def _check_two(value, what):
+    both = check_items(value, what)
+    if len(both) != 2:
+        raise ArgumentError(f"{what} must be a pair of images and labels, got {len(both)} things.")
+    return both
+
+
+@takes(train=_check_two, test=_check_two)
 def from_arrays(name, train, test, classes=None):
     """Both sets of pairs of images and labels, normalized as the training set needs.
 

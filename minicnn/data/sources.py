@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from minicnn import own
+from minicnn.checks import takes
 from minicnn.data.dataset import Dataset
 from minicnn.data.folder import from_arrays, load_folder
 from minicnn.data.mnist import load_mnist
@@ -23,6 +24,7 @@ def is_own(name):
     return own.is_own(name) and not os.path.isdir(os.path.expanduser(name))
 
 
+@takes(name=(str, os.PathLike))
 def load(name):
     """The training and the test set that a name or a folder stands for.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minicnn.checks import check_callable, check_text
 from minicnn.errors import MinicnnError
 from minicnn.initializers.base import Initializer
 
@@ -31,7 +32,9 @@ class FromFunction(Initializer):
     name: str
 
     def __post_init__(self):
-        """There are no numbers or words to be checked."""
+        """Refuse what cannot be called with a shape, fans and a generator."""
+        check_callable(self.function, "FromFunction: function", arguments=3)
+        check_text(self.name, "FromFunction: name")
 
     def __str__(self):
         return self.name

@@ -7,7 +7,7 @@ formulas stand in :mod:`minicnn.kernels.activation`.
 import numpy as np
 
 from minicnn import initializers, own
-from minicnn.checks import check_finite
+from minicnn.checks import check_finite, check_flag
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.kernels.activation import LOOPS, leaky_relu_alpha_gradient
@@ -139,7 +139,7 @@ class PReLU(Activation):
     def __init__(self, slope=0.25, per_channel=False):
         super().__init__()
         self.slope = check_finite(slope, "PReLU: slope")
-        self.per_channel = bool(per_channel)
+        self.per_channel = check_flag(per_channel, "PReLU: per_channel")
 
     def _build(self, rng):
         super()._build(rng)

@@ -9,9 +9,11 @@ from minicnn.checks import (
     check_array,
     check_dtype,
     check_generator,
+    check_pair,
     check_shape,
     described,
     is_foreign,
+    takes,
 )
 from minicnn.errors import ArgumentError
 from minicnn.habits import Habits
@@ -218,6 +220,7 @@ class Layer(Habits):
         ArgumentError
             If the kernels, which check nothing, could not read it.
         """
+        backward = backward is True
         if backward and array is None and not self.needs_input_gradient:
             return
         shape, name = self.output_shape, "forward"
@@ -306,6 +309,7 @@ class Layer(Habits):
         return ""
 
 
+@takes(layer=Layer)
 def window_output(layer, kernel_size, stride, padding, dilation=(1, 1)):
     """Output height and width of a sliding window over ``layer.input_shape``.
 
@@ -316,6 +320,12 @@ def window_output(layer, kernel_size, stride, padding, dilation=(1, 1)):
     ArgumentError
         If the window does not fit into the padded input even once.
     """
+    if layer.input_shape is None:
+        raise layer._error(layer.not_built)
+    layer._needs_images()
+    kernel_size = check_pair(kernel_size, "kernel_size", 1)
+    stride, padding = check_pair(stride, "stride", 1), check_pair(padding, "padding", 0)
+    dilation = check_pair(dilation, "dilation", 1)
     axes = zip(layer.input_shape[1:], kernel_size, stride, padding, dilation)
     sizes = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes]
     if min(sizes) < 1:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minicnn import initializers
-from minicnn.checks import check_count, check_pair
+from minicnn.checks import check_count, check_flag, check_pair
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.kernels.terms import Convolution
@@ -70,7 +70,7 @@ class Conv2d(Layer):
         self.padding = check_pair(padding, "Conv2d: padding", 0)
         self.dilation = check_pair(dilation, "Conv2d: dilation", 1)
         self.groups = check_count(groups, "Conv2d: groups")
-        self.bias = bool(bias)
+        self.bias = check_flag(bias, "Conv2d: bias")
         self.init = initializers.from_string(init)
         self.bias_init = initializers.from_string(bias_init)
         self.in_channels, self.algorithm = in_channels, algorithms.check_name(algorithm)
@@ -91,16 +91,17 @@ class Conv2d(Layer):
             self.input_shape, (c_out, *size), self.kernel_size, self.stride, self.padding,
             self.dilation, self.groups, self.dtype.itemsize,
         )  # fmt: skip
+        shape = (c_out, c_in // self.groups, *self.kernel_size)
+        self._fans = Fans.of_convolution(plan)
+        # Before the algorithm, which walks through the channels: these refuse too many.
+        self._make_parameter("weight", shape, self.init, self._fans, rng)
+        if self.bias:
+            self._make_parameter("bias", (c_out,), self.bias_init, self._fans, rng, decay=False)
         try:
             needed = self.needs_input_gradient
             self._by = algorithms.choose(self.algorithm, plan, self._buffers, needed)
         except ArgumentError as error:
             raise self._error(str(error)) from None
-        shape = (c_out, c_in // self.groups, *self.kernel_size)
-        self._fans = Fans.of_convolution(plan)
-        self._make_parameter("weight", shape, self.init, self._fans, rng)
-        if self.bias:
-            self._make_parameter("bias", (c_out,), self.bias_init, self._fans, rng, decay=False)
         return plan.output_shape
 
     def forward(self, x, training=False, samples=None):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicnn import initializers
-from minicnn.checks import check_count
+from minicnn.checks import check_count, check_flag
 from minicnn.initializers import Fans
 from minicnn.kernels.correlate import correlate
 from minicnn.kernels.dense import dense_gradients
@@ -45,7 +45,7 @@ class Dense(Layer):
     ):
         super().__init__()
         self.out_features = check_count(out_features, "Dense: out_features")
-        self.bias = bool(bias)
+        self.bias = check_flag(bias, "Dense: bias")
         self.init = initializers.from_string(init)
         self.bias_init = initializers.from_string(bias_init)
         self.in_features = in_features

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn import lanes
+from minicnn import checks, lanes
 from minicnn.errors import MinicnnError
 from minicnn.initializers import Fans, Initializer
 from minicnn.kernels.team import get_num_threads, set_num_threads
@@ -40,6 +40,7 @@ WAIT_SECONDS = 120
 ADDRESS_SPACE = 8 * 2**30  # bytes
 LONGEST_MESSAGE = 2000  # characters
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+WRAPPER = checks.__file__
 PACKAGE = str(Path(callables.minicnn.__file__).parent)
 
 
@@ -99,6 +100,9 @@ class Case:
             return [] if parameter.kind is parameter.VAR_POSITIONAL else {}
 
     def _place(self, drawn):
+        variadic = any(
+            p.name in drawn and p.kind is p.VAR_POSITIONAL for p in self.target.parameters
+        )
         for parameter in self.target.parameters:
             if parameter.name not in drawn:
                 continue
@@ -108,7 +112,9 @@ class Case:
             elif parameter.kind is parameter.VAR_KEYWORD:
                 if isinstance(value, dict) and all(isinstance(key, str) for key in value):
                     self.named |= value
-            elif parameter.kind is parameter.POSITIONAL_ONLY:
+            elif parameter.kind is parameter.POSITIONAL_ONLY or (
+                variadic and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            ):
                 self.arguments.append(value)
             else:
                 self.named[parameter.name] = value
@@ -225,7 +231,8 @@ def outcome(case):
 def _is_pythons(error, case):
     """Whether Python itself refuses the call or the attribute, before any code of the package."""
     frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    below = any(name.startswith(PACKAGE) for name in frames)
+    # A function that `takes` wraps is refused by Python in the wrapper, before its own code.
+    below = any(name.startswith(PACKAGE) for name in frames if name != WRAPPER)
     if isinstance(error, TypeError):
         return not below
     if isinstance(error, AttributeError):

@@ -227,8 +227,8 @@ def _other_content(array, choice):
 def _other_size(array, choice):
     return choice([
         np.zeros((0,) * array.ndim, array.dtype), np.zeros((1,) * array.ndim, array.dtype),
-        np.broadcast_to(array.reshape(-1)[0], (2**28,)), np.zeros((2, 2), array.dtype),
-        np.broadcast_to(array[:1], (10**6, *array.shape[1:])), np.array(array.reshape(-1)[0]),
+        np.broadcast_to(array.reshape(-1)[0], (2**24,)), np.zeros((2, 2), array.dtype),
+        np.broadcast_to(array[:1], (20_000, *array.shape[1:])), np.array(array.reshape(-1)[0]),
     ])  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import inspect
 
 import numpy as np
 
-from minicnn import initializers, lanes, losses, optimizers, schedules
+from minicnn import initializers, lanes, losses, optimizers, own, schedules
 from minicnn.data import Batches
 from minicnn.data.batches import Batch
 from minicnn.data.dataset import Dataset
@@ -121,6 +121,7 @@ def _conv(world):
 
 
 SUBJECTS = {
+    own.Reference: lambda w, cls: own.parse("os.path:join", "layer"),
     Layer: built,
     Initializer: lambda w, cls: Own() if cls is Initializer else made(w, cls),
     Optimizer: _optimizer,
@@ -336,6 +337,7 @@ VALUES = {
     "key": lambda w: "gain",
     "takes.field": lambda w: next(iter(initializers.settings_of(initializers.Xavier).values())),
     "expected.field": lambda w: next(iter(initializers.settings_of(initializers.Xavier).values())),
+    "FromFunction.FromFunction.function": lambda w: lambda shape, fans, rng: np.ones(shape),
     # Data.
     "Dataset.Dataset.images": lambda w: w.dataset.images,
     "from_arrays.train": lambda w: (w.dataset.images, w.labels),
