@@ -31,3 +31,7 @@ def test_zeros_begin_with_a_cache_line(shape, dtype):
         assert not array.size or array.ctypes.data % lanes.CACHE_LINE == 0
         array[...] = 1  # and no two of them are the same memory
     assert all(not np.shares_memory(a, b) for a, b in zip(made, made[1:]))
+
+
+def test_samples_without_a_number_are_unpacked():
+    assert lanes.unpack(np.zeros((2, 0, 6, lanes.LANES), np.float32), 20).shape == (20, 0, 6)

@@ -189,3 +189,10 @@ def test_a_resnet_without_normalization_starts_its_blocks_as_the_identity(init):
             same += 1
         x = y
     assert same == 4  # the first blocks of two stages change the size
+
+
+@pytest.mark.parametrize("make", [zoo.plain, zoo.resnet])
+@pytest.mark.parametrize("depth", [None, 20.0, 10**18])
+def test_a_depth_is_a_number_of_layers_that_a_model_can_have(make, depth):
+    with pytest.raises(ArgumentError, match="depth must be an integer of at"):
+        make(zoo.Parts(), 10, depth)
