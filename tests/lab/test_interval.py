@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from minicnn.errors import ArgumentError
 from minicnn.lab.interval import interval, paired, student_t
 
 
@@ -65,3 +66,9 @@ def test_paired_differences_of_the_seeds_in_common():
     assert found.mean + found.half_width == pytest.approx(high, rel=1e-9)
     assert paired(one, {3: 1.0}) == (None, 0)
     assert paired(one, {4: 1.0}) == ((-1.0, None), 1)
+
+
+@pytest.mark.parametrize("freedom, confidence", [(10**9, 0.95), (3, 1.0), (3, None), (0, 0.5)])
+def test_a_t_that_would_take_for_ever_or_cannot_be_is_refused(freedom, confidence):
+    with pytest.raises(ArgumentError, match="student_t"):
+        student_t(freedom, confidence)

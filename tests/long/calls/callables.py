@@ -21,6 +21,8 @@ LEFT_OUT = (
 #: What is called there may raise Python's errors, but must not end the process.
 UNCHECKED = "checks nothing"
 
+HOOK = "on_"
+
 DATA_MODEL = ("__call__", "__len__", "__iter__", "__enter__")
 
 
@@ -52,7 +54,12 @@ class Target:
 
     @property
     def is_checked(self):
-        """Whether the module promises to check what it is handed."""
+        """Whether the module promises to check what it is handed.
+
+        Hooks of callbacks do not: the Trainer alone calls them, in every step, with itself.
+        """
+        if (self.attribute or "").startswith(HOOK):
+            return False
         return UNCHECKED not in (importlib.import_module(self.module).__doc__ or "")
 
     @property
