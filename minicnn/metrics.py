@@ -6,7 +6,7 @@ Classes are whole numbers from 0; N is the number of samples and K that of class
 
 import numpy as np
 
-from minicnn.checks import check_count
+from minicnn.checks import check_count, check_numbers
 from minicnn.errors import ArgumentError
 from minicnn.labels import advice_on_labels, first_beyond
 
@@ -135,7 +135,7 @@ def entropy(frequencies):
     float
         In nats; ln K if all classes are equally frequent.
     """
-    present = np.asarray(frequencies, np.float64)
+    present = check_numbers(frequencies, "frequencies", ndim=1).astype(np.float64)
     present = present[present > 0]
     return float(-(present @ np.log(present))) + 0.0
 

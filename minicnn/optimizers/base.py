@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minicnn.checks import check_dict, is_finite, takes
+from minicnn.checks import check_dict, check_number, is_finite, takes
 from minicnn.errors import ArgumentError
 from minicnn.habits import Habits
 from minicnn.optimizers.runs import find_runs, memory_order
@@ -110,6 +110,7 @@ class Optimizer(Habits):
         self.steps = 0
         self._averages, self._runs, self._by_decay = {}, None, None
 
+    @takes(value=check_number)
     def check_normal(self, name, value):
         """Raise an ArgumentError unless each dtype holds `value` as 0 or a normal number."""
         for dtype in {parameter.value.dtype for parameter in self.parameters}:

@@ -11,6 +11,7 @@ import os
 import re
 from pathlib import Path
 
+from minicnn.checks import check_path, takes
 from minicnn.errors import ArgumentError, DataError
 from minicnn.paths import expand
 from minicnn.training import snapshot, tensors
@@ -113,11 +114,13 @@ class Checkpoint(Callback):
             raise cannot_write(self.folder / PREVIOUS, error) from error
 
 
+@takes(folder=check_path)
 def has_checkpoint(folder):
     """Whether there is any in a folder."""
     return any(os.path.lexists(Path(folder, name)) for name in (NEWEST, PREVIOUS))
 
 
+@takes(folder=check_path)
 def read_checkpoint(folder):
     """The newest checkpoint of a folder that is whole.
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from minicnn.checks import check_path, takes
 from minicnn.errors import ArgumentError
 
 
+@takes(path=check_path, data=(bytes, bytearray, memoryview), keep=check_path)
 def write_atomically(path, data, keep=None):
     """Write a file so that its path shows the old content or the new one, never a part.
 
@@ -51,11 +53,13 @@ def write_atomically(path, data, keep=None):
         raise cannot_write(path, error) from error
 
 
+@takes(path=check_path)
 def is_temporary(path):
     """Whether this is a file that a killed process had not finished to write."""
     return re.fullmatch(r"\..+\.\d+\.tmp", path.name) is not None
 
 
+@takes(path=check_path)
 def flush_folder(path):
     """Wait until the names in a folder are on the disk, where the system can do that."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows
@@ -78,6 +82,7 @@ ADVICE = {
 }
 
 
+@takes(error=OSError)
 def cannot_write(path, error):
     """The ArgumentError for a file or folder that the system refused to write."""
     other = "Make room or give the right to it, or choose another folder with --out."
@@ -85,6 +90,7 @@ def cannot_write(path, error):
     return ArgumentError(f"cannot write {path}: {error.strerror or error}. {advice}")
 
 
+@takes(path=check_path)
 def make_folder(path):
     """Make a folder and those around it, as far as they do not exist.
 

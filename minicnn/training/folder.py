@@ -4,6 +4,7 @@ import itertools
 import os
 from pathlib import Path
 
+from minicnn.checks import check_text, takes
 from minicnn.errors import ArgumentError
 from minicnn.paths import expand, is_locked
 from minicnn.training.files import cannot_write, is_temporary, make_folder, write_atomically
@@ -106,6 +107,7 @@ class RunFolder:
         """Let other processes in."""
         self._lock.release()
 
+    @takes(name=check_text)
     def write(self, name, data):
         """Write a file of the run whole, or not at all; see `write_atomically`.
 

@@ -1,5 +1,6 @@
 """GradientWatch: notices a network whose weights get no gradient at all."""
 
+from minicnn.checks import check_dict, takes
 from minicnn.metrics import predicted_classes
 from minicnn.training.callbacks import Callback
 
@@ -39,6 +40,7 @@ class GradientWatch(Callback):
         """What has been seen so far."""
         return {"steps": self.steps, "all_zero": self.all_zero, "learned": list(self.learned)}
 
+    @takes(state=check_dict)
     def load_state_dict(self, state):
         """Go on from there."""
         self.steps, self.all_zero = int(state["steps"]), bool(state["all_zero"])

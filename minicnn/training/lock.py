@@ -3,6 +3,7 @@
 import os
 import weakref
 
+from minicnn.checks import check_path, takes
 from minicnn.errors import ArgumentError
 
 try:
@@ -31,6 +32,7 @@ class FolderLock:
         If the folder cannot be opened.
     """
 
+    @takes(path=check_path)
     def __init__(self, path):
         if fcntl is None:
             self.release = lambda: None

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from minicnn import lanes
+from minicnn.checks import check_dict, takes
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.metrics import entropy, predicted_classes
 from minicnn.training.callbacks import Callback
@@ -61,6 +62,7 @@ class LossWatch(Callback):
         worst = self.worst if math.isfinite(self.worst) else None  # JSON has no infinity
         return {**began, "worst": worst, "worst_step": self.worst_step}
 
+    @takes(state=check_dict)
     def load_state_dict(self, state):
         """Go on from there."""
         for name in BEGAN:

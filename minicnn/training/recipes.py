@@ -1,5 +1,6 @@
 """Recipes: settings that go together, by name."""
 
+from minicnn.checks import check_text, takes
 from minicnn.errors import unknown
 
 RECIPES = {
@@ -11,6 +12,7 @@ RECIPES = {
 }  # fmt: skip
 
 
+@takes(name=check_text)
 def recipe(name):
     """The settings of that name, as a dict.
 

@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import contextmanager
 
+from minicnn.checks import takes
 from minicnn.errors import ArgumentError, DataError, DivergedError, MinicnnError
 from minicnn.kernels.team import get_num_threads, set_num_threads
 from minicnn.memory import peak_memory_mb
@@ -29,6 +30,7 @@ from minicnn.training.loss_watch import LossWatch
 from minicnn.training.machine import versions
 from minicnn.training.nan_guard import NanGuard
 from minicnn.training.progress import Progress
+from minicnn.training.settings import Settings
 from minicnn.training.steps import STEPS_FILE, StepLog
 from minicnn.training.trainer import Trainer
 from minicnn.training.values import FREE, decisive
@@ -79,6 +81,7 @@ class Run:
         no checkpoint is whole.
     """
 
+    @takes(settings=Settings)
     def __init__(self, settings, out=None, checkpoint_every=EVERY):
         self.settings, self._every = settings, checkpoint_every
         if checkpoint_every is not None:

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from minicnn import initializers, optimizers, own, schedules, zoo
-from minicnn.checks import check_count, check_seed
+from minicnn.checks import check_count, check_dict, check_seed, takes
 from minicnn.data import sources
 from minicnn.errors import ArgumentError
 from minicnn.losses import SoftmaxCrossEntropy
@@ -183,6 +183,7 @@ class Settings:
         return values
 
     @classmethod
+    @takes(values=check_dict)
     def from_dict(cls, values):
         """The settings that `as_dict` gave, if the user's files are still what they were.
 

@@ -1,5 +1,6 @@
 """StepLog: loss and accuracy in the course of an epoch, in at most some hundred points."""
 
+from minicnn.checks import check_dict, takes
 from minicnn.training.callbacks import Callback
 from minicnn.training.files import json_lines, write_atomically
 
@@ -29,6 +30,7 @@ class StepLog(Callback):
         self.path = path
         self._length = 1  # steps in a stretch
         self._ended = []  # stretches: last step, images, sum of losses, correct predictions
+        self._before = 0
         self._begin()
 
     def _begin(self):
@@ -84,6 +86,7 @@ class StepLog(Callback):
         running = [self._steps, self._images, self._loss, self._correct]
         return {"length": self._length, "ended": self._ended, "running": running}
 
+    @takes(state=check_dict)
     def load_state_dict(self, state):
         """Go on after these stretches."""
         self._length, self._ended = int(state["length"]), [_numbers(s) for s in state["ended"]]

@@ -31,6 +31,7 @@ from minicnn.model import Sequential
 from minicnn.optimizers import SGD, Optimizer
 from minicnn.parameter import Parameter
 from minicnn.schedules import Schedule
+from minicnn.training.callbacks import Callback
 from tests.long.calls import callables, table
 from tests.long.calls.mutations import Mutations
 from tests.long.calls.world import SHAPE, World
@@ -81,12 +82,17 @@ class Case:
                 needed = False
             if needed or (not self.valid and self.rng.random() < 0.6):
                 drawn[parameter.name] = self._valid(parameter)
-        if drawn and not self.valid:
+        if drawn and not (self.valid or self._is_hook()):
             mutations = Mutations(self.rng)
             count = min(len(drawn), int(self.rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1])))
             for key in self.rng.choice(list(drawn), count, replace=False):
                 drawn[key] = mutations.of(drawn[key])
         self._place(drawn)
+
+    def _is_hook(self):
+        """Whether only the Trainer calls it, in every step, and hands itself over: always valid."""
+        owner, name = self.target.owner, self.target.attribute or ""
+        return owner is not None and issubclass(owner, Callback) and name.startswith("on_")
 
     def _valid(self, parameter):
         name = self.target.name
