@@ -103,7 +103,7 @@ def test_labels_that_leave_the_classes_during_training(label):
     run = trainer(train=train, callbacks=[spoil])
     with pytest.raises(ArgumentError, match=f"labels must be from 0 to 2.*got {label} to"):
         run.fit()
-    assert run.step == 4  # within an epoch: at its begin a DataError says so
+    assert run.step in (4, 5)  # a batch may have been packed ahead
 
 
 @pytest.mark.parametrize("lr", [1e30, 1e5])
