@@ -24,7 +24,7 @@ def is_own(name):
     return own.is_own(name) and not os.path.isdir(os.path.expanduser(name))
 
 
-@takes(name=(str, os.PathLike))
+@takes(name=(str, os.PathLike, type(None)))
 def load(name):
     """The training and the test set that a name or a folder stands for.
 
