@@ -9,7 +9,9 @@ The ReLU family has closed forms (Cho & Saul, *Kernel methods for deep learning*
 All others are integrated numerically: over one number by Gauss-Legendre quadrature against the
 normal density on either side of z = 0, where ELU and SELU have a kink that would cost
 Gauss-Hermite quadrature its digits; over two by the expansion in Hermite polynomials, in which
-``E[f(z) f(z')]`` is the sum over k of ``f_k(q) f_k(q') rho^k`` with ``rho = c / √(q q')``.
+``E[f(z) f(z')]`` is the sum over k of ``f_k(q) f_k(q') rho^k`` with ``rho = c / √(q q')``. For
+strong correlations of saturated units the sum is too short, and :mod:`minicnn.lab.saturation`
+integrates, for means of 0.
 
 For the package itself: it checks nothing of what it is handed.
 """
@@ -20,6 +22,7 @@ import numpy as np
 
 from minicnn.errors import ArgumentError
 from minicnn.kernels.activation import LOOPS
+from minicnn.lab.saturation import expectation
 from minicnn.layers import Activation, Identity, LeakyReLU, PReLU, ReLU
 
 NODES = 96  # on either side of the kink
@@ -27,6 +30,7 @@ REACH = 9.0  # standard deviations; what lies beyond has a probability of 1e-19
 STEP = 1e-3  # relative, of difference quotients
 FAR = 38.0  # where the normal density is 0 in float64
 ORDERS = 24  # Hermite polynomials; what is left over counts as one more order
+SHORT = 1e-5  # relative, of a series: what it may lack at most, several times what it does
 
 
 def moments_of(layer):
@@ -249,7 +253,14 @@ def coefficients(function, q, mean=0.0):
 def _pair(function, q, other, covariance, mean, other_mean):
     rho = correlation(q, other, np.asarray(covariance, np.float64))
     left, right = coefficients(function, q, mean), coefficients(function, other, other_mean)
-    return _series(left, right, rho)
+    total = _series(left, right, rho)
+    if not (np.any(mean) or np.any(other_mean)):
+        missing = np.abs(left[-1] * right[-1] * rho ** (ORDERS + 1))
+        short = (missing > SHORT * np.abs(total)) & (np.abs(rho) < 1)
+        if short.any():
+            sizes = (np.broadcast_to(size, rho.shape)[short] for size in (q, other))
+            total[short] = expectation(function, *sizes, rho[short])
+    return total
 
 
 def _series(left, right, rho):
