@@ -230,6 +230,54 @@ LOOPS = {
 }
 
 
+def _forward_with_slope(value, slope):
+    """A loop that also keeps σ'(z), where it is made of the same exponential as the value."""
+
+    @kernel
+    def forward(z, a, kept, alpha):
+        """``a = σ(z)`` and ``kept = σ'(z)``, in the shapes of `_loops`.
+
+        Without a `kept` the slope is written over `z`.
+        """
+        share(planes_of, z.shape[0] * z.shape[1], (z, a, kept, alpha))
+
+    @kernel
+    def planes_of(planes, z, a, kept, alpha):
+        out = z if kept is None else kept
+        for plane in planes:
+            g, c = plane // z.shape[1], plane % z.shape[1]
+            own = alpha[c % alpha.size]
+            for i in range(z.shape[2]):
+                number = z[g, c, i]
+                a[g, c, i] = value(number, own)
+                out[g, c, i] = slope(number, a[g, c, i], own)
+
+    return forward
+
+
+#: Loops of the functions whose slope takes as long as their value, for a backward pass that is
+#: then a product.
+WITH_SLOPE = {
+    "sigmoid": _forward_with_slope(sigmoid, sigmoid_slope),
+    "tanh": _forward_with_slope(tanh, tanh_slope),
+}
+
+
+@kernel
+def multiply(slope, dy, dx):
+    """``dx = slope dy`` for arrays of shape (G, C, M); without a `dx` it is written over `dy`."""
+    share(_multiply_planes, dy.shape[0] * dy.shape[1], (slope, dy, dx))
+
+
+@kernel
+def _multiply_planes(planes, slope, dy, dx):
+    out = dy if dx is None else dx
+    for plane in planes:
+        g, c = plane // dy.shape[1], plane % dy.shape[1]
+        for i in range(dy.shape[2]):
+            out[g, c, i] = slope[g, c, i] * dy[g, c, i]
+
+
 @kernel
 def leaky_relu_alpha_gradient(z, dy, out):
     """``out[c] = sum of dy z where z < 0``; `z`, `dy` of shape (G, C, M), `out` (C,)."""

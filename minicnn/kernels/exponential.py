@@ -56,12 +56,18 @@ def split(x, less):
 
 
 @register_jitable
-def raised_split(x, less):
-    """``scale, p`` of ``2^64 exp(x - less) = scale (1 + p)`` for x <= 0."""
+def bounded_split(x, less):
+    """`split` for x <= 0, of no less than where 2^64 exp(x) is taken for 0."""
     real = type(x)
     _, _, least = limits(x)
-    t, p = split(real(least) if x < real(least) else x, less)
-    return power_of_two(t + real(RAISED)), p
+    return split(real(least) if x < real(least) else x, less)
+
+
+@register_jitable
+def raised_split(x, less):
+    """``scale, p`` of ``2^64 exp(x - less) = scale (1 + p)`` for x <= 0."""
+    t, p = bounded_split(x, less)
+    return power_of_two(t + type(x)(RAISED)), p
 
 
 @register_jitable
@@ -99,11 +105,12 @@ def exp_of_difference(x, y):
 def expm1_parts(x):
     """``exp(x) - 1 = 2^n p + (2^n - 1)`` for x <= 0, as a number and what its rounding took.
 
-    Both are NaN for NaN.
+    Both are NaN for NaN. Below 2^-100 nothing is left of 2^n beside 1.
     """
     real = type(x)
-    t, p = split(real(-87) if x < real(-87) else x, real(0))
-    scale = power_of_two(t)
+    t, p = bounded_split(x, real(0))
+    least = real(rounder(x)) - real(100)
+    scale = power_of_two(least if t < least else t)
     value = multiply_add(scale, p, scale - real(1))
     return value, multiply_add(scale, p, (scale - real(1)) - value)
 

@@ -10,7 +10,7 @@ from minicnn import initializers, own
 from minicnn.checks import check_finite, check_flag
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
-from minicnn.kernels.activation import LOOPS, leaky_relu_alpha_gradient
+from minicnn.kernels.activation import LOOPS, WITH_SLOPE, leaky_relu_alpha_gradient, multiply
 from minicnn.layers.base import Layer
 
 
@@ -18,7 +18,9 @@ class Activation(Layer):
     """Base of all activations: ``a = σ(z)`` and ``dE/dz = diag(σ'(z)) dE/da``.
 
     The output has the input's shape, any at all. A subclass names its function and, where
-    the function has a parameter alpha, gives its value.
+    the function has a parameter alpha, gives its value. Where σ'(z) takes as long as σ(z), the
+    forward pass of training computes both from the same exponential, and keeps the slope for the
+    way back.
     """
 
     function = ""
@@ -37,20 +39,33 @@ class Activation(Layer):
         """``a = σ(z)``; shapes as in :meth:`Layer.forward`."""
         self.check_input(x)
         self._z, self._a = x, self._buffers.lanes("a", len(x), self.output_shape)
+        self._slope = None
+        if training and self.function in WITH_SLOPE:
+            return self._forward_with_slope(x)
         forward, _ = LOOPS[self.function]
         forward(_planes(x), _planes(self._a), self._alphas())
+        return self._a
+
+    def _forward_with_slope(self, x):
+        self._slope, kept = x, None
+        if not self.overwrites_input:
+            self._slope = self._buffers.lanes("slope", len(x), self.output_shape)
+            kept = _planes(self._slope)
+        WITH_SLOPE[self.function](_planes(x), _planes(self._a), kept, self._alphas())
         return self._a
 
     def backward(self, dy):
         """``dE/dz = diag(σ'(z)) dE/da``; shapes as in :meth:`Layer.backward`."""
         self.check_gradient(dy)
-        _, backward = LOOPS[self.function]
-        z, a, alpha = _planes(self._z), _planes(self._a), self._alphas()
-        if self.overwrites_gradient:
-            backward(z, a, _planes(dy), None, alpha)
-            return dy
-        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
-        backward(z, a, _planes(dy), _planes(dx), alpha)
+        dx, out = dy, None  # written over dy
+        if not self.overwrites_gradient:
+            dx = self._buffers.lanes("dx", len(dy), self.input_shape)
+            out = _planes(dx)
+        if self._slope is not None:
+            multiply(_planes(self._slope), _planes(dy), out)
+        else:
+            _, backward = LOOPS[self.function]
+            backward(_planes(self._z), _planes(self._a), _planes(dy), out, self._alphas())
         return dx
 
 

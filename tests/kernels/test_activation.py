@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minicnn import reference as ref
-from minicnn.kernels.activation import LOOPS, leaky_relu_alpha_gradient
+from minicnn.kernels.activation import LOOPS, WITH_SLOPE, leaky_relu_alpha_gradient, multiply
 from tests.kernels.test_correlate import DTYPES, assert_close, with_one_and_two_threads
 from tests.long import precision
 
@@ -91,6 +91,25 @@ def test_a_gradient_written_over_delta_has_the_same_bits(name, dtype):
     a, dz = loops(name, z, delta, alpha)
     LOOPS[name][1](z, a, delta, None, alpha)
     np.testing.assert_array_equal(delta, dz)
+
+
+@pytest.mark.parametrize("over_z", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", WITH_SLOPE)
+def test_a_slope_that_was_kept_has_the_same_bits(name, dtype, over_z):
+    rng = np.random.default_rng(0)
+    z, delta = (3 * rng.normal(size=(2, 2, 3, 37))).astype(dtype)
+    z[0, 0, :3] = -np.inf, np.inf, np.nan
+    alpha = np.zeros(1, dtype)
+    a, dz = loops(name, z, delta, alpha)
+    again, kept, dx = np.full_like(z, 7), None if over_z else np.full_like(z, 7), np.empty_like(z)
+    before = z.copy()
+    WITH_SLOPE[name](z, again, kept, alpha)
+    multiply(z if over_z else kept, delta, dx)
+    multiply(z if over_z else kept, delta, None)
+    for found, expected in ((again, a), (dx, dz), (delta, dz)):
+        np.testing.assert_array_equal(found.view(np.uint8), expected.view(np.uint8))
+    assert over_z or np.array_equal(z, before, equal_nan=True)
 
 
 @pytest.mark.parametrize("name", LOOPS)

@@ -5,10 +5,10 @@ import pickle
 import numpy as np
 import pytest
 
-from minicnn import lanes
+from minicnn import Sequential, lanes
 from minicnn import reference as ref
 from minicnn.errors import ArgumentError
-from minicnn.layers import ELU, LeakyReLU, PReLU, ReLU, Sigmoid, activations
+from minicnn.layers import ELU, Dense, LeakyReLU, PReLU, ReLU, Sigmoid, activations
 from tests.kernels.test_correlate import assert_close
 from tests.layers.cases import KINKED, SMOOTH, Case, activation, run
 
@@ -73,6 +73,24 @@ def test_parameters_from_strings():
     assert activations.from_string("elu").alpha == ELU().alpha == 1
     assert activations.from_string("leaky-relu:0.2").describe() == "slope 0.2"
     assert activations.from_string("prelu:channel").describe() == "a slope a channel"
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_a_slope_kept_in_the_forward_pass_is_that_of_the_way_back(name):
+    """Over the input where the layer before gives it away, in an own array, or computed again."""
+    rng = np.random.default_rng(0)
+    x, delta = rng.normal(size=(20, 6)), rng.normal(size=(20, 4))
+    x, delta, found = lanes.pack(x, np.float64), lanes.pack(delta, np.float64), []
+    for fuse, training in ((True, True), (False, True), (False, False)):
+        model = Sequential(Dense(5), activations.from_string(name), Dense(4))
+        model.initialize((6,), dtype=np.float64, input_gradient=True, fuse=fuse)
+        y = model.forward(x, training).copy()
+        dx = model.backward(delta).copy()
+        found.append([y, dx, model.backward(delta), *(p.grad for p in model.parameters())])
+    for other in found[1:]:
+        for first, second in zip(found[0], other):
+            np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(found[0][1], found[0][2])  # the way back, twice
 
 
 def test_relu_has_no_slope_at_zero_and_keeps_no_negative_zero():
