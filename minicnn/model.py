@@ -200,11 +200,9 @@ class Sequential(Layer):
         """
         self.workspace.holder.take()
         self.check_input(x, samples)
-        groups = len(x)
-        for layer in self.layers:
-            x = layer.forward(x, training, samples)
-            if layer.foreign:
-                layer.check_result(x, groups)
+        with self.workspace.trusting():
+            for layer in self.layers:
+                x = self.forward_of(layer, x, training, samples)
         return x
 
     def backward(self, dy):
@@ -219,13 +217,11 @@ class Sequential(Layer):
         """
         self.workspace.holder.take()
         self.check_gradient(dy)
-        groups = len(dy)
-        for layer in reversed(self.layers):
-            dy = layer.backward(dy)
-            if layer.foreign:
-                layer.check_result(dy, groups, backward=True)
-            if dy is None:
-                return None
+        with self.workspace.trusting():
+            for layer in reversed(self.layers):
+                dy = self.backward_of(layer, dy)
+                if dy is None:
+                    return None
         return dy
 
     def forget(self):

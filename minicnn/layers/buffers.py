@@ -4,6 +4,7 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 import math
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -24,10 +25,23 @@ class Workspace:
     allocations : int
         How many arrays were made so far, here and as the layers' own buffers: while it stays, all
         of them are where they were.
+    trusted : bool
+        Whether what layers are handed comes from each other, within a pass that has checked what
+        it was given itself.
     """
 
     def __init__(self):
         self._kept, self.holder, self.allocations = {}, Holder(), 0
+        self.trusted = False
+
+    @contextmanager
+    def trusting(self, trusted=True):
+        """Set `trusted` for a block of code."""
+        outer, self.trusted = self.trusted, trusted
+        try:
+            yield
+        finally:
+            self.trusted = outer
 
     def rows(self, name, length, shape, dtype):
         """An array ``(length, *shape)`` with anything in it."""

@@ -80,11 +80,9 @@ class Residual(Layer):
     def forward(self, x, training=False, samples=None):
         """``f(x) + s(x)``; shapes as in :meth:`Layer.forward`."""
         self.check_input(x)
-        inner = self.body.forward(x, training, samples)
-        around = x if self._joined is None else self._joined.forward(x, training, samples)
-        for layer, y in ((self.body, inner), (self._joined, around)):
-            if layer is not None and layer.foreign:
-                layer.check_result(y, len(x))
+        inner, around = self.forward_of(self.body, x, training, samples), x
+        if self._joined is not None:
+            around = self.forward_of(self._joined, x, training, samples)
         self._y = y = inner
         if not self.body.output_is_free():
             self._y = y = self._buffers.lanes("y", len(x), self.output_shape)
@@ -96,11 +94,8 @@ class Residual(Layer):
         self.check_gradient(dy)
         if self.rectify:
             dy = self._gated(dy)
-        inner = self.body.backward(dy)
-        around = dy if self._joined is None else self._joined.backward(dy)
-        for layer, dx in ((self.body, inner), (self._joined, around)):
-            if layer is not None and layer.foreign:
-                layer.check_result(dx, len(dy), backward=True)
+        inner = self.backward_of(self.body, dy)
+        around = dy if self._joined is None else self.backward_of(self._joined, dy)
         if not self.needs_input_gradient:
             return None
         dx = inner

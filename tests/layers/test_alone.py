@@ -116,3 +116,40 @@ def test_a_layer_of_others_that_only_looks_forward_goes_back_by_what_it_inherits
     model.initialize((1, 4, 4), input_gradient=True)
     y = model.forward(packed((1, 4, 4)))
     np.testing.assert_array_equal(model.backward(np.ones_like(y)), 0.25)
+
+
+class Unpacking(Layer):
+    """Hands the layer inside what its kernels cannot read."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Dense(3)
+
+    def children(self):
+        return [self.inner]
+
+    def _build(self, rng):
+        return self.inner.build(self.input_shape, rng, self.dtype)
+
+    def forward(self, x, training=False, samples=None):
+        return self.inner.forward(lanes.unpack(x, SAMPLES))
+
+    def backward(self, dy):
+        return self.inner.backward(lanes.unpack(dy, SAMPLES))
+
+
+@pytest.mark.parametrize("around", [Sequential, layers.Residual])
+def test_a_layer_inside_a_users_layer_is_handed_things_by_hand(around):
+    """Within a pass only the package's own layers trust each other."""
+    model = Sequential(Dense(3), around(Unpacking()), Dense(3))
+    model.initialize((3,))
+    x = packed((3,))
+    with pytest.raises(ArgumentError, match="expected samples in lanes"):
+        model.forward(x)
+    with pytest.raises(ArgumentError, match="expected samples in lanes"):
+        model.layers[2].forward(lanes.unpack(x, SAMPLES))  # nothing is trusted afterwards
+    inner = model.layers[1].children()[0]
+    inner.forward = lambda x, *_: inner.inner.forward(x)
+    model.forward(x)
+    with pytest.raises(ArgumentError, match="expected samples in lanes"):
+        model.backward(x)
