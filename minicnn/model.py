@@ -80,6 +80,12 @@ class Sequential(Layer):
         """The layers, in order."""
         return self.layers
 
+    def connect(self, graph, x):
+        """The layers one after the other, from `x` on."""
+        for layer in self.layers:
+            x = layer.connect(graph, x)
+        return x
+
     def initialize(self, input_shape, seed=0, dtype=np.float32, input_gradient=False, fuse=True):
         """Build the whole model from a seed, and name its layers and parameters.
 

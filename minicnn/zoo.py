@@ -12,14 +12,18 @@ from minicnn import initializers, own
 from minicnn.checks import check_count, check_text, takes
 from minicnn.errors import ArgumentError
 from minicnn.layers import (
+    AvgPool2d,
     BatchNorm,
+    Branches,
     Conv2d,
     Dense,
     Flatten,
     GlobalAvgPool2d,
+    Identity,
     Layer,
     MaxPool2d,
     Residual,
+    Upsample,
     activations,
 )
 from minicnn.layers.algorithms import check_name
@@ -28,6 +32,7 @@ from minicnn.model import Sequential
 from minicnn.output import first_line
 
 MOST_LAYERS = 10_000
+GROWTH = 12  # channels of a layer of densenetN
 
 
 class Parts:
@@ -190,6 +195,68 @@ def _gated_resnet(parts, classes, depth):
 
 
 @takes(parts=Parts, classes=check_count)
+def inception(parts, classes):
+    """GoogLeNet's blocks of 1×1, 3×3, 5×5 and pooled branches, three of them; Szegedy 2015."""
+    return [
+        *parts.conv(32, padding=1), MaxPool2d(2),
+        _inception(parts, 16, 32, 8, 8), _inception(parts, 32, 48, 24, 16), MaxPool2d(2),
+        _inception(parts, 48, 64, 32, 16),
+        GlobalAvgPool2d(), *parts.scores(classes),
+    ]  # fmt: skip
+
+
+def _inception(parts, one, three, five, pooled):
+    """Channels of the four branches; the 3×3 and the 5×5 see half as many of a 1×1."""
+    return Branches(
+        Sequential(*parts.conv(one, 1)),
+        Sequential(*parts.conv(three // 2, 1), *parts.conv(three, 3, padding=1)),
+        Sequential(*parts.conv(five // 2, 1), *parts.conv(five, 5, padding=2)),
+        Sequential(MaxPool2d(3, stride=1, padding=1), *parts.conv(pooled, 1)),
+    )
+
+
+@takes(parts=Parts, classes=check_count, depth=partial(check_count, most=MOST_LAYERS))
+def densenet(parts, classes, depth):
+    """Huang et al. 2017, N = 3 n + 4: three blocks of n layers, each of which adds 12 channels."""
+    if depth < 7 or (depth - 4) % 3:
+        raise ArgumentError(
+            f"densenet{depth}: the depth must be 3 n + 4, as densenet7, densenet16, densenet40."
+        )
+
+    def normal(channels, kernel_size):
+        convolution, _ = parts.conv(channels, kernel_size, padding=kernel_size // 2, bias=False)
+        return [BatchNorm(), parts.active(), convolution]
+
+    channels, count = 16, (depth - 4) // 3
+    layers = parts.conv(channels, padding=1, bias=False)[:1]
+    for block in range(3):
+        if block:
+            layers += [*normal(channels, 1), AvgPool2d(2)]
+        layers += [Branches(Identity(), Sequential(*normal(GROWTH, 3))) for _ in range(count)]
+        channels += GROWTH * count
+    return [*layers, BatchNorm(), parts.active(), GlobalAvgPool2d(), *parts.scores(classes)]
+
+
+@takes(parts=Parts, classes=check_count)
+def unet(parts, classes):
+    """Two scales down and up with skips, a residual block at the bottom; Ronneberger 2015."""
+    bottom = [
+        *parts.conv(64, padding=1),
+        Residual(Sequential(*parts.conv(64, padding=1)), init=parts.init),
+    ]
+    middle = [*parts.conv(32, padding=1), _across(bottom), *parts.conv(32, padding=1)]
+    return [
+        *parts.conv(16, padding=1), _across(middle), *parts.conv(16, padding=1),
+        GlobalAvgPool2d(), *parts.scores(classes),
+    ]  # fmt: skip
+
+
+def _across(layers):
+    """Layers at half the height and width, and a skip over them."""
+    return Branches(Identity(), Sequential(MaxPool2d(2), *layers, Upsample(2)))
+
+
+@takes(parts=Parts, classes=check_count)
 def mlp(parts, classes, *widths):
     """Dense layers only: mlp:300,100 has two hidden layers, mlp:400x5 five of 400."""
     hidden = [layer for width in widths for layer in parts.dense(width)]
@@ -198,9 +265,9 @@ def mlp(parts, classes, *widths):
 
 FIXED = {
     "lenet5": lenet5, "convnet": convnet, "mnist-example": mnist_example, "vgg-small": vgg_small,
-    "quick": quick,
+    "quick": quick, "inception": inception, "unet": unet,
 }  # fmt: skip
-DEEP = {"plain": plain, "resnet": resnet}
+DEEP = {"plain": plain, "resnet": resnet, "densenet": densenet}
 DEFAULTS = {"activation": "relu", "init": "msra", "algorithm": "auto"}
 
 
@@ -223,8 +290,9 @@ def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):
     Parameters
     ----------
     name : str
-        ``lenet5``, ``convnet``, ``mnist-example``, ``vgg-small``, ``quick``, ``plainN`` and
-        ``resnetN`` with a depth N such as ``plain30``, or ``mlp:400x5``. ``PATH.py:NAME`` or
+        ``lenet5``, ``convnet``, ``mnist-example``, ``vgg-small``, ``quick``, ``inception``,
+        ``unet``, ``plainN``, ``resnetN`` and ``densenetN`` with a depth N such as ``plain30``, or
+        ``mlp:400x5``. ``PATH.py:NAME`` or
         ``package.module:NAME`` is a user's own: a function that makes a new Sequential at every
         call. Of its parameters, `classes` gets the number of scores, `init` the Initializer,
         `activation` a function that makes a new activation layer, `algorithm` the name; others

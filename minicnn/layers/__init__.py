@@ -15,6 +15,7 @@ from minicnn.layers.activations import (
     Tanh,
 )
 from minicnn.layers.base import Layer
+from minicnn.layers.branches import Branches
 from minicnn.layers.conv import Conv2d
 from minicnn.layers.dense import Dense
 from minicnn.layers.dropout import Dropout
@@ -22,11 +23,12 @@ from minicnn.layers.norm import BatchNorm
 from minicnn.layers.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from minicnn.layers.residual import Residual
 from minicnn.layers.shape import Flatten
+from minicnn.layers.upsample import Upsample
 
 __all__ = [
-    "Activation", "AvgPool2d", "BatchNorm", "Conv2d", "Dense", "Dropout", "ELU", "Flatten",
-    "GELU", "GlobalAvgPool2d", "Identity", "Layer", "LeakyReLU", "MaxPool2d", "PReLU", "ReLU",
-    "Residual", "SELU", "Sigmoid", "Softsign", "Tanh",
+    "Activation", "AvgPool2d", "BatchNorm", "Branches", "Conv2d", "Dense", "Dropout", "ELU",
+    "Flatten", "GELU", "GlobalAvgPool2d", "Identity", "Layer", "LeakyReLU", "MaxPool2d", "PReLU",
+    "ReLU", "Residual", "SELU", "Sigmoid", "Softsign", "Tanh", "Upsample",
 ]  # fmt: skip
 
 

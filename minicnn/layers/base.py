@@ -281,6 +281,26 @@ class Layer(Habits):
         """The layers inside this one, as a list; empty for most."""
         return []
 
+    def parts(self):
+        """The layers inside by the names that a file of weights gives them."""
+        return {str(index): layer for index, layer in enumerate(self.children())}
+
+    def connect(self, graph, x):
+        """Add what this layer is made of to a :class:`minicnn.plan.Graph`.
+
+        Parameters
+        ----------
+        graph : Graph
+        x : Node
+            Whose output is this layer's input.
+
+        Returns
+        -------
+        Node
+            Whose output is this layer's: one of its own, but for a container.
+        """
+        return graph.add(self, [x])
+
     def own_parameters(self):
         """This layer's own parameters by name, such as ``{"weight": ..., "bias": ...}``."""
         return dict(self._parameters)

@@ -46,7 +46,18 @@ class Residual(Layer):
 
     def children(self):
         """The body and, if it has one, the shortcut's layer."""
-        return [layer for layer in (self.body, self._joined) if layer is not None]
+        return list(self.parts().values())
+
+    def parts(self):
+        """Those two, as ``body`` and ``shortcut``."""
+        named = {"body": self.body, "shortcut": self._joined}
+        return {name: layer for name, layer in named.items() if layer is not None}
+
+    def connect(self, graph, x):
+        """The body and the shortcut from `x` on, and the sum of their ends."""
+        inner = self.body.connect(graph, x)
+        around = x if self._joined is None else self._joined.connect(graph, x)
+        return graph.add(self, [inner, around])
 
     def _build(self, rng):
         own, other = rng.spawn(2)

@@ -13,7 +13,6 @@ import numpy as np
 
 from minicnn.checks import check_dict, takes
 from minicnn.errors import ArgumentError
-from minicnn.layers.residual import Residual
 from minicnn.model import NOT_INITIALIZED, initialized
 from minicnn.parameter import assign
 from minicnn.training import tensors
@@ -127,8 +126,7 @@ def _advice(model, own, arrays):
 def _places(layer, path=""):
     """Every layer with its place, such as ``"3.body.0."``."""
     yield path, layer
-    parts = ("body", "shortcut") if isinstance(layer, Residual) else range(len(layer.children()))
-    for part, child in zip(parts, layer.children()):
+    for part, child in layer.parts().items():
         yield from _places(child, f"{path}{part}.")
 
 

@@ -8,14 +8,17 @@ from minicnn import lanes
 from minicnn.layers import (
     AvgPool2d,
     BatchNorm,
+    Branches,
     Conv2d,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    Identity,
     MaxPool2d,
     Residual,
     Tanh,
+    Upsample,
     activations,
 )
 from minicnn.model import Sequential
@@ -79,6 +82,15 @@ CASES = {
     "residual with given shortcut": Case(
         lambda: Residual(Sequential(Dense(4), Tanh()), Dense(4)), (6,)
     ),
+    "concatenated branches": Case(
+        lambda: Branches(Identity(), Conv2d(4, 1), Sequential(*normal_conv(2))), (3, 3, 4)
+    ),
+    "concatenated vectors": Case(lambda: Branches(Dense(4), Tanh()), (5,)),
+    "added branches": Case(
+        lambda: Branches(Conv2d(3, 1), Identity(), Sequential(*normal_conv(3)), join="add"),
+        (3, 2, 4),
+    ),
+    "upsample": Case(lambda: Upsample((2, 3)), (2, 3, 2)),
     "sequential": Case(
         lambda: Sequential(*normal_conv(3), AvgPool2d(2), Flatten(), Dense(2)), (2, 4, 4)
     ),

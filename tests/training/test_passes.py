@@ -74,9 +74,10 @@ def test_which_layers_are_replayed():
     """All whose passes are kernels alone, and blocks of such layers."""
     for layer in (BatchNorm(), Dropout(), Gate(), PReLU(), Shift()):
         assert not Passes(small(Flatten(), layer))._possible
-    others = ("batch norm", "dropout", "residual", "sequential", "prelu")
+    normalized = ("concatenated branches", "added branches")
+    others = ("batch norm", "dropout", "residual", "sequential", "prelu", *normalized)
     assert all(name.startswith(others) for name in CASES.keys() - REPLAYED)
-    assert "residual with given shortcut" in REPLAYED
+    assert {"residual with given shortcut", "concatenated vectors", "upsample"} <= set(REPLAYED)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
