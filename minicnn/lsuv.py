@@ -27,8 +27,9 @@ from minicnn.checks import (
 )
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Orthogonal
-from minicnn.layers import Dropout, Residual
-from minicnn.model import Sequential, initialized
+from minicnn.layers import Dropout
+from minicnn.model import initialized
+from minicnn.plan import trace
 from minicnn.text_table import as_text
 
 ROUNDING = 16  # outputs that differ by so many units in the last place are the same number
@@ -128,7 +129,7 @@ def lsuv(model, images, tolerance=0.1, passes=5, rng=None):
                 weight.value[...] = Orthogonal()(weight.value.shape, None, rng, twin.dtype)
     pass_ = _Pass(len(images), tolerance, passes)
     with np.errstate(over="ignore", invalid="ignore"):
-        pass_.through(twin, lanes.pack(images, twin.dtype))
+        trace(twin).forward(lanes.pack(images, twin.dtype), pass_.through)
     for layer in model.all_layers():
         if layer.name in weights:
             _weight(layer).value[...] = weights[layer.name].value
@@ -148,20 +149,15 @@ class _Pass:
         self.samples, self.tolerance, self.passes = samples, tolerance, passes
         self.report = Report()
 
-    def through(self, layer, x):
-        """The output of a layer whose weights, and those of all layers inside, are scaled."""
-        if isinstance(layer, Sequential):
-            for child in layer.layers:
-                x = self.through(child, x)
-            return x
-        if isinstance(layer, Residual):
-            body, *shortcut = layer.children()
-            inner = self.through(body, x)
-            return inner + (self.through(shortcut[0], x) if shortcut else x)
+    def through(self, node, inputs):
+        """The output of a node whose weights are scaled."""
+        layer, x = node.layer, inputs[0]
+        if len(inputs) > 1:
+            return layer.joined(inputs)
         if any(_weight(inside) for inside in _inside(layer)):
             raise ArgumentError(
-                f"lsuv: {layer.name} has layers inside, and only those of Sequential and Residual"
-                " can be taken one by one."
+                f"lsuv: {layer.name} has layers inside, and only those of Sequential, Residual and"
+                " Branches can be taken one by one."
             )
         layer.reset_sharing()
         vars(layer).pop("forward", None)  # one that looks on would call the model's own layer

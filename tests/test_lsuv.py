@@ -42,7 +42,9 @@ def outputs(name, state, x, **settings):
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
-@pytest.mark.parametrize("name", ["lenet5", "plain8", "resnet8", "mlp:30x3"])
+@pytest.mark.parametrize(
+    "name", ["lenet5", "plain8", "resnet8", "inception", "densenet7", "unet", "mlp:30x3"]
+)
 def test_every_output_has_variance_1(name, activation):
     model, x = built(name, activation=activation), images()
     report = lsuv(model, x, tolerance=1e-9)

@@ -19,13 +19,13 @@ from minicnn.layers import (
     Dropout,
     Flatten,
     MaxPool2d,
-    Residual,
+    Upsample,
 )
 from minicnn.layers.gate import Gate, Shift
-from minicnn.model import Sequential
+from minicnn.plan import trace
 
 DIAGONAL = (Activation, BatchNorm, Dropout, Gate, Shift)
-LINEAR = (Dense, Conv2d, AvgPool2d, Flatten)
+LINEAR = (Dense, Conv2d, AvgPool2d, Flatten, Upsample)
 
 
 def push(layer, x, tangent):
@@ -50,15 +50,16 @@ def push(layer, x, tangent):
     ArgumentError
         For a layer that is none of minicnn's own.
     """
-    if isinstance(layer, Sequential):
-        for inner in layer.children():
-            x, tangent = push(inner, x, tangent)
-        return x, tangent
-    if isinstance(layer, Residual):
-        body, *shortcut = layer.children()
-        y, through = push(body, x, tangent)
-        around = push(shortcut[0], x, tangent) if shortcut else (x, tangent)
-        return y + around[0], through + around[1]
+    graph = trace(layer)
+    return graph.forward((x, tangent), _push)[graph.output]
+
+
+def _push(node, inputs):
+    """The same for one node, of what each of its inputs has."""
+    layer, (x, tangent) = node.layer, inputs[0]
+    if len(inputs) > 1:
+        values, tangents = zip(*inputs)
+        return layer.joined(values), layer.joined(tangents)
     if isinstance(layer, DIAGONAL):
         return layer.forward(x), layer.backward(tangent)
     if isinstance(layer, MaxPool2d):

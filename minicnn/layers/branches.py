@@ -1,5 +1,9 @@
 """Branches: several paths from one signal, joined by concatenation or by their sum."""
 
+import functools
+
+import numpy as np
+
 from minicnn.errors import ArgumentError, unknown
 from minicnn.kernels.add import add
 from minicnn.kernels.concat import copy_channels
@@ -59,6 +63,12 @@ class Branches(Layer):
         """The branches, as ``branches.0``, ``branches.1`` and so on."""
         return {f"branches.{index}": layer for index, layer in enumerate(self.branches)}
 
+    def joined(self, parts):
+        """What the branches give, joined; the plain twin of what `forward` ends with."""
+        if self.join == "concat":
+            return np.concatenate(parts, axis=1)
+        return functools.reduce(np.add, parts)
+
     def connect(self, graph, x):
         """Each branch from `x` on, and the join of their ends."""
         return graph.add(self, [branch.connect(graph, x) for branch in self.branches])
@@ -69,14 +79,13 @@ class Branches(Layer):
             branch.needs_input_gradient = self.needs_input_gradient
             shapes.append(branch.build(self.input_shape, own, self.dtype))
         kept = 0 if self.join == "add" else 1
-        for index, shape in enumerate(shapes):
+        for index, (branch, shape) in enumerate(zip(self.branches, shapes)):
             if len(shape) != len(shapes[0]) or shape[kept:] != shapes[0][kept:]:
-                alike = "in height and width " if kept and len(shapes[0]) == 3 else ""
+                alike = " in height and width" if kept and len(shapes[0]) == 3 else ""
                 raise self._error(
                     f"branch 0 ({self.branches[0].name}) gives {shapes[0]} and branch {index}"
-                    f" ({self.branches[index].name}) gives {shape}: to be joined by"
-                    f" {self.join!r} they must be alike {alike}".rstrip()
-                    + "."
+                    f" ({branch.name}) gives {shape}: to be joined by {self.join!r} they must be"
+                    f" alike{alike}."
                 )
         self._channels = [shape[0] for shape in shapes]
         return (sum(self._channels) if kept else shapes[0][0], *shapes[0][1:])

@@ -53,6 +53,10 @@ class Residual(Layer):
         named = {"body": self.body, "shortcut": self._joined}
         return {name: layer for name, layer in named.items() if layer is not None}
 
+    def joined(self, parts):
+        """The sum of what body and shortcut give; the plain twin of what `forward` ends with."""
+        return parts[0] + parts[1]
+
     def connect(self, graph, x):
         """The body and the shortcut from `x` on, and the sum of their ends."""
         inner = self.body.connect(graph, x)

@@ -13,6 +13,7 @@ from minicnn.layers import (
     SELU,
     AvgPool2d,
     BatchNorm,
+    Branches,
     Conv2d,
     Dense,
     Dropout,
@@ -27,6 +28,7 @@ from minicnn.layers import (
     Sigmoid,
     Softsign,
     Tanh,
+    Upsample,
 )
 from minicnn.layers.base import Layer
 
@@ -38,6 +40,9 @@ LAYERS = [
     PReLU(per_channel=True), ELU(), SELU(), GELU(), Sigmoid(), Tanh(), Softsign(),
     Sequential(Flatten(), Dense(7)), Residual(Conv2d(4, 3, padding=1)),
     Residual(Sequential(Conv2d(6, 3, stride=2, padding=1), BatchNorm(), ReLU(), Conv2d(6, 1))),
+    Upsample((2, 3)),
+    Branches(Identity(), Sequential(MaxPool2d(3, 1, 1), Conv2d(4, 1), Tanh()), Conv2d(2, 1)),
+    Branches(Identity(), Conv2d(4, 1), join="add"),
 ]  # fmt: skip
 
 
