@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 
-from minicnn import lanes
+from minicnn import lanes, plan
 from minicnn.axes import advice_on_axes
 from minicnn.checks import check_count, check_kind, make_rng
 from minicnn.errors import ArgumentError
-from minicnn.layers.activations import ReLU
 from minicnn.layers.base import Layer
 from minicnn.layers.buffers import Workspace
 from minicnn.parameter import assign, lay_side_by_side
@@ -55,14 +54,13 @@ class Sequential(Layer):
     (4, 3)
     """
 
-    replayable = True
     not_built = NOT_INITIALIZED
 
     def __init__(self, *layers):
         super().__init__()
         self.name = ""
         self.signal_bytes = 0
-        self._built = None  # the layers that were built
+        self._built = self._plan = None  # the layers that were built, and how they are computed
         for layer in layers:
             if not isinstance(layer, Layer):
                 example = "Sequential(Dense(10), ReLU())"
@@ -128,11 +126,10 @@ class Sequential(Layer):
                 layer.workspace.holder.retire()
             layer.workspace = workspace
             layer.reset_sharing()
-        for layer in _walk(self):
-            if fuse and isinstance(layer, Sequential):
-                layer._fuse()
         self.needs_input_gradient = input_gradient
         shape = self.build(input_shape, rng, dtype)
+        if fuse:
+            plan.fuse(plan.trace(self))
         for layer in self.all_layers():
             for name, parameter in layer.own_parameters().items():
                 parameter.name = f"{layer.name}.{name}"
@@ -141,7 +138,7 @@ class Sequential(Layer):
 
     def _build(self, rng):
         shape = self.input_shape
-        needed, self._built = self.needs_input_gradient, list(self.layers)
+        needed, self._built, self._plan = self.needs_input_gradient, list(self.layers), None
         for layer, own in zip(self.layers, rng.spawn(len(self.layers))):
             layer.needs_input_gradient = needed
             shape = layer.build(shape, own, self.dtype)
@@ -149,30 +146,6 @@ class Sequential(Layer):
         sizes = (math.prod(layer.output_shape) for layer in self.all_layers())
         self.signal_bytes = self.dtype.itemsize * max(sizes, default=0)
         return shape
-
-    def gradient_is_free(self):
-        """Whether the first layer's is."""
-        return bool(self.layers) and self.layers[0].gradient_is_free()
-
-    def output_is_free(self):
-        """Whether the last layer's is."""
-        return bool(self.layers) and self.layers[-1].output_is_free()
-
-    def _fuse(self):
-        """Let layers do the work of the ReLUs beside them, and write where others have read."""
-        around = [None, *self.layers, None]
-        for before, layer, after in zip(around, around[1:], around[2:]):
-            if type(layer) is ReLU:
-                if after is not None and after.rectifies == "input":
-                    host = after
-                else:
-                    host = before if before is not None and before.rectifies == "output" else None
-                if host is not None:
-                    layer.absorbed = host.rectify = True
-        working = [layer for layer in self.layers if not layer.absorbed]
-        for before, layer in zip(working, working[1:]):
-            layer.overwrites_input = before.output_is_free()
-            before.overwrites_gradient = layer.gradient_is_free()
 
     def all_layers(self):
         """Every layer that is not a Sequential, those inside blocks included, in order."""
@@ -195,8 +168,20 @@ class Sequential(Layer):
                     " and make the optimizer after that."
                 )
 
-    def forward(self, x, training=False, samples=None):
+    def plan(self):
+        """How the layers are computed, a :class:`minicnn.plan.Plan`; made when first asked for."""
+        if self._plan is None:
+            self._plan = plan.Plan(self)
+        return self._plan
+
+    def __getstate__(self):
+        """Without the plan, which is made again: its nodes would be copied one inside the other."""
+        return {**vars(self), "_plan": None}
+
+    def forward(self, x, training=False, samples=None, recording=None):
         """Apply the layers in order; shapes as in :meth:`Layer.forward`.
+
+        The pass goes into `recording`, a :class:`minicnn.plan.Recording`, if one is given.
 
         Raises
         ------
@@ -207,12 +192,12 @@ class Sequential(Layer):
         self.workspace.holder.take()
         self.check_input(x, samples)
         with self.workspace.trusting():
-            for layer in self.layers:
-                x = self.forward_of(layer, x, training, samples)
-        return x
+            return self.plan().forward(x, training, samples, recording)
 
-    def backward(self, dy):
+    def backward(self, dy, recording=None):
         """Apply the layers' backward passes in reverse; as in :meth:`Layer.backward`.
+
+        The pass goes into `recording`, if one is given.
 
         Raises
         ------
@@ -224,11 +209,7 @@ class Sequential(Layer):
         self.workspace.holder.take()
         self.check_gradient(dy)
         with self.workspace.trusting():
-            for layer in reversed(self.layers):
-                dy = self.backward_of(layer, dy)
-                if dy is None:
-                    return None
-        return dy
+            return self.plan().backward(dy, recording)
 
     def forget(self):
         """Refuse to go back through the last forward pass: what it left is not there any more."""

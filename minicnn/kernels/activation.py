@@ -285,6 +285,21 @@ def leaky_relu_alpha_gradient(z, dy, out):
 
 
 @kernel
+def total(numbers, out):
+    """``out[0] = sum of the numbers``, a few, added up in float64 one after the other."""
+    share(_total, 1, (numbers, out))
+
+
+@kernel
+def _total(tasks, numbers, out):
+    for _ in tasks:
+        sum_ = np.float64(0)
+        for i in range(numbers.size):
+            sum_ += np.float64(numbers[i])
+        out[0] = sum_
+
+
+@kernel
 def _alpha_gradient_of_channels(own_channels, z, dy, out):
     for c in own_channels:
         total = np.float64(0)

@@ -71,6 +71,56 @@ def _moments_of_channels(own_channels, x, mask, count, mean, variance):
 
 
 @kernel
+def fill_mask(samples, mask):
+    """Ones in the lanes of a ``(G, 16)`` that hold one of the samples, zeros in the spare ones."""
+    share(_fill_mask, 1, (samples, mask))
+
+
+@kernel
+def _fill_mask(tasks, samples, mask):
+    for _ in tasks:
+        for g in range(mask.shape[0]):
+            for lane in range(LANES):
+                mask[g, lane] = 1 if g * LANES + lane < samples else 0
+
+
+@kernel
+def follow(terms, count, mean, variance, running_mean, running_var):
+    """Let the running averages follow a batch of `count` values of each channel.
+
+    ``running += momentum (new - running)``, with the unbiased variance; `terms` holds the momentum
+    and eps.
+    """
+    share(_follow, 1, (terms, count, mean, variance, running_mean, running_var))
+
+
+@kernel
+def _follow(tasks, terms, count, mean, variance, running_mean, running_var):
+    for _ in tasks:
+        momentum = terms[0]
+        for c in range(mean.size):
+            running_mean[c] += momentum * (mean[c] - running_mean[c])
+            unbiased = variance[c] * count / (count - 1)
+            running_var[c] += momentum * (unbiased - running_var[c])
+
+
+@kernel
+def factors(terms, variance, gamma, beta, inverse, scale, shift):
+    """``inverse = 1 / √(variance + eps)``, ``scale = gamma inverse`` and ``shift = beta``."""
+    share(_factors, 1, (terms, variance, gamma, beta, inverse, scale, shift))
+
+
+@kernel
+def _factors(tasks, terms, variance, gamma, beta, inverse, scale, shift):
+    for _ in tasks:
+        eps = terms[1]
+        for c in range(variance.size):
+            inverse[c] = 1 / np.sqrt(variance[c] + eps)
+            scale[c] = np.float64(gamma[c]) * inverse[c]
+            shift[c] = beta[c]
+
+
+@kernel
 def normalize(x, mean, scale, shift, rectify, y):
     """``y = (x - mean) * scale + shift``, channel by channel.
 

@@ -45,6 +45,10 @@ class Captured:
     def __bool__(self):
         return self._calls is not None
 
+    def __len__(self):
+        """How many words were written down."""
+        return 0 if self._calls is None else self._calls.size
+
     @contextmanager
     def capture(self):
         """Take down what the kernels do that this thread calls in the block.

@@ -10,7 +10,13 @@ from minicnn import initializers, own
 from minicnn.checks import check_finite, check_flag
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
-from minicnn.kernels.activation import LOOPS, WITH_SLOPE, leaky_relu_alpha_gradient, multiply
+from minicnn.kernels.activation import (
+    LOOPS,
+    WITH_SLOPE,
+    leaky_relu_alpha_gradient,
+    multiply,
+    total,
+)
 from minicnn.layers.base import Layer
 
 
@@ -25,7 +31,6 @@ class Activation(Layer):
 
     function = ""
     alpha = 0.0
-    replayable = True
 
     def _build(self, rng):
         self._alpha = np.array([self.alpha], self.dtype)
@@ -149,7 +154,6 @@ class PReLU(Activation):
     """
 
     function = "leaky-relu"
-    replayable = False  # the sum of its gradient is NumPy's
 
     def __init__(self, slope=0.25, per_channel=False):
         super().__init__()
@@ -159,6 +163,7 @@ class PReLU(Activation):
     def _build(self, rng):
         super()._build(rng)
         count = self.input_shape[0] if self.per_channel else 1
+        self._channels = np.zeros(self.input_shape[0], self.dtype)
         start = initializers.from_string(f"constant:{self.slope!r}")
         self._make_parameter("weight", (count,), start, Fans(1, 1), rng, decay=False)
         return self.input_shape
@@ -170,9 +175,10 @@ class PReLU(Activation):
         """Fill dE/ds, return dE/dz; shapes as in :meth:`Layer.backward`."""
         self.check_gradient(dy)
         grad = self._parameters["weight"].grad
-        channels = np.empty(self.input_shape[0], self.dtype)
+        channels = grad if self.per_channel else self._channels
         leaky_relu_alpha_gradient(_planes(self._z), _planes(dy), channels)
-        grad[...] = channels if self.per_channel else channels.sum()
+        if not self.per_channel:
+            total(channels, grad)
         return super().backward(dy)
 
     def describe(self):

@@ -68,9 +68,9 @@ class Layer(Habits):
     #: Whether a sample's output depends on the other samples of its batch, in training.
     mixes_samples = False
 
-    #: Whether both passes only call kernels that do all their work in tasks, with arrays that last,
-    #: so that these calls, captured once, are the pass for every batch of as many samples.
-    replayable = False
+    #: Whether a pass does work outside of kernels which hand all of theirs to the threads. It is
+    #: then called for every batch; what others do, captured once, is replayed.
+    in_python = False
 
     #: What a layer says that has no shapes yet.
     not_built = "the layer has no shapes yet: initialize the model that it stands in."
@@ -85,9 +85,10 @@ class Layer(Habits):
         super().__init_subclass__(**named)
         cls.foreign = is_foreign(cls)
         if cls.foreign:
-            for promise in ("rectifies", "gives_away", "replayable"):
+            for promise in ("rectifies", "gives_away"):
                 if promise not in vars(cls):
                     setattr(cls, promise, getattr(Layer, promise))
+            cls.in_python = vars(cls).get("in_python", True)
 
     def __init__(self):
         self.input_shape = self.output_shape = None

@@ -39,7 +39,7 @@ class Branches(Layer):
         channels, to be added altogether.
     """
 
-    gives_away = replayable = True
+    gives_away = True
 
     def __init__(self, *branches, join="concat"):
         super().__init__()
@@ -93,40 +93,53 @@ class Branches(Layer):
     def forward(self, x, training=False, samples=None):
         """The branches' outputs, joined; shapes as in :meth:`Layer.forward`."""
         self.check_input(x, samples)
-        y = self._buffers.lanes("y", len(x), self.output_shape)
-        start = 0
-        for number, branch in enumerate(self.branches):
-            part = self.forward_of(branch, x, training, samples)
-            if self.join == "concat":
-                channels = self._channels[number]
-                copy_channels(_planes(part), 0, _planes(y), start, channels)
-                start += channels
-            elif number == 0:
-                first = part
-            else:
-                add(_flat(first), _flat(part), False, _flat(y))
-                first = y
-        return y
+        return self.join_forward(
+            [self.forward_of(branch, x, training, samples) for branch in self.branches]
+        )
 
     def backward(self, dy):
         """Fill the branches' gradients, return the sum of theirs; as in :meth:`Layer.backward`."""
         self.check_gradient(dy)
-        total, start = None, 0
-        for number, branch in enumerate(self.branches):
-            delta = dy
-            if self.join == "concat":
-                channels = self._channels[number]
-                delta = self._buffers.lanes(f"delta {number}", len(dy), branch.output_shape)
-                copy_channels(_planes(dy), start, _planes(delta), 0, channels)
-                start += channels
-            dx = self.backward_of(branch, delta)
-            if not self.needs_input_gradient:
-                continue
-            if number > 0:
-                out = self._buffers.lanes("dx", len(dy), self.input_shape)
-                add(_flat(total), _flat(dx), False, _flat(out))
-                dx = out
-            total = dx
+        parts = [
+            self.backward_of(branch, delta)
+            for branch, delta in zip(self.branches, self.join_backward(dy))
+        ]
+        if not self.needs_input_gradient:
+            return None
+        return self._sum(parts, self._buffers.lanes("dx", len(dy), self.input_shape))
+
+    def join_forward(self, parts):
+        """What the branches gave, side by side or added."""
+        y, start = self._buffers.lanes("y", len(parts[0]), self.output_shape), 0
+        if self.join == "add":
+            return self._sum(parts, y)
+        for part, channels in zip(parts, self._channels):
+            copy_channels(_planes(part), 0, _planes(y), start, channels)
+            start += channels
+        return y
+
+    def join_backward(self, dy):
+        """dE/dy for each branch: its channels, or all of it."""
+        if self.join == "add":
+            return [dy] * len(self.branches)
+        deltas, start = [], 0
+        for number, (branch, channels) in enumerate(zip(self.branches, self._channels)):
+            delta = self._buffers.lanes(f"delta {number}", len(dy), branch.output_shape)
+            copy_channels(_planes(dy), start, _planes(delta), 0, channels)
+            deltas.append(delta)
+            start += channels
+        return deltas
+
+    def gradient_is_free(self):
+        """Whether each branch gets an array of its own."""
+        return self.join == "concat"
+
+    @staticmethod
+    def _sum(parts, out):
+        total = parts[0]
+        for part in parts[1:]:
+            add(_flat(total), _flat(part), False, _flat(out))
+            total = out
         return total
 
     def describe(self):

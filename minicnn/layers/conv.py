@@ -57,7 +57,7 @@ class Conv2d(Layer):
     """
 
     rectifies = "output"
-    gives_away = replayable = True
+    gives_away = True
 
     def __init__(
         self, out_channels, kernel_size, *, stride=1, padding=0, dilation=1, groups=1,

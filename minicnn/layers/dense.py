@@ -38,7 +38,7 @@ class Dense(Layer):
     """
 
     rectifies = "output"
-    gives_away = replayable = True
+    gives_away = True
 
     def __init__(
         self, out_features, *, bias=True, init="msra", bias_init="zeros", in_features=None

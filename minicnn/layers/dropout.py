@@ -33,6 +33,8 @@ class Dropout(Layer):
         If `p` is out of range.
     """
 
+    in_python = True  # it draws
+
     def __init__(self, p=0.5):
         super().__init__()
         if not (is_finite(p) and 0 <= p < 1):

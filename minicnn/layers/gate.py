@@ -12,6 +12,7 @@ class _Scalar(Layer):
     """One learned number for the whole layer; without weight decay."""
 
     start = 0.0
+    in_python = True  # it multiplies and sums by NumPy
 
     def _build(self, rng):
         start = initializers.from_string(f"constant:{self.start!r}")

@@ -49,7 +49,25 @@ class BatchNorm(Layer):
             if not (is_finite(value) and 0 < value <= limit):
                 expected = "a finite number above 0" if name == "eps" else "in (0, 1]"
                 raise ArgumentError(f"BatchNorm: {name} must be {expected}, got {value!r}.")
-        self.eps, self.momentum = float(eps), float(momentum)
+        self._terms = np.array([momentum, eps], np.float64)  # where a captured step finds them
+
+    @property
+    def momentum(self):
+        """Share of a new batch in the running averages."""
+        return float(self._terms[0])
+
+    @momentum.setter
+    def momentum(self, value):
+        self._terms[0] = value
+
+    @property
+    def eps(self):
+        """What is added to the variance."""
+        return float(self._terms[1])
+
+    @eps.setter
+    def eps(self, value):
+        self._terms[1] = value
 
     def _build(self, rng):
         least = np.finfo(self.dtype).tiny
@@ -64,6 +82,7 @@ class BatchNorm(Layer):
         self._make_parameter("weight", (channels,), one, fans, rng, decay=False)
         self._make_parameter("bias", (channels,), nothing, fans, rng, decay=False)
         self._running = {"running_mean": np.zeros(channels), "running_var": np.ones(channels)}
+        self._moments, self._factors = np.zeros((2, channels)), np.zeros((3, channels))
         return self.input_shape
 
     def describe(self):
@@ -79,16 +98,17 @@ class BatchNorm(Layer):
         """``gamma x_hat + beta``; shapes as in :meth:`Layer.forward`."""
         self.check_input(x, samples)
         samples = len(x) * LANES if samples is None else samples
-        self._x, self._mask = _positions(x), self._lane_mask(len(x), samples)
+        self._x, self._mask = _positions(x), self._buffers.lanes("mask", len(x), ())
+        kernels.fill_mask(samples, self._mask)
         self._count = float(samples * self._x.shape[2]) if training else np.inf
         if training:
             self._mean, variance = self._batch_moments()
         else:
             self._mean, variance = self._running["running_mean"], self._running["running_var"]
-        self._inverse = 1 / np.sqrt(variance + self.eps)
         gamma, beta = (self._parameters[name].value for name in ("weight", "bias"))
+        self._inverse, scale, shift = self._factors
+        kernels.factors(self._terms, variance, gamma, beta, self._inverse, scale, shift)
         y = self._buffers.lanes("y", len(x), self.output_shape)
-        scale, shift = gamma * self._inverse, beta.astype(np.float64)
         self._y = _positions(y)
         kernels.normalize(self._x, self._mean, scale, shift, self.rectify, self._y)
         return y
@@ -115,17 +135,10 @@ class BatchNorm(Layer):
                 "batch normalization needs at least two values of each channel to train, got a"
                 " batch of one sample: use a batch size that leaves no single sample over."
             )
-        mean, variance = np.empty((2, self.input_shape[0]))
+        mean, variance = self._moments
         kernels.moments(self._x, self._mask, count, mean, variance)
-        unbiased = variance * count / (count - 1)
-        for name, new in (("running_mean", mean), ("running_var", unbiased)):
-            self._running[name] += self.momentum * (new - self._running[name])
+        kernels.follow(self._terms, count, mean, variance, *self._running.values())
         return mean, variance
-
-    def _lane_mask(self, groups, samples):
-        mask = self._buffers.lanes("mask", groups, ())
-        mask[...] = (np.arange(groups * LANES) < samples).reshape(groups, LANES)
-        return mask
 
 
 def _positions(x):

@@ -8,8 +8,6 @@ from minicnn.layers.base import Layer, window_output
 class _Pool2d(Layer):
     """What both poolings share: the window and where it goes."""
 
-    replayable = True
-
     def __init__(self, kernel_size, stride=None, padding=0):
         super().__init__()
         kind = type(self).__name__

@@ -33,7 +33,7 @@ class Residual(Layer):
     """
 
     rectifies = "output"
-    gives_away = replayable = True
+    gives_away = True
 
     def __init__(self, body, shortcut=None, init="msra"):
         super().__init__()
@@ -95,29 +95,42 @@ class Residual(Layer):
     def forward(self, x, training=False, samples=None):
         """``f(x) + s(x)``; shapes as in :meth:`Layer.forward`."""
         self.check_input(x)
-        inner, around = self.forward_of(self.body, x, training, samples), x
+        around = x
+        inner = self.forward_of(self.body, x, training, samples)
         if self._joined is not None:
             around = self.forward_of(self._joined, x, training, samples)
-        self._y = y = inner
-        if not self.body.output_is_free():
-            self._y = y = self._buffers.lanes("y", len(x), self.output_shape)
-        add(_flat(inner), _flat(around), self.rectify, _flat(y))
-        return y
+        return self.join_forward([inner, around])
 
     def backward(self, dy):
         """Fill the block's gradients, return dE/dx; shapes as in :meth:`Layer.backward`."""
         self.check_gradient(dy)
-        if self.rectify:
-            dy = self._gated(dy)
-        inner = self.backward_of(self.body, dy)
-        around = dy if self._joined is None else self.backward_of(self._joined, dy)
+        inner, around = self.join_backward(dy)
+        inner = self.backward_of(self.body, inner)
+        if self._joined is not None:
+            around = self.backward_of(self._joined, around)
         if not self.needs_input_gradient:
             return None
-        dx = inner
-        if not self.body.gradient_is_free():
-            dx = self._buffers.lanes("dx", len(dy), self.input_shape)
+        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
         add(_flat(inner), _flat(around), False, _flat(dx))
         return dx
+
+    def join_forward(self, parts):
+        """The sum of what body and shortcut gave, or the ReLU of it."""
+        inner, around = parts
+        self._y = y = inner
+        if not self.overwrites_input:
+            self._y = y = self._buffers.lanes("y", len(inner), self.output_shape)
+        add(_flat(inner), _flat(around), self.rectify, _flat(y))
+        return y
+
+    def join_backward(self, dy):
+        """dE/dy for both."""
+        delta = self._gated(dy) if self.rectify else dy
+        return [delta, delta]
+
+    def gradient_is_free(self):
+        """No: both get the same array."""
+        return False
 
     def _gated(self, dy):
         """`dy`, and 0 where the output is at most 0: the gradient of the ReLU that follows."""

@@ -6,8 +6,6 @@ from minicnn.layers.base import Layer
 class Flatten(Layer):
     """``(C, H, W)`` becomes ``(C H W,)``, channel after channel, without a copy."""
 
-    replayable = True
-
     def _build(self, rng):
         size = 1
         for extent in self.input_shape:

@@ -26,7 +26,7 @@ class Upsample(Layer):
         For a scale that is no such number, and at `build` for an input that is no image.
     """
 
-    gives_away = replayable = True
+    gives_away = True
 
     def __init__(self, scale):
         super().__init__()

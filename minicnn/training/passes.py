@@ -1,17 +1,15 @@
 """The forward and backward pass of training, replayed where only the numbers are new.
 
-In training the same kernels run on the same arrays in every step. For a small batch Python takes
-as long to find them as they take to run. So the first step of a kind is captured
-(:mod:`minicnn.kernels.replay`), and the next ones replay it: layer by layer the same equations, on
-the same arrays, with the same bits, but no Python in between.
+The first step of a kind is written down (:mod:`minicnn.plan.recording`), and the next ones replay
+it: layer by layer the same equations, on the same arrays, with the same bits, but no Python in
+between where a layer needs none.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from minicnn.checks import is_foreign
-from minicnn.kernels.replay import Captured
+from minicnn.plan import Recording
 
 ATTEMPTS = 16  # steps that are captured, before it is clear that they never come again
 
@@ -28,9 +26,10 @@ class _Step(NamedTuple):
     scores: np.ndarray
     delta: np.ndarray
     dx: np.ndarray
-    forward: Captured
-    backward: Captured
+    forward: Recording
+    backward: Recording
     parameters: list  # each with its value and its gradient
+    methods: list  # of others, in the place of layers' passes
     workspace: object
     allocations: int
 
@@ -38,10 +37,11 @@ class _Step(NamedTuple):
 class Passes:
     """A model's passes in training: called as the model's own, and replayed where that is the same.
 
-    That is so for layers that say it of themselves (``Layer.replayable``), while the parameters'
-    arrays and the layers' buffers are those of the captured step, for a batch of as many samples
-    in the same place. All else is left to the model. What the layers are (their settings, or which
-    there are) must not be changed while these passes are used.
+    That is so while the parameters' arrays and the layers' buffers are those of the recorded step,
+    for a batch of as many samples in the same place. All else is left to the model. What a layer
+    does in Python (``Layer.in_python``), a user's among them, is called in every step. What the
+    layers are (their settings, but for a dropout's, or which there are) must not be changed while
+    these passes are used.
 
     Parameters
     ----------
@@ -54,7 +54,6 @@ class Passes:
         self._attempts = 0
         self._running = None  # the step whose forward pass was replayed last
         self._begun = None  # what is known of a step whose forward pass was captured last
-        self._possible = _is_replayable(model)
 
     def forward(self, x, training=True, samples=None):
         """The scores, as :meth:`Sequential.forward` gives them.
@@ -66,7 +65,7 @@ class Passes:
         """
         model = self._model
         self._running = self._begun = None
-        if not (self._possible and training):
+        if not training or model.plan().observer is not None:
             return model.forward(x, training, samples)
         model.workspace.holder.take()
         step = self._same.get((id(x), samples)) or self._steps.get(_place(x, samples))
@@ -77,10 +76,10 @@ class Passes:
             return step.scores
         if self._attempts >= ATTEMPTS:
             return model.forward(x, training, samples)
-        captured, allocations = Captured(), model.workspace.allocations
-        with captured.capture():
-            scores = model.forward(x, training, samples)
-        self._begun = x, samples, scores, captured, allocations
+        recording, allocations = Recording(), model.workspace.allocations
+        with recording:
+            scores = model.forward(x, training, samples, recording)
+        self._begun = x, samples, scores, recording, allocations
         return scores
 
     def backward(self, dy):
@@ -100,15 +99,15 @@ class Passes:
         if self._begun is None:
             return model.backward(dy)
         (x, samples, scores, forward, allocations), self._begun = self._begun, None
-        backward, workspace = Captured(), model.workspace
-        with backward.capture():
-            dx = model.backward(dy)
+        backward, workspace = Recording(), model.workspace
+        with backward:
+            dx = model.backward(dy, backward)
         self._attempts += 1
-        if forward and backward:
+        if forward.is_whole and backward.is_whole:
             arrays = [(p, p.value, p.grad) for p in model.parameters()]
             self._steps[_place(x, samples)] = self._same[id(x), samples] = _Step(
-                x, samples, scores, dy, dx, forward, backward, arrays, workspace,
-                allocations,
+                x, samples, scores, dy, dx, forward, backward, arrays,
+                model.plan().methods_of_others(), workspace, allocations,
             )  # fmt: skip
         return dx
 
@@ -117,18 +116,12 @@ class Passes:
         workspace = self._model.workspace
         if step.workspace is not workspace or step.allocations != workspace.allocations:
             return False
+        if self._model.plan().methods_of_others() != step.methods:
+            return False
         for p, value, grad in step.parameters:
             if p.value is not value or p.grad is not grad:
                 return False
         return True
-
-
-def _is_replayable(layer):
-    """Whether a layer and those inside say so, and nobody has put other code in their place."""
-    methods = [getattr(type(layer), name) for name in ("forward", "backward")]
-    own = layer.replayable and not {"forward", "backward"} & vars(layer).keys()
-    ours = not any(is_foreign(method) for method in methods)
-    return own and ours and all(_is_replayable(child) for child in layer.children())
 
 
 def _place(array, *more):

@@ -6,7 +6,7 @@ from contextlib import closing
 import numpy as np
 
 from minicnn import schedules
-from minicnn.checks import check_count, check_seed, is_foreign
+from minicnn.checks import check_count, check_seed
 from minicnn.data.batches import Batches
 from minicnn.errors import ArgumentError
 from minicnn.habits import Habits
@@ -255,9 +255,7 @@ class Trainer(Habits):
                 "a callback has set optimizer.lr, which the schedule sets anew in every step: set"
                 " trainer.base_lr, which it multiplies."
             )
-        # Callbacks of others may change the layers, or look at what a step leaves there.
-        foreign = any(is_foreign(type(callback)) for callback in self.callbacks)
-        self._passes = None if foreign else Passes(self.model)
+        self._passes = Passes(self.model)
         images, step_seconds, train_seconds = self._before
         start = self._epoch_begin = time.perf_counter() - self._epoch_seconds
         try:

@@ -1,0 +1,87 @@
+"""Recording: one pass over a model, written down and done again.
+
+In training the same kernels run on the same arrays in every step. For a small batch Python takes
+as long to find them as they take to run. So the first step of a kind is written down: runs of
+kernels are captured (:mod:`minicnn.kernels.replay`), and what a layer does in Python is kept as a
+call between them. Replayed, each does the same again, on the same arrays.
+"""
+
+import numpy as np
+
+from minicnn.kernels.replay import Captured
+
+
+class Recording:
+    """What a pass does: captured kernels, and Python calls between them, in order.
+
+    Use it as a context manager while the pass runs for the first time.
+
+    Attributes
+    ----------
+    is_whole : bool
+        Whether all was captured, so that it can be replayed.
+    """
+
+    def __init__(self):
+        self._calls, self._captured, self._block = [], None, None
+        self.is_whole = True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self._end_capture()
+        if kind is not None:
+            self.is_whole = False
+
+    def step(self, call, in_python):
+        """Do a step of the pass, ``call()``, and write it down.
+
+        What Python calls return is written into the arrays of the first time, which the kernels
+        read.
+
+        Parameters
+        ----------
+        call : callable
+            Returns an array, or a list of arrays and None.
+        in_python : bool
+            Whether it does work outside of the kernels.
+        """
+        if not in_python:
+            self.kernels()
+            return call()
+        self._end_capture()
+        first = call()
+
+        def again():
+            for place, array in zip(_listed(first), _listed(call())):
+                if array is not place:
+                    place[...] = array
+
+        self._calls.append(again)
+        return first
+
+    def kernels(self):
+        """Capture what kernels do from here on."""
+        if self._captured is None:
+            self._captured = Captured()
+            self._block = self._captured.capture()
+            self._block.__enter__()
+
+    def replay(self):
+        """Do it all again."""
+        for call in self._calls:
+            call()
+
+    def _end_capture(self):
+        if self._captured is None:
+            return
+        captured, self._captured = self._captured, None
+        self._block.__exit__(None, None, None)
+        self.is_whole = self.is_whole and bool(captured)
+        if captured and len(captured):
+            self._calls.append(captured.replay)
+
+
+def _listed(result):
+    return [result] if isinstance(result, np.ndarray) or result is None else result
