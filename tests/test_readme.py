@@ -19,10 +19,10 @@ TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
-def run(word):
-    """Execute the block that has this word, and return its names."""
+def run(word, before=()):
+    """Execute the block that has this word, after another's names, and return its names."""
     (block,) = [block for block in BLOCKS if word in block]
-    names = {}
+    names = dict(before)
     exec(compile(block, "README.md", "exec"), names)
     return names
 
@@ -36,6 +36,8 @@ def test_ten_lines_of_api_learn(monkeypatch, capsys):
     names = run("load_mnist")
     assert names["scores"].shape == (5, 10)
     assert float(capsys.readouterr().out.split()[-1]) > 0.6
+    model = run("Upsample(2)", names)["model"]
+    assert model.predict(test.normalized(range(5))).shape == (5, 10)
 
 
 def test_the_example_of_a_layer_passes_the_gradient_check(capsys):

@@ -1,7 +1,6 @@
 """Signals: what flows through every layer of a model, seen from beside it."""
 
 import copy
-from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -116,7 +115,8 @@ class Signals:
             )
         self.follow()
         samples = len(images)
-        with _watched(select(self.twin, layers), samples, visit):
+        watch = _Watch(select(self.twin, layers), samples, visit)
+        with self.twin.plan().observed(watch):
             packed = self.twin.forward(lanes.pack(images, self.twin.dtype), training, samples)
             loss, gradient = self._loss(packed, labels)
             scores = lanes.unpack(packed, samples)
@@ -137,7 +137,15 @@ class Signals:
             As in `record`; by default as in evaluation.
         """
         self.follow()
-        with _watched(select(self.twin, layers), batch.samples, outputs_only=visit):
+        chosen = select(self.twin, layers)
+
+        def watch(layer, which, arrays, compute):
+            y = compute()
+            if layer in chosen:
+                visit(layer, _ordinary(y, batch.samples))
+            return y
+
+        with self.twin.plan().observed(watch):
             self.twin.forward(batch.x, training, batch.samples)
 
 
@@ -179,60 +187,31 @@ def select(model, names=None, kind="layer", among=None):
 def _twin(model, dtype):
     twin = copy.deepcopy(model)
     for layer in twin.all_layers():
-        for method in ("forward", "backward"):
-            vars(layer).pop(method, None)  # a watcher's, which would call the model's layer
         if isinstance(layer, Conv2d) and dtype != np.float32:
             layer.algorithm = "auto"  # as winograd is for float32 only
     twin.initialize(model.input_shape, 0, dtype, input_gradient=True, fuse=False)
     return twin
 
 
-@contextmanager
-def _watched(layers, count, visit=None, outputs_only=None):
-    """Show these layers' signals to `visit`, or their outputs alone to the other."""
-    for layer in layers:
-        if visit is None:
-            _watch_output(layer, count, outputs_only)
-        else:
-            _watch(layer, count, visit)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            vars(layer).pop("forward")  # the instance's, so that the class's shows again
-            vars(layer).pop("backward", None)
+class _Watch:
+    """Shows these layers' signals to `visit`, when a pass comes back to them."""
 
+    def __init__(self, layers, count, visit):
+        self._layers, self._count, self._visit = layers, count, visit
+        self._kept = {}
 
-def _watch(layer, count, visit):
-    forward, backward, kept = layer.forward, layer.backward, []
-
-    # What a layer returns is unpacked at once: a residual sum writes into its body's output.
-    def watched_forward(x, training=False, samples=None):
-        before = _ordinary(x, count)
-        y = forward(x, training, samples)
-        kept[:] = before, _ordinary(y, count)
-        return y
-
-    def watched_backward(dy):
-        before = _ordinary(dy, count)
-        dx = backward(dy)
-        x, y = kept
-        kept.clear()
-        visit(layer, x, y, None if dx is None else _ordinary(dx, count), before)
-        return dx
-
-    layer.forward, layer.backward = watched_forward, watched_backward
-
-
-def _watch_output(layer, count, visit):
-    forward = layer.forward
-
-    def watched_forward(x, training=False, samples=None):
-        y = forward(x, training, samples)
-        visit(layer, _ordinary(y, count))
-        return y
-
-    layer.forward = watched_forward
+    def __call__(self, layer, which, arrays, compute):
+        if layer not in self._layers:
+            return compute()
+        # What a layer returns is unpacked at once: a residual sum writes into its body's output.
+        before, result = _ordinary(arrays[0], self._count), compute()
+        if which == "forward":
+            self._kept[layer] = before, _ordinary(result, self._count)
+            return result
+        x, y = self._kept.pop(layer)
+        dx = None if result[0] is None else _ordinary(result[0], self._count)
+        self._visit(layer, x, y, dx, before)
+        return result
 
 
 def _ordinary(packed, count):

@@ -1,6 +1,7 @@
 """Where the time of training goes: seconds and GFLOP/s of every layer and pass."""
 
 import time
+from contextlib import ExitStack
 
 from minicnn import terminal
 from minicnn.kernels.peak import measure_peak
@@ -28,14 +29,12 @@ class Profile(Callback):
         self._seconds, self._layers = {}, []
         self._steps = self._samples = 0
         self._start = self._whole = 0.0
-        self._timing = False
+        self._timing, self._clock = False, ExitStack()
 
     def on_train_begin(self, trainer):
         """Put a clock around the passes of every layer."""
-        self._layers = [layer for layer in trainer.model.all_layers() if not layer.children()]
-        for layer in self._layers:
-            layer.forward = self._clocked(layer, "forward")
-            layer.backward = self._clocked(layer, "backward")
+        self._layers = trainer.model.all_layers()
+        self._clock.enter_context(trainer.model.plan().observed(self._timed))
 
     def on_epoch_begin(self, trainer):
         """Start the clock of the epoch's steps."""
@@ -53,23 +52,17 @@ class Profile(Callback):
 
     def on_train_end(self, trainer):
         """Take the clocks away, and measure what the machine can do."""
-        for layer in self._layers:
-            del layer.forward, layer.backward
+        self._clock.close()
         self._timing = False
         self.peak = measure_peak()
 
-    def _clocked(self, layer, which):
-        compute = getattr(layer, which)
-
-        def timed(*arguments):
-            start = time.perf_counter()
-            result = compute(*arguments)
-            if self._timing:
-                key = layer.name, which
-                self._seconds[key] = self._seconds.get(key, 0.0) + time.perf_counter() - start
-            return result
-
-        return timed
+    def _timed(self, layer, which, arrays, compute):
+        start = time.perf_counter()
+        result = compute()
+        if self._timing:
+            key = layer.name, which
+            self._seconds[key] = self._seconds.get(key, 0.0) + time.perf_counter() - start
+        return result
 
     def table(self):
         """The times as text: a row for each layer and pass, the rest, and the whole step."""

@@ -1,0 +1,166 @@
+"""A plan computes what the layers' equations say, shows it, and is refused when it is old."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from minicnn import Sequential, lanes, zoo
+from minicnn.errors import ArgumentError
+from minicnn.layers import Branches, Conv2d, Dense, Flatten, Identity, ReLU, Residual, Tanh
+from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.training.gradients import compute_gradients
+from minicnn.training.passes import Passes
+
+SHAPE = (2, 6, 6)
+
+
+def forked():
+    """Every kind of join, forks of three, and a branch that does nothing."""
+    inner = Branches(Identity(), Conv2d(2, 1), Residual(Sequential(Conv2d(2, 1), ReLU())))
+    return Sequential(
+        Conv2d(2, 3, padding=1), ReLU(), inner, ReLU(),
+        Branches(Identity(), Tanh(), ReLU(), join="add"), Residual(Tanh()), ReLU(),
+        Flatten(), Dense(4),
+    )  # fmt: skip
+
+
+def initialized(model, **settings):
+    model.initialize(SHAPE, seed=0, **{"dtype": np.float64, "input_gradient": True, **settings})
+    return model
+
+
+def batch(samples=20, seed=0):
+    rng = np.random.default_rng(seed)
+    return lanes.pack(rng.normal(size=(samples, *SHAPE)), np.float64), np.arange(samples) % 4
+
+
+def step(model, x, labels, **settings):
+    loss = SoftmaxCrossEntropy()
+    scores = model.forward(x, True, len(labels))
+    value, delta = loss(scores, labels)
+    dx = model.backward(delta)
+    return value, dx.copy(), [p.grad.copy() for p in model.parameters()]
+
+
+def by_recursion(layer, x):
+    """The scores by the containers' own passes, one inside the other."""
+    if isinstance(layer, Sequential):
+        for child in layer.layers:
+            x = by_recursion(child, x)
+        return x
+    return layer.forward(x, True)
+
+
+def test_nodes_in_order_give_what_the_containers_give_one_inside_the_other():
+    model, twin = (initialized(forked(), fuse=False) for _ in range(2))
+    x, labels = batch(32)
+    np.testing.assert_array_equal(model.forward(x, True), by_recursion(twin, x))
+
+
+def test_gradients_through_forks_are_difference_quotients():
+    model = initialized(forked())
+    x, labels = batch(16)
+    _, dx, _ = step(model, x, labels)
+    direction, h = np.random.default_rng(3).normal(size=x.shape), 1e-6
+    above, below = (step(model, x + sign * h * direction, labels)[0] for sign in (1, -1))
+    assert (above - below) / (2 * h) == pytest.approx(np.sum(dx * direction), rel=1e-6)
+
+
+def test_fused_or_not_the_bits_are_the_same():
+    x, labels = batch()
+    (value, dx, gradients), plain = (
+        step(initialized(forked(), fuse=fuse), x, labels) for fuse in (True, False)
+    )
+    assert value == plain[0]
+    np.testing.assert_array_equal(dx, plain[1])
+    for one, other in zip(gradients, plain[2], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["inception", "densenet7", "unet", "resnet8"])
+def test_networks_with_joins_learn_the_same_replayed(name):
+    models = [zoo.build(name, 10) for _ in range(2)]
+    for model in models:
+        model.initialize((1, 16, 16), seed=0)
+    losses = [SoftmaxCrossEntropy() for _ in models]
+    passes, calls, forward = Passes(models[1]), [], models[1].forward
+    models[1].forward = lambda *arguments: calls.append(0) or forward(*arguments)
+    x = lanes.zeros((2, 1, 16, 16, 16), np.float32)
+    for i in range(5):
+        x[...] = lanes.pack(np.random.default_rng(i).normal(size=(20, 1, 16, 16)))
+        values = [
+            compute_gradients(model, loss, x, np.arange(20) % 10, passes=own)
+            for model, loss, own in zip(models, losses, (None, passes))
+        ]
+        assert values[0] == values[1]
+        for model in models:
+            for p in model.parameters():
+                p.value -= 0.01 * p.grad
+    assert len(calls) == 2
+    for (key, mine), theirs in zip(models[0].state_dict().items(), models[1].state_dict().values()):
+        np.testing.assert_array_equal(mine, theirs, err_msg=key)
+
+
+def test_an_observer_sees_every_node_both_ways_and_changes_nothing():
+    model, x, labels = initialized(forked()), *batch()
+    plain, seen, inner = step(model, x, labels), [], []
+
+    def look(layer, which, arrays, compute):
+        result = compute()
+        seen.append((layer.name, which, len(arrays)))
+        return result
+
+    def first(layer, which, arrays, compute):
+        inner.append(len(seen))
+        return compute()
+
+    with model.plan().observed(first), model.plan().observed(look):
+        found = step(model, x, labels)
+    assert found[0] == plain[0]
+    np.testing.assert_array_equal(found[1], plain[1])
+    names = [layer.name for layer in model.all_layers()]
+    forwards = [name for name, which, _ in seen if which == "forward"]
+    backwards = [name for name, which, _ in seen if which == "backward"]
+    assert sorted(forwards) == sorted(names) and backwards == forwards[::-1]
+    assert {name: count for name, which, count in seen if which == "forward"}["2.branches"] == 3
+    assert inner == list(range(len(seen)))  # within the other
+    with pytest.raises(ZeroDivisionError), model.plan().observed(lambda *_: 1 / 0):
+        model.forward(x)
+    assert model.plan().observer is None
+
+
+def test_nothing_is_replayed_before_an_observer():
+    model, x, labels = initialized(forked()), *batch()
+    passes, seen, loss = Passes(model), [], SoftmaxCrossEntropy()
+    for _ in range(3):
+        compute_gradients(model, loss, x, labels, passes=passes)
+
+    def look(layer, which, arrays, compute):
+        seen.append(layer)
+        return compute()
+
+    with model.plan().observed(look):
+        compute_gradients(model, loss, x, labels, passes=passes)
+    assert len(seen) == 2 * len(model.all_layers())
+
+
+@pytest.mark.parametrize("change", [lambda m: m.layers.pop(), lambda m: m.layers[0].layers.pop()])
+def test_a_model_that_was_changed_under_its_plan_is_refused(change):
+    model = initialized(Sequential(Sequential(Tanh(), ReLU()), Tanh()))
+    x, _ = batch()
+    model.forward(x)
+    change(model)
+    with pytest.raises(ArgumentError, match="layers have changed.*initialize it again"):
+        model.forward(x)
+
+
+def test_copies_make_plans_of_their_own():
+    """A deep network's nodes are not copied one inside the other."""
+    model = initialized(Sequential(*(Tanh() for _ in range(1500))))
+    x, _ = batch(16)
+    scores = model.forward(x).copy()
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(other.forward(x), scores)
+        assert other.plan() is not model.plan()
