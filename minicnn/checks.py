@@ -276,11 +276,19 @@ def check_dict(value, what):
 
 def check_path(value, what):
     """`value` as a Path, or an ArgumentError that names `what` if it cannot be a path."""
-    if not isinstance(value, (str, os.PathLike)):
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str):
         raise ArgumentError(f"{what} must be a path, a string or Path, got {shown(value)}.")
-    if "\0" in str(value):
+    if "\0" in text:
         raise ArgumentError(f"{what} must not hold a NUL character, got {shown(value)}.")
-    return Path(value)
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise ArgumentError(
+            f"{what} must hold no character that a file's name cannot have, as"
+            f" {ascii(error.object[error.start])}, got {shown(value)}."
+        ) from None
+    return Path(text)
 
 
 def check_numbers(value, what, ndim=None):

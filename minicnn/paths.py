@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from minicnn.checks import takes
+from minicnn.checks import check_path, takes
 from minicnn.errors import ArgumentError
 
 LONGEST_NAME = 80  # characters; most systems take 255 bytes, and something may be put around it
@@ -23,15 +23,12 @@ def expand(path, what="a path"):
     Raises
     ------
     ArgumentError
-        If it is no path, holds a NUL character, or begins with a ``~`` that stands for no home
-        folder, as without HOME and an entry in the password file: a folder of that name is never
-        what was meant.
+        If it is no path, holds a character that no name of a file has, or begins with a ``~``
+        that stands for no home folder, as without HOME and an entry in the password file: a
+        folder of that name is never what was meant.
     """
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
-    if not isinstance(text, str):
-        raise ArgumentError(f"{what} must be text or a Path, got {path!r}.")
-    if "\0" in text:
-        raise ArgumentError(f"{what} must not hold a NUL character, got {text!r}.")
+    check_path(text, what)
     text = os.path.expanduser(text)
     if text.startswith("~"):
         raise ArgumentError(

@@ -25,7 +25,7 @@ def test_a_home_that_there_is_not_is_no_folder(monkeypatch, path):
         expand(path, "--out")
 
 
-@pytest.mark.parametrize("path", [None, 3, b"bytes", ["a"], "a\0b"])
+@pytest.mark.parametrize("path", [None, 3, b"bytes", ["a"], "a\0b", "é\ud800"])
 def test_what_is_no_path(path):
     with pytest.raises(ArgumentError, match="^the folder must"):
         expand(path, "the folder")

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from minicnn.checks import check_finite, takes
+from minicnn.checks import check_finite, check_flag, takes
 from minicnn.lab.tied_units import Network
 from minicnn.lab.zero_flow import FREE, SAMPLES, Signal, derivative, node_of
 from minicnn.model import initialized
 
 
-@takes(model=initialized)
+@takes(model=initialized, balanced=check_flag)
 def first_steps(model, balanced=False):
     """The step at which each parameter first has a gradient that is not 0.
 
@@ -112,7 +112,7 @@ class Verdict:
         return max(self.first_step[name] or 0 for name in self.weights)
 
 
-@takes(model=initialized, tolerance=check_finite)
+@takes(model=initialized, balanced=check_flag, tolerance=check_finite)
 def verdict(model, balanced=False, tolerance=0.0):
     """What gradient descent can make of a model as it is now.
 

@@ -172,7 +172,7 @@ class Grid:
         for arm in self.arms():
             try:
                 look(self.settings(arm, self.first_seed))
-            except ArgumentError as error:
+            except (ArgumentError, TypeError, ValueError) as error:
                 raise ArgumentError(f"the arm {label(arm)} cannot be: {error}") from error
 
     def arms(self):

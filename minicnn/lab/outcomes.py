@@ -1,13 +1,14 @@
 """Outcome: how a trial of a grid ended, read from its folder alone."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from minicnn.checks import check_path, check_seed, check_text, list_of, takes
 from minicnn.errors import unknown
 from minicnn.lab.grid import Trial
-from minicnn.training.files import write_atomically
+from minicnn.training.files import make_folder, write_atomically
 from minicnn.training.steps import STEPS_FILE
 
 DONE = ("finished", "diverged")
@@ -92,10 +93,10 @@ def write_error(folder, sentence, details=""):
     ArgumentError
         If the file cannot be written.
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     line = " ".join(sentence.split()) or "an error without a message"
     text = f"{line}\n\n{details}" if details else f"{line}\n"
-    write_atomically(Path(folder) / ERROR_FILE, text.encode())
+    write_atomically(Path(folder) / ERROR_FILE, text.encode(errors="backslashreplace"))
 
 
 def _lines(path):
@@ -103,4 +104,4 @@ def _lines(path):
 
 
 def _read(path):
-    return path.read_text("utf-8") if path.is_file() else ""
+    return path.read_text("utf-8") if os.path.isfile(path) else ""

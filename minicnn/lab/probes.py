@@ -5,8 +5,10 @@ import numpy as np
 from minicnn.checks import (
     check_count,
     check_dict,
+    check_flag,
     check_items,
     check_iterable,
+    check_names,
     check_numbers,
     takes,
 )
@@ -23,8 +25,9 @@ SATURATED = 0.05  # an output so near to a bound counts as saturated
 
 
 @takes(
-    model=(Sequential, Signals), labels=check_numbers, frequencies=check_numbers, updates=check_dict
-)
+    model=(Sequential, Signals), labels=check_numbers, frequencies=check_numbers,
+    updates=check_dict, layers=check_names, training=check_flag,
+)  # fmt: skip
 def probe(
     model, images, labels, layers=None, *, training=True, frequencies=None, updates=None, step=None
 ):
@@ -86,7 +89,7 @@ def probe(
     )  # fmt: skip
 
 
-@takes(model=(Sequential, Signals), batches=check_iterable)
+@takes(model=(Sequential, Signals), batches=check_iterable, layers=check_names)
 def dead_units(model, batches, layers=None):
     """Which ReLU units are 0 for every sample of a data set.
 
@@ -141,10 +144,17 @@ def update_ratios(before, after):
     dict of str to float
         For the names in both. Infinite for what was all 0 and is not any more, NaN for what
         still is.
+
+    Raises
+    ------
+    ArgumentError
+        If a parameter is no array of numbers, or has two shapes.
     """
     ratios = {}
     for name in [name for name in before if name in after]:
-        old, new = (np.asarray(arrays[name], np.float64) for arrays in (before, after))
+        old, new = (check_numbers(a[name], name).astype(np.float64) for a in (before, after))
+        if old.shape != new.shape:
+            raise ArgumentError(f"{name} has shape {old.shape} before, but {new.shape} after.")
         with np.errstate(over="ignore", invalid="ignore"):
             ratios[name] = ratio(float(np.linalg.norm(new - old)), float(np.linalg.norm(old)))
     return ratios
@@ -180,14 +190,13 @@ class Probes(Callback):
         For a setting out of range; when training begins, for a layer that is not there.
     """
 
-    @takes(at=check_items)
+    @takes(at=check_items, layers=check_names)
     def __init__(self, images, labels, *, every=None, at=None, layers=None):
         if every is not None and at is not None:
             raise ArgumentError("Probes: give every or at, not both.")
         self.every = None if every is None else check_count(every, "Probes: every")
         self.at = None if at is None else frozenset(_check_step(step) for step in at)
-        several = layers is not None and not isinstance(layers, str)
-        self.layers = list(layers) if several else layers  # read in every step that is measured
+        self.layers = layers
         self.images, self.labels = images, labels
         self.records = []
         self._signals = self._before = None

@@ -42,8 +42,14 @@ class Statistics:
 
         Quantiles are of at most 16,384 of the numbers, evenly spread, since sorting would
         take longer than all else. NaN where a number is NaN.
+
+        Raises
+        ------
+        ArgumentError
+            If it is no array of real numbers, or holds none.
         """
-        array = np.asarray(array)
+        if not array.size:
+            raise ArgumentError(f"an array of shape {array.shape} holds no numbers to look at.")
         values = array.ravel().astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             part = np.percentile(array.ravel()[:: _stride(array.shape)], QUANTILES)

@@ -7,10 +7,18 @@ from typing import NamedTuple
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import check_callable, check_dtype, check_items, check_numbers, takes
+from minicnn.checks import (
+    check_callable,
+    check_dtype,
+    check_flag,
+    check_names,
+    check_numbers,
+    list_of,
+    takes,
+)
 from minicnn.data.batches import Batch
 from minicnn.errors import ArgumentError, unknown
-from minicnn.layers import Conv2d
+from minicnn.layers import Conv2d, Layer
 from minicnn.losses import Loss, SoftmaxCrossEntropy
 from minicnn.model import NOT_INITIALIZED, Sequential, initialized
 
@@ -75,7 +83,10 @@ class Signals:
         for mine, theirs in arrays:
             mine[...] = theirs
 
-    @takes(labels=check_numbers, visit=partial(check_callable, arguments=5))
+    @takes(
+        labels=check_numbers, visit=partial(check_callable, arguments=5), layers=check_names,
+        training=check_flag,
+    )  # fmt: skip
     def record(self, images, labels, visit, layers=None, training=True):
         """Run one batch forwards and backwards, and show every layer's signals.
 
@@ -123,7 +134,10 @@ class Signals:
             self.twin.backward(gradient)
         return Pass(float(loss), scores)
 
-    @takes(batch=Batch, visit=partial(check_callable, arguments=2))
+    @takes(
+        batch=Batch, visit=partial(check_callable, arguments=2), layers=check_names,
+        training=check_flag,
+    )  # fmt: skip
     def outputs(self, batch, visit, layers=None, training=False):
         """Run one batch forwards, and show every layer's output.
 
@@ -155,7 +169,7 @@ def leaves(model):
     return [layer for layer in model.all_layers() if not layer.children()]
 
 
-@takes(model=Sequential, among=check_items)
+@takes(model=Sequential, names=check_names, among=list_of(Layer))
 def select(model, names=None, kind="layer", among=None):
     """The leaf layers of these names, in the order of the forward pass; all by default.
 
@@ -176,7 +190,7 @@ def select(model, names=None, kind="layer", among=None):
     among = leaves(model) if among is None else among
     if names is None:
         return among
-    names = [names] if isinstance(names, str) else check_items(names, kind)
+    names = [names] if isinstance(names, str) else names
     known = [layer.name for layer in among]
     for name in names:
         if name not in known:

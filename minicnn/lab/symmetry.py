@@ -14,11 +14,22 @@ from functools import partial
 
 import numpy as np
 
-from minicnn.checks import check_count, check_finite, check_items, check_numbers, is_finite, takes
+from minicnn.checks import check_count, check_items, check_numbers, is_finite, shown, takes
 from minicnn.errors import ArgumentError
 from minicnn.lab.tied_units import Network, clusters
 from minicnn.model import initialized
 from minicnn.training.callbacks import Callback
+
+
+def _check_tolerance(value, what):
+    if not (is_finite(value) and value >= 0):
+        raise ArgumentError(f"{what} must be a finite number of at least 0, got {shown(value)}.")
+    return float(value)
+
+
+def _check_step(step):
+    start = isinstance(step, (int, np.integer)) and step == 0
+    return 0 if start else check_count(step, "SymmetryWatch: at")
 
 
 @dataclass(frozen=True)
@@ -114,10 +125,9 @@ def certify(model, tolerance=0.0, rank_tolerance=None):
         For a tolerance that is no finite number of at least 0, a model that is not initialized,
         or one without weights.
     """
-    for name, value in (("tolerance", tolerance), ("rank_tolerance", rank_tolerance)):
-        optional = name == "rank_tolerance" and value is None
-        if not (optional or is_finite(value) and value >= 0):
-            raise ArgumentError(f"{name} must be a finite number of at least 0, got {value!r}.")
+    tolerance = _check_tolerance(tolerance, "tolerance")
+    if rank_tolerance is not None:
+        rank_tolerance = _check_tolerance(rank_tolerance, "rank_tolerance")
     labels = Network(model).refine(tolerance).units()
     rows = [
         _row(layer, labels[layer.name], tolerance, rank_tolerance)
@@ -141,7 +151,7 @@ def _row(layer, labels, tolerance, rank_tolerance):
     return LayerSymmetry(layer.name, len(labels), classes, rank, min(matrix.shape), distinct)
 
 
-@takes(matrix=partial(check_numbers, ndim=2), tolerance=check_finite)
+@takes(matrix=partial(check_numbers, ndim=2), tolerance=_check_tolerance)
 def numerical_rank(matrix, tolerance=None):
     """How many singular values are above `tolerance` times the largest.
 
@@ -159,10 +169,14 @@ def numerical_rank(matrix, tolerance=None):
     Raises
     ------
     ArgumentError
-        If the matrix holds NaN or infinity.
+        If the matrix holds NaN or infinity, or no number at all.
     """
+    if not matrix.size:
+        raise ArgumentError(f"a matrix of shape {matrix.shape} holds no numbers: it has no rank.")
     if not np.isfinite(matrix).all():
         raise ArgumentError("the weights hold NaN or infinity, so they have no rank: it diverged.")
+    if matrix.dtype not in (np.float32, np.float64):  # LAPACK has no others
+        matrix = matrix.astype(np.float64)
     values = np.linalg.svd(matrix, compute_uv=False)
     if tolerance is None:
         tolerance = max(matrix.shape) * np.finfo(matrix.dtype).eps
@@ -192,10 +206,10 @@ class SymmetryWatch(Callback):
         If neither `every` nor `at` is given, or one is out of range.
     """
 
-    @takes(at=check_items)
+    @takes(at=check_items, tolerance=_check_tolerance, rank_tolerance=_check_tolerance)
     def __init__(self, every=None, at=(), tolerance=0.0, rank_tolerance=None):
         self.every = None if every is None else check_count(every, "SymmetryWatch: every")
-        self.at = {step if step == 0 else check_count(step, "SymmetryWatch: at") for step in at}
+        self.at = {_check_step(step) for step in at}
         if self.every is None and not self.at:
             raise ArgumentError("SymmetryWatch needs steps: every=100, or at=[0, 1, 10].")
         self.tolerance, self.rank_tolerance, self.records = tolerance, rank_tolerance, []

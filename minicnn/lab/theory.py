@@ -56,11 +56,13 @@ that they say little of one draw; and the plain ratio ``(measured - value) / (er
 not normal there, 22 where `Moment.z` is below 4.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from minicnn.checks import check_numbers, check_text, list_of, takes
+from minicnn import memory
+from minicnn.checks import check_flag, check_numbers, check_text, list_of, takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.lab import backward_theory as back
 from minicnn.lab import gradient_theory
@@ -96,7 +98,7 @@ class Prediction:
     gradients: dict = field(default_factory=dict)
 
 
-@takes(model=initialized, images=check_numbers)
+@takes(model=initialized, images=check_numbers, training=check_flag)
 def predict(model, images, labels=None, training=True):
     """Second moments that the initializers promise, layer by layer.
 
@@ -120,6 +122,8 @@ def predict(model, images, labels=None, training=True):
 
     Raises
     ------
+    OutOfMemory
+        If there are too many images for the products of all pairs.
     ArgumentError
         For a model that is not initialized or has a layer that the theory does not know,
         images or labels that do not fit, or scores that are no vector.
@@ -138,12 +142,13 @@ def predict(model, images, labels=None, training=True):
         labels = check_labels(labels, model.output_shape[0])
         if len(labels) != len(images):
             raise ArgumentError(f"{len(images)} images came with {len(labels)} labels.")
-    tape = _Tape()
-    try:
-        scores = tape.forward(model, from_batch(images, training))
-        tape.backward(model, gradient_theory.at_scores(scores, model.output_shape[0], labels))
-    except NoPromiseError:
-        pass
+    tape, pairs = _Tape(), (*images.shape[2:], len(images), len(images))
+    with memory.asked(8 * math.prod(pairs), f"float64 of shape {pairs}, of all pairs of images,"):
+        try:
+            scores = tape.forward(model, from_batch(images, training))
+            tape.backward(model, gradient_theory.at_scores(scores, model.output_shape[0], labels))
+        except NoPromiseError:
+            pass
     return [tape.prediction(layer) for layer in model.all_layers()]
 
 

@@ -15,7 +15,15 @@ import numpy as np
 from tqdm import tqdm
 
 from minicnn import zoo
-from minicnn.checks import check_count, check_items, check_numbers, check_text, list_of, takes
+from minicnn.checks import (
+    check_count,
+    check_flag,
+    check_items,
+    check_numbers,
+    check_text,
+    list_of,
+    takes,
+)
 from minicnn.data import load
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError, MinicnnError
@@ -52,6 +60,7 @@ class Scored(NamedTuple):
     z: np.ndarray
 
 
+@takes(quick=check_flag)
 def grid(quick=False):
     """The networks to look at, as a list of (network, activation, initializer)."""
     pairs = [(activation, init) for activation in ACTIVATIONS for init in INITIALIZERS]
@@ -62,7 +71,10 @@ def grid(quick=False):
     return [(network, *pair) for network, pair in zip(chosen, pairs)]
 
 
-@takes(network=check_text, activation=check_text, dataset=Dataset, seeds=check_items)
+@takes(
+    network=check_text, activation=check_text, init=check_text, dataset=Dataset,
+    seeds=check_items,
+)  # fmt: skip
 def score(network, activation, init, dataset, seeds):
     """Predict one network's signals, and measure them on some draws of its weights.
 
@@ -78,8 +90,16 @@ def score(network, activation, init, dataset, seeds):
     Returns
     -------
     Scored
+
+    Raises
+    ------
+    ArgumentError
+        If the data set has fewer than eight images, or there is no network, activation or
+        initializer of that name.
     """
-    chosen = np.random.default_rng(list(f"{network} {activation} {init}".encode()))
+    if len(dataset) < IMAGES:
+        raise ArgumentError(f"the score takes {IMAGES} images, the data set has {len(dataset)}.")
+    chosen = np.random.default_rng(list(f"{network} {activation} {init}".encode(errors="replace")))
     chosen = chosen.choice(len(dataset), IMAGES, replace=False)
     batch = dataset.normalized(chosen), dataset.labels[chosen]
     found, predictions = [], None

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from minicnn.lab.outcomes import read_outcome, write_error
+from minicnn.errors import ArgumentError
+from minicnn.lab.outcomes import ERROR_FILE, read_outcome, write_error
 from minicnn.training.run import Run
 from tests.lab.small_grid import small_grid, write_data
 
@@ -76,3 +77,11 @@ def test_fewer_epochs_than_asked_for_are_not_done(folder):
     assert read_outcome(TRIAL, folder, 3).status == "not done"
     set_status(folder, "diverged")
     assert read_outcome(TRIAL, folder, 3).status == "diverged"
+
+
+def test_an_error_is_kept_whatever_its_sentence_holds(tmp_path):
+    write_error(tmp_path / "new", "no file 'é\ud800'")
+    assert (tmp_path / "new" / ERROR_FILE).read_text("utf-8") == "no file 'é\\ud800'\n"
+    for folder in (tmp_path / ("x" * 300), tmp_path / "\ud800", tmp_path / "new" / ERROR_FILE):
+        with pytest.raises(ArgumentError):
+            write_error(folder, "It failed.")

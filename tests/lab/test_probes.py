@@ -259,3 +259,10 @@ def test_layers_may_be_given_one_by_one():
     shown = [[[layer.name for layer in r.layers] for r in probes.records] for probes in found]
     assert shown[0] == shown[1] == len(found[0].records) * [names]
     assert shown[2] == len(found[0].records) * [["0.conv2d"]]
+
+
+def test_update_ratios_of_what_does_not_match():
+    with pytest.raises(ArgumentError, match=r"w has shape \(2, 3\) before, but \(3, 2\) after"):
+        update_ratios({"w": np.ones((2, 3))}, {"w": np.ones((3, 2))})
+    with pytest.raises(ArgumentError, match="w must be an array of real numbers"):
+        update_ratios({"w": np.ones(3)}, {"w": "abc"})

@@ -145,3 +145,11 @@ def test_a_training_that_diverges_is_recorded_as_long_as_it_is_finite():
     )
     with pytest.raises(ArgumentError, match="NaN or infinity"):
         numerical_rank(np.array([[np.nan, 1]]))
+
+
+def test_the_rank_of_whatever_numbers():
+    for dtype in (np.float16, np.float32, np.longdouble, np.int64):
+        assert numerical_rank(np.array([[1, 2], [2, 4]], dtype)) == 1
+    for empty in (np.zeros((0, 0)), np.zeros((0, 3))):
+        with pytest.raises(ArgumentError, match="holds no numbers"):
+            numerical_rank(empty)
