@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicnn import initializers
-from minicnn.checks import is_finite
+from minicnn.checks import check_flag, is_finite
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.kernels import normalize as kernels
@@ -80,6 +80,8 @@ class BatchNorm(Layer):
         self.check_input(x, samples)
         samples = len(x) * LANES if samples is None else samples
         self._x, self._mask = _positions(x), self._lane_mask(len(x), samples)
+        if not isinstance(training, bool):
+            training = check_flag(training, "BatchNorm: training")
         self._count = float(samples * self._x.shape[2]) if training else np.inf
         if training:
             self._mean, variance = self._batch_moments()
