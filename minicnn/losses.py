@@ -213,7 +213,8 @@ def predicted_classes(scores, samples):
 
 
 def check_result(result, scores):
-    """What a loss has returned, or an ArgumentError if it is no value with a gradient."""
+    """What a loss has returned for scores, or an ArgumentError if it is no value and gradient."""
+    check_scores(scores, "a loss")
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise ArgumentError(f"a loss must return a value and a gradient, got {shown(result)}.")
     value, gradient = result

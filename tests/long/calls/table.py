@@ -189,6 +189,7 @@ VALUES = {
     "name": lambda w: "name",
     "text": lambda w: "msra",
     "training": lambda w: True,
+    "check_result.result": lambda w: (1.0, lanes.pack(w.floats(SAMPLES, CLASSES))),
     "is_better.result": lambda w: 0.5,
     "is_better.best": lambda w: 0.4,
     "best_of.results": lambda w: [0.4, 0.5],
