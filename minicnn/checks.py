@@ -3,6 +3,7 @@
 For the package itself: it checks nothing of what it is handed.
 """
 
+import contextlib
 import functools
 import inspect
 import math
@@ -12,16 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn.errors import ArgumentError
+from minicnn.errors import ArgumentError, DataError
 
 MOST = 2**63 - 1  # what NumPy can count
+MOST_SIDE = 2**20  # pixels along a side; no image, window or stride is longer
 SHOWN = 100  # characters of a value in an error
 
 
 def check_count(value, what, least=1, most=MOST):
     """`value` as an int from `least` to `most`, or an ArgumentError that names `what`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ArgumentError(f"{what} must be an integer of at least {least}, got {value!r}.")
+        raise ArgumentError(f"{what} must be an integer of at least {least}, got {shown(value)}.")
     if value > most:
         raise ArgumentError(f"{what} must be an integer of at most {most}, got a larger one.")
     return int(value)
@@ -56,7 +58,7 @@ def make_rng(seed):
 
 
 def check_pair(value, what, minimum):
-    """``(height, width)`` from an int or a pair, each at least `minimum`.
+    """``(height, width)`` from an int or a pair, each at least `minimum` and at most `MOST_SIDE`.
 
     Raises
     ------
@@ -74,8 +76,11 @@ def check_pair(value, what, minimum):
         }
         hint = words.get(value, "") if isinstance(value, str) else ""
         raise ArgumentError(
-            f"{what} must be an integer of at least {minimum}, or two of them, got {value!r}.{hint}"
+            f"{what} must be an integer of at least {minimum}, or two of them, got"
+            f" {shown(value)}.{hint}"
         )
+    if max(both) > MOST_SIDE:
+        raise ArgumentError(f"{what} must be at most {MOST_SIDE}, got {shown(value)}.")
     return int(both[0]), int(both[1])
 
 
@@ -87,7 +92,8 @@ def check_shape(value, what, such_as, least=1):
         for n in value
     ):
         raise ArgumentError(
-            f"{what} must be a tuple of integers of at least {least}, {such_as}, got {value!r}."
+            f"{what} must be a tuple of integers of at least {least}, {such_as}, got"
+            f" {shown(value)}."
         )
     if math.prod(map(int, value)) > MOST // 8:
         raise ArgumentError(f"{what} is larger than any memory: {shown(value)}.")
@@ -101,7 +107,7 @@ def check_dtype(value, what="dtype"):
     except (TypeError, ValueError):
         dtype = None
     if value is None or dtype not in (np.float32, np.float64) or not dtype.isnative:
-        raise ArgumentError(f"{what} must be float32 or float64, got {value!r}.")
+        raise ArgumentError(f"{what} must be float32 or float64, got {shown(value)}.")
     return dtype
 
 
@@ -120,7 +126,7 @@ def check_generator(value, what="rng"):
     """`value` if it is a numpy.random.Generator, else an ArgumentError."""
     if not isinstance(value, np.random.Generator):
         raise ArgumentError(
-            f"{what} must be a numpy.random.Generator, got {value!r}; of a seed, make"
+            f"{what} must be a numpy.random.Generator, got {shown(value)}; of a seed, make"
             " numpy.random.default_rng(seed)."
         )
     return value
@@ -138,7 +144,7 @@ def is_finite(value):
 def check_finite(value, what):
     """`value` as a float, or an ArgumentError that names `what` if it is no finite number."""
     if not is_finite(value):
-        raise ArgumentError(f"{what} must be a finite number, got {value!r}.")
+        raise ArgumentError(f"{what} must be a finite number, got {shown(value)}.")
     return float(value)
 
 
@@ -274,6 +280,19 @@ def check_dict(value, what):
     return value
 
 
+@contextlib.contextmanager
+def restoring(state, what):
+    """Around the reading of `state`: a DataError if it is not what `what` gave to be kept."""
+    check_dict(state, f"{what}: state")
+    try:
+        yield
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+        raise DataError(
+            f"it is no state of this {what}, as its state_dict() gives one:"
+            f" {type(error).__name__}, {error}."
+        ) from error
+
+
 def check_path(value, what):
     """`value` as a Path, or an ArgumentError that names `what` if it cannot be a path."""
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -289,6 +308,14 @@ def check_path(value, what):
             f" {ascii(error.object[error.start])}, got {shown(value)}."
         ) from None
     return Path(text)
+
+
+def as_array(value):
+    """`value` as an array, for the checks that follow: None's, if it cannot be any."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, OverflowError):  # lists of unequal lengths and the like
+        return np.array(None)
 
 
 def check_numbers(value, what, ndim=None):
@@ -307,10 +334,7 @@ def check_numbers(value, what, ndim=None):
     ArgumentError
         If it is no array of whole or floating-point numbers, or of other dimensions.
     """
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, OverflowError):  # lists of unequal lengths and the like
-        array = np.array(None)
+    array = as_array(value)
     if array.dtype.kind not in "biuf":
         raise ArgumentError(f"{what} must be an array of real numbers, got {shown(value)}.")
     if ndim is not None and array.ndim != ndim:

@@ -28,12 +28,14 @@ from minicnn.checks import (
     check_callable,
     check_count,
     check_dict,
+    check_flag,
     check_generator,
     check_number,
     check_numbers,
     check_positive,
     check_seed,
     check_shape,
+    described,
     make_rng,
     shown,
     takes,
@@ -116,8 +118,12 @@ def check_function(value, arrays, gradients, rng=None, step=STEP):
     Raises
     ------
     ArgumentError
-        If an array is not of float64, or its gradient has another shape.
+        If an array is not of float64, or its gradient is missing or has another shape.
     """
+    if arrays.keys() != gradients.keys():
+        raise ArgumentError(
+            f"check_function: arrays {list(arrays)} need a gradient each, got {list(gradients)}."
+        )
     rng = make_rng(0 if rng is None else rng)
     report = Report(worst=-1.0)
     # A difference quotient is off by the rounding of E over h; where all gradients are so
@@ -130,11 +136,12 @@ def check_function(value, arrays, gradients, rng=None, step=STEP):
         + 1e-8
     )
     for name, array in arrays.items():
-        gradient = gradients[name]
-        if gradient.shape != array.shape or array.dtype != np.float64:
+        gradient = check_numbers(gradients[name], f"{name}: its gradient")
+        real = isinstance(array, np.ndarray) and array.dtype == np.float64
+        if not (real and array.flags.writeable) or gradient.shape != array.shape:
             raise ArgumentError(
-                f"{name}: expected a float64 array and a gradient of its shape, got"
-                f" {array.dtype} {array.shape} and {gradient.shape}."
+                f"{name}: expected a float64 array that can be written, and a gradient of its"
+                f" shape, got {described(array)} and {gradient.shape}."
             )
         found = []
         for label, direction in _directions(array, rng):
@@ -152,7 +159,14 @@ def check_function(value, arrays, gradients, rng=None, step=STEP):
     return report
 
 
-@takes(layer=Layer, samples=check_count, seed=check_seed, x=check_numbers, step=check_positive)
+@takes(
+    layer=Layer,
+    samples=check_count,
+    seed=check_seed,
+    x=check_numbers,
+    training=check_flag,
+    step=check_positive,
+)
 def check_layer(layer, input_shape, samples=3, seed=0, x=None, training=True, step=STEP):
     """Check both gradients of a layer or model: of its input and of its parameters.
 

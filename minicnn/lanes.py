@@ -135,7 +135,7 @@ def check_samples(packed, samples):
         raise ArgumentError(
             f"expected samples in lanes, shape (G, ..., {LANES}), got {described(packed)}."
         )
-    if samples != 0 and check_count(samples, "samples") > LANES * len(packed):
+    if check_count(samples, "samples", least=0) > LANES * len(packed):
         raise ArgumentError(
             f"samples must be at most {LANES * len(packed)}, the lanes of {len(packed)} groups,"
             f" got {samples}."

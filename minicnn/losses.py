@@ -9,7 +9,15 @@ import threading
 
 import numpy as np
 
-from minicnn.checks import check_count, described, is_array, is_finite
+from minicnn.checks import (
+    as_array,
+    check_count,
+    check_number,
+    described,
+    is_array,
+    is_finite,
+    shown,
+)
 from minicnn.errors import ArgumentError
 from minicnn.habits import Habits, no_such_name
 from minicnn.kernels import loss as kernels
@@ -54,7 +62,7 @@ class Loss(Habits):
             If a shape does not fit or a label is outside the classes.
         """
         check_scores(scores, "a loss")
-        targets = np.asarray(targets)
+        targets = as_array(targets)
         if targets.ndim == 0 or len(targets) == 0 or group_count(len(targets)) != len(scores):
             raise ArgumentError(
                 f"scores of shape {scores.shape} hold {len(scores)} groups of up to 16 samples;"
@@ -131,19 +139,21 @@ class MeanSquaredError(Loss):
             )
         if targets.dtype.kind not in "fiub":
             raise ArgumentError(f"expected targets that are numbers, got {targets.dtype}.")
-        targets = np.ascontiguousarray(targets, scores.dtype)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and so is E
+            targets = np.ascontiguousarray(targets, scores.dtype)
         return kernels.mean_squared_error(scores, targets, gradient), gradient
 
 
 def check_scores(scores, who):
     """Raise an ArgumentError unless `scores` is a ``(G, K, 16)`` that kernels can read."""
-    dtype = getattr(scores, "dtype", None)
-    if dtype in FLOATS and scores.ndim == 3 and scores.shape[-1] == LANES:
-        if is_array(scores, scores.shape, dtype):
+    if not isinstance(scores, np.ndarray):
+        raise ArgumentError(f"{who} needs an array of scores, got {described(scores)}.")
+    if scores.ndim == 3 and scores.shape[-1] == LANES:
+        if scores.dtype in FLOATS and is_array(scores, scores.shape, scores.dtype):
             return
-    elif np.ndim(scores) != 3 or np.shape(scores)[-1] != LANES:
+    else:
         raise ArgumentError(
-            f"{who} needs scores in lanes, (G, K, {LANES}), got shape {np.shape(scores)}: the model"
+            f"{who} needs scores in lanes, (G, K, {LANES}), got shape {scores.shape}: the model"
             " must end in a vector of scores, as Dense gives it."
         )
     raise ArgumentError(
@@ -160,7 +170,7 @@ def check_labels(labels, classes):
     ArgumentError
         If they are not whole numbers of shape (N,) from 0 to ``classes - 1``.
     """
-    labels = np.asarray(labels)
+    labels = as_array(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ArgumentError(
             f"labels must be whole numbers of shape (N,), got {labels.dtype} of {labels.shape}."
@@ -200,6 +210,22 @@ def predicted_classes(scores, samples):
     classes = np.empty(samples, np.int64)
     kernels.predict(scores, classes)
     return classes
+
+
+def check_result(result, scores):
+    """What a loss has returned for scores, or an ArgumentError if it is no value and gradient."""
+    check_scores(scores, "a loss")
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise ArgumentError(f"a loss must return a value and a gradient, got {shown(result)}.")
+    value, gradient = result
+    if not is_array(gradient, scores.shape, scores.dtype):
+        raise ArgumentError(
+            f"the loss must give a gradient like the scores, {scores.dtype} of shape"
+            f" {scores.shape}, got {described(gradient)}."
+        )
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    return check_number(value, "the value that a loss returns"), gradient
 
 
 def __getattr__(name):

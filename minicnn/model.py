@@ -190,7 +190,7 @@ class Sequential(Layer):
             holds the model.
         """
         self.workspace.holder.take()
-        self.check_input(x, samples)
+        self.check_input(x, samples, training)
         with self.workspace.trusting():
             return self.plan().forward(x, training, samples, recording)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import check_array, check_dict, described, list_of, takes
+from minicnn.checks import as_array, check_array, check_dict, described, list_of, shown, takes
 from minicnn.errors import ArgumentError
 
 #: Numbers that an array side by side with others begins at a multiple of: a cache line.
@@ -138,7 +138,9 @@ def assign(own, arrays, advice=""):
             f"some names are not in both the model and the state. {which} {advice}".rstrip()
         )
     for name, array in own.items():
-        given = np.asarray(arrays[name])
+        if not isinstance(array, np.ndarray) or not array.flags.writeable:
+            raise ArgumentError(f"{name} must be an array that can be written, got {shown(array)}.")
+        given = as_array(arrays[name])
         if given.shape != array.shape or given.dtype.kind not in "fiu":
             raise ArgumentError(
                 f"{name}: the model has numbers of shape {array.shape}, the state"

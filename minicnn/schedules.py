@@ -11,19 +11,47 @@ order or by name, as in ``step:0.5,0.75``, ``step:0.5,gamma=0.2``, ``one-cycle:0
 ``warmup:0.1,cosine``. ``str(schedule)`` gives the string back.
 """
 
+import functools
+import inspect
 import math
 import numbers
 from dataclasses import dataclass, fields
 
 import numpy as np
 
+from minicnn.checks import shown
 from minicnn.errors import ArgumentError, unknown
 
-NUMBERS = (int, float, np.number)
+NUMBERS = (int, float, np.integer, np.floating)
+MOST = 2**63 - 1  # steps
+
+
+def _checked(factor):
+    """A subclass's ``factor``, which is asked for steps of a training alone."""
+
+    @functools.wraps(factor)
+    def checked(self, step, total_steps):
+        given = isinstance(step, NUMBERS) and isinstance(total_steps, NUMBERS)
+        if not (given and 1 <= total_steps <= MOST and 0 <= step <= total_steps):
+            raise ArgumentError(
+                f"schedule {self}: step {shown(step)} of {shown(total_steps)} does not exist;"
+                " expected 0 <= step <= total_steps and at least one step."
+            )
+        if isinstance(step, np.generic) or isinstance(total_steps, np.generic):
+            step, total_steps = np.asarray(step).item(), np.asarray(total_steps).item()
+        return factor(self, step, total_steps)
+
+    return checked
 
 
 class Schedule:
     """Base of all schedules; a subclass gives ``factor`` and its ``name``."""
+
+    def __init_subclass__(cls, **named):
+        """Check the steps wherever the factor is asked for."""
+        super().__init_subclass__(**named)
+        if inspect.isfunction(vars(cls).get("factor")):
+            cls.factor = _checked(cls.factor)
 
     def __call__(self, step, total_steps):
         """Factor of the base learning rate.
@@ -45,12 +73,6 @@ class Schedule:
         ArgumentError
             If `step` or `total_steps` is out of range.
         """
-        numbers_given = isinstance(step, NUMBERS) and isinstance(total_steps, NUMBERS)
-        if not numbers_given or total_steps < 1 or not 0 <= step <= total_steps:
-            raise ArgumentError(
-                f"schedule {self}: step {step} of {total_steps} does not exist; expected "
-                "0 <= step <= total_steps and at least one step."
-            )
         return self.factor(step, total_steps)
 
     @property

@@ -223,3 +223,20 @@ def test_open_ended_is_what_does_not_depend_on_the_length(schedule):
 
 def test_a_schedule_that_says_nothing_is_not_open_ended():
     assert not Schedule().open_ended
+
+
+@pytest.mark.parametrize("schedule", EVERY, ids=str)
+@pytest.mark.parametrize(
+    "step, total",
+    [(-1, 3), (4, 3), (0, 0), ("1", 3), (1, [3]), (1, None), (1, 3j), (1, np.inf), (np.nan, 3)],
+)
+def test_a_factor_outside_the_training_does_not_exist(schedule, step, total):
+    for ask in (schedule, schedule.factor):
+        with pytest.raises(ArgumentError, match="does not exist"):
+            ask(step, total)
+
+
+@pytest.mark.parametrize("schedule", EVERY, ids=str)
+def test_steps_of_numpy_give_the_same_factor(schedule):
+    for step in (0, 9, 199, 200):
+        assert schedule.factor(np.uint8(step), np.int64(200)) == schedule(step, 200)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minicnn import memory
 from minicnn.checks import (
     check_dtype,
     check_generator,
@@ -65,8 +66,10 @@ class Fans(NamedTuple):
         area, seen = math.prod(plan.kernel_size), 1.0
         sizes = zip(plan.input_shape[1:], plan.output_shape[1:], plan.kernel_size)
         for (n, m, k), s, p, d in zip(sizes, plan.stride, plan.padding, plan.dilation):
-            at = s * np.arange(m)[:, None] + d * np.arange(k) - p
-            seen *= ((at >= 0) & (at < n)).sum() / m
+            # The outputs i from 0 to m - 1 whose tap, at s i + d u - p, lies inside the image.
+            tap = d * np.arange(k) - p
+            first, last = np.maximum(-(tap // s), 0), np.minimum((n - 1 - tap) // s, m - 1)
+            seen *= np.maximum(last - first + 1, 0).sum() / m
         fan_out = plan.channels_out * area
         return cls(
             plan.channels_in * area, fan_out, plan.channels_in * seen,
@@ -153,7 +156,8 @@ class Initializer:
         shape = check_shape(shape, "the shape of a weight", "such as (out, in)", least=0)
         dtype = check_dtype(dtype)
         with np.errstate(over="ignore", invalid="ignore"):
-            values = self._draw(shape, fans, rng)
+            with memory.asked(8 * math.prod(shape), f"float64 of shape {shape}"):
+                values = self._draw(shape, fans, rng)
             if not isinstance(values, np.ndarray) or values.shape != shape:
                 raise self._error(
                     f"must draw an array of shape {shape}, drew {described(values)}: return an"
@@ -214,8 +218,8 @@ class Initializer:
         for key, field in settings_of(self).items():
             value = getattr(self, field.name)
             if key in ("mean", "gain", "slope"):
-                named += [f"{key}={value}"] * (value != field.default)
-            elif value != field.default or isinstance(value, float):  # numbers always tell
+                named += [f"{key}={value}"] * (not _is(value, field.default))
+            elif not _is(value, field.default) or isinstance(value, float):  # numbers always tell
                 bare.append(str(value))
         return ":".join([self.name, ",".join(bare + named)]) if bare + named else self.name
 
@@ -241,6 +245,11 @@ class Initializer:
             if groups * fans.fan_out == outputs * area and outputs % groups == 0:
                 return groups, outputs // groups, shape[1], area
         raise self._error(f"{fans} cannot be the fans of a weight of shape {shape}.")
+
+
+def _is(value, default):
+    """Whether a setting is at its default: one of a user's may be an array."""
+    return bool(np.all(value == default))
 
 
 def _unit_sample(distribution, shape, rng):

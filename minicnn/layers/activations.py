@@ -42,7 +42,7 @@ class Activation(Layer):
 
     def forward(self, x, training=False, samples=None):
         """``a = σ(z)``; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x)
+        self.check_input(x, training=training)
         self._z, self._a = x, self._buffers.lanes("a", len(x), self.output_shape)
         self._slope = None
         if training and self.function in WITH_SLOPE:

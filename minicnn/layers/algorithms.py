@@ -50,7 +50,7 @@ def choose(name, plan, buffers, input_gradient):
 
 def check_name(name):
     """`name`, or an ArgumentError that names the nearest."""
-    if name not in ALGORITHMS:
+    if not isinstance(name, str) or name not in ALGORITHMS:
         raise unknown("convolution algorithm", name, ALGORITHMS)
     return name
 

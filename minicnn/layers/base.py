@@ -7,7 +7,9 @@ import numpy as np
 from minicnn import lanes, memory
 from minicnn.checks import (
     check_array,
+    check_count,
     check_dtype,
+    check_flag,
     check_generator,
     check_pair,
     check_shape,
@@ -171,17 +173,18 @@ class Layer(Habits):
         """
         raise NotImplementedError
 
-    def check_input(self, x, samples=None):
+    def check_input(self, x, samples=None, training=False):
         """Note that `x` goes forward, if the kernels, which check nothing, can read it.
 
         Raises
         ------
         ArgumentError
-            If it is no ``(G, *input_shape, 16)`` of this layer's dtype, or `samples` does not
-            fit it.
+            If it is no ``(G, *input_shape, 16)`` of this layer's dtype, `samples` does not fit
+            it, or `training` is no bool.
         """
         if not self.workspace.trusted:
             self._check_lanes(x, self.input_shape)
+            check_flag(training, "training")
             if samples is not None:
                 lanes.check_samples(x, samples)
         self._groups = len(x)
@@ -250,7 +253,7 @@ class Layer(Habits):
         ArgumentError
             If the kernels, which check nothing, could not read it.
         """
-        backward = backward is True
+        groups, backward = check_count(groups, "groups"), backward is True
         if backward and array is None and not self.needs_input_gradient:
             return
         shape, name = self.output_shape, "forward"

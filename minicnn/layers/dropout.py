@@ -48,7 +48,7 @@ class Dropout(Layer):
 
     def forward(self, x, training=False, samples=None):
         """``m * x / (1 - p)`` in training, `x` else; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x)
+        self.check_input(x, training=training)
         self._mask = None
         if not training or not self.p:
             return x

@@ -51,6 +51,7 @@ class Gate(_Scalar):
         super().__init__()
         self.start = check_finite(start, "Gate: start")
 
+    @np.errstate(over="ignore", invalid="ignore")
     def forward(self, x, training=False, samples=None):
         """``a x``; shapes as in :meth:`Layer.forward`."""
         self.check_input(x)
@@ -58,6 +59,7 @@ class Gate(_Scalar):
         a = self._parameters["scalar"].value
         return np.multiply(x, a, out=self._buffers.lanes("y", len(x), self.output_shape))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def backward(self, dy):
         """Fill dE/da, return dE/dx; shapes as in :meth:`Layer.backward`."""
         self.check_gradient(dy)
@@ -78,12 +80,14 @@ class Shift(_Scalar):
         y = x + b        dE/dx = dE/dy        dE/db = sum of dE/dy
     """
 
+    @np.errstate(over="ignore", invalid="ignore")
     def forward(self, x, training=False, samples=None):
         """``x + b``; shapes as in :meth:`Layer.forward`."""
         self.check_input(x)
         b = self._parameters["scalar"].value
         return np.add(x, b, out=self._buffers.lanes("y", len(x), self.output_shape))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def backward(self, dy):
         """Fill dE/db, return dE/dy itself; shapes as in :meth:`Layer.backward`."""
         self.check_gradient(dy)

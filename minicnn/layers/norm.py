@@ -96,7 +96,7 @@ class BatchNorm(Layer):
 
     def forward(self, x, training=False, samples=None):
         """``gamma x_hat + beta``; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x, samples)
+        self.check_input(x, samples, training)
         samples = len(x) * LANES if samples is None else samples
         self._x, self._mask = _positions(x), self._buffers.lanes("mask", len(x), ())
         kernels.fill_mask(samples, self._mask)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minicnn.checks import check_dict, check_number, is_finite, takes
+from minicnn.checks import as_array, check_dict, check_flag, check_number, is_finite, takes
 from minicnn.errors import ArgumentError
 from minicnn.habits import Habits
 from minicnn.optimizers.runs import find_runs, memory_order
@@ -114,7 +114,7 @@ class Optimizer(Habits):
     def check_normal(self, name, value):
         """Raise an ArgumentError unless each dtype holds `value` as 0 or a normal number."""
         for dtype in {parameter.value.dtype for parameter in self.parameters}:
-            least = np.finfo(dtype).tiny
+            least = float(np.finfo(dtype).tiny)
             if 0 < value < least:
                 raise ArgumentError(
                     f"{type(self).__name__}: {name} must be at least {least:.3g}, the smallest"
@@ -175,7 +175,7 @@ class Optimizer(Habits):
             ``"steps"`` (int64, shape ``()``) and, for each parameter, its averages under
             its name, such as ``"0.weight.velocity"``; a nameless one goes by its index.
         """
-        averages = self._named_averages()
+        copy, averages = check_flag(copy, "state_dict: copy"), self._named_averages()
         state = {n: array.copy() for n, array in averages.items()} if copy else averages
         return {"steps": np.array(self.steps, dtype=np.int64), **state}
 
@@ -197,7 +197,7 @@ class Optimizer(Habits):
                 f"not known {extra}. Use the optimizer, settings and model it was saved with."
             )
         for name, array in own.items():
-            given = np.asarray(state[name])
+            given = as_array(state[name])
             if given.shape != array.shape or given.dtype != array.dtype:
                 raise ArgumentError(
                     f"saved state {name!r}: expected shape {array.shape} and dtype "

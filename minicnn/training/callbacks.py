@@ -7,7 +7,7 @@ Callbacks are called in the order in which they were given.
 
 import math
 
-from minicnn.checks import check_count, check_dict, is_finite, takes
+from minicnn.checks import check_count, check_items, check_number, is_finite, restoring, takes
 from minicnn.errors import ArgumentError
 from minicnn.paths import expand
 from minicnn.training.files import json_lines, write_atomically
@@ -55,6 +55,15 @@ class Callback:
         """Take over what `state_dict` returned, before training goes on."""
 
 
+def _number_or_none(value, what):
+    return None if value is None else check_number(value, what)
+
+
+def _numbers(value, what):
+    return [check_number(n, f"{what}[{i}]") for i, n in enumerate(check_items(value, what))]
+
+
+@takes(result=check_number, best=_number_or_none, by=check_number)
 def is_better(result, best, by=0.0):
     """Whether a result is a new best: greater by more than `by`, or the first; NaN never is.
 
@@ -69,6 +78,7 @@ def is_better(result, best, by=0.0):
     return not math.isnan(result) if none else result - best > by
 
 
+@takes(results=_numbers)
 def best_of(results):
     """The greatest of some numbers, None if there is none but NaN."""
     return max((result for result in results if not math.isnan(result)), default=None)
@@ -158,7 +168,10 @@ class EarlyStopping(Callback):
         """The best so far."""
         return {"best": self.best, "best_epoch": self.best_epoch}
 
-    @takes(state=check_dict)
     def load_state_dict(self, state):
         """Go on with that best."""
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        with restoring(state, "EarlyStopping"):
+            best, epoch = state["best"], state["best_epoch"]
+            best = None if best is None else float(best)
+            epoch = None if epoch is None else int(epoch)
+        self.best, self.best_epoch = best, epoch

@@ -17,7 +17,7 @@ from minicnn.paths import expand
 from minicnn.training import snapshot, tensors
 from minicnn.training.callbacks import Callback, best_of, is_better
 from minicnn.training.files import cannot_write, write_atomically
-from minicnn.training.weights import model_file
+from minicnn.training.weights import check_trainer, model_file
 
 NEWEST, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
 BEST = "best.safetensors"
@@ -38,7 +38,7 @@ def parse_interval(text):
     ArgumentError
         For anything else.
     """
-    if text == AT_END:
+    if str(text) == AT_END:
         return 0, 0
     match = re.fullmatch(r"0*([1-9][0-9]{0,17})(epochs?)?", str(text))
     if not match:
@@ -94,6 +94,7 @@ class Checkpoint(Callback):
         if trainer.has_ended() or (self._epochs and trainer.epoch % self._epochs == 0):
             self.write(trainer)
 
+    @takes(trainer=check_trainer)
     def write(self, trainer):
         """Write a checkpoint now, after a step or an epoch, unless that is done already."""
         position = trainer.step, len(trainer.history)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn.checks import check_path, takes
+from minicnn.checks import check_count, check_items, check_path, takes
 from minicnn.errors import ArgumentError
 
 
@@ -64,12 +64,15 @@ def flush_folder(path):
     """Wait until the names in a folder are on the disk, where the system can do that."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows
         return
-    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise cannot_write(path, error) from error
     try:
         os.fsync(number)
     except OSError as error:
         if error.errno != errno.EINVAL:  # a file system that has no such thing
-            raise
+            raise cannot_write(path, error) from error
     finally:
         os.close(number)
 
@@ -105,6 +108,7 @@ def make_folder(path):
         raise cannot_write(path, error) from error
 
 
+@takes(indent=check_count)
 def to_json(value, indent=None):
     """`value` as one line of JSON, or several if `indent` is given.
 
@@ -126,6 +130,7 @@ def json_file(value):
     return to_json(value, indent=2).encode() + b"\n"
 
 
+@takes(values=check_items)
 def json_lines(values):
     """The bytes of a file with a line of JSON for each value."""
     return "".join(to_json(value) + "\n" for value in values).encode()

@@ -6,10 +6,11 @@ import inspect
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import described, is_foreign
+from minicnn.checks import check_callable, is_foreign, takes
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError, DataError
-from minicnn.model import Sequential
+from minicnn.losses import check_result
+from minicnn.model import Sequential, initialized
 from minicnn.optimizers import Optimizer
 from minicnn.training.callbacks import Callback
 
@@ -68,6 +69,7 @@ def check_parts(model, optimizer, loss):
         raise ArgumentError(f"loss must be a Loss such as SoftmaxCrossEntropy(), got {loss!r}.")
 
 
+@takes(model=initialized, dataset=Dataset)
 def check_loss(loss, model, dataset):
     """Raise if a loss that others wrote does not give what a step needs: tried on five images.
 
@@ -76,6 +78,7 @@ def check_loss(loss, model, dataset):
     ArgumentError
         If the gradient has another shape or dtype than the scores, or is not 0 in spare lanes.
     """
+    check_callable(loss, "the loss", arguments=2)
     if not is_foreign(loss if inspect.isfunction(loss) else type(loss)):
         return
     rng, labels = np.random.default_rng(0), dataset.labels[:5]
@@ -84,12 +87,7 @@ def check_loss(loss, model, dataset):
         tried = copy.deepcopy(loss)  # what it keeps stays as it is
     except TypeError:
         tried = loss
-    _, gradient = tried(scores, labels)
-    if not lanes.are_lanes(gradient, model.output_shape, model.dtype) or len(gradient) != 1:
-        raise ArgumentError(
-            f"the loss must give a gradient like the scores, {model.dtype} of shape {scores.shape},"
-            f" got {described(gradient)}."
-        )
+    _, gradient = check_result(tried(scores, labels), scores)
     if gradient[..., len(labels) :].any():
         raise ArgumentError(
             f"the gradient of a loss must be 0 in lanes without a sample: of {len(labels)} samples"
@@ -97,6 +95,7 @@ def check_loss(loss, model, dataset):
         )
 
 
+@takes(model=initialized)
 def check_data(which, dataset, model):
     """Raise unless a data set, `which` one in an error, fits the model.
 

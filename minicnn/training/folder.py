@@ -53,6 +53,7 @@ class RunFolder:
         self._tidy()
 
     @classmethod
+    @takes(proof=check_text)
     def reopen(cls, path, proof="config.json"):
         """The folder of what was begun before; `withdraw` then takes nothing away.
 
@@ -84,10 +85,7 @@ class RunFolder:
         return folder
 
     def _enter(self):
-        try:
-            self._lock = FolderLock(self.path)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
+        self._lock = FolderLock(self.path)
 
     def _entries(self):
         try:

@@ -1,6 +1,6 @@
 """GradientWatch: notices a network whose weights get no gradient at all."""
 
-from minicnn.checks import check_dict, takes
+from minicnn.checks import restoring
 from minicnn.metrics import predicted_classes
 from minicnn.training.callbacks import Callback
 
@@ -40,11 +40,12 @@ class GradientWatch(Callback):
         """What has been seen so far."""
         return {"steps": self.steps, "all_zero": self.all_zero, "learned": list(self.learned)}
 
-    @takes(state=check_dict)
     def load_state_dict(self, state):
         """Go on from there."""
-        self.steps, self.all_zero = int(state["steps"]), bool(state["all_zero"])
-        self.learned = [str(name) for name in state["learned"]]
+        with restoring(state, "GradientWatch"):
+            steps, all_zero = int(state["steps"]), bool(state["all_zero"])
+            learned = [str(name) for name in state["learned"]]
+        self.steps, self.all_zero, self.learned = steps, all_zero, learned
 
     def explanation(self, trainer):
         """Why nothing but biases learned, in plain words.

@@ -6,8 +6,15 @@ sum is the gradient of the whole. It takes a part's memory, too. Layers that mix
 normalization does, need the whole at once.
 """
 
-from minicnn.lanes import LANES, group_count
+import numpy as np
+
+from minicnn.checks import check_callable, described
+from minicnn.errors import ArgumentError
+from minicnn.lanes import LANES, check_samples, group_count
+from minicnn.losses import Loss, check_result
+from minicnn.model import initialized
 from minicnn.parts import part_size
+from minicnn.training.passes import Passes
 
 PART = 128  # samples at most
 
@@ -24,15 +31,26 @@ def compute_gradients(model, loss, x, labels, look=None, passes=None):
     labels : ndarray of int, shape (N,)
     look : callable, optional
         Is called as ``look(scores, n)`` for each part, with its n samples' scores in lanes.
-    passes : Passes, optional
-        Of this model, which then replay what was done for a batch in the same place.
+    passes : Passes or Sequential, optional
+        Passes of this model replay what was done for a batch in the same place. With these, or
+        the model itself, the rest is taken as it is: a Trainer has checked it before its steps.
 
     Returns
     -------
     float
         Mean loss over the N samples.
+
+    Raises
+    ------
+    ArgumentError
+        If something is not of its kind, the batch does not fit the model, or there are no labels.
     """
-    samples, size, passes = len(labels), part_size(model, PART), passes or model
+    if passes is None:
+        loss = _checked(model, loss, x, labels, look)
+        passes = model
+    elif passes is not model and not isinstance(passes, Passes):
+        raise ArgumentError(f"passes must be Passes of the model, got {described(passes)}.")
+    samples, size = len(labels), part_size(model, PART)
     whole = samples <= size or any(layer.mixes_samples for layer in model.all_layers())
     if whole:
         size = samples
@@ -55,6 +73,22 @@ def compute_gradients(model, loss, x, labels, look=None, passes=None):
         for parameter, total in zip(model.parameters(), sums):
             parameter.grad[...] = total
     return value
+
+
+def _checked(model, loss, x, labels, look):
+    """The loss, whose results are checked if others wrote it, after a look at all of these."""
+    initialized(model)
+    check_callable(loss, "loss", arguments=2)
+    if look is not None:
+        check_callable(look, "look", arguments=2)
+    if not isinstance(labels, np.ndarray) or labels.ndim == 0 or len(labels) == 0:
+        raise ArgumentError(
+            f"labels must be an array with one for each sample, got {described(labels)}."
+        )
+    check_samples(x, len(labels))
+    if isinstance(loss, Loss):
+        return loss
+    return lambda scores, own: check_result(loss(scores, own), scores)
 
 
 def _add(sums, parameters):

@@ -5,6 +5,7 @@ import weakref
 
 from minicnn.checks import check_path, takes
 from minicnn.errors import ArgumentError
+from minicnn.training.files import cannot_write
 
 try:
     import fcntl
@@ -27,9 +28,7 @@ class FolderLock:
     Raises
     ------
     ArgumentError
-        If another has it.
-    OSError
-        If the folder cannot be opened.
+        If another has it, or the folder cannot be opened.
     """
 
     @takes(path=check_path)
@@ -37,7 +36,10 @@ class FolderLock:
         if fcntl is None:
             self.release = lambda: None
             return
-        number = os.open(path, os.O_RDONLY)
+        try:
+            number = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise cannot_write(path, error) from error
         #: Let others in; may be called again.
         self.release = weakref.finalize(self, os.close, number)
         try:

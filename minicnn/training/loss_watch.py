@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import check_dict, takes
+from minicnn.checks import restoring
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.metrics import entropy, predicted_classes
 from minicnn.training.callbacks import Callback
@@ -62,13 +62,14 @@ class LossWatch(Callback):
         worst = self.worst if math.isfinite(self.worst) else None  # JSON has no infinity
         return {**began, "worst": worst, "worst_step": self.worst_step}
 
-    @takes(state=check_dict)
     def load_state_dict(self, state):
         """Go on from there."""
-        for name in BEGAN:
-            setattr(self, name, None if state[name] is None else float(state[name]))
-        self.worst = -math.inf if state["worst"] is None else float(state["worst"])
-        self.worst_step = int(state["worst_step"])
+        with restoring(state, "LossWatch"):
+            began = [None if state[name] is None else float(state[name]) for name in BEGAN]
+            worst = -math.inf if state["worst"] is None else float(state["worst"])
+            worst_step = int(state["worst_step"])
+        self.first, self.norm, self.spread = began
+        self.worst, self.worst_step = worst, worst_step
 
     def explanation(self, trainer):
         """Why the network did not learn, and what may help, in plain words.

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import takes
+from minicnn.checks import check_flag, takes
 from minicnn.data.batches import Batch
 from minicnn.errors import DivergedError
 from minicnn.model import initialized
@@ -86,7 +86,7 @@ def _output_sentence(model, batches, training):
     return None
 
 
-@takes(model=initialized, batch=Batch)
+@takes(model=initialized, batch=Batch, training=check_flag)
 def first_broken_output(model, batch, training):
     """The first layer, in the order in which outputs are done, with one that is not finite.
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minicnn.checks import check_kind
+from minicnn.model import Sequential
 from minicnn.plan import Recording
 
 ATTEMPTS = 16  # steps that are captured, before it is clear that they never come again
@@ -49,7 +51,7 @@ class Passes:
     """
 
     def __init__(self, model):
-        self._model = model
+        self._model = check_kind(model, Sequential, "Passes: model")
         self._steps, self._same = {}, {}  # by the place of the batch, and by the very array
         self._attempts = 0
         self._running = None  # the step whose forward pass was replayed last

@@ -5,10 +5,16 @@ import sys
 from tqdm import tqdm
 
 from minicnn import terminal
+from minicnn.checks import check_count, check_dict, check_number, takes
+from minicnn.errors import ArgumentError
 from minicnn.output import say
 from minicnn.training.callbacks import Callback
 
 FULL = 112  # characters that the longest line of an epoch needs
+NAMES = (
+    "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds",
+    "images_per_second",
+)  # fmt: skip
 
 
 class Progress(Callback):
@@ -56,6 +62,18 @@ class Progress(Callback):
             self._bar.close()
 
 
+def _line(value, what):
+    """`value` if it is a line of a history."""
+    check_dict(value, what)
+    missing = [name for name in NAMES if name not in value]
+    if missing:
+        raise ArgumentError(f"{what} must be one of trainer.history, got none of {missing}.")
+    for name in NAMES:
+        check_number(value[name], f"{what}[{name!r}]")
+    return value
+
+
+@takes(line=_line, epochs=check_count)
 def epoch_line(line, epochs):
     """One line of ``trainer.history`` as text; `epochs` is how many there will be.
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 import numba
 
 from minicnn import own, schedules
-from minicnn.checks import check_count
+from minicnn.checks import check_count, check_dict, takes
 from minicnn.errors import ArgumentError, DataError
 from minicnn.output import complain
 from minicnn.training import tensors
@@ -22,6 +22,7 @@ from minicnn.training.values import FREE, OWN, is_own, meaning
 MOST_JSON = 2**20  # bytes; the longest network that there is takes half of that
 
 
+@takes(given=check_dict)
 def resume(path, given=None, checkpoint_every=None):
     """The run of a folder, ready to go on from its newest checkpoint.
 

@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import contextmanager
 
-from minicnn.checks import takes
+from minicnn.checks import check_flag, takes
 from minicnn.errors import ArgumentError, DataError, DivergedError, MinicnnError
 from minicnn.kernels.team import get_num_threads, set_num_threads
 from minicnn.memory import peak_memory_mb
@@ -148,7 +148,7 @@ class Run:
             If a file cannot be written. Divergence and interruption are no errors here, but
             a ``status``.
         """
-        callbacks = as_callbacks(callbacks)
+        quiet, callbacks = check_flag(quiet, "Run.train: quiet"), as_callbacks(callbacks)
         try:
             self._train(quiet, callbacks)
         except ArgumentError as error:

@@ -7,7 +7,7 @@ import numpy as np
 
 from minicnn import initializers, optimizers, own, schedules, zoo
 from minicnn.checks import check_count, check_dict, check_seed, takes
-from minicnn.data import sources
+from minicnn.data import Dataset, sources
 from minicnn.errors import ArgumentError
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.lsuv import lsuv
@@ -155,6 +155,7 @@ class Settings:
         train, test = sources.load(self.data)
         return (train if self.limit is None else train.subset(self.limit)), test
 
+    @takes(dataset=Dataset)
     def make_model(self, dataset):
         """The model for a data set's images and classes, initialized from the seed.
 

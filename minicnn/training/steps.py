@@ -1,6 +1,6 @@
 """StepLog: loss and accuracy in the course of an epoch, in at most some hundred points."""
 
-from minicnn.checks import check_dict, takes
+from minicnn.checks import restoring
 from minicnn.training.callbacks import Callback
 from minicnn.training.files import json_lines, write_atomically
 
@@ -86,11 +86,13 @@ class StepLog(Callback):
         running = [self._steps, self._images, self._loss, self._correct]
         return {"length": self._length, "ended": self._ended, "running": running}
 
-    @takes(state=check_dict)
     def load_state_dict(self, state):
         """Go on after these stretches."""
-        self._length, self._ended = int(state["length"]), [_numbers(s) for s in state["ended"]]
-        self._steps, self._images, self._loss, self._correct = _numbers(state["running"])
+        with restoring(state, "StepLog"):
+            length, ended = int(state["length"]), [_numbers(s) for s in state["ended"]]
+            running = _numbers(state["running"])
+        self._length, self._ended = length, ended
+        self._steps, self._images, self._loss, self._correct = running
 
 
 def _numbers(stretch):

@@ -6,7 +6,7 @@ from contextlib import closing
 import numpy as np
 
 from minicnn import schedules
-from minicnn.checks import check_count, check_seed
+from minicnn.checks import check_count, check_seed, restoring
 from minicnn.data.batches import Batches
 from minicnn.errors import ArgumentError
 from minicnn.habits import Habits
@@ -202,22 +202,29 @@ class Trainer(Habits):
         ArgumentError
             If the step is not one of this training, or not one of the epoch after those in
             the history.
+        DataError
+            If it is no such state.
         """
-        step, epochs = state["step"], len(state["history"])
+        with restoring(state, "Trainer"):
+            step, totals = int(state["step"]), Totals()
+            history = [dict(line) for line in state["history"]]
+            totals.load_state_dict(state["totals"])
+            seconds = [float(state[name]) for name in ("step_seconds", "train_seconds")]
+            before = (int(state["trained_images"]), *seconds)
+            epoch_seconds, stopped = float(state["epoch_seconds"]), bool(state["stopped"])
+        epochs = len(history)
         begin = epochs * len(self._batches)
         if not (begin <= step <= self.total_steps and step - begin <= len(self._batches)):
             raise ArgumentError(
                 f"the saved state is of step {step} after {epochs} epochs: this training has"
                 f" {self.epochs} epochs of {len(self._batches)} steps."
             )
-        self._batches.rng.bit_generator.state = self._drawn_from = state["shuffle"]
-        self.totals.load_state_dict(state["totals"])
-        self.step, self.epoch, self._stopped = step, epochs, bool(state["stopped"])
-        self.history = [dict(line) for line in state["history"]]
-        seconds = [float(state[name]) for name in ("step_seconds", "train_seconds")]
-        self._before = (int(state["trained_images"]), *seconds)
-        self.trained_images, self.step_seconds, self.train_seconds = self._before
-        self._epoch_seconds = float(state["epoch_seconds"])
+        with restoring(state, "Trainer"):
+            self._batches.rng.bit_generator.state = self._drawn_from = state["shuffle"]
+        self.step, self.epoch, self._stopped = step, epochs, stopped
+        self.history, self.totals, self._before = history, totals, before
+        self.trained_images, self.step_seconds, self.train_seconds = before
+        self._epoch_seconds = epoch_seconds
 
     def _check_fit(self):
         """Raise unless the parts fit together: what belongs to them can be changed at any time."""
@@ -296,7 +303,7 @@ class Trainer(Habits):
             predicted.append(predicted_classes(scores, samples))
 
         self.loss_value = compute_gradients(
-            self.model, self.loss, batch.x, batch.labels, look, self._passes
+            self.model, self.loss, batch.x, batch.labels, look, self._passes or self.model
         )
         self._tell("on_loss")
         self.totals.add(self.loss_value, np.concatenate(predicted), batch.labels)

@@ -11,7 +11,7 @@ import os
 
 import numpy as np
 
-from minicnn.checks import check_dict, takes
+from minicnn.checks import check_dict, check_text, shown, takes
 from minicnn.errors import ArgumentError
 from minicnn.model import NOT_INITIALIZED, initialized
 from minicnn.parameter import assign
@@ -47,7 +47,14 @@ def named_arrays(model):
     return arrays
 
 
-@takes(trainer=object, about=check_dict)
+def check_trainer(value, what):
+    """`value` if it has what is written of a Trainer, which is imported above this."""
+    if isinstance(value, type) or not all(hasattr(value, n) for n in ("model", "train", "step")):
+        raise ArgumentError(f"{what} must be a Trainer, got {shown(value)}.")
+    return value
+
+
+@takes(trainer=check_trainer, about=check_dict)
 def model_file(trainer, about):
     """The bytes of a file of the weights.
 
@@ -65,7 +72,7 @@ def model_file(trainer, about):
     return tensors.encode(arrays, {**about, "step": trainer.step, "images": images})
 
 
-@takes(model=initialized, path=(str, os.PathLike))
+@takes(model=initialized, path=(str, os.PathLike), prefix=check_text)
 def load_weights(model, path, prefix=""):
     """Give a model the weights and running statistics of a file, all or none.
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minicnn import Sequential, lanes, zoo
+from minicnn.errors import ArgumentError
 from minicnn.layers import BatchNorm, Dense, Dropout, Flatten, ReLU
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
 from minicnn.parts import CACHE
@@ -61,3 +62,23 @@ def test_large_signals_are_computed_in_smaller_parts():
     model.initialize((1, 8, 8), seed=0)  # 128 samples of the largest signal do not fit, 64 do
     x, labels = batch(130)
     assert calls(model, x, labels) == [4, 4, 1]
+
+
+@pytest.mark.parametrize(
+    "name, case",
+    {
+        "model": (Dense(3), "model must be an object of Sequential"),
+        "loss": (lambda scores, labels: None, "must return a value and a gradient, got None"),
+        "labels": (3, "labels must be an array with one for each sample, got int"),
+        "x": (np.zeros((1, 2)), "expected samples in lanes"),
+        "look": (len, "look must be a function of 2 arguments"),
+        "passes": (3, "passes must be Passes of the model, got int"),
+    }.items(),
+)
+def test_wrong_arguments_are_named(name, case):
+    x, labels = batch(5)
+    model = Sequential(Flatten(), Dense(10))
+    model.initialize((1, 8, 8))
+    given = dict(model=model, loss=SoftmaxCrossEntropy(), x=lanes.pack(x), labels=labels)
+    with pytest.raises(ArgumentError, match=case[1]):
+        gradients.compute_gradients(**{**given, name: case[0]})

@@ -22,6 +22,7 @@ DTYPES = (
     np.longdouble, np.complex128, object, bool, "U3", ">f4", ">i8", "datetime64[s]",
 )  # fmt: skip
 LONG = "x" * 5000
+IMPOSSIBLE = IndexError, TypeError, ValueError  # there is no such mutation of this value
 
 
 def scalars():
@@ -61,7 +62,7 @@ class Mutations:
         """Another value in the place of a valid one, most often of a similar kind."""
         try:
             return self._similar(value)
-        except (MinicnnError, TypeError, ValueError, MemoryError):  # there is no such thing of it
+        except (*IMPOSSIBLE, MinicnnError, MemoryError):
             return self.choice(scalars())
 
     def _similar(self, value):
@@ -91,7 +92,7 @@ class Mutations:
         way = self.choice([_other_shape, _other_dtype, _other_order, _other_content, _other_size])
         try:
             return guarded(way(array, self.choice))
-        except (TypeError, ValueError):  # there is no such thing of this array
+        except IMPOSSIBLE:
             return self.choice(scalars())
 
     def _sequence(self, values):
