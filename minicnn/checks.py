@@ -175,7 +175,9 @@ def described(x):
         return f"{type(x).__name__}"
     kind = "" if type(x) is np.ndarray else f"{type(x).__name__} of "
     order = "" if x.flags.c_contiguous else ", not C-contiguous"
-    return f"{kind}{x.dtype} of shape {x.shape}{order}{'' if x.flags.aligned else ', not aligned'}"
+    order += "" if x.flags.aligned else ", not aligned"
+    order += "" if x.flags.writeable else ", read-only"
+    return f"{kind}{x.dtype} of shape {x.shape}{order}"
 
 
 def check_number(value, what):

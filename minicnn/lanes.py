@@ -30,9 +30,10 @@ def group_count(samples):
 
 
 def are_lanes(x, shape, dtype):
-    """Whether `x` is what kernels can read: ``(G, *shape, 16)``, G at least 1, C-contiguous."""
+    """Whether kernels can take `x`: ``(G, *shape, 16)``, G at least 1, contiguous, writeable."""
     groups = len(x) if isinstance(x, np.ndarray) and x.ndim else 0
-    return groups > 0 and isinstance(shape, tuple) and is_array(x, (groups, *shape, LANES), dtype)
+    fits = groups > 0 and isinstance(shape, tuple)
+    return fits and is_array(x, (groups, *shape, LANES), dtype) and x.flags.writeable
 
 
 def zeros(shape, dtype):

@@ -28,6 +28,7 @@ from minicnn.checks import (
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Orthogonal
 from minicnn.layers import Dropout
+from minicnn.layers.inside import joined
 from minicnn.model import initialized
 from minicnn.plan import trace
 from minicnn.text_table import as_text
@@ -153,7 +154,7 @@ class _Pass:
         """The output of a node whose weights are scaled."""
         layer, x = node.layer, inputs[0]
         if len(inputs) > 1:
-            return layer.joined(inputs)
+            return joined(layer, inputs)
         if any(_weight(inside) for inside in _inside(layer)):
             raise ArgumentError(
                 f"lsuv: {layer.name} has layers inside, and only those of Sequential, Residual and"

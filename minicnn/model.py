@@ -6,9 +6,9 @@ import numpy as np
 
 from minicnn import lanes, plan
 from minicnn.axes import advice_on_axes
-from minicnn.checks import check_count, check_kind, make_rng
+from minicnn.checks import check_count, check_kind, make_rng, takes
 from minicnn.errors import ArgumentError
-from minicnn.layers.base import Layer
+from minicnn.layers.base import Layer, check_graph
 from minicnn.layers.buffers import Workspace
 from minicnn.parameter import assign, lay_side_by_side
 from minicnn.parts import EVALUATION_BATCH, part_size
@@ -78,6 +78,7 @@ class Sequential(Layer):
         """The layers, in order."""
         return self.layers
 
+    @takes(graph=check_graph)
     def connect(self, graph, x):
         """The layers one after the other, from `x` on."""
         for layer in self.layers:
@@ -191,6 +192,8 @@ class Sequential(Layer):
         """
         self.workspace.holder.take()
         self.check_input(x, samples, training)
+        if recording is not None:
+            check_kind(recording, plan.Recording, "recording")
         with self.workspace.trusting():
             return self.plan().forward(x, training, samples, recording)
 
@@ -208,6 +211,8 @@ class Sequential(Layer):
         """
         self.workspace.holder.take()
         self.check_gradient(dy)
+        if recording is not None:
+            check_kind(recording, plan.Recording, "recording")
         with self.workspace.trusting():
             return self.plan().backward(dy, recording)
 

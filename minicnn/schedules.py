@@ -32,13 +32,13 @@ def _checked(factor):
     @functools.wraps(factor)
     def checked(self, step, total_steps):
         given = isinstance(step, NUMBERS) and isinstance(total_steps, NUMBERS)
+        if given:
+            step, total_steps = np.asarray(step).item(), np.asarray(total_steps).item()
         if not (given and 1 <= total_steps <= MOST and 0 <= step <= total_steps):
             raise ArgumentError(
                 f"schedule {self}: step {shown(step)} of {shown(total_steps)} does not exist;"
                 " expected 0 <= step <= total_steps and at least one step."
             )
-        if isinstance(step, np.generic) or isinstance(total_steps, np.generic):
-            step, total_steps = np.asarray(step).item(), np.asarray(total_steps).item()
         return factor(self, step, total_steps)
 
     return checked

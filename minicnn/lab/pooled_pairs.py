@@ -16,8 +16,10 @@ For the package itself: it checks nothing of what it is handed.
 
 import numpy as np
 
+from minicnn.checks import check_count
 from minicnn.lab.positions import HERE, extent
 
+MOST = 100_000  # samples
 BUDGET = 1e8  # numbers, over all layers and pairs of samples
 BLOCK = 2**22  # numbers of a layer: 32 MB
 
@@ -37,7 +39,7 @@ def pooled(products, samples, budget=None):
     ndarray, shape (N, N, H, W), (N, H, W) or None
         Of all pairs, of each sample with itself, or nothing.
     """
-    budget = BUDGET if budget is None else budget
+    budget, samples = BUDGET if budget is None else budget, check_count(samples, "samples", 1, MOST)
     everyone = np.arange(samples)
     n, m = np.triu_indices(samples)
     layers, asked, work = _plan(products, alike=samples == 1)

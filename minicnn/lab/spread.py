@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minicnn.errors import ArgumentError
 from minicnn.initializers import (
     DeltaOrthogonal,
     Identity,
@@ -22,6 +23,7 @@ from minicnn.initializers import (
 )
 from minicnn.lab.pooled_maps import windows
 
+MOST_TERMS = 100_000  # of a spectrum
 EXCESS = {"normal": 0.0, "uniform": -1.2, "truncated-normal": -0.63}  # kurtosis less 3
 
 
@@ -101,6 +103,8 @@ def coherence(field, spectrum, sizes=None):
     -------
     float
     """
+    if len(spectrum) > MOST_TERMS:
+        raise ArgumentError(f"spectrum must have at most {MOST_TERMS} terms, got {len(spectrum)}.")
     n, q = field.samples, np.maximum(field.map, 0)
     weight = q if sizes is None else np.maximum(sizes, 0)
     if not weight.sum() > 0:

@@ -22,6 +22,7 @@ from minicnn.layers import (
     Upsample,
 )
 from minicnn.layers.gate import Gate, Shift
+from minicnn.layers.inside import joined
 from minicnn.plan import trace
 
 DIAGONAL = (Activation, BatchNorm, Dropout, Gate, Shift)
@@ -59,7 +60,7 @@ def _push(node, inputs):
     layer, (x, tangent) = node.layer, inputs[0]
     if len(inputs) > 1:
         values, tangents = zip(*inputs)
-        return layer.joined(values), layer.joined(tangents)
+        return joined(layer, values), joined(layer, tangents)
     if isinstance(layer, DIAGONAL):
         return layer.forward(x), layer.backward(tangent)
     if isinstance(layer, MaxPool2d):

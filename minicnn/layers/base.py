@@ -11,16 +11,25 @@ from minicnn.checks import (
     check_dtype,
     check_flag,
     check_generator,
+    check_items,
     check_pair,
     check_shape,
     described,
     is_foreign,
+    shown,
     takes,
 )
 from minicnn.errors import ArgumentError
 from minicnn.habits import Habits
 from minicnn.layers.buffers import Buffers, Workspace
 from minicnn.parameter import Parameter
+
+
+def check_graph(value, what):
+    """`value`, or an ArgumentError that names `what` if it is no Graph."""
+    if isinstance(value, type) or not all(hasattr(value, n) for n in ("add", "nodes", "output")):
+        raise ArgumentError(f"{what} must be a minicnn.plan.Graph, got {shown(value)}.")
+    return value
 
 
 class Layer(Habits):
@@ -189,6 +198,24 @@ class Layer(Habits):
                 lanes.check_samples(x, samples)
         self._groups = len(x)
 
+    def _check_parts(self, parts, shapes):
+        """The same for a layer with several inputs, of these shapes.
+
+        Raises
+        ------
+        ArgumentError
+            As `check_input` does, and if there are more or fewer, or not as many groups in each.
+        """
+        if not self.workspace.trusted:
+            parts = check_items(parts, "parts")
+            if len(parts) != len(shapes):
+                raise self._error(f"joins {len(shapes)} parts, got {len(parts)}.")
+            for part, shape in zip(parts, shapes):
+                self._check_lanes(part, shape)
+            if len({len(part) for part in parts}) > 1:
+                raise self._error("the parts are of different numbers of samples.")
+        self._groups = len(parts[0])
+
     def check_gradient(self, dy):
         """The same for the way back: `dy` must be of as many groups as went forward.
 
@@ -218,32 +245,6 @@ class Layer(Habits):
                 f" got {described(x)}: make them by lanes.pack(batch, model.dtype), or call"
                 " predict with ordinary arrays."
             )
-
-    def forward_of(self, layer, x, training, samples):
-        """The forward pass of a layer inside, of an `x` that needs no check any more.
-
-        What a layer of another package does is not trusted.
-
-        Raises
-        ------
-        ArgumentError
-            If it returns what the kernels, which check nothing, could not read.
-        """
-        if not layer.foreign:
-            return layer.forward(x, training, samples)
-        with self.workspace.trusting(False):
-            y = layer.forward(x, training, samples)
-        layer.check_result(y, len(x))
-        return y
-
-    def backward_of(self, layer, dy):
-        """The same for the way back."""
-        if not layer.foreign:
-            return layer.backward(dy)
-        with self.workspace.trusting(False):
-            dx = layer.backward(dy)
-        layer.check_result(dx, len(dy), backward=True)
-        return dx
 
     def check_result(self, array, groups, backward=False):
         """Raise unless `array` is what this layer's forward or backward pass must return.
@@ -289,6 +290,7 @@ class Layer(Habits):
         """The layers inside by the names that a file of weights gives them."""
         return {str(index): layer for index, layer in enumerate(self.children())}
 
+    @takes(graph=check_graph)
     def connect(self, graph, x):
         """Add what this layer is made of to a :class:`minicnn.plan.Graph`.
 

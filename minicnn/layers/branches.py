@@ -1,13 +1,11 @@
 """Branches: several paths from one signal, joined by concatenation or by their sum."""
 
-import functools
-
-import numpy as np
-
+from minicnn.checks import takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.kernels.add import add
 from minicnn.kernels.concat import copy_channels
-from minicnn.layers.base import Layer
+from minicnn.layers.base import Layer, check_graph
+from minicnn.layers.inside import backward_of, forward_of
 
 JOINS = ("concat", "add")
 
@@ -63,12 +61,7 @@ class Branches(Layer):
         """The branches, as ``branches.0``, ``branches.1`` and so on."""
         return {f"branches.{index}": layer for index, layer in enumerate(self.branches)}
 
-    def joined(self, parts):
-        """What the branches give, joined; the plain twin of what `forward` ends with."""
-        if self.join == "concat":
-            return np.concatenate(parts, axis=1)
-        return functools.reduce(np.add, parts)
-
+    @takes(graph=check_graph)
     def connect(self, graph, x):
         """Each branch from `x` on, and the join of their ends."""
         return graph.add(self, [branch.connect(graph, x) for branch in self.branches])
@@ -94,14 +87,13 @@ class Branches(Layer):
         """The branches' outputs, joined; shapes as in :meth:`Layer.forward`."""
         self.check_input(x, samples)
         return self.join_forward(
-            [self.forward_of(branch, x, training, samples) for branch in self.branches]
+            [forward_of(branch, x, training, samples) for branch in self.branches]
         )
 
     def backward(self, dy):
         """Fill the branches' gradients, return the sum of theirs; as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
         parts = [
-            self.backward_of(branch, delta)
+            backward_of(branch, delta)
             for branch, delta in zip(self.branches, self.join_backward(dy))
         ]
         if not self.needs_input_gradient:
@@ -110,6 +102,7 @@ class Branches(Layer):
 
     def join_forward(self, parts):
         """What the branches gave, side by side or added."""
+        self._check_parts(parts, [branch.output_shape for branch in self.branches])
         y, start = self._buffers.lanes("y", len(parts[0]), self.output_shape), 0
         if self.join == "add":
             return self._sum(parts, y)
@@ -120,6 +113,7 @@ class Branches(Layer):
 
     def join_backward(self, dy):
         """dE/dy for each branch: its channels, or all of it."""
+        self.check_gradient(dy)
         if self.join == "add":
             return [dy] * len(self.branches)
         deltas, start = [], 0

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicnn import initializers
-from minicnn.checks import is_finite
+from minicnn.checks import check_positive, is_finite, shown
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.kernels import normalize as kernels
@@ -45,11 +45,8 @@ class BatchNorm(Layer):
 
     def __init__(self, *, eps=1e-5, momentum=0.1):
         super().__init__()
-        for name, value, limit in (("eps", eps, np.inf), ("momentum", momentum, 1)):
-            if not (is_finite(value) and 0 < value <= limit):
-                expected = "a finite number above 0" if name == "eps" else "in (0, 1]"
-                raise ArgumentError(f"BatchNorm: {name} must be {expected}, got {value!r}.")
-        self._terms = np.array([momentum, eps], np.float64)  # where a captured step finds them
+        self._terms = np.zeros(2)  # momentum and eps, where a captured step finds them
+        self.eps, self.momentum = eps, momentum
 
     @property
     def momentum(self):
@@ -58,6 +55,8 @@ class BatchNorm(Layer):
 
     @momentum.setter
     def momentum(self, value):
+        if not (is_finite(value) and 0 < value <= 1):
+            raise ArgumentError(f"BatchNorm: momentum must be in (0, 1], got {shown(value)}.")
         self._terms[0] = value
 
     @property
@@ -67,7 +66,7 @@ class BatchNorm(Layer):
 
     @eps.setter
     def eps(self, value):
-        self._terms[1] = value
+        self._terms[1] = check_positive(value, "BatchNorm: eps")
 
     def _build(self, rng):
         least = np.finfo(self.dtype).tiny

@@ -1,12 +1,14 @@
 """Residual: a block of layers with a shortcut around it."""
 
 from minicnn import initializers
+from minicnn.checks import takes
 from minicnn.errors import ArgumentError
 from minicnn.kernels.add import add
 from minicnn.kernels.pad import copy_inside
 from minicnn.lanes import LANES
-from minicnn.layers.base import Layer
+from minicnn.layers.base import Layer, check_graph
 from minicnn.layers.conv import Conv2d
+from minicnn.layers.inside import backward_of, forward_of
 
 
 class Residual(Layer):
@@ -34,6 +36,7 @@ class Residual(Layer):
 
     rectifies = "output"
     gives_away = True
+    join = "add"
 
     def __init__(self, body, shortcut=None, init="msra"):
         super().__init__()
@@ -53,10 +56,7 @@ class Residual(Layer):
         named = {"body": self.body, "shortcut": self._joined}
         return {name: layer for name, layer in named.items() if layer is not None}
 
-    def joined(self, parts):
-        """The sum of what body and shortcut give; the plain twin of what `forward` ends with."""
-        return parts[0] + parts[1]
-
+    @takes(graph=check_graph)
     def connect(self, graph, x):
         """The body and the shortcut from `x` on, and the sum of their ends."""
         inner = self.body.connect(graph, x)
@@ -96,18 +96,17 @@ class Residual(Layer):
         """``f(x) + s(x)``; shapes as in :meth:`Layer.forward`."""
         self.check_input(x)
         around = x
-        inner = self.forward_of(self.body, x, training, samples)
+        inner = forward_of(self.body, x, training, samples)
         if self._joined is not None:
-            around = self.forward_of(self._joined, x, training, samples)
+            around = forward_of(self._joined, x, training, samples)
         return self.join_forward([inner, around])
 
     def backward(self, dy):
         """Fill the block's gradients, return dE/dx; shapes as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
         inner, around = self.join_backward(dy)
-        inner = self.backward_of(self.body, inner)
+        inner = backward_of(self.body, inner)
         if self._joined is not None:
-            around = self.backward_of(self._joined, around)
+            around = backward_of(self._joined, around)
         if not self.needs_input_gradient:
             return None
         dx = self._buffers.lanes("dx", len(dy), self.input_shape)
@@ -116,6 +115,7 @@ class Residual(Layer):
 
     def join_forward(self, parts):
         """The sum of what body and shortcut gave, or the ReLU of it."""
+        self._check_parts(parts, [self.output_shape] * 2)
         inner, around = parts
         self._y = y = inner
         if not self.overwrites_input:
@@ -125,6 +125,7 @@ class Residual(Layer):
 
     def join_backward(self, dy):
         """dE/dy for both."""
+        self.check_gradient(dy)
         delta = self._gated(dy) if self.rectify else dy
         return [delta, delta]
 

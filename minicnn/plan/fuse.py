@@ -7,6 +7,8 @@ The numbers are the same, it spares passes over memory. Three rules, for every e
 - A layer may write over its input where nobody else reads it and its maker does not need it.
 - A layer may write over the gradient that it is handed where that is an array of the next layer's
   own, or a sum that was made for it.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 from minicnn.layers.activations import ReLU

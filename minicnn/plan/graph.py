@@ -7,7 +7,7 @@ goes through the nodes, and needs to know no container.
 
 from dataclasses import dataclass, field
 
-from minicnn.checks import check_callable, check_kind, takes
+from minicnn.checks import check_callable, check_items, check_shape, takes
 from minicnn.errors import ArgumentError
 from minicnn.layers.base import Layer
 
@@ -54,7 +54,8 @@ class Graph:
     """
 
     def __init__(self, input_shape):
-        self.nodes = [Node(None, (), tuple(input_shape), 0)]
+        shape = check_shape(input_shape, "Graph: input_shape", "such as (1, 28, 28)")
+        self.nodes = [Node(None, (), shape, 0)]
         self.output = self.nodes[0]
         self._of = {}  # by the identity of the layer
 
@@ -69,7 +70,7 @@ class Graph:
     def __iter__(self):
         return iter(self.nodes)
 
-    @takes(layer=Layer)
+    @takes(layer=Layer, inputs=check_items)
     def add(self, layer, inputs):
         """A new node for `layer`, whose inputs are nodes of this graph.
 
@@ -178,14 +179,15 @@ def trace(model, input_shape=None):
         If the model has no shapes yet or others, a layer object stands in it twice, or a
         container inside itself.
     """
-    check_kind(model, Layer, "trace: model")
     if model.input_shape is None:
         raise model._error(model.not_built)
-    if input_shape is not None and tuple(input_shape) != model.input_shape:
-        raise ArgumentError(
-            f"trace: the model was built for samples of shape {model.input_shape}, got"
-            f" {tuple(input_shape)}: initialize it with this shape."
-        )
+    if input_shape is not None:
+        shape = check_shape(input_shape, "trace: input_shape", "such as (1, 28, 28)")
+        if shape != model.input_shape:
+            raise ArgumentError(
+                f"trace: the model was built for samples of shape {model.input_shape}, got"
+                f" {shape}: initialize it with this shape."
+            )
     _refuse_cycles(model, [])
     graph = Graph(model.input_shape)
     graph.output = model.connect(graph, graph.input)

@@ -1,4 +1,7 @@
-"""A plan: how the nodes of a model's graph are computed, forwards and back."""
+"""A plan: how the nodes of a model's graph are computed, forwards and back.
+
+For the package itself: it checks nothing of what it is handed; the model's own passes do.
+"""
 
 from contextlib import contextmanager
 from functools import partial
@@ -6,6 +9,7 @@ from functools import partial
 from minicnn.errors import ArgumentError
 from minicnn.kernels.add import add
 from minicnn.layers.buffers import Buffers
+from minicnn.layers.inside import backward_of, forward_of
 from minicnn.plan.graph import trace
 
 
@@ -144,12 +148,12 @@ class Plan:
 
     def _forward(self, layer, inputs, values, training, samples):
         if len(inputs) == 1:
-            return self._model.forward_of(layer, values[inputs[0]], training, samples)
+            return forward_of(layer, values[inputs[0]], training, samples)
         return layer.join_forward([values[before] for before in inputs])
 
     def _backward(self, layer, inputs, delta):
         if len(inputs) == 1:
-            return [self._model.backward_of(layer, delta)]
+            return [backward_of(layer, delta)]
         return layer.join_backward(delta)
 
     def _sum(self, before, layer, part, other):

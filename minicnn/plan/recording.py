@@ -4,6 +4,8 @@ In training the same kernels run on the same arrays in every step. For a small b
 as long to find them as they take to run. So the first step of a kind is written down: runs of
 kernels are captured (:mod:`minicnn.kernels.replay`), and what a layer does in Python is kept as a
 call between them. Replayed, each does the same again, on the same arrays.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import numpy as np

@@ -8,7 +8,7 @@ import numba
 
 from minicnn import own, schedules
 from minicnn.checks import check_count, check_dict, takes
-from minicnn.errors import ArgumentError, DataError
+from minicnn.errors import ArgumentError, DataError, unknown
 from minicnn.output import complain
 from minicnn.training import tensors
 from minicnn.training.checkpoint import BEST, EVERY
@@ -107,6 +107,8 @@ def _settings(folder, config, given):
         kept[field.name] = value
     files = _files(folder, config, kept)
     for name, value in given.items():
+        if name not in kept:
+            raise unknown("setting", name, kept)
         if name == "epochs":
             kept["epochs"] = _epochs(folder, kept, value)
         elif name in files and is_own(name, value) and own.short(value) == own.short(kept[name]):

@@ -225,13 +225,19 @@ def outcome(case):
             if not text.strip() or len(text) > LONGEST_MESSAGE:
                 found = "raw", f"a message of {len(text)} characters: {text[:60]!r}"
         except Hang as error:
-            found = "hung", _described(error)
+            found = "returned" if _trains(error) else "hung", _described(error)
         except Exception as error:
             found = ("refused" if _is_pythons(error, case) else "raw"), _described(error)
         wrong = [w for w in heard if issubclass(w.category, (UserWarning, RuntimeWarning))]
         if wrong and found[0] != "raw":
             return "raw", f"{wrong[0].category.__name__}: {wrong[0].message} ({_place(wrong[0])})"
         return found
+
+
+def _trains(error):
+    """Whether a training was at work, which goes on for the thousand epochs that it was told."""
+    names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+    return "_train_epoch" in names
 
 
 def _is_pythons(error, case):

@@ -30,11 +30,12 @@ from minicnn.lab import (
     theory_score,
     tied_units,
 )
-from minicnn.layers import Activation, Conv2d, Dense, Layer, MaxPool2d, ReLU, Tanh
+from minicnn.layers import Activation, Branches, Conv2d, Dense, Layer, MaxPool2d, ReLU, Tanh
 from minicnn.layers.buffers import Buffers
 from minicnn.model import Sequential
 from minicnn.optimizers import Optimizer
 from minicnn.parameter import Parameter
+from minicnn.plan import Graph, Node, Recording, trace
 from minicnn.training import snapshot, tensors
 from minicnn.training.run import Run
 from minicnn.training.settings import Settings
@@ -82,7 +83,12 @@ def subject(world, cls):
 
 def built(world, cls):
     """A layer of the class with a forward pass behind it."""
-    layer = Through() if cls is Layer else made(world, Tanh if cls is Activation else cls)
+    if cls is Layer:
+        layer = Through()
+    elif cls is Branches:
+        layer = Branches(Tanh(), Tanh())
+    else:
+        layer = made(world, Tanh if cls is Activation else cls)
     if isinstance(layer, Sequential):
         return world.model
     layer.build(SHAPE if cls is not Dense else (7,), np.random.default_rng(0))
@@ -100,6 +106,13 @@ def layer_input(layer, shape=None):
 def of_subject(way):
     """An argument that must fit the object whose method is called."""
     return lambda world: way(world, world.subject)
+
+
+def _graph(world):
+    """The same for all arguments of a call."""
+    if not hasattr(world, "graph"):
+        world.graph = Graph(SHAPE)
+    return world.graph
 
 
 def _concrete(world, cls, plain):
@@ -123,6 +136,7 @@ def _conv(world):
 SUBJECTS = {
     own.Reference: lambda w, cls: own.parse("os.path:join", "layer"),
     Layer: built,
+    Node: lambda w, cls: trace(w.model).output,
     Initializer: lambda w, cls: Own() if cls is Initializer else made(w, cls),
     Optimizer: _optimizer,
     losses.Loss: lambda w, cls: losses.SoftmaxCrossEntropy() if cls is losses.Loss else cls(),
@@ -327,6 +341,26 @@ VALUES = {
     "low": lambda w: -0.1,
     "high": lambda w: 0.1,
     "scale": lambda w: 2.0,
+    "Upsample.scale": lambda w: 2,
+    "upsample.scale": lambda w: 2,
+    "branches": lambda w: [Tanh(), Tanh()],
+    "join": lambda w: "add",
+    "connect.graph": lambda w: _graph(w),
+    "connect.x": lambda w: _graph(w).input,
+    "join_forward.parts": of_subject(
+        lambda w, layer: [layer_input(b, b.output_shape) for b in (layer.children() * 2)[:2]]
+    ),
+    "inside.joined.layer": lambda w: built(w, Branches),
+    "inside.joined.parts": lambda w: [layer_input(w.model)] * 2,
+    "recording": lambda w: Recording(),
+    "Node.inputs": lambda w: (),
+    "Node.index": lambda w: 0,
+    "Node.shape": lambda w: SHAPE,
+    "Graph.add.inputs": of_subject(lambda w, graph: [graph.input]),
+    "Graph.add.layer": lambda w: Tanh(),
+    "Graph.forward.step": lambda w: lambda node, values: values[0],
+    "Graph.backward.step": lambda w: lambda node, value: [value],
+    "Graph.backward.add": lambda w: lambda one, other: one,
     "mode": lambda w: "fan_in",
     "distribution": lambda w: "normal",
     "gain": lambda w: 1.0,
