@@ -15,6 +15,18 @@ class Residual(nn.Module):
         return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
 
 
+class Branches(nn.Module):
+    """Modules side by side, joined along the channels or added."""
+
+    def __init__(self, branches, join):
+        super().__init__()
+        self.branches, self.join = nn.ModuleList(branches), join
+
+    def forward(self, x):
+        parts = [branch(x) for branch in self.branches]
+        return torch.cat(parts, dim=1) if self.join == "concat" else sum(parts[1:], parts[0])
+
+
 class Scalar(nn.Module):
     """One learned number, which everything is multiplied by, or that is added."""
 
@@ -46,6 +58,8 @@ def _prelu(shape, inner, slope, per_channel):
 TWINS = {
     "Sequential": lambda shape, inner: nn.Sequential(*inner),
     "Residual": lambda shape, inner: Residual(*inner),
+    "Branches": lambda shape, inner, join: Branches(inner, join),
+    "Upsample": lambda shape, inner, scale: nn.Upsample(scale_factor=tuple(scale)),
     "Conv2d": _conv,
     "Dense": _dense,
     "BatchNorm": _batch_norm,

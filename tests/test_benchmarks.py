@@ -129,7 +129,7 @@ def test_operations_of_a_training_step():
     assert problem.training_flops(problem.build("lenet5")) == expected
 
 
-@pytest.mark.parametrize("name", ["lenet5", "resnet8", "mlp:30x2"])
+@pytest.mark.parametrize("name", ["lenet5", "resnet8", "densenet7", "unet", "mlp:30x2"])
 def test_description_names_every_parameter_once(name):
     model = problem.build(name)
     found = []

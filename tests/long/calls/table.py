@@ -9,6 +9,7 @@ import inspect
 import numpy as np
 
 from minicnn import initializers, lanes, losses, optimizers, own, schedules
+from minicnn.architectures import Parts
 from minicnn.data import Batches
 from minicnn.data.batches import Batch
 from minicnn.data.dataset import Dataset
@@ -40,7 +41,6 @@ from minicnn.training import snapshot, tensors
 from minicnn.training.run import Run
 from minicnn.training.settings import Settings
 from minicnn.training.trainer import Trainer
-from minicnn.zoo import Parts
 from tests.long.calls.world import CLASSES, SAMPLES, SHAPE, Own, Through
 
 
