@@ -31,7 +31,9 @@ SETTINGS = {
 
 def input_shape(name):
     """(C, H, W): MNIST's images, or CIFAR's for the nets that were made for them."""
-    return (3, 32, 32) if name.startswith(("vgg", "resnet", "densenet", "inception")) else (1, 28, 28)
+    return (
+        (3, 32, 32) if name.startswith(("vgg", "resnet", "densenet", "inception")) else (1, 28, 28)
+    )
 
 
 def build(name, init="msra", seed=0, shape=None, algorithm="auto"):

@@ -6,7 +6,7 @@ Each is written for any input size and number of classes. :mod:`minicnn.zoo` kno
 from functools import partial
 
 from minicnn import initializers
-from minicnn.checks import check_count, takes
+from minicnn.checks import check_count, check_pair, takes
 from minicnn.errors import ArgumentError
 from minicnn.layers import (
     AvgPool2d,
@@ -54,6 +54,7 @@ class Parts:
 
     def conv(self, channels, kernel_size=3, **settings):
         """A convolution and its activation."""
+        check_pair(kernel_size, "kernel_size", 1)
         settings = {
             "init": self.init,
             "algorithm": self._fitting(kernel_size, settings),

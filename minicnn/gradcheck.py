@@ -269,6 +269,8 @@ def check_loss(loss, scores, labels, seed=0, step=STEP):
         Of the first batch that is wrong, or the one with the largest disagreement.
     """
     scores, labels = np.array(scores, np.float64), np.asarray(labels)
+    if not scores.ndim or not labels.ndim:
+        raise ArgumentError("check_loss: scores and labels must have a row for each sample.")
     report = _check_batch(loss, scores, labels, seed, step)
     for size in SIZES:
         if report.worst > WRONG:

@@ -59,7 +59,7 @@ def top_k_accuracy(scores, labels, k):
     ArgumentError
         If a shape does not fit or a label or `k` is out of range.
     """
-    scores, labels = np.asarray(scores), _classes("labels", labels)
+    scores, labels = check_numbers(scores, "scores"), _classes("labels", labels)
     if scores.ndim != 2:
         raise ArgumentError(f"scores must have shape (N, K), got {scores.shape}.")
     _same_length("scores", scores, labels)

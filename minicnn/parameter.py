@@ -3,7 +3,16 @@
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import as_array, check_array, check_dict, described, list_of, shown, takes
+from minicnn.checks import (
+    as_array,
+    check_array,
+    check_dict,
+    check_flag,
+    described,
+    list_of,
+    shown,
+    takes,
+)
 from minicnn.errors import ArgumentError
 
 #: Numbers that an array side by side with others begins at a multiple of: a cache line.
@@ -66,7 +75,7 @@ class Parameter:
         self.__dict__["value"] = own
         self.name = ""
         self.grad = np.zeros_like(own)
-        self.decay = decay
+        self.decay = check_flag(decay, "Parameter: decay")
 
     @property
     def size(self):

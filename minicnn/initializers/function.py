@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minicnn.checks import check_callable, check_text
+from minicnn.checks import check_callable, check_shape, check_text
 from minicnn.errors import MinicnnError
 from minicnn.initializers.base import Initializer
 
@@ -42,6 +42,7 @@ class FromFunction(Initializer):
     def _moments(self, fans, shape):
         if shape is None:
             raise self._error("needs the shape of a weight to tell its mean and variance.")
+        shape = check_shape(shape, "shape", "such as (8, 3, 3, 3)")
         values = self(shape, fans, np.random.default_rng(SEED), np.float64)
         return float(values.mean()), float(values.var())
 

@@ -215,6 +215,7 @@ class Layer(Habits):
             if len({len(part) for part in parts}) > 1:
                 raise self._error("the parts are of different numbers of samples.")
         self._groups = len(parts[0])
+        return parts
 
     def check_gradient(self, dy):
         """The same for the way back: `dy` must be of as many groups as went forward.

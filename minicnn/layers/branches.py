@@ -102,7 +102,7 @@ class Branches(Layer):
 
     def join_forward(self, parts):
         """What the branches gave, side by side or added."""
-        self._check_parts(parts, [branch.output_shape for branch in self.branches])
+        parts = self._check_parts(parts, [branch.output_shape for branch in self.branches])
         y, start = self._buffers.lanes("y", len(parts[0]), self.output_shape), 0
         if self.join == "add":
             return self._sum(parts, y)

@@ -115,7 +115,7 @@ class Residual(Layer):
 
     def join_forward(self, parts):
         """The sum of what body and shortcut gave, or the ReLU of it."""
-        self._check_parts(parts, [self.output_shape] * 2)
+        parts = self._check_parts(parts, [self.output_shape] * 2)
         inner, around = parts
         self._y = y = inner
         if not self.overwrites_input:

@@ -74,8 +74,9 @@ def is_better(result, best, by=0.0):
         The greatest before; None or NaN if there was none.
     by : float
     """
+    result = float(result)
     none = best is None or math.isnan(best)
-    return not math.isnan(result) if none else result - best > by
+    return not math.isnan(result) if none else result - float(best) > by
 
 
 @takes(results=_numbers)

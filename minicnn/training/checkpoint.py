@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from minicnn.checks import check_path, takes
+from minicnn.checks import check_dict, check_path, takes
 from minicnn.errors import ArgumentError, DataError
 from minicnn.paths import expand
 from minicnn.training import snapshot, tensors
@@ -72,7 +72,9 @@ class Checkpoint(Callback):
     """
 
     def __init__(self, folder, every=EVERY, about=None):
-        self.folder, self._about = expand(folder, "Checkpoint: folder"), dict(about or {})
+        self.folder, self._about = expand(folder, "Checkpoint: folder"), {}
+        if about is not None:
+            self._about = dict(check_dict(about, "Checkpoint: about"))
         self._steps, self._epochs = parse_interval(every)
         self._due, self._written, self._data = 0, None, None
 

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,7 @@ def make_folder(path):
         raise cannot_write(path, error) from error
 
 
-@takes(indent=check_count)
+@takes(indent=partial(check_count, most=80))
 def to_json(value, indent=None):
     """`value` as one line of JSON, or several if `indent` is given.
 

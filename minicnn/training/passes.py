@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn.checks import check_kind
+from minicnn.checks import check_count, check_kind
 from minicnn.model import Sequential
 from minicnn.plan import Recording
 
@@ -67,6 +67,8 @@ class Passes:
         """
         model = self._model
         self._running = self._begun = None
+        if type(samples) is not int and samples is not None:
+            samples = check_count(samples, "samples", least=0)
         if not training or model.plan().observer is not None:
             return model.forward(x, training, samples)
         model.workspace.holder.take()

@@ -36,7 +36,7 @@ from tests.long.calls import callables, table
 from tests.long.calls.mutations import Mutations
 from tests.long.calls.world import SHAPE, World
 
-HANG_SECONDS = 8  # of processor time; kernels may have to be compiled
+HANG_SECONDS = 30  # of processor time; kernels may have to be compiled, and arrays are large
 WAIT_SECONDS = 120
 ADDRESS_SPACE = 8 * 2**30  # bytes
 LONGEST_MESSAGE = 2000  # characters
