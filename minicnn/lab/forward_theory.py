@@ -17,7 +17,7 @@ from minicnn.lab.pooled_maps import AveragePooling, MaxPooling, Upsampling
 from minicnn.lab.pooled_pairs import pooled
 from minicnn.lab.products import Activated, Centred, Dropped, Scaled
 from minicnn.lab.spread import coherence
-from minicnn.lab.theory_signal import NoPromiseError
+from minicnn.lab.theory_signal import SKEWED, NoPromiseError
 from minicnn.layers import (
     Activation,
     AvgPool2d,
@@ -36,7 +36,6 @@ LEFT = 0.25  # of an activation's variance, where that of its input is fixed
 SIMULATION = 0.01  # relative error of max pooling's simulation
 ROUGH = 0.4  # of products of two samples behind an average pooling that are scaled, as seen
 ROUGHEST = 0.1  # and of means over samples of squares, where products are scaled or near enough
-SKEWED = 0.4  # of an activation of means of another's numbers, which it takes for Gaussian
 
 
 @singledispatch

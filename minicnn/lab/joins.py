@@ -21,7 +21,7 @@ from minicnn.lab.maps import Field
 from minicnn.lab.products import Mean, Sum
 from minicnn.lab.spread import coherence
 from minicnn.lab.theory_gradient import Gradient
-from minicnn.lab.theory_signal import NoPromiseError, Signal
+from minicnn.lab.theory_signal import SKEWED, NoPromiseError, Signal
 
 MIXED = ("shift", "summed", "chain")  # relative errors of gradients that are common to parts
 
@@ -133,7 +133,7 @@ def added(a, b, name="a sum"):
         means = [np.broadcast_to(one.mean, field.map.shape) for one in (a, b)]
         field = field.plus(_both(*means))
     return a.passed(
-        field, Sum(a.source, b.source, means), mean=a.mean + b.mean,
+        field, Sum(a.source, b.source, means), SKEWED if means else 0.0, mean=a.mean + b.mean,
         origins=a.origins | b.origins, past=a.past | b.past, **mixed,
     )  # fmt: skip
 

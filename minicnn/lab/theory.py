@@ -29,10 +29,12 @@ Approximate
     beyond the BUDGET even for each sample alone (10 %); products of two *samples* behind max
     pooling, and behind average pooling beyond the BUDGET, where they are scaled, off by up to 40 %;
     an activation of a mean of another's numbers (37 % for tanh of means of ReLU); on the way back,
-    how overlapping average pooling shares gradients among samples; products of two positions in the
-    gradients of weights, where the class of a sample is lost (the first layer of convnet has 2.5
-    times the predicted dW); batch normalization's gradients, in the lowest layers of resnet8
-    predicted up to 2 times too large for deltas and up to 6 times for weights; the biases'
+    overlapping max pooling, whose windows count as independent (deltas of inception below it are up
+    to 2 times the predicted ones); how overlapping average pooling shares gradients among samples;
+    products of two positions in the gradients of weights, where the class of a sample is lost (the
+    first layer of convnet has 2.5 times the predicted dW); batch normalization's gradients, in the
+    lowest layers of resnet8 predicted up to 2 times too large for deltas and up to 6 times for
+    weights, in the first of densenet7 2 times too small for deltas; the biases'
     gradients in deep narrow networks. The intervals allow for it. Means over channels only are
     kept. An activation or a max pooling right on the images takes them for Gaussian.
 

@@ -13,6 +13,8 @@ from minicnn.lab.moments import Moments
 from minicnn.lab.positions import Alike, Images, Products
 from minicnn.lab.spread import Excess
 
+SKEWED = 0.4  # relative error of an activation of means or sums, which it takes for Gaussian
+
 
 class NoPromiseError(ArgumentError):
     """Why the theory says nothing of a layer, in a sentence."""
