@@ -6,15 +6,17 @@ inputs (*gradient independence*, Yang 2019, arXiv 1902.04760), and its channels 
 For the package itself: it checks nothing of what it is handed.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import singledispatch
 
 import numpy as np
 
-from minicnn.errors import ArgumentError
-from minicnn.lab.forward_theory import gaussian_parts, tap_weights
+from minicnn.lab.forward_theory import gaussian_parts
+from minicnn.lab.forward_weights import tap_weights
 from minicnn.lab.maps import Field, spread_sums, through_windows
-from minicnn.lab.spread import Excess, coherence, linear_spread
+from minicnn.lab.spread import coherence, linear_spread
+from minicnn.lab.theory_gradient import added
+from minicnn.lab.theory_signal import NoPromiseError
 from minicnn.layers import (
     Activation,
     AvgPool2d,
@@ -24,59 +26,11 @@ from minicnn.layers import (
     Dropout,
     Flatten,
     MaxPool2d,
+    Upsample,
 )
 from minicnn.layers.gate import Gate, Shift
 
 LARGEST_SPREAD = 0.6  # of the variances of channels
-
-
-@dataclass(frozen=True)
-class Gradient:
-    """The field of dE/dx on its way back, and how far it can be trusted.
-
-    Attributes
-    ----------
-    field : Field
-        Of dE/dx, for the batch's mean loss.
-    share : ndarray, shape (N, H, W)
-        How much of x is in dE/dx: a part of it is a multiple of the signal itself.
-    carried, own, extra
-        As those of a signal.
-    shift : float
-        Relative standard error from slopes, which vary with the signal.
-    summed : float
-        Relative variance that sums over pairs of samples have besides: what all samples have
-        in common hangs on a few numbers, the scores.
-    chain : float
-        Relative variance of a sum that is one number in each channel: 2 / units for every layer
-        of weights on the way, as nothing averages it.
-    balanced : bool
-        Whether each channel's sum over samples and positions is 0, as batch normalization
-        makes it.
-    gated : Gradient, optional
-        What an activation right below a max pooling passes back: a winner's slope is not the
-        slope of any pixel.
-    """
-
-    field: Field
-    share: np.ndarray
-    carried: float = 0.0
-    own: float = 0.0
-    shift: float = 0.0
-    extra: Excess = Excess()
-    summed: float = 0.0
-    chain: float = 0.0
-    balanced: bool = False
-    gated: "Gradient | None" = None
-
-    @property
-    def variance(self):
-        """Relative variance of the field's moment."""
-        return self.carried + self.own + self.shift**2
-
-    def passed(self, field, share, **changes):
-        """The gradient with another field, before another layer."""
-        return replace(self, field=field, share=share, gated=None, **changes)
 
 
 @singledispatch
@@ -91,25 +45,19 @@ def backward(layer, memory, gradient, signal):
     gradient : Gradient
         dE/d(output).
     signal : Signal
-        The layer's input.
+        The layer's input, or of its channels those that are alike.
 
     Returns
     -------
     Gradient
         dE/d(input).
+
+    Raises
+    ------
+    NoPromiseError
+        For a kind of layer that the theory does not know.
     """
-    raise ArgumentError(f"{layer.name}: the theory knows no way back through it.")
-
-
-def added(a, b):
-    """The gradient before two branches that have the same input."""
-    whole = a.field.moment + b.field.moment
-    part = a.field.moment / whole if whole > 0 else 1.0
-    mixed = {
-        key: part * getattr(a, key) + (1 - part) * getattr(b, key)
-        for key in ("carried", "own", "shift", "summed", "chain")
-    }
-    return Gradient(a.field.plus(b.field), a.share + b.share, extra=a.extra, **mixed)
+    raise NoPromiseError(f"{layer.name}: the theory knows no way back through it.")
 
 
 def _along(share, field):
@@ -123,7 +71,7 @@ def _along(share, field):
     )
 
 
-def _before_weights(gradient, field, share, signal, weights, units, inputs, extra):
+def _before_weights(gradient, field, share, signal, weights, square, inputs, extra):
     """The gradient before a layer of weights.
 
     It is made of weights and of gradients that hang on the same weights through the outputs: of
@@ -131,8 +79,9 @@ def _before_weights(gradient, field, share, signal, weights, units, inputs, extr
     One unit's is of order 1 / width; but it is the same for all samples, so that it counts in
     sums over them, the gradients of weights.
     """
+    units = signal.units
     own, _ = linear_spread(field, weights, units, inputs, 1 / inputs, extra.total)
-    if not (weights.orthogonal and units == inputs):
+    if not (weights.orthogonal and square):
         field = field.plus(_along(share, signal.field))
     return gradient.passed(
         field, share, carried=gradient.carried + gradient.own,
@@ -147,10 +96,10 @@ def _(layer: Conv2d, weights, gradient, signal):
     field = through_windows(gradient.field, spread_sums, *window)
     share = spread_sums(gradient.share, *window)
     # Orthogonal as a matrix of windows; where they overlap, its columns are not.
-    weights, units = replace(weights, orthogonal=False), layer.input_shape[0]
+    weights = replace(weights, orthogonal=False)
     extra = gradient.extra.convolved(np.prod(layer.kernel_size), np.prod(field.size))
     return _before_weights(
-        gradient, field, share, signal, weights, units, layer._fans.fan_out, extra
+        gradient, field, share, signal, weights, False, layer._fans.fan_out, extra
     )
 
 
@@ -163,11 +112,11 @@ def _(layer: Dense, weights, gradient, signal):
     pairs = np.broadcast_to(factor * given.pairs, (*given.pairs.shape[:2], *size))
     field = Field(pairs, diagonal * given.same, diagonal * given.cross)
     share = np.broadcast_to(factor * gradient.share, (len(gradient.share), *size))
-    units = layer.input_shape[0] // int(np.prod(size))
     weights = replace(weights, orthogonal=weights.orthogonal and np.prod(size) == 1)
     extra = gradient.extra.averaged(np.prod(size))
+    square = layer.input_shape[0] == layer.out_features
     return _before_weights(
-        gradient, field, share, signal, weights, units, layer.out_features, extra
+        gradient, field, share, signal, weights, square, layer.out_features, extra
     )
 
 
@@ -175,19 +124,26 @@ def _(layer: Dense, weights, gradient, signal):
 def _(layer: Activation, moments, gradient, signal):
     before, (q, arrays) = signal.field, gaussian_parts(signal)
     slopes = [moments.slope_kernel(*parts) for parts in arrays]
-    given = gradient.field
-    field = Field(*(a * b for a, b in zip((given.pairs, given.same, given.cross), slopes)))
+    # Behind a fork, winners' gradients have met their slopes, those of other consumers have not.
+    rest = gradient if gradient.gated is None else gradient.rest
+    passed = gradient.gated if rest is None else _sloped(rest, slopes, moments.growth(q))
+    if None not in (rest, gradient.gated):
+        passed = added(gradient.gated, passed)
     spectrum = moments.slope_spectrum(before.moment)
     alike = coherence(before, spectrum) + spectrum[1] * signal.extra.total
     varying = alike / signal.units
     joint = min(gradient.own * sum(spectrum), 2 * varying)
     shift = abs(moments.slope_elasticity(before.moment)) * np.sqrt(signal.variance)
-    share = gradient.share * moments.growth(q)
-    passed = gradient.gated or gradient.passed(field, share)
     return replace(
         passed, own=gradient.own + varying + joint, shift=gradient.shift + float(shift),
         balanced=False,
     )  # fmt: skip
+
+
+def _sloped(gradient, slopes, growth):
+    given = gradient.field
+    field = Field(*(a * b for a, b in zip((given.pairs, given.same, given.cross), slopes)))
+    return gradient.passed(field, gradient.share * growth)
 
 
 @backward.register
@@ -200,8 +156,9 @@ def _(layer: MaxPool2d, pooling, gradient, signal):
     return replace(plain, gated=gated)
 
 
-@backward.register
-def _(layer: AvgPool2d, pooling, gradient, signal):
+@backward.register(AvgPool2d)
+@backward.register(Upsample)
+def _(layer, pooling, gradient, signal):
     return gradient.passed(pooling.backward(gradient.field), pooling.aligned(gradient.share))
 
 

@@ -49,8 +49,8 @@ def table(record, predictions, layers=None):
     Returns
     -------
     str
-        Where the theory makes no promise nothing stands beside the measurement. The last line
-        counts the z beyond ±4.
+        Where the theory makes no promise nothing stands beside the measurement. The line below
+        counts the z beyond ±4; a last one says why there is no promise, if there is none somewhere.
     """
     layers = [layers] if isinstance(layers, str) else layers
     z = scores(record, predictions)
@@ -72,4 +72,6 @@ def table(record, predictions, layers=None):
     every = [value for by_layer in z.values() for value in by_layer.values()]
     far = sum(not abs(value) <= UNUSUAL for value in every)
     whole = as_text(header, rows, terminal.width(), keys=1)
-    return f"{whole}\n{far} of {len(every)} z-scores are beyond ±{UNUSUAL:g}"
+    reasons = dict.fromkeys(p.reason for p in predictions if p.reason)
+    count = f"{far} of {len(every)} z-scores are beyond ±{UNUSUAL:g}"
+    return "\n".join([whole, count, *(f"no theory: {reason}" for reason in reasons)])

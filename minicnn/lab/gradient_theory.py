@@ -8,11 +8,11 @@ For the package itself: it checks nothing of what it is handed.
 
 import numpy as np
 
-from minicnn.lab.backward_theory import Gradient
 from minicnn.lab.forward_theory import ROUGH
 from minicnn.lab.maps import Field, through_windows, window_sums
 from minicnn.lab.moments import correlation
 from minicnn.lab.spread import Moment
+from minicnn.lab.theory_gradient import Gradient
 from minicnn.layers import Conv2d
 
 DRAWS = 256  # of the scores

@@ -17,6 +17,7 @@ import numpy as np
 
 from minicnn.lab.maps import Field
 from minicnn.lab.positions import Windows, members
+from minicnn.lab.products import Copies
 from minicnn.layers import GlobalAvgPool2d
 
 DRAWS = 512  # pairs of images
@@ -70,9 +71,9 @@ class AveragePooling:
 
     def mean(self, mean):
         """E[y] from E[x], a number or of shape (N, H, W)."""
-        mean = np.broadcast_to(mean, (*np.shape(mean)[:-2], *self._size))
-        flat = mean.reshape(*mean.shape[:-2], -1) @ self._matrix.T
-        return flat.reshape(*mean.shape[:-2], *self._out)
+        mean = np.broadcast_to(mean, (*(np.shape(mean)[:-2] or (1,)), *self._size))
+        flat = mean.reshape(len(mean), -1) @ self._matrix.T
+        return flat.reshape(-1, *self._out)
 
     def forward(self, field):
         """The field of the means."""
@@ -89,6 +90,28 @@ class AveragePooling:
         return shares.reshape(-1, *self._size)
 
 
+class Upsampling(AveragePooling):
+    """Copies of pixels, both ways: exact forwards; back, sums of blocks are shared out as above.
+
+    Parameters
+    ----------
+    layer : Upsample
+    field : Field
+        Of its input.
+    """
+
+    def __init__(self, layer, field):
+        self._size, self._out, self._scale = field.size, layer.output_shape[1:], layer.scale
+        self._same = field.same.reshape(int(np.prod(field.size)), -1)
+        rows, columns = (i // s for i, s in zip(np.indices(self._out), self._scale))
+        places = (rows * field.size[1] + columns).reshape(-1, 1)
+        self._matrix = membership(places, np.prod(field.size))
+
+    def products(self, source):
+        """Products of two positions of the copies, from those of the input."""
+        return Copies(source, self._out, self._scale)
+
+
 class MaxPooling:
     """Max pooling of fields, both ways, after an activation.
 
@@ -101,17 +124,19 @@ class MaxPooling:
         Of the Gaussian numbers z that the activation has made the input of.
     moments : Moments
         Of the activation.
+    draws : ndarray, shape (DRAWS, 2, H W), optional
+        Of the input, from the max pooling right before this one, instead of those two.
     """
 
-    def __init__(self, layer, field, before, moments):
+    def __init__(self, layer, field, before, moments, draws=None):
         self._layer, self._input, self._size = layer, field, field.size
         places = windows(layer)
         self._member = membership(places, np.prod(field.size))
-        self._z = z = _draw(before)
+        self._z = z = _draw(before) if draws is None else draws
         x = moments.value(z)
         inside = np.where(places < 0, -np.inf, x[..., places])
         winner = inside.argmax(-1)
-        self._x, self._y = x, np.take_along_axis(inside, winner[..., None], -1)[..., 0]
+        self._x, self.draws = x, np.take_along_axis(inside, winner[..., None], -1)[..., 0]
         won = places[np.arange(len(places)), winner]
         wins = np.zeros_like(x)
         rows = np.arange(x[..., 0].size)[:, None]
@@ -120,7 +145,7 @@ class MaxPooling:
 
     def forward(self):
         """The field of the maxima."""
-        x, y, member = self._x, self._y, self._member
+        x, y, member = self._x, self.draws, self._member
         share = member / member.sum(1, keepdims=True)
         square = np.mean(y * y, (0, 1))
         grown = _ratio(square, share @ np.mean(x * x, (0, 1)))
@@ -147,7 +172,7 @@ class MaxPooling:
 
     def mean(self, field):
         """E[y] by sample and position, of the size that the field of the maxima has."""
-        share = _ratio(np.mean(self._y, (0, 1)), np.sqrt(np.mean(self._y**2, (0, 1))))
+        share = _ratio(np.mean(self.draws, (0, 1)), np.sqrt(np.mean(self.draws**2, (0, 1))))
         return share.reshape(field.size) * np.sqrt(np.maximum(field.map, 0))
 
     def backward(self, field):

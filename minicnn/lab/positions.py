@@ -12,10 +12,11 @@ arXiv 1810.05148, section 3; Garriga-Alonso et al., ICLR 2019, arXiv 1808.05587)
     convolution    K'[p, q] = E[w²] n_in sum over taps t of K[s p + t, s q + t] + E[b²]
     activation     K'[p, q] = E[σ(z) σ(z')], z and z' Gaussian with K[p, p], K[q, q] and K[p, q]
 
-Each layer's signal has a :class:`Products`, which knows its equation and those before it. Nothing
-is computed until a pooling calls :func:`minicnn.lab.pooled_pairs.pooled`, which asks for no more
-than it needs: K at ``q = p + d`` for the few offsets d that reach one window, times the strides on
-the way. For two samples alike ``K[p, p + d]`` and ``K[p + d, p]`` are one number.
+Each layer's signal has a :class:`Products`, which knows its equation and those before it; more of
+them are in :mod:`minicnn.lab.products`. Nothing is computed until a pooling calls
+:func:`minicnn.lab.pooled_pairs.pooled`, which asks for no more than it needs: K at ``q = p + d``
+for the few offsets d that reach one window, times the strides on the way.
+For two samples alike ``K[p, p + d]`` and ``K[p + d, p]`` are one number.
 
 For the package itself: it checks nothing of what it is handed.
 """
@@ -24,7 +25,6 @@ import numpy as np
 
 from minicnn.lab.moments import correlation
 
-HERMITE = 10  # what a number costs that is a sum over Hermite polynomials
 HERE = (0, 0)  # the offset of a position to itself
 
 
@@ -148,7 +148,7 @@ class Windows(Products):
             taps = (
                 member[o_p][:, i_p] * member[o_q][:, i_q]
                 for member, (o_p, o_q), (i_p, i_q) in zip(
-                    self._members, _axes(self.size, d), _axes(size, e)
+                    self._members, axes(self.size, d), axes(size, e)
                 )
             )
             rows, columns = taps
@@ -157,117 +157,9 @@ class Windows(Products):
         return self._factor * total + self._bias
 
 
-class Activated(Products):
-    """Behind an activation of Gaussian numbers with a mean.
-
-    Parameters
-    ----------
-    source : Products
-    moments : Moments
-    q, mean : ndarray, shape (N, H, W)
-        Variance and mean of each number.
-    """
-
-    def __init__(self, source, moments, q, mean):
-        super().__init__(source.size, source)
-        self._moments, self._q = moments, q
-        root = np.sqrt(q)
-        self._inverse = np.divide(1, root, out=np.zeros(q.shape), where=root > 0)
-        self._mean = np.broadcast_to(mean, q.shape) if np.any(mean) else None
-        self._parts = None
-
-    @property
-    def cost(self):
-        """One, or that of many polynomials."""
-        return 1.0 if len(self._expansion()) == 1 else HERMITE
-
-    def at(self, d, n, m, given):
-        """``E[σ(z_n(p)) σ(z_m(q))]``."""
-        p, q = overlap(self.size, d)
-        covariance = given[0](d)
-        if self._mean is not None:
-            covariance = covariance - self._mean[p][n] * self._mean[q][m]
-        rho = np.clip(self._inverse[p][n] * self._inverse[q][m] * covariance, -1, 1)
-        left = (part[p][n] for part in self._expansion())
-        right = (part[q][m] for part in self._expansion())
-        return self._moments.product(left, right, rho)
-
-    def _expansion(self):
-        if self._parts is None:
-            mean = 0.0 if self._mean is None else self._mean
-            self._parts = self._moments.expansion(self._q, mean)
-        return self._parts
-
-
-class Scaled(Products):
-    """``factor K``."""
-
-    def __init__(self, source, factor):
-        super().__init__(source.size, source)
-        self._factor = factor
-
-    def at(self, d, n, m, given):
-        """Times the factor."""
-        return self._factor * given[0](d)
-
-
-class Centred(Scaled):
-    """Less each channel's mean over samples and positions, times a factor: batch normalization.
-
-    An approximation, as `Field.with_mean` is for each sample.
-
-    Parameters
-    ----------
-    source : Products
-    each : ndarray, shape (N, H, W)
-        E[x_n(p) times that mean]
-    whole : float
-        E of its square.
-    factor : float
-    """
-
-    near = True
-
-    def __init__(self, source, each, whole, factor):
-        super().__init__(source, factor)
-        self._each, self._whole = each, whole
-
-    def at(self, d, n, m, given):
-        """``factor E[(x_n(p) - μ) (x_m(q) - μ)]``."""
-        p, q = overlap(self.size, d)
-        less = self._each[p][n] + self._each[q][m]
-        return self._factor * (given[0](d) - less + self._whole)
-
-
-class Dropped(Products):
-    """Behind dropout, by which a number's own square grows to ``1 / (1 - p)`` of it."""
-
-    def __init__(self, source, p):
-        super().__init__(source.size, source)
-        self._keep = 1 / (1 - p)
-
-    def at(self, d, n, m, given):
-        """What else there is stays."""
-        products = given[0](d)
-        if d == HERE:
-            products = products * np.where(n == m, self._keep, 1.0)[:, None, None]
-        return products
-
-
-class Sum(Products):
-    """Of two branches, one of which has mean 0 and is independent of the other."""
-
-    def __init__(self, body, around):
-        super().__init__(body.size, body, around)
-
-    def at(self, d, n, m, given):
-        """The sum."""
-        return given[0](d) + given[1](d)
-
-
 def overlap(size, d):
     """Indices into a map by sample of the positions p with p + d inside, and of those p + d."""
-    rows, columns = _axes(size, d)
+    rows, columns = axes(size, d)
     return tuple(np.index_exp[:, rows[side], columns[side]] for side in (0, 1))
 
 
@@ -282,7 +174,8 @@ def members(size, count, stride, padding, dilation, taps):
     return (seen[:, :, None] == np.arange(size)).any(1).astype(float)
 
 
-def _axes(size, d):
+def axes(size, d):
+    """Of both axes, the slices of the positions p with p + d inside, and of those p + d."""
     return [
         (slice(max(0, -step), n - max(0, step)), slice(max(0, step), n - max(0, -step)))
         for n, step in zip(size, d)

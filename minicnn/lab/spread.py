@@ -180,7 +180,8 @@ def law(layer, name="weight"):
         distribution = "uniform"
     return Law(
         std * std + mean * mean, mean, EXCESS.get(distribution, 0.0),
-        isinstance(initializer, Orthogonal), isinstance(initializer, DeltaOrthogonal | Identity),
+        isinstance(initializer, Orthogonal),
+        hasattr(layer, "kernel_size") and isinstance(initializer, DeltaOrthogonal | Identity),
     )  # fmt: skip
 
 

@@ -2,18 +2,20 @@
 
 Weights count by the mean and variance that their initializers promise, never by their values;
 images and labels count as they are. The way forwards is in :mod:`minicnn.lab.forward_theory`,
-that back in :mod:`minicnn.lab.backward_theory` and :mod:`minicnn.lab.gradient_theory`; what
-travels is a :class:`minicnn.lab.maps.Field`, with a prediction interval by
-:mod:`minicnn.lab.spread`. Average pooling asks :mod:`minicnn.lab.positions` for the products of two
-positions.
+that back in :mod:`minicnn.lab.backward_theory` and :mod:`minicnn.lab.gradient_theory`, joins are in
+:mod:`minicnn.lab.joins`; what travels is a :class:`minicnn.lab.maps.Field`, with a prediction
+interval by :mod:`minicnn.lab.spread`. Average pooling asks :mod:`minicnn.lab.positions` for the
+products of two positions.
 
 Exact, in expectation over weights of mean 0
     Second moments behind the first layer of weights, at any padding, stride, dilation and groups,
-    for each sample and position; behind every further one, given those of its input. Dropout.
+    for each sample and position; behind every further one, given those of its input, and if these
+    are branches side by side, that of each. Dropout; upsampling forwards.
     dE/d(scores) given Gaussian scores, but for 256 draws.
 
 Exact for many units, asymptotic in 1 / width
-    Activations, whose inputs count as Gaussian, and with them average pooling, which hangs on the
+    Sums of branches, which count as independent but for their means. Activations, whose inputs
+    count as Gaussian, and with them average pooling, which hangs on the
     products of positions: for each sample and all pairs of them where the cost that
     :mod:`minicnn.lab.pooled_pairs` states is below its BUDGET (within 1e-6 of neural-tangents in
     all 93 layers of twelve networks, see ``tests/lab/neural_tangents.py``; 1e-11 with ReLU), else
@@ -27,16 +29,20 @@ Approximate
     beyond the BUDGET even for each sample alone (10 %); products of two *samples* behind max
     pooling, and behind average pooling beyond the BUDGET, where they are scaled, off by up to 40 %;
     an activation of a mean of another's numbers (37 % for tanh of means of ReLU); on the way back,
-    how overlapping average pooling shares gradients among samples; products of two positions in the
-    gradients of weights, where the class of a sample is lost (the first layer of convnet has 2.5
-    times the predicted dW); batch normalization's gradients, in the lowest layers of resnet8
-    predicted up to 2 times too large for deltas and up to 6 times for weights; the biases'
+    overlapping max pooling, whose windows count as independent (deltas of inception below it are up
+    to 2 times the predicted ones); how overlapping average pooling shares gradients among samples;
+    products of two positions in the gradients of weights, where the class of a sample is lost (the
+    first layer of convnet has 2.5 times the predicted dW); batch normalization's gradients, in the
+    lowest layers of resnet8 predicted up to 2 times too large for deltas and up to 6 times for
+    weights, in the first of densenet7 2 times too small for deltas; the biases'
     gradients in deep narrow networks. The intervals allow for it. Means over channels only are
     kept. An activation or a max pooling right on the images takes them for Gaussian.
 
-Nothing is promised, and NaN given, from the first layer on whose weights have a mean (constant,
-identity), and for all gradients then. Gradients of batch normalization's and PReLU's own
-parameters are not predicted.
+Nothing is promised, NaN given, and the reason said in `Prediction.reason`: from a layer on whose
+weights have a mean (constant, identity) or whose kind is not known; from a sum on of two branches
+that hang on the same numbers, as ``x + tanh(x)``; from a convolution in groups on whose channels
+come from several branches; and for all gradients then. Gradients of batch normalization's and
+PReLU's own parameters are not predicted.
 
 Measured on MNIST: z-scores by `Moment.z`, 8 to 64 images, three seeds of each of 170 networks
 (lenet5, convnet, plain6, plain10, plain30, resnet8, quick, vgg-small and two of dense layers; all
@@ -66,11 +72,13 @@ from minicnn.checks import check_flag, check_numbers, check_text, list_of, takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.lab import backward_theory as back
 from minicnn.lab import gradient_theory
-from minicnn.lab.forward_theory import NoPromiseError, added, forward, from_batch
+from minicnn.lab.forward_theory import SUMS, forward
+from minicnn.lab.joins import handed_back, joined, merged, widths
 from minicnn.lab.spread import UNKNOWN, Moment
-from minicnn.layers import Conv2d, Dense, Residual
+from minicnn.lab.theory_signal import NoPromiseError, from_batch
 from minicnn.losses import check_labels
-from minicnn.model import NOT_INITIALIZED, Sequential, initialized
+from minicnn.model import NOT_INITIALIZED, initialized
+from minicnn.plan import trace
 
 ROUNDING = 1e-4  # relative error of what is exact, as float32 has it
 
@@ -89,6 +97,8 @@ class Prediction:
         Of dE/d(output), E the batch's mean loss.
     gradients : dict of str to Moment
         Of dE/d(weight) and dE/d(bias), mean over elements; of convolutions and dense layers.
+    reason : str
+        Why nothing is promised of the output, or else of the gradients, in a sentence; else empty.
     """
 
     name: str
@@ -96,6 +106,7 @@ class Prediction:
     output: Moment = UNKNOWN
     delta: Moment = UNKNOWN
     gradients: dict = field(default_factory=dict)
+    reason: str = ""
 
 
 @takes(model=initialized, images=check_numbers, training=check_flag)
@@ -125,8 +136,8 @@ def predict(model, images, labels=None, training=True):
     OutOfMemory
         If there are too many images for the products of all pairs.
     ArgumentError
-        For a model that is not initialized or has a layer that the theory does not know,
-        images or labels that do not fit, or scores that are no vector.
+        For a model that is not initialized, images or labels that do not fit, or scores that are
+        no vector.
     """
     if model.output_shape is None:
         raise ArgumentError(NOT_INITIALIZED)
@@ -142,14 +153,12 @@ def predict(model, images, labels=None, training=True):
         labels = check_labels(labels, model.output_shape[0])
         if len(labels) != len(images):
             raise ArgumentError(f"{len(images)} images came with {len(labels)} labels.")
-    tape, pairs = _Tape(), (*images.shape[2:], len(images), len(images))
+    graph, pairs = trace(model), (*images.shape[2:], len(images), len(images))
+    tape = _Tape(graph)
     with memory.asked(8 * math.prod(pairs), f"float64 of shape {pairs}, of all pairs of images,"):
-        try:
-            scores = tape.forward(model, from_batch(images, training))
-            tape.backward(model, gradient_theory.at_scores(scores, model.output_shape[0], labels))
-        except NoPromiseError:
-            pass
-    return [tape.prediction(layer) for layer in model.all_layers()]
+        tape.forward(from_batch(images, training))
+        tape.backward(labels)
+    return [tape.prediction(graph.of(layer)) for layer in model.all_layers()]
 
 
 @takes(predictions=list_of(Prediction), of=check_text)
@@ -182,58 +191,93 @@ def second_moments(predictions, of="output"):
 
 
 class _Tape:
-    """Goes through a model forwards and backwards, and keeps what it has seen of each layer."""
+    """What has gone through the nodes of a graph: parts of signals and of gradients, or a reason.
 
-    def __init__(self):
-        self._inputs, self._outputs, self._memories = {}, {}, {}
-        self._gradients = {}
+    A reason is a sentence: why nothing is promised here, as nothing was of what came in.
+    """
 
-    def forward(self, layer, signal):
-        self._inputs[layer] = signal
-        if isinstance(layer, Sequential):
-            for inner in layer.layers:
-                signal = self.forward(inner, signal)
-        elif isinstance(layer, Residual):
-            signal = self._sum(layer, signal)
-        else:
-            signal, self._memories[layer] = forward(layer, signal)
-        self._outputs[layer] = signal
-        return signal
+    def __init__(self, graph):
+        self._graph, self._memories, self._signals, self._gradients = graph, {}, {}, {}
 
-    def _sum(self, layer, signal):
-        parts = [self.forward(inner, signal) for inner in layer.children()]
-        if len(parts) == 1:
-            parts.append(signal)
-        return added(*parts)
+    def forward(self, start):
+        """Follow a signal; the parts, or the reason, of every node."""
+        self._signals = self._graph.forward([start], self._forward)
+        return self._signals
 
-    def backward(self, layer, gradient):
-        self._gradients[layer] = gradient
-        if isinstance(layer, Sequential):
-            for inner in reversed(layer.layers):
-                gradient = self.backward(inner, gradient)
-            return gradient
-        if isinstance(layer, Residual):
-            parts = [self.backward(inner, gradient) for inner in layer.children()]
-            body, around = parts if len(parts) == 2 else (*parts, gradient)
-            return back.added(body, around)
-        return back.backward(layer, self._memories[layer], gradient, self._inputs[layer])
+    def backward(self, labels):
+        """Follow the gradient of the loss back from the scores."""
+        scores = self._signals[self._graph.output]
+        if not isinstance(scores, str):
+            scores = merged(scores, widths(scores))
+            classes = self._graph.output.shape[0]
+            scores = [gradient_theory.at_scores(scores, classes, labels)]
+        self._gradients = self._graph.backward(scores, self._backward, _added)
 
-    def prediction(self, layer):
-        output, delta, gradients = UNKNOWN, UNKNOWN, {}
-        if layer in self._outputs:
-            output = _moment(self._outputs[layer])
-        known = layer in self._gradients
+    def _forward(self, node, inputs):
+        unknown = [reason for reason in inputs if isinstance(reason, str)]
+        if unknown:
+            return unknown[0]
+        try:
+            if len(inputs) > 1:
+                return joined(node, inputs)
+            parts = inputs[0]
+            if isinstance(node.layer, SUMS):
+                parts = [self._summed(node.layer, parts)]
+            through = [forward(node.layer, part) for part in parts]
+        except NoPromiseError as error:
+            return str(error)
+        signals, self._memories[node] = map(list, zip(*through))
+        return signals
+
+    def _summed(self, layer, parts):
+        if len(parts) > 1 and getattr(layer, "groups", 1) > 1:
+            raise NoPromiseError(
+                f"{layer.name}: its groups see channels of different branches, so that its outputs"
+                " are not alike."
+            )
+        return merged(parts, widths(parts))
+
+    def _backward(self, node, gradients):
+        inputs = [self._signals[before] for before in node.inputs]
+        if isinstance(gradients, str):
+            return [gradients] * len(inputs)
+        if len(inputs) > 1:
+            return handed_back(node, inputs, gradients, self._signals[node])
+        memories = self._memories[node]
+        if len(memories) < len(inputs[0]):  # a sum over all parts
+            memories, gradients = (one * len(inputs[0]) for one in (memories, gradients))
+        steps = zip(memories, gradients, inputs[0])
+        try:
+            return [[back.backward(node.layer, *step) for step in steps]]
+        except NoPromiseError as error:
+            return [str(error)]
+
+    def prediction(self, node):
+        """What is known of a node."""
+        layer, signals = node.layer, self._signals[node]
+        gradients = self._gradients.get(node, "")
+        reason = next((one for one in (signals, gradients) if isinstance(one, str)), "")
+        output, delta, of = UNKNOWN, UNKNOWN, {}
+        if not isinstance(signals, str):
+            output = _moment(merged(signals, widths(signals)))
+        known = not isinstance(gradients, str)
         if known:
-            delta = _moment(self._gradients[layer])
-        if isinstance(layer, Conv2d | Dense):
-            gradients["weight"] = gradients["bias"] = UNKNOWN
+            delta = _moment(merged(gradients, widths(signals)))
+        if isinstance(layer, SUMS):
+            of["weight"] = of["bias"] = UNKNOWN
             if known:
-                gradient, signal = self._gradients[layer], self._inputs[layer]
-                gradients["weight"] = gradient_theory.weight_gradient(layer, gradient, signal)
-                gradients["bias"] = gradient_theory.bias_gradient(gradient)
+                inputs = self._signals[node.inputs[0]]
+                source = merged(inputs, widths(inputs))
+                of["weight"] = gradient_theory.weight_gradient(layer, gradients[0], source)
+                of["bias"] = gradient_theory.bias_gradient(gradients[0])
             if not layer.bias:
-                del gradients["bias"]
-        return Prediction(layer.name, type(layer).__name__, output, delta, gradients)
+                del of["bias"]
+        return Prediction(layer.name, type(layer).__name__, output, delta, of, reason)
+
+
+def _added(first, second):
+    unknown = [reason for reason in (first, second) if isinstance(reason, str)]
+    return unknown[0] if unknown else [back.added(*parts) for parts in zip(first, second)]
 
 
 def _moment(part):

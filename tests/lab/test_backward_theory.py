@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from minicnn.errors import ArgumentError
-from minicnn.lab.backward_theory import Gradient, added, backward
-from minicnn.lab.forward_theory import Signal, forward
+from minicnn.lab.backward_theory import added, backward
+from minicnn.lab.forward_theory import forward
 from minicnn.lab.maps import Field, from_images
+from minicnn.lab.theory_gradient import Gradient
+from minicnn.lab.theory_signal import Signal
 from minicnn.layers import (
     AvgPool2d,
     BatchNorm,

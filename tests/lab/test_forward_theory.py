@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from minicnn.errors import ArgumentError
-from minicnn.lab.forward_theory import NoPromiseError, added, forward, from_batch
+from minicnn.lab.forward_theory import forward
+from minicnn.lab.joins import added
 from minicnn.lab.maps import asymptotic_box_factor
+from minicnn.lab.theory_signal import NoPromiseError, from_batch
 from minicnn.layers import (
     AvgPool2d,
     BatchNorm,

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minicnn.lab.backward_theory import Gradient
-from minicnn.lab.forward_theory import Signal
 from minicnn.lab.gradient_theory import at_scores, bias_gradient, weight_gradient
 from minicnn.lab.maps import Field, from_images
+from minicnn.lab.theory_gradient import Gradient
+from minicnn.lab.theory_signal import Signal
 from minicnn.layers import Conv2d, Dense
 
 LABELS = np.array([0, 1, 1, 2])

@@ -7,10 +7,11 @@ import pytest
 
 from minicnn import Sequential, lanes
 from minicnn.lab import pooled_pairs
-from minicnn.lab.forward_theory import ROUGH, ROUGHEST, forward, from_batch
+from minicnn.lab.forward_theory import ROUGH, ROUGHEST, forward
 from minicnn.lab.pooled_maps import AveragePooling
 from minicnn.lab.spread import law
 from minicnn.lab.theory import _Tape
+from minicnn.lab.theory_signal import from_batch
 from minicnn.layers import (
     GELU,
     AvgPool2d,
@@ -27,6 +28,7 @@ from minicnn.layers import (
     Tanh,
 )
 from minicnn.layers.gate import Gate
+from minicnn.plan import trace
 from tests.lab import neural_tangents as nt
 
 CLOSE = 1e-6  # the expansion in Hermite polynomials is cut; closed forms agree to 1e-12
@@ -57,9 +59,9 @@ def fields(name):
     init, bias, specs = nt.NETWORKS[name]
     model = Sequential(*(made(spec, init, bias) for spec in specs))
     model.initialize((2, 9, 9), seed=0)
-    tape = _Tape()
-    tape.forward(model, from_batch(nt.images()))
-    return model, [tape._outputs[layer].field for layer in model.layers]
+    graph = trace(model)
+    signals = _Tape(graph).forward(from_batch(nt.images()))
+    return model, [signals[graph.of(layer)][0].field for layer in model.layers]
 
 
 @pytest.mark.parametrize("name", nt.NETWORKS)
@@ -177,8 +179,9 @@ def test_wide_networks_have_these_second_moments_sample_by_sample(layers):
         y = lanes.unpack(model.forward(lanes.pack(x, np.float32)), len(x))
         measured.append(np.square(y, dtype=np.float64).mean(1))
     mean, error = np.mean(measured, 0), np.std(measured, 0, ddof=1) / np.sqrt(seeds)
-    tape = _Tape()
-    expected = tape.forward(model, from_batch(x)).field.map[:, 0, 0]
+    graph = trace(model)
+    (signal,) = _Tape(graph).forward(from_batch(x))[graph.output]
+    expected = signal.field.map[:, 0, 0]
     assert np.all(np.abs(mean - expected) < 4.5 * error + expected * 4 / width)
     assert np.all(error < 0.1 * expected)
 

@@ -174,10 +174,6 @@ def test_what_cannot_be_is_refused():
         predict(net, images(), LABELS + 9)
     with pytest.raises(ArgumentError, match="unknown signal"):
         second_moments([], "loss")
-    odd = Sequential(Flatten(), Odd(), Dense(10))
-    odd.initialize((1, 8, 8))
-    with pytest.raises(ArgumentError, match="no layer Odd"):
-        predict(odd, images())
     image = Sequential(Conv2d(3, 3))
     image.initialize((1, 8, 8))
     with pytest.raises(ArgumentError, match="vector of scores"):

@@ -16,8 +16,6 @@ from minicnn.data.dataset import Dataset
 from minicnn.initializers import Fans, Initializer
 from minicnn.lab import (
     ablation,
-    backward_theory,
-    forward_theory,
     gradient_front,
     gradient_theory,
     maps,
@@ -28,7 +26,9 @@ from minicnn.lab import (
     spread,
     symmetry,
     theory,
+    theory_gradient,
     theory_score,
+    theory_signal,
     tied_units,
 )
 from minicnn.layers import Activation, Branches, Conv2d, Dense, Layer, MaxPool2d, ReLU, Tanh
@@ -145,7 +145,7 @@ SUBJECTS = {
     Run: _run,
     Settings: lambda w, cls: w.settings,
     Dataset: lambda w, cls: w.dataset,
-    forward_theory.Signal: lambda w, cls: w.signal,
+    theory_signal.Signal: lambda w, cls: w.signal,
     records.Record: lambda w, cls: w.record,
     preflight.Preflight: lambda w, cls: preflight.preflight(w.plain, w.images, w.labels),
     gradient_front.Verdict: lambda w, cls: gradient_front.verdict(w.plain),
@@ -656,8 +656,8 @@ VALUES = {
     "tap_weights.weights": lambda w: spread.law(w.plain.layers[0]),
     "linear_spread.weights": lambda w: spread.law(w.plain.layers[0]),
     "Units.join.other": lambda w: tied_units.Units(2),
-    "backward_theory.added.a": lambda w: subject(w, backward_theory.Gradient),
-    "backward_theory.added.b": lambda w: subject(w, backward_theory.Gradient),
+    "theory_gradient.added.a": lambda w: subject(w, theory_gradient.Gradient),
+    "theory_gradient.added.b": lambda w: subject(w, theory_gradient.Gradient),
     "at_scores.signal": lambda w: w.sums,
     "at_scores.labels": lambda w: w.labels[:3],
     "runs.Run.parameters": lambda w: w.model.parameters()[:1],

@@ -14,7 +14,7 @@ from minicnn import lanes, optimizers
 from minicnn.data import Dataset
 from minicnn.initializers import Initializer
 from minicnn.kernels.terms import Convolution
-from minicnn.lab import forward_theory, grid, maps, outcomes, probes, theory
+from minicnn.lab import forward_theory, grid, maps, outcomes, probes, theory, theory_signal
 from minicnn.layers import (
     BatchNorm,
     Conv2d,
@@ -204,7 +204,7 @@ class World:
     @cached_property
     def signal(self):
         """Behind `plain`'s first layer."""
-        return forward_theory.Signal(self.field, SHAPE[0])
+        return theory_signal.Signal(self.field, SHAPE[0])
 
     @cached_property
     def sums(self):
