@@ -147,6 +147,8 @@ def predict(model, images, labels=None, training=True):
             f"the theory needs images of shape (N, {', '.join(map(str, model.input_shape))}), at"
             f" least one, got {images.shape}."
         )
+    if not np.isfinite(images).all():
+        raise ArgumentError("the theory needs finite images, got some with NaN or infinity.")
     if len(model.output_shape) != 1:
         raise ArgumentError(f"the theory needs a vector of scores, got {model.output_shape}.")
     if labels is not None:
