@@ -56,7 +56,7 @@ UNIT_BY_UNIT = (
 )  # fmt: skip
 
 
-class Places(NamedTuple):
+class _Places(NamedTuple):
     """What stands at each channel of a signal, or each feature of a vector."""
 
     units: np.ndarray  # the number of the unit
@@ -118,7 +118,7 @@ class Network:
         units = len(self._same) + np.arange(count)
         self._same = np.append(self._same, units)
         self._free = np.append(self._free, np.full(count, free))
-        return Places(units, np.zeros(count, int))
+        return _Places(units, np.zeros(count, int))
 
     def _untie(self, *places):
         """Make each of these units a class of its own."""
@@ -140,7 +140,7 @@ class Network:
         """The units that come out of a node."""
         layer, first = node.layer, inputs[0]
         if isinstance(layer, Branches) and layer.join == "concat":
-            return Places(*map(np.concatenate, zip(*inputs)))
+            return _Places(*map(np.concatenate, zip(*inputs)))
         if isinstance(layer, (Branches, Residual)):
             for other in inputs[1:]:
                 self._join(first, other)
@@ -157,7 +157,7 @@ class Network:
             if isinstance(layer, Flatten):
                 size = node.shape[0] // len(first.units)
                 units, taps = (np.repeat(numbers, size) for numbers in first)
-                return Places(units, taps * size + np.arange(node.shape[0]) % size)
+                return _Places(units, taps * size + np.arange(node.shape[0]) % size)
             return first
         self._untie(*inputs)
         return self._new(node.shape[0], free=False)
