@@ -73,14 +73,14 @@ class _Places(NamedTuple):
         table[:, column, self.taps] = array
         return table.reshape(len(array), len(units), -1)
 
-    def apart(self):
-        """The same with another tap where a unit comes a second time, as it may behind joins."""
-        span = self.taps.max() + 1
-        order = np.lexsort((self.taps, self.units))
-        own = (self.units * span + self.taps)[order]
+    def joined(self, same):
+        """The same by the unit that each is one with; where one comes again it has other taps."""
+        units, span = same[self.units], self.taps.max() + 1
+        order = np.lexsort((self.taps, units))
+        own = (units * span + self.taps)[order]
         times = np.empty_like(order)
         times[order] = np.arange(len(own)) - np.searchsorted(own, own)
-        return self._replace(taps=self.taps + span * times)
+        return _Places(units, self.taps + span * times)
 
 
 class Network:
@@ -90,11 +90,6 @@ class Network:
     ----------
     model : Sequential
         Initialized. A layer of a kind that is not known here unties the units at both its ends.
-
-    Attributes
-    ----------
-    labels : ndarray of int
-        The class of each unit, equal for tied ones; of units that are added it is one and the same.
 
     Raises
     ------
@@ -110,9 +105,11 @@ class Network:
         self._untie(graph.forward(start, self._places)[graph.output])
         if not self.links:
             raise ArgumentError("the model has no weights to look at: add a Conv2d or a Dense.")
-        self.links = [(layer, *map(self._joined, ends)) for layer, *ends in self.links]
-        self.own = [(layer, self._joined(places)) for layer, places in self.own]
-        self._group()
+        self.links, self.own = (
+            [(layer, *(places.joined(self._same) for places in ends)) for layer, *ends in known]
+            for known in (self.links, self.own)
+        )
+        self._labels = self._around()
 
     def _new(self, count, free=True):
         units = len(self._same) + np.arange(count)
@@ -132,9 +129,6 @@ class Network:
             return
         for one, other in zip(first.units, second.units):
             self._same[self._same == self._same[other]] = self._same[one]
-
-    def _joined(self, places):
-        return places._replace(units=self._same[places.units]).apart()
 
     def _places(self, node, inputs):
         """The units that come out of a node."""
@@ -162,14 +156,14 @@ class Network:
         self._untie(*inputs)
         return self._new(node.shape[0], free=False)
 
-    def _group(self):
-        """Label alike the free units with the same layers around them; others each for itself."""
+    def _around(self):
+        """Equal labels for free units with the same layers around them; others are alone."""
         numbers = np.arange(len(self._same))
         bound = np.isin(self._same, self._same[~self._free])
         ends = [places for _, *places in self.links + self.own]
         around = [np.bincount(units, minlength=len(numbers)) for units, _ in chain(*ends)]
         around.append(np.where(bound, numbers, -1))
-        self.labels = clusters(np.stack(around, axis=1))
+        return clusters(np.stack(around, axis=1))
 
     def units(self):
         """``{layer name: labels}`` for every layer that has units, in no special order.
@@ -177,11 +171,11 @@ class Network:
         Classes count from 0 in each layer, in the order of their first units.
         """
         found = {
-            layer.name: np.stack([self.labels[after.units], after.taps], axis=1)
+            layer.name: np.stack([self._labels[after.units], after.taps], axis=1)
             for layer, _, after in self.links
         }
         for layer, (units, _) in self.own:
-            found[layer.name] = self.labels[list(dict.fromkeys(units)), None]
+            found[layer.name] = self._labels[list(dict.fromkeys(units)), None]
         return {name: clusters(rows) for name, rows in found.items()}
 
     def refine(self, tolerance=0.0):
@@ -196,17 +190,17 @@ class Network:
             Itself.
         """
         before = None
-        while before != (now := self.labels.max()):
+        while before != (now := self._labels.max()):
             before, seen = now, {}
             for units, signature in self._signatures(tolerance):
-                labels, sizes = np.unique(self.labels[units], return_counts=True)
+                labels, sizes = np.unique(self._labels[units], return_counts=True)
                 numbers = signature() if sizes.max() > 1 else None
                 for label in labels[sizes > 1]:
-                    own = self.labels[units] == label
+                    own = self._labels[units] == label
                     seen.setdefault(label, (units[own], []))[1].append(numbers[own])
             for units, signatures in seen.values():
                 parts = clusters(np.concatenate(signatures, axis=1), tolerance)
-                self.labels[units[parts > 0]] = self.labels.max() + parts[parts > 0]
+                self._labels[units[parts > 0]] = self._labels.max() + parts[parts > 0]
         return self
 
     def _signatures(self, tolerance):
@@ -221,8 +215,8 @@ class Network:
             scale = max(np.abs(array).max() for array in arrays) if tolerance else 0
             ins, outs = np.unique(before.units), np.unique(after.units)
             for array, by in [(weight, scale)] + ([] if mask is None else [(mask, 0)]):
-                yield outs, partial(_class_means, array.swapaxes(0, 1), self.labels[ins], by)
-                yield ins, partial(_class_means, array, self.labels[outs], by)
+                yield outs, partial(_class_means, array.swapaxes(0, 1), self._labels[ins], by)
+                yield ins, partial(_class_means, array, self._labels[outs], by)
             if bias is not None:
                 yield outs, partial(_scaled, after.by_unit(bias.value.reshape(1, -1, 1))[0], scale)
         for layer, places in self.own:

@@ -71,7 +71,7 @@ def derivative(live, level, flat=False):
 
 
 def added(first, second):
-    """The derivative that two consumers hand to their common input."""
+    """The sum of two derivatives, as two consumers hand them to their common input."""
     level = np.minimum(first.level, second.level)
     return Derivative(first.live | second.live, level, first.flat & second.flat)
 
