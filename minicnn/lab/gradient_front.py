@@ -7,13 +7,15 @@ for generic data and for every optimizer whose update is 0 while all gradients w
 """
 
 from dataclasses import asdict, dataclass
+from itertools import chain
 
 import numpy as np
 
 from minicnn.checks import check_finite, check_flag, takes
 from minicnn.lab.tied_units import Network
-from minicnn.lab.zero_flow import FREE, SAMPLES, Signal, derivative, node_of
+from minicnn.lab.zero_flow import FREE, SAMPLES, Signal, added, derivative, rule_of
 from minicnn.model import initialized
+from minicnn.plan import trace
 
 
 @takes(model=initialized, balanced=check_flag)
@@ -34,17 +36,27 @@ def first_steps(model, balanced=False):
     sees : bool
         Whether the scores depend on the input, then or at some later step.
     """
-    node = node_of(model, model.input_shape[0])
+    graph = trace(model)
+    rules = {node: rule_of(node.layer) for node in graph.nodes[1:]}
     steps = dict.fromkeys(parameter.name for parameter in model.parameters())
     every = np.ones(model.input_shape[0], bool)
+
+    def backward(node, d):
+        found = rules[node].backward(d)
+        return found if isinstance(found, list) else [found]
+
     step, moved = 0, True
     while moved:
         step += 1
-        scores = node.forward(Signal(every, every, every, every))
+        signals = graph.forward(
+            Signal(every, every, every, every), lambda node, inputs: rules[node].forward(*inputs)
+        )
+        scores = signals[graph.output]
         level = SAMPLES if balanced and not scores.live.any() else FREE
-        node.backward(derivative(np.ones(len(scores.live), bool), level, flat=True))
+        end = derivative(np.ones(len(scores.live), bool), level, flat=True)
+        graph.backward(end, backward, added)
         moved = False
-        for parameter, mask, gradient in node.gradients():
+        for parameter, mask, gradient in chain(*(rule.gradients() for rule in rules.values())):
             if gradient.any() and steps[parameter.name] is None:
                 steps[parameter.name] = step
             moved = moved or (gradient & ~mask).any()

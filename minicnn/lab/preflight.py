@@ -3,7 +3,8 @@
 Four things end a training before it begins, and each can be seen at the start:
 
 - *dead*, *blind* or *tied*: gradients that are exactly zero, scores that never depend on the
-  input, layers all of whose units stay copies of one (:mod:`minicnn.lab.gradient_front`);
+  input, on every way to them a layer all of whose units stay copies of one
+  (:mod:`minicnn.lab.gradient_front`);
 - a signal that *fades*: the scores of different images hardly differ;
 - a gradient that *fades*: delta in the first layer is a tiny part of that in the last;
 - a signal or a gradient that *explodes*: the loss at the start is far beyond that of guessing,
@@ -40,6 +41,7 @@ from minicnn.layers import Sigmoid
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.model import initialized
 from minicnn.optimizers import SGD, Optimizer
+from minicnn.plan import trace
 from minicnn.training.settings import Settings
 
 IMAGES = 256
@@ -170,11 +172,18 @@ def _at_start(model, images, labels):
         raise ArgumentError("the model has no weights: there is nothing that could train.")
     record, front = probe(model, images, labels), gradient_front.verdict(model)
     kind, layer = front.kind, None
-    if kind == "free" or (kind == "tied" and not front.collapsed):
+    if kind == "free" or (kind == "tied" and not _every_way(model, front.collapsed)):
         if front.last_step > 1 or record.logit_std == 0:
             record = _awake(model, images, labels, front.last_step + AWAKE)
         kind, layer = _judge(record, weighted, images, _tolerance(model))
     return Preflight(kind, record, layer, front)
+
+
+def _every_way(model, names):
+    """Whether every way from the input to the scores leads through a layer of these names."""
+    graph = trace(model)
+    ways = graph.forward(True, lambda node, inputs: any(inputs) and node.name not in names)
+    return not ways[graph.output]
 
 
 def _tolerance(model):

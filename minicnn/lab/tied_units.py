@@ -18,13 +18,18 @@ and split classes while an equation fails. In floating point a tie is kept to th
 weights of i and j are equal; where only the sums are, these are added in another order, and
 rounding may grow. Inputs and scores are never tied, as data and labels have a meaning of their own.
 
-Sets are joined where signals are added (residual sums): the partition must suit both. Pooling,
-flattening, activations and dropout keep the units; dropout unties them, by drawing for each.
+Signals that are added (residual sums) have units in common, of which the partition must suit all
+layers that they come from and go to; in a concatenation the units of the branches stand side by
+side. Only units with the same layers before and after them are compared, so branches with equal
+weights are not seen to be copies of each other. Pooling, upsampling, flattening, activations and
+dropout keep the units; dropout unties them, by drawing for each.
 
 For the package itself: it checks nothing of what it is handed.
 """
 
 from functools import partial
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,6 +38,7 @@ from minicnn.layers import (
     Activation,
     AvgPool2d,
     BatchNorm,
+    Branches,
     Conv2d,
     Dense,
     Dropout,
@@ -40,48 +46,45 @@ from minicnn.layers import (
     MaxPool2d,
     PReLU,
     Residual,
+    Upsample,
 )
 from minicnn.layers.gate import Gate, Shift
-from minicnn.model import NOT_INITIALIZED, Sequential
+from minicnn.plan import trace
 
-UNIT_BY_UNIT = (Activation, AvgPool2d, MaxPool2d, BatchNorm, Dropout, Flatten, Gate, Shift)
+UNIT_BY_UNIT = (
+    Activation, AvgPool2d, MaxPool2d, BatchNorm, Dropout, Flatten, Gate, Shift, Upsample
+)  # fmt: skip
 
 
-class Units:
-    """A set of units that is partitioned as one.
+class _Places(NamedTuple):
+    """What stands at each channel of a signal, or each feature of a vector."""
 
-    Attributes
-    ----------
-    labels : ndarray of int, shape (count,)
-        The class of each unit; equal for tied units.
-    """
+    units: np.ndarray  # the number of the unit
+    taps: np.ndarray  # which of the unit's numbers it is: those of a flattened image are several
 
-    def __init__(self, count, free=True):
-        self.labels = np.zeros(count, int) if free else np.arange(count)
-        self._joined = self
+    def by_unit(self, array):
+        """``(N, places, K)`` as ``(N, units, taps * K)``, units in ascending order.
 
-    def untie(self):
-        """Make every unit a class of its own."""
-        self.root().labels = np.arange(len(self.root().labels))
+        Where a unit has no such tap there is 0.
+        """
+        units, column = np.unique(self.units, return_inverse=True)
+        shape = (len(array), len(units), self.taps.max() + 1, array.shape[2])
+        table = np.zeros(shape, array.dtype)
+        table[:, column, self.taps] = array
+        return table.reshape(len(array), len(units), -1)
 
-    def root(self):
-        """The set that this one was joined to, or itself."""
-        return self if self._joined is self else self._joined.root()
-
-    def join(self, other):
-        """Become one with another set, unit by unit; untied if the counts differ."""
-        mine, theirs = self.root(), other.root()
-        if len(mine.labels) != len(theirs.labels):
-            mine.untie()
-            theirs.untie()
-        elif mine is not theirs:
-            # Here still either all one class or each its own, so the larger is the finer.
-            theirs.labels = np.maximum(mine.labels, theirs.labels)
-            mine._joined = theirs
+    def joined(self, same):
+        """The same by the unit that each is one with; where one comes again it has other taps."""
+        units, span = same[self.units], self.taps.max() + 1
+        order = np.lexsort((self.taps, units))
+        own = (units * span + self.taps)[order]
+        times = np.empty_like(order)
+        times[order] = np.arange(len(own)) - np.searchsorted(own, own)
+        return _Places(units, self.taps + span * times)
 
 
 class Network:
-    """The sets of units of a model, and what connects them.
+    """The units of a model, and what connects them.
 
     Parameters
     ----------
@@ -95,42 +98,85 @@ class Network:
     """
 
     def __init__(self, model):
-        if model.output_shape is None:
-            raise ArgumentError(NOT_INITIALIZED)
-        self.links, self.own = [], []  # (layer, from, to) and (layer, units)
-        self._trace(model, Units(model.input_shape[0], free=False)).untie()
+        self.links, self.own = [], []  # (layer, from, to) and (layer, places)
+        self._same, self._free = np.zeros(0, int), np.zeros(0, bool)  # by unit
+        graph = trace(model)
+        start = self._new(model.input_shape[0], free=False)
+        self._untie(graph.forward(start, self._places)[graph.output])
         if not self.links:
             raise ArgumentError("the model has no weights to look at: add a Conv2d or a Dense.")
+        self.links, self.own = (
+            [(layer, *(places.joined(self._same) for places in ends)) for layer, *ends in known]
+            for known in (self.links, self.own)
+        )
+        self._labels = self._around()
 
-    def _trace(self, layer, units):
-        """Follow the signal through a layer; returns the units that it comes out of."""
-        if isinstance(layer, Sequential):
-            for child in layer.layers:
-                units = self._trace(child, units)
-            return units
-        if isinstance(layer, Residual):
-            body, *shortcut = layer.children()
-            out = self._trace(body, units)
-            out.join(self._trace(shortcut[0], units) if shortcut else units)
-            return out
+    def _new(self, count, free=True):
+        units = len(self._same) + np.arange(count)
+        self._same = np.append(self._same, units)
+        self._free = np.append(self._free, np.full(count, free))
+        return _Places(units, np.zeros(count, int))
+
+    def _untie(self, *places):
+        """Make each of these units a class of its own."""
+        for units, _ in places:
+            self._free[units] = False
+
+    def _join(self, first, second):
+        """Make one of the units that are added; untie them where their numbers do not pair."""
+        if (first.taps != second.taps).any():
+            self._untie(first, second)
+            return
+        for one, other in zip(first.units, second.units):
+            self._same[self._same == self._same[other]] = self._same[one]
+
+    def _places(self, node, inputs):
+        """The units that come out of a node."""
+        layer, first = node.layer, inputs[0]
+        if isinstance(layer, Branches) and layer.join == "concat":
+            return _Places(*map(np.concatenate, zip(*inputs)))
+        if isinstance(layer, (Branches, Residual)):
+            for other in inputs[1:]:
+                self._join(first, other)
+            return first
         if isinstance(layer, (Conv2d, Dense)):
-            after = Units(layer.output_shape[0])
-            self.links.append((layer, units, after))
+            after = self._new(node.shape[0])
+            self.links.append((layer, first, after))
             return after
         if isinstance(layer, UNIT_BY_UNIT):
             if isinstance(layer, (BatchNorm, PReLU)):
-                self.own.append((layer, units))
+                self.own.append((layer, first))
             if isinstance(layer, Dropout) and layer.p:
-                units.untie()
-            return units
-        units.untie()
-        return Units(layer.output_shape[0], free=False)
+                self._untie(first)
+            if isinstance(layer, Flatten):
+                size = node.shape[0] // len(first.units)
+                units, taps = (np.repeat(numbers, size) for numbers in first)
+                return _Places(units, taps * size + np.arange(node.shape[0]) % size)
+            return first
+        self._untie(*inputs)
+        return self._new(node.shape[0], free=False)
+
+    def _around(self):
+        """Equal labels for free units with the same layers around them; others are alone."""
+        numbers = np.arange(len(self._same))
+        bound = np.isin(self._same, self._same[~self._free])
+        ends = [places for _, *places in self.links + self.own]
+        around = [np.bincount(units, minlength=len(numbers)) for units, _ in chain(*ends)]
+        around.append(np.where(bound, numbers, -1))
+        return clusters(np.stack(around, axis=1))
 
     def units(self):
-        """``{layer name: labels}`` for every layer that has units, in no special order."""
-        found = {layer.name: after for layer, _, after in self.links}
-        found |= {layer.name: units for layer, units in self.own}
-        return {name: units.root().labels for name, units in found.items()}
+        """``{layer name: labels}`` for every layer that has units, in no special order.
+
+        Classes count from 0 in each layer, in the order of their first units.
+        """
+        found = {
+            layer.name: np.stack([self._labels[after.units], after.taps], axis=1)
+            for layer, _, after in self.links
+        }
+        for layer, (units, _) in self.own:
+            found[layer.name] = self._labels[list(dict.fromkeys(units)), None]
+        return {name: clusters(rows) for name, rows in found.items()}
 
     def refine(self, tolerance=0.0):
         """Split classes until all equations hold, up to `tolerance` times the largest number.
@@ -143,71 +189,70 @@ class Network:
         Network
             Itself.
         """
-        before = -1
-        while before != (now := sum(labels.max() for labels in self.units().values())):
+        before = None
+        while before != (now := self._labels.max()):
             before, seen = now, {}
             for units, signature in self._signatures(tolerance):
-                seen.setdefault(id(units), (units, []))[1].append(signature())
+                labels, sizes = np.unique(self._labels[units], return_counts=True)
+                numbers = signature() if sizes.max() > 1 else None
+                for label in labels[sizes > 1]:
+                    own = self._labels[units] == label
+                    seen.setdefault(label, (units[own], []))[1].append(numbers[own])
             for units, signatures in seen.values():
-                columns = [units.labels[:, None].astype(float) * 4, *signatures]
-                # Old classes stay apart: labels differ by more than any tolerance.
-                units.labels = clusters(np.concatenate(columns, axis=1), min(tolerance, 1))
+                parts = clusters(np.concatenate(signatures, axis=1), tolerance)
+                self._labels[units[parts > 0]] = self._labels.max() + parts[parts > 0]
         return self
 
     def _signatures(self, tolerance):
-        """For the sets that can still be split, makers of numbers that tied units have alike."""
-        for units, signature in self._all_signatures(tolerance):
-            if units.labels.max() + 1 < len(units.labels):
-                yield units, signature
-
-    def _all_signatures(self, tolerance):
+        """Units, ascending, with makers of a row of numbers for each; tied units' are alike."""
         for layer, before, after in self.links:
-            before, after = before.root(), after.root()
-            weight, mask = connections(layer, len(before.labels))
             bias = layer.own_parameters().get("bias")
+            weight, mask = (
+                None if a is None else after.by_unit(before.by_unit(a).swapaxes(0, 1))
+                for a in connections(layer)
+            )
             arrays = [weight] if bias is None else [weight, bias.value]
             scale = max(np.abs(array).max() for array in arrays) if tolerance else 0
+            ins, outs = np.unique(before.units), np.unique(after.units)
             for array, by in [(weight, scale)] + ([] if mask is None else [(mask, 0)]):
-                yield after, partial(_class_means, array, before.labels, by)
-                yield before, partial(_class_means, array.swapaxes(0, 1), after.labels, by)
+                yield outs, partial(_class_means, array.swapaxes(0, 1), self._labels[ins], by)
+                yield ins, partial(_class_means, array, self._labels[outs], by)
             if bias is not None:
-                yield after, partial(_scaled, bias.value[:, None], scale)
-        for layer, units in self.own:
-            units = units.root()
+                yield outs, partial(_scaled, after.by_unit(bias.value.reshape(1, -1, 1))[0], scale)
+        for layer, places in self.own:
             for parameter in layer.own_parameters().values():
                 value = parameter.value
                 if value.size > 1:
                     scale = np.abs(value).max() if tolerance else 0
-                    yield units, partial(_scaled, value.reshape(len(units.labels), -1), scale)
+                    rows = places.by_unit(value.reshape(1, -1, 1))[0]
+                    yield np.unique(places.units), partial(_scaled, rows, scale)
 
 
-def connections(layer, units):
-    """A layer's weight between units, and where there is none.
+def connections(layer):
+    """A layer's weight between all that comes in and all that goes out, and where there is none.
 
     Parameters
     ----------
     layer : Conv2d or Dense
-    units : int
-        How many there are before the layer; of a flattened image, its channels.
 
     Returns
     -------
-    weight : ndarray, shape (out, units, T)
-        T kernel taps, or positions of a flattened image.
-    mask : ndarray, shape (out, units, 1), or None
+    weight : ndarray, shape (out, in, T)
+        T kernel taps; 1 of a dense layer.
+    mask : ndarray, shape (out, in, 1), or None
         1 where both are in one group, else 0; None for a single group.
     """
     value = layer.own_parameters()["weight"].value
-    groups = getattr(layer, "groups", 1)
+    groups, inputs = getattr(layer, "groups", 1), layer.input_shape[0]
     if groups == 1:
-        return value.reshape(len(value), units, -1), None
-    own = value.reshape(groups, len(value) // groups, units // groups, -1)
+        return value.reshape(len(value), inputs, -1), None
+    own = value.reshape(groups, len(value) // groups, inputs // groups, -1)
     weight = np.zeros((groups, own.shape[1], groups, *own.shape[2:]), value.dtype)
     mask = np.zeros((*weight.shape[:4], 1))
     for group in range(groups):
         weight[group, :, group] = own[group]
         mask[group, :, group] = 1
-    return (a.reshape(len(value), units, -1) for a in (weight, mask))
+    return tuple(a.reshape(len(value), inputs, -1) for a in (weight, mask))
 
 
 def clusters(rows, tolerance=0.0):

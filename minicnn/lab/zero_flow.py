@@ -31,23 +31,25 @@ from minicnn.layers import (
     Activation,
     AvgPool2d,
     BatchNorm,
+    Branches,
     Conv2d,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    Identity,
     MaxPool2d,
     PReLU,
     Residual,
+    Upsample,
 )
 from minicnn.layers.gate import Gate, Shift
-from minicnn.model import Sequential
 
 FREE, TOTAL, SAMPLES = 0, 1, 2  # what derivatives sum to 0 over: nothing, all, the samples
 
 
 class Signal(NamedTuple):
-    """What is known of the values of each unit, as arrays of bool."""
+    """What is known of the values of each channel or feature, as arrays of bool."""
 
     live: np.ndarray  # not 0 everywhere
     varies: np.ndarray  # over the samples or the positions
@@ -56,7 +58,7 @@ class Signal(NamedTuple):
 
 
 class Derivative(NamedTuple):
-    """What is known of dE/dx of each unit."""
+    """What is known of dE/dx of each channel or feature."""
 
     live: np.ndarray  # not 0 everywhere
     level: np.ndarray  # FREE, TOTAL or SAMPLES
@@ -68,19 +70,23 @@ def derivative(live, level, flat=False):
     return Derivative(live, np.where(live, level, SAMPLES), ~live | flat)
 
 
-class _Node:
+def added(first, second):
+    """The sum of two derivatives, as two consumers hand them to their common input."""
+    level = np.minimum(first.level, second.level)
+    return Derivative(first.live | second.live, level, first.flat & second.flat)
+
+
+class _Rule:
     """What a layer does to signals and derivatives; by default nothing."""
 
-    def __init__(self, layer, units):
-        self.layer, self.units, self.mask = layer, units, {}  # the units that come out
-        for name, parameter in layer.own_parameters().items():
-            rows = 1 if parameter.size % units else units  # a flattened unit has many
-            self.mask[name] = parameter.value.reshape(rows, -1).any(axis=1)
+    def __init__(self, layer, parameters=None):
+        self.layer, self.parameters = layer, parameters or layer.own_parameters()
+        self.mask = {name: parameter.value != 0 for name, parameter in self.parameters.items()}
         self.gradient = {name: np.zeros_like(mask) for name, mask in self.mask.items()}
 
     def gradients(self):
         """Each parameter with where it is not 0, and where its gradient is not."""
-        for name, parameter in self.layer.own_parameters().items():
+        for name, parameter in self.parameters.items():
             yield parameter, self.mask[name], self.gradient[name]
 
     def forward(self, x):
@@ -98,12 +104,12 @@ class _Node:
         return d.live & x.live & ~gone
 
 
-class _Weights(_Node):
+class _Weights(_Rule):
     """A convolution or dense layer; masks are (out, in), of any tap."""
 
-    def __init__(self, layer, units):
-        super().__init__(layer, layer.output_shape[0])
-        weight, possible = connections(layer, units)
+    def __init__(self, layer):
+        super().__init__(layer)
+        weight, possible = connections(layer)
         self.mask["weight"] = weight.any(axis=2)
         self.possible = True if possible is None else possible[:, :, 0] > 0
 
@@ -123,14 +129,13 @@ class _Weights(_Node):
         # Without padding, dE/dx has for each delta all taps of the kernel somewhere.
         level = np.where((d.level == TOTAL) & self.padded, FREE, d.level)
         least = np.where(reach, level[:, None], SAMPLES).min(axis=0)
-        vector = self.layer.input_shape == reach.shape[1:]
-        return derivative(reach.any(axis=0), least, vector)
+        return derivative(reach.any(axis=0), least, len(self.layer.input_shape) == 1)
 
     def _any(self, units):
         return self.mask["weight"][:, units].any(axis=1)
 
 
-class _Function(_Node):
+class _Function(_Rule):
     """An activation: what counts is whether σ and σ' are 0 at 0."""
 
     def forward(self, z):
@@ -149,7 +154,7 @@ class _Function(_Node):
         return derivative(d.live & (z.live | self.slope), level, d.flat & ~z.varies)
 
 
-class _Norm(_Node):
+class _Norm(_Rule):
     """Batch normalization: x̂ is 0 where x does not vary, and dE/dx sums to 0."""
 
     def forward(self, x):
@@ -168,7 +173,7 @@ class _Norm(_Node):
         return derivative(d.live & self.mask["weight"], level, flat)
 
 
-class _Pool(_Node):
+class _Pool(_Rule):
     """Pooling keeps the sum of all derivatives, but not where in the image they are."""
 
     def backward(self, d):
@@ -179,7 +184,7 @@ class _Pool(_Node):
         return derivative(d.live, np.where(lost, FREE, d.level), flat)
 
 
-class _Dropout(_Node):
+class _Dropout(_Rule):
     """Dropout: masks differ from sample to sample."""
 
     def forward(self, x):
@@ -192,7 +197,7 @@ class _Dropout(_Node):
         return derivative(d.live, FREE) if self.layer.p else d
 
 
-class _Gate(_Node):
+class _Gate(_Rule):
     """Everything times one number."""
 
     def forward(self, x):
@@ -204,7 +209,7 @@ class _Gate(_Node):
         return derivative(d.live & self.mask["scalar"], d.level, d.flat)
 
 
-class _Shift(_Node):
+class _Shift(_Rule):
     """Everything plus one number."""
 
     def forward(self, x):
@@ -215,80 +220,78 @@ class _Shift(_Node):
         return d
 
 
-class _Unknown(_Node):
-    """A layer of another kind: passes everything on, and all its parameters learn."""
-
-    def __init__(self, layer, units):
-        super().__init__(layer, layer.output_shape[0])
+class _Flatten(_Rule):
+    """A channel becomes all its pixels."""
 
     def forward(self, x):
         self.x = x
-        return Signal(*(np.full(self.units, a.any()) for a in x))
+        self.size = self.layer.output_shape[0] // len(x.live)
+        return Signal(*(np.repeat(a, self.size) for a in x))
+
+    def backward(self, d):
+        live, level, flat = (a.reshape(-1, self.size) for a in d)
+        return derivative(live.any(axis=1), level.min(axis=1), (self.size == 1) & flat.all(axis=1))
+
+
+class _Sum(_Rule):
+    """A sum of branches."""
+
+    def forward(self, *inputs):
+        self.inputs = inputs
+        return Signal(*map(np.logical_or.reduce, zip(*inputs)))
+
+    def backward(self, d):
+        return [d for _ in self.inputs]
+
+
+class _Concat(_Sum):
+    """Branches side by side."""
+
+    def forward(self, *inputs):
+        self.inputs = inputs
+        return Signal(*map(np.concatenate, zip(*inputs)))
+
+    def backward(self, d):
+        ends = np.cumsum([len(x.live) for x in self.inputs])[:-1]
+        return [Derivative(*parts) for parts in zip(*(np.split(a, ends) for a in d))]
+
+
+class _Unknown(_Sum):
+    """A layer of another kind: passes everything on, and all its parameters learn."""
+
+    def __init__(self, layer):
+        super().__init__(layer, {parameter.name: parameter for parameter in layer.parameters()})
+
+    def forward(self, *inputs):
+        self.inputs = inputs
+        found = (any(a.any() for a in parts) for parts in zip(*inputs))
+        return Signal(*(np.full(self.layer.output_shape[0], a) for a in found))
 
     def backward(self, d):
         live = d.live.any()
         self.gradient = {name: np.full_like(mask, live) for name, mask in self.mask.items()}
-        return derivative(np.full(len(self.x.live), live), FREE)
+        return [derivative(np.full(len(x.live), live), FREE) for x in self.inputs]
 
 
-class _Chain(_Node):
-    """Layers one after the other."""
-
-    def __init__(self, layer, units):
-        self.nodes, self.units = [], units
-        for child in layer.layers:
-            self.nodes.append(node_of(child, self.units))
-            self.units = self.nodes[-1].units
-
-    def gradients(self):
-        for node in self.nodes:
-            yield from node.gradients()
-
-    def forward(self, x):
-        for node in self.nodes:
-            x = node.forward(x)
-        return x
-
-    def backward(self, d):
-        for node in reversed(self.nodes):
-            d = node.backward(d)
-        return d
-
-
-class _Sum(_Chain):
-    """A residual block: body and shortcut are added."""
-
-    def __init__(self, layer, units):
-        self.nodes = [node_of(child, units) for child in layer.children()]
-        self.units = self.nodes[0].units
-
-    def forward(self, x):
-        around = x if len(self.nodes) == 1 else self.nodes[1].forward(x)
-        return Signal(*(a | b for a, b in zip(self.nodes[0].forward(x), around)))
-
-    def backward(self, d):
-        around = d if len(self.nodes) == 1 else self.nodes[1].backward(d)
-        inner = self.nodes[0].backward(d)
-        level, flat = np.minimum(inner.level, around.level), inner.flat & around.flat
-        return Derivative(inner.live | around.live, level, flat)
-
-
-KINDS = {
-    Sequential: _Chain, Residual: _Sum, Conv2d: _Weights, Dense: _Weights, BatchNorm: _Norm,
-    Activation: _Function, AvgPool2d: _Pool, MaxPool2d: _Pool, Dropout: _Dropout, Gate: _Gate,
-    Shift: _Shift, Flatten: _Node,
+KINDS = {  # the first that fits
+    Conv2d: _Weights, Dense: _Weights, BatchNorm: _Norm, Identity: _Rule, Activation: _Function,
+    AvgPool2d: _Pool, MaxPool2d: _Pool, Dropout: _Dropout, Gate: _Gate, Shift: _Shift,
+    Flatten: _Flatten, Upsample: _Rule, Residual: _Sum, Branches: _Sum,
 }  # fmt: skip
 
 
-def node_of(layer, units):
-    """The node of a layer behind so many units.
+def rule_of(layer):
+    """The rule of a layer.
 
-    A node has ``forward(signal)``, ``backward(derivative)`` and ``gradients()``, which yields
-    each parameter with two arrays of bool: where it is not 0, which whoever takes a step
-    changes, and where its gradient was not 0 in the last backward pass.
+    A rule has ``forward(*signals)``, ``backward(derivative)``, which returns a derivative, or a
+    list of one for each of several inputs, and ``gradients()``, which yields each parameter with
+    two arrays of bool: where it is not 0, which whoever takes a step changes, and where its
+    gradient was not 0 in the last backward pass.
     """
+    if isinstance(layer, Branches) and layer.join == "concat":
+        return _Concat(layer)
     kind = next((kind for known, kind in KINDS.items() if isinstance(layer, known)), _Unknown)
-    return kind(layer, units)
+    return kind(layer)
 
 
 def _at_zero(layer):

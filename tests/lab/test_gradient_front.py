@@ -12,15 +12,18 @@ from minicnn.lab.gradient_front import first_steps, verdict
 from minicnn.layers import (
     AvgPool2d,
     BatchNorm,
+    Branches,
     Conv2d,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    Identity,
     Layer,
     MaxPool2d,
     ReLU,
     Residual,
+    Upsample,
     activations,
 )
 from minicnn.layers.gate import Gate, Shift
@@ -218,6 +221,42 @@ NETS = {
         Conv2d(6, 3, padding=1, init=z[0]), Shift(), act(a),
         block("msra", z[1], [Gate(1), Shift()], norm=False), act(a), Shift(), *head(z[2]),
     ),
+    "branches": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), act(a),
+        Branches(
+            Sequential(Conv2d(4, 1, init=z[1]), act(a)),
+            Sequential(MaxPool2d(3, stride=1, padding=1), Conv2d(5, 3, padding=1), act(a)),
+        ),
+        Conv2d(4, 3, init=z[2]), act(a), *head(),
+    ),
+    "branches added": lambda a, z: images(
+        Conv2d(6, 3, padding=1), act(a),
+        Branches(
+            Sequential(Conv2d(4, 1, init=z[0]), act(a)), Conv2d(4, 3, padding=1, init=z[1]),
+            Sequential(Conv2d(4, 1, init=z[0]), act(a)), join="add",
+        ),
+        act(a), *head(z[2]),
+    ),
+    "norm in a dense block": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]),
+        Branches(
+            Identity(), Sequential(BatchNorm(), act(a), Conv2d(4, 3, padding=1, init=z[1])),
+        ),
+        BatchNorm(), act(a), *head(z[2]),
+    ),
+    "skip over scales": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), act(a),
+        Branches(
+            Identity(),
+            Sequential(MaxPool2d(2), Conv2d(5, 3, padding=1, init=z[1]), act(a), Upsample(2)),
+        ),
+        Conv2d(4, 3, padding=1, init=z[2]), act(a), *head(),
+    ),
+    "vectors of branches": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), act(a),
+        Branches(Flatten(), Sequential(GlobalAvgPool2d(), Dense(7, init=z[1]), act(a))),
+        Dense(CLASSES, init=z[2]),
+    ),
 }  # fmt: skip
 
 
@@ -228,6 +267,25 @@ def test_networks_of_all_layers(name, activation, balanced):
     for inits in itertools.product(["msra", "zeros"], repeat=3):
         exact = not balanced and "norm" not in name and name != "residual"
         check(NETS[name](activation, inits), balanced, exact, lr=0.2, note=inits)
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+@pytest.mark.parametrize("name", ["inception", "densenet7", "unet"])
+def test_networks_of_branches(name, activation):
+    """All of it at 0, nothing, and each third layer alone."""
+
+    def built(init):
+        return initialized(zoo.build(name, CLASSES, activation, init), (1, 8, 8))
+
+    exact = name != "densenet7"  # which has norms
+    check(built("zeros"), exact=exact, note="zeros")
+    weights = [p.name for p in built("msra").parameters() if p.value.ndim > 1]
+    for zero in [None, *weights[::3]]:
+        model = built("msra")
+        for parameter in model.parameters():
+            if parameter.name == zero:
+                parameter.value[:] = 0
+        check(model, exact=exact, lr=0.02, note=str(zero))
 
 
 def test_dropout_lets_balanced_batches_move_the_last_weight():
@@ -258,7 +316,7 @@ def test_single_units_count():
 
 
 def test_zoo():
-    for name in ("lenet5", "resnet8", "plain6"):
+    for name in ("lenet5", "resnet8", "plain6", "inception", "densenet7", "unet"):
         for init, kind in (("zeros", "dead"), ("msra", "free"), ("constant:0.1", "tied")):
             model = zoo.build(name, init=init)
             model.initialize((1, 16, 16))
@@ -268,6 +326,19 @@ def test_zoo():
             json.dumps(found.as_dict())
             for key, array in model.state_dict().items():
                 np.testing.assert_array_equal(array, start[key])
+
+
+def test_units_of_one_branch_count():
+    """A unit of a branch that nothing reads gets no gradient, and its neighbours do."""
+    model = NETS["skip over scales"]("relu", ["msra"] * 3)
+    after = model.layers[3].own_parameters()["weight"]
+    after.value[:, 6 + 2] = 0
+    assert verdict(model).kind == "free"
+    after.value[:, 6:] = 0  # the whole branch
+    check(model, note="read from the second step on")
+    model = NETS["skip over scales"]("relu", ["msra", "zeros", "msra"])
+    own = model.layers[2].branches[1].layers[1].own_parameters()
+    assert verdict(model).asleep == (own["weight"].name,)
 
 
 class Square(Layer):

@@ -8,7 +8,7 @@ from minicnn.cli import main
 from minicnn.errors import ArgumentError
 from minicnn.lab import preflight, scoring
 from minicnn.lab.ablation import Ablation
-from minicnn.layers import Dense, Flatten, ReLU, Tanh
+from minicnn.layers import Branches, Dense, Flatten, ReLU, Residual, Tanh
 from tests.lab.small_grid import small_grid, write_data
 
 
@@ -33,10 +33,19 @@ def judge(name, init, activation="relu", shape=(1, 14, 14)):
         ("plain10", "normal:1", "tanh", "exploding"),
         ("mlp:100x6", "normal:0.2", "sigmoid", "fading gradient"),
         ("resnet8", "msra", "relu", "fine"),
+        ("inception", "msra", "relu", "fine"),
+        ("inception", "zeros", "relu", "dead"),
+        ("inception", "constant:0.05", "sigmoid", "tied"),
+        ("densenet7", "xavier", "tanh", "fine"),
+        ("densenet7", "zeros", "relu", "dead"),
+        ("densenet7", "constant:0.1", "relu", "tied"),
+        ("unet", "msra", "relu", "fine"),
+        ("unet", "zeros", "sigmoid", "tied"),
+        ("unet", "normal:1e-4", "relu", "fading signal"),
     ],
 )
 def test_fates_that_are_known(name, init, activation, kind):
-    found = judge(name, init, activation)
+    found = judge(name, init, activation, (1, 16, 16) if name == "unet" else (1, 14, 14))
     assert found.kind == kind, str(found)
     assert found.trains == (kind == "fine") and ("will train" in str(found)) == found.trains
 
@@ -148,6 +157,29 @@ def test_ties_that_leave_a_layer_several_classes_are_no_verdict(init):
     found = judge("lenet5", init, shape=(1, 28, 28))
     assert found.front.kind == "tied" and found.front.tied and not found.front.collapsed
     assert found.kind == "fine" and "stay copies of each other" in str(found)
+
+
+def test_tied_layers_beside_others_are_no_verdict():
+    """A branch of width one costs its own part of the network, not the rest."""
+
+    def built(*around):
+        model = Sequential(Flatten(), *around, Dense(10))
+        model.initialize((1, 14, 14), seed=0)
+        return model
+
+    def narrow():
+        return Sequential(*(Dense(20, init="constant:0.05") for _ in range(3)))
+
+    rng = np.random.default_rng(0)
+    images, labels = rng.normal(size=(64, 1, 14, 14)).astype(np.float32), rng.integers(0, 10, 64)
+    for model, kind in (
+        (built(narrow()), "tied"),
+        (built(Branches(narrow(), Sequential(Dense(20), ReLU()))), "fine"),
+        (built(Branches(narrow(), narrow())), "tied"),
+        (built(Dense(20), Residual(narrow())), "fine"),
+    ):
+        found = preflight.preflight(model, images, labels)
+        assert found.front.collapsed and found.kind == kind, str(found)
 
 
 def test_what_has_nothing_to_tell_apart_gets_no_verdict():

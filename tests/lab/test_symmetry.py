@@ -35,6 +35,17 @@ def test_constant_weights():
         np.testing.assert_array_equal(array, start[name])
 
 
+@pytest.mark.parametrize("name", ["inception", "densenet7", "unet"])
+def test_networks_of_branches(name):
+    certificate = certify(built(name, "constant:0.1"))
+    for row in certificate.layers[:-1]:  # an image has one channel, so all taps are alike
+        if row.rank is None:  # a normalization behind concatenations has a class a branch
+            assert row.layer.endswith("batchnorm") and len(row.classes) <= 4
+        else:
+            assert (row.classes, row.rank, row.distinct) == ((tuple(range(row.units)),), 1, 1)
+    assert not certify(built(name, "msra")).tied
+
+
 def test_random_weights():
     certificate = certify(built("resnet8", "msra"))
     assert not certificate.tied

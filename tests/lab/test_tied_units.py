@@ -8,17 +8,20 @@ from minicnn.errors import ArgumentError
 from minicnn.lab.tied_units import Network, clusters
 from minicnn.layers import (
     BatchNorm,
+    Branches,
     Conv2d,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    Identity,
     Layer,
     MaxPool2d,
     PReLU,
     ReLU,
     Residual,
     Tanh,
+    Upsample,
 )
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.model import Sequential
@@ -262,6 +265,112 @@ def test_dropout_unties():
         train(model, 2)
         assert by_signal(model)["0.dense"] == tied
         parts = [Dense(9, init="constant:0.1"), Tanh()]
+
+
+@pytest.mark.parametrize("name", ["inception", "densenet7", "unet"])
+@pytest.mark.parametrize("init", ["zeros", "constant:0.1", "msra"])
+def test_networks_of_branches_keep_the_ties_that_are_found(name, init):
+    """Sigmoid units are not 0 at 0, so a network of zeros learns, and learns ties."""
+    model = zoo.build(name, CLASSES, "sigmoid" if init == "zeros" else "tanh", init)
+    model.initialize((1, 8, 8), seed=1, dtype=np.float64)
+    found = {n: c for n, c in classes(model).items() if "norm" not in n}
+    train(model, 3)
+    assert by_signal(model) == found
+    assert any(found.values()) == (init != "msra")
+
+
+def joined(join):
+    """Two branches behind one convolution, and layers that act on what they give together."""
+    model = initialized(
+        Conv2d(4, 3, padding=1), Tanh(),
+        Branches(
+            Sequential(MaxPool2d(2), Conv2d(6, 3, padding=1), Tanh(), Upsample(2)),
+            Sequential(Conv2d(6, 1), Tanh()), join=join,
+        ),
+        BatchNorm(), PReLU(per_channel=True), Flatten(), Dense(CLASSES),
+    )  # fmt: skip
+    first, second = (model.layers[2].branches[n].layers[1 - n] for n in (0, 1))
+    columns = model.layers[-1].own_parameters()["weight"].value.reshape(CLASSES, -1, 36)
+    return model, first.own_parameters(), second.own_parameters(), columns
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_behind_a_concatenation_each_branch_has_its_own_ties(rule):
+    model, first, second, columns = joined("concat")
+    assert not any(classes(model).values())
+    for own, units in ((first, [1, 4]), (second, [0, 2, 5])):
+        for parameter in own.values():
+            parameter.value[units] = parameter.value[units[0]]
+    assert not any(classes(model).values())  # as the dense layer tells them apart
+    columns[:, [1, 4]] = columns[:, [1]]
+    columns[:, [6, 8, 11]] = columns[:, [6]]
+    found = classes(model)
+    assert found["3.batchnorm"] == found["4.prelu"] == [(1, 4), (6, 8, 11)]
+    assert found["2.branches.0.1.conv2d"] == [(1, 4)]
+    assert found["2.branches.1.0.conv2d"] == [(0, 2, 5)]
+    train(model, rule=rule)
+    assert classes(model) == found
+    slopes = model.layers[4].own_parameters()["weight"].value
+    slopes[4] += 1
+    assert classes(model)["2.branches.0.1.conv2d"] == []
+    assert classes(model)["2.branches.1.0.conv2d"] == [(0, 2, 5)]
+
+
+def test_branches_that_are_added_must_both_be_tied():
+    model, first, second, columns = joined("add")
+    columns[:, [1, 4]] = columns[:, [1]]
+    for n, own in enumerate((first, second)):
+        for parameter in own.values():
+            parameter.value[[1, 4]] = parameter.value[1]
+        assert any(classes(model).values()) == n
+    assert classes(model)["3.batchnorm"] == [(1, 4)]
+    train(model)
+    assert by_signal(model)["2.branches.0.1.conv2d"] == [(1, 4)]
+    assert by_signal(model)["2.branches.1.0.conv2d"] == [(1, 4)]
+
+
+def test_a_unit_that_stands_twice_in_a_concatenation():
+    """And features behind Flatten, of which a unit has many, beside those of a dense layer."""
+    model = initialized(
+        Conv2d(4, 3, init="constant:0.1"), Tanh(),
+        Branches(Identity(), Residual(Conv2d(4, 3, padding=1, init="constant:0.2"))),
+        Branches(Flatten(), Sequential(Flatten(), Dense(5, init="constant:0.3"))),
+        Dense(CLASSES, init="constant:0.1"),
+    )  # fmt: skip
+    weight = model.layers[-1].own_parameters()["weight"].value
+    weight += np.arange(CLASSES)[:, None]  # so that all learn
+    expected = {
+        "0.conv2d": [(0, 1, 2, 3)], "2.branches.1.residual.0.conv2d": [(0, 1, 2, 3)],
+        "3.branches.1.1.dense": [(0, 1, 2, 3, 4)], "4.dense": [],
+    }  # fmt: skip
+    assert classes(model) == expected
+    weight[0, (4 + 2) * 16 + 5] += 1  # pixel 5 of the sum in channel 2
+    weight[1, 8 * 16 + 3] += 1  # the dense layer's
+    expected |= {n: [(0, 1, 3)] for n in list(expected)[:2]}
+    expected["3.branches.1.1.dense"] = [(0, 1, 2, 4)]
+    assert classes(model) == expected
+    train(model)
+    assert by_signal(model) == expected
+    assert classes(model, 1e-12) == expected
+
+
+def test_a_layer_of_which_two_units_are_added_to_one():
+    both = Branches(Identity(), Sequential(Tanh(), MaxPool2d(3, stride=1, padding=1)))
+    model = initialized(
+        Conv2d(3, 1, init="constant:0.1"), Tanh(),
+        Branches(both, Conv2d(6, 1, init="constant:0.2"), join="add"),
+        Conv2d(2, 1, init="constant:0.2"), Flatten(), Dense(CLASSES),
+    )  # fmt: skip
+    name = "2.branches.1.conv2d"
+    assert classes(model)[name] == [(0, 1, 2), (3, 4, 5)]
+    weight = model.layers[2].branches[1].own_parameters()["weight"].value
+    weight[3:] += 0.1  # which tells the halves apart, but no two units of one
+    assert classes(model)["0.conv2d"] == [(0, 1, 2)]
+    train(model)
+    assert classes(model, 1e-12)["0.conv2d"] == by_signal(model)["0.conv2d"] == [(0, 1, 2)]
+    assert by_signal(model)[name] == [(0, 1, 2), (3, 4, 5)]
+    weight[4] += 0.1
+    assert classes(model, 1e-12)["0.conv2d"] == [(0, 2)]
 
 
 class Odd(Layer):

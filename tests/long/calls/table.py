@@ -30,7 +30,6 @@ from minicnn.lab import (
     theory_gradient,
     theory_score,
     theory_signal,
-    tied_units,
 )
 from minicnn.layers import Activation, Branches, Conv2d, Dense, Layer, MaxPool2d, ReLU, Tanh
 from minicnn.layers.buffers import Buffers
@@ -615,7 +614,7 @@ VALUES = {
     "law.layer": _conv,
     "window_coherence.layer": _conv,
     "connections.layer": _conv,
-    "node_of.layer": _conv,
+    "rule_of.layer": _conv,
     "weight_gradient.layer": lambda w: w.plain.layers[3],
     "windows.layer": lambda w: _pool(w),
     "AveragePooling.AveragePooling.layer": lambda w: _pool(w),
@@ -693,7 +692,6 @@ VALUES = {
     "MaxPooling.aligned.share": lambda w: np.ones((3, 3, 3)),
     "tap_weights.weights": lambda w: spread.law(w.plain.layers[0]),
     "linear_spread.weights": lambda w: spread.law(w.plain.layers[0]),
-    "Units.join.other": lambda w: tied_units.Units(2),
     "theory_gradient.added.a": lambda w: subject(w, theory_gradient.Gradient),
     "theory_gradient.added.b": lambda w: subject(w, theory_gradient.Gradient),
     "at_scores.signal": lambda w: w.sums,
