@@ -269,8 +269,11 @@ def check_loss(loss, scores, labels, seed=0, step=STEP):
         Of the first batch that is wrong, or the one with the largest disagreement.
     """
     scores, labels = np.array(scores, np.float64), np.asarray(labels)
-    if not scores.ndim or not labels.ndim:
-        raise ArgumentError("check_loss: scores and labels must have a row for each sample.")
+    if not scores.ndim or not labels.ndim or len(scores) != len(labels) or not len(scores):
+        raise ArgumentError(
+            "check_loss: scores and labels must have a row for each sample, got shapes"
+            f" {scores.shape} and {labels.shape}."
+        )
     report = _check_batch(loss, scores, labels, seed, step)
     for size in SIZES:
         if report.worst > WRONG:

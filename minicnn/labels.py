@@ -49,5 +49,5 @@ def _are_one_hot(rows):
 @takes(labels=check_numbers)
 def first_beyond(labels):
     """The index of the first label that is too large for a class, or None."""
-    wrong = labels > LARGEST
+    wrong = (labels.astype(np.float64) if labels.dtype.kind == "f" else labels) > LARGEST
     return int(wrong.argmax()) if wrong.any() else None

@@ -6,7 +6,7 @@ import numpy as np
 
 from minicnn import lanes, plan
 from minicnn.axes import advice_on_axes
-from minicnn.checks import check_count, check_kind, make_rng, takes
+from minicnn.checks import check_count, check_flag, check_kind, make_rng, takes
 from minicnn.errors import ArgumentError
 from minicnn.layers.base import Layer, check_graph
 from minicnn.layers.buffers import Workspace
@@ -117,7 +117,8 @@ class Sequential(Layer):
             If a layer cannot work on its input, the dtype is another one, or another thread
             computes with the model.
         """
-        rng = make_rng(seed)
+        rng, input_gradient = make_rng(seed), check_flag(input_gradient, "input_gradient")
+        fuse = check_flag(fuse, "fuse")
         if not self.workspace.holder.retired:
             self.workspace.holder.take()  # the old one, which goes
         _name(self, "")

@@ -241,9 +241,10 @@ class Initializer:
         outputs, area = self._matrix(shape)[0], math.prod(shape[2:])
         if fans is None:
             raise self._error("needs the fans of a layer, Fans(fan_in, fan_out), got None.")
-        for groups in range(1, outputs + 1):
-            if groups * fans.fan_out == outputs * area and outputs % groups == 0:
-                return groups, outputs // groups, shape[1], area
+        groups = int(outputs * area // fans.fan_out) if fans.fan_out > 0 else 0
+        exact = groups * fans.fan_out == outputs * area
+        if exact and 1 <= groups <= outputs and outputs % groups == 0:
+            return groups, outputs // groups, shape[1], area
         raise self._error(f"{fans} cannot be the fans of a weight of shape {shape}.")
 
 

@@ -8,6 +8,7 @@ For the package itself: it checks nothing of what it is handed.
 
 import numpy as np
 
+from minicnn.errors import ArgumentError
 from minicnn.lab.forward_theory import ROUGH
 from minicnn.lab.maps import Field, through_windows, window_sums
 from minicnn.lab.moments import correlation
@@ -69,7 +70,12 @@ def _variance(sums, grown, varying):
 def _softmax_products(pairs, classes, labels, weights):
     """E[delta_n delta_m], mean over the classes; each draw's sums by `weights`; E[dp/ds] / N."""
     n = len(pairs)
-    values, vectors = np.linalg.eigh(pairs)
+    try:
+        values, vectors = np.linalg.eigh(pairs)
+    except np.linalg.LinAlgError:
+        raise ArgumentError(
+            "the scores' second moments are not finite: the images or the weights are too large."
+        ) from None
     root = vectors * np.sqrt(np.maximum(values, 0))
     rng = np.random.default_rng(0)
     total, sums, share = np.zeros((n, n)), [], np.zeros(n)

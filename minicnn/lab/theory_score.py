@@ -151,7 +151,7 @@ def report(scored):
 @takes(z=check_numbers)
 def within(z):
     """The share of z-scores that are within ±4; what is not finite is not."""
-    return float(np.mean(np.abs(z) <= UNUSUAL))
+    return float(np.mean(np.abs(z) <= UNUSUAL)) if z.size else math.nan
 
 
 @takes(z=check_numbers)

@@ -228,7 +228,8 @@ def outcome(case):
             found = "returned" if _trains(error) else "hung", _described(error)
         except Exception as error:
             found = ("refused" if _is_pythons(error, case) else "raw"), _described(error)
-        wrong = [w for w in heard if issubclass(w.category, (UserWarning, RuntimeWarning))]
+        # The package's own warnings, of UserWarning, are sentences for the user.
+        wrong = [w for w in heard if issubclass(w.category, RuntimeWarning)]
         if wrong and found[0] != "raw":
             return "raw", f"{wrong[0].category.__name__}: {wrong[0].message} ({_place(wrong[0])})"
         return found
