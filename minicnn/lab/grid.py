@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from minicnn import own
 from minicnn.checks import check_callable, check_count, check_dict, check_seed, list_of, takes
-from minicnn.errors import ArgumentError, unknown
+from minicnn.errors import ArgumentError, DataError, unknown
 from minicnn.paths import name_of
 from minicnn.training.settings import Settings
 from minicnn.training.values import absolute, describe_own, file_word, is_own, meaning
@@ -172,6 +172,8 @@ class Grid:
         for arm in self.arms():
             try:
                 look(self.settings(arm, self.first_seed))
+            except DataError:
+                raise
             except (ArgumentError, TypeError, ValueError) as error:
                 raise ArgumentError(f"the arm {label(arm)} cannot be: {error}") from error
 

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from minicnn import initializers, optimizers, own, schedules, zoo
-from minicnn.checks import check_count, check_dict, check_seed, takes
+from minicnn.checks import check_count, check_dict, check_kind, check_seed, takes
 from minicnn.data import Dataset, sources
 from minicnn.errors import ArgumentError
 from minicnn.losses import SoftmaxCrossEntropy
@@ -155,13 +155,13 @@ class Settings:
         train, test = sources.load(self.data)
         return (train if self.limit is None else train.subset(self.limit)), test
 
-    @takes(dataset=Dataset)
     def make_model(self, dataset):
         """The model for a data set's images and classes, initialized from the seed.
 
         Where the initializer needs images, it sees the first of the data set.
         """
         self._check_own()
+        check_kind(dataset, Dataset, "Settings.make_model: dataset")
         model = self._build_model(dataset.classes)
         model.initialize(dataset.shape, seed=self.seed)
         if getattr(initializers.from_string(self.init), "data_dependent", None) == "lsuv":
