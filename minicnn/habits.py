@@ -129,8 +129,22 @@ NAMES = {
 }  # fmt: skip
 
 
+class _Hint:
+    """A name that there is not, where it is looked for; what an object has itself comes first."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __get__(self, thing, kind):
+        raise AttributeHabit(f"{kind.__name__} has no {self._name}: {ATTRIBUTES[self._name]}.")
+
+
 class Habits:
-    """Base of what users make: names what other frameworks spell differently."""
+    """Base of what users make: names what other frameworks spell differently.
+
+    Names that are known are attributes of the class. A ``__getattr__`` would make each look at any
+    attribute take three times as long, so that only users' classes have one.
+    """
 
     #: What the base's ``__init__`` always makes, so that its absence shows that it was not called.
     _made = None
@@ -138,21 +152,28 @@ class Habits:
     def __init_subclass__(cls, **named):
         """Look at the arguments of this package's classes if they are not taken."""
         super().__init_subclass__(**named)
-        if "__init__" in vars(cls) and not is_foreign(cls):
+        if is_foreign(cls):
+            if not hasattr(cls, "__getattr__"):
+                cls.__getattr__ = _missing
+        elif "__init__" in vars(cls):
             cls.__init__ = _explained(cls, cls.__init__)
 
-    def __getattr__(self, name):
-        """Say what to use, or that ``super().__init__()`` was forgotten."""
-        kind = type(self).__name__
-        if not name.startswith("__"):
-            if self._made is not None and self._made not in vars(self):
-                raise AttributeHabit(
-                    f"{kind} has no {name}: its __init__ must call super().__init__(...) before"
-                    " anything else."
-                )
-            if name in ATTRIBUTES:
-                raise AttributeHabit(f"{kind} has no {name}: {ATTRIBUTES[name]}.")
-        raise AttributeError(f"{kind!r} object has no attribute {name!r}")
+
+for _name in ATTRIBUTES:
+    setattr(Habits, _name, _Hint(_name))
+
+
+def _missing(self, name):
+    """Say that ``super().__init__()`` was forgotten, if it was."""
+    kind = type(self)
+    if name in ATTRIBUTES and isinstance(inspect.getattr_static(kind, name, None), _Hint):
+        return getattr(kind, name)
+    if not name.startswith("__") and self._made is not None and self._made not in vars(self):
+        raise AttributeHabit(
+            f"{kind.__name__} has no {name}: its __init__ must call super().__init__(...) before"
+            " anything else."
+        )
+    raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}")
 
 
 def _explained(owner, init):

@@ -61,23 +61,29 @@ class Loss(Habits):
         ArgumentError
             If a shape does not fit or a label is outside the classes.
         """
-        check_scores(scores, "a loss")
+        thread = threading.get_ident()
+        known, gradient = self._kept.get(thread, (None, None))
+        if scores is not known:  # in training they are the same array in every step
+            check_scores(scores, "a loss")
+            gradient = self._gradient(scores, gradient)
+            self._kept[thread] = scores, gradient
         targets = as_array(targets)
         if targets.ndim == 0 or len(targets) == 0 or group_count(len(targets)) != len(scores):
             raise ArgumentError(
                 f"scores of shape {scores.shape} hold {len(scores)} groups of up to 16 samples;"
                 f" targets of shape {targets.shape} do not fit."
             )
-        return self._value(scores, targets, self._gradient(scores))
+        return self._value(scores, targets, gradient)
 
-    def _gradient(self, scores):
+    @staticmethod
+    def _gradient(scores, kept):
         """A buffer like `scores`; it only grows, so a smaller last batch allocates nothing."""
-        thread = threading.get_ident()
-        kept = self._kept.get(thread)
-        fits = kept is not None and kept.shape[1:] == scores.shape[1:] and len(kept) >= len(scores)
-        if not fits or kept.dtype != scores.dtype:
-            kept = self._kept[thread] = np.zeros_like(scores)
-        return kept if len(kept) == len(scores) else kept[: len(scores)]
+        if kept is not None:
+            kept = kept if kept.base is None else kept.base
+            if kept.dtype == scores.dtype and kept.shape[1:] == scores.shape[1:]:
+                if len(kept) >= len(scores):
+                    return kept if len(kept) == len(scores) else kept[: len(scores)]
+        return np.zeros_like(scores)
 
 
 class SoftmaxCrossEntropy(Loss):

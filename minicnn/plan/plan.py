@@ -12,6 +12,8 @@ from minicnn.layers.buffers import Buffers
 from minicnn.layers.inside import backward_of, forward_of
 from minicnn.plan.graph import trace
 
+NONE = []  # methods of others
+
 
 class Plan:
     """Computes a model node by node; what several nodes read gets the sum of their gradients.
@@ -44,8 +46,11 @@ class Plan:
 
     def methods_of_others(self):
         """The methods that somebody has put in the place of layers' passes."""
-        names = "forward", "backward"
-        return [own[name] for own in self._own for name in names if name in own]
+        for own in self._own:
+            if "forward" in own or "backward" in own:
+                names = "forward", "backward"
+                return [own[name] for own in self._own for name in names if name in own]
+        return NONE
 
     def check(self):
         """Raise unless the model's layers are those that the plan was made for.
