@@ -31,7 +31,17 @@ from minicnn.lab import (
     theory_score,
     theory_signal,
 )
-from minicnn.layers import Activation, Branches, Conv2d, Dense, Layer, MaxPool2d, ReLU, Tanh
+from minicnn.layers import (
+    Activation,
+    Branches,
+    Conv2d,
+    Dense,
+    Layer,
+    MaxPool2d,
+    ReLU,
+    Tanh,
+    Upsample,
+)
 from minicnn.layers.buffers import Buffers
 from minicnn.model import Sequential
 from minicnn.optimizers import Optimizer
@@ -618,6 +628,9 @@ VALUES = {
     "weight_gradient.layer": lambda w: w.plain.layers[3],
     "windows.layer": lambda w: _pool(w),
     "AveragePooling.AveragePooling.layer": lambda w: _pool(w),
+    "Upsampling.Upsampling.layer": lambda w: built(w, Upsample),
+    "Upsampling.backward.field": lambda w: maps.from_images(w.images[:3].repeat(2, 2).repeat(2, 3)),
+    "Upsampling.aligned.share": lambda w: np.ones((3, 2 * SHAPE[1], 2 * SHAPE[2])),
     "MaxPooling.MaxPooling.layer": lambda w: _pool(w),
     "windows.x": lambda w: w.images[0],
     "moments_of.layer": lambda w: ReLU(),
