@@ -69,7 +69,7 @@ class Passes:
         self._running = self._begun = None
         if type(samples) is not int and samples is not None:
             samples = check_count(samples, "samples", least=0)
-        if not training or model.plan().observer is not None:
+        if training is not True or model.plan().observer is not None:
             return model.forward(x, training, samples)
         model.workspace.holder.take()
         step = self._same.get((id(x), samples))
