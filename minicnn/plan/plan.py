@@ -6,7 +6,6 @@ For the package itself: it checks nothing of what it is handed; the model's own 
 from contextlib import contextmanager
 from functools import partial
 
-from minicnn.errors import ArgumentError
 from minicnn.kernels.add import add
 from minicnn.layers.buffers import Buffers
 from minicnn.layers.inside import backward_of, forward_of
@@ -42,7 +41,7 @@ class Plan:
         several = len(self._graph.input.consumers) > 1
         self._not_summed = {0} if several and not model.needs_input_gradient else set()
         self._buffers = Buffers(model.dtype, model.workspace)
-        self._chains = [(chain, list(chain.layers)) for chain in _chains(model)]
+        self._chains = list(_chains(model))
 
     def methods_of_others(self):
         """The methods that somebody has put in the place of layers' passes."""
@@ -60,12 +59,9 @@ class Plan:
         ArgumentError
             That says to initialize the model again.
         """
-        for chain, layers in self._chains:
-            if chain.layers != layers:
-                raise ArgumentError(
-                    "the model's layers have changed since it was initialized: initialize it again,"
-                    " and make the optimizer after that."
-                )
+        for chain in self._chains:
+            if chain.layers != chain._built:
+                self._model.check_layers()  # which says it
 
     @contextmanager
     def observed(self, observer):
@@ -184,7 +180,8 @@ def runs_python(layer):
 
 
 def _chains(layer):
-    if hasattr(layer, "layers"):
+    """Every Sequential: what remembers the layers that were built."""
+    if hasattr(layer, "_built") and hasattr(layer, "layers"):
         yield layer
     for child in layer.children():
         yield from _chains(child)

@@ -164,3 +164,10 @@ def test_copies_make_plans_of_their_own():
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         np.testing.assert_array_equal(other.forward(x), scores)
         assert other.plan() is not model.plan()
+
+
+def test_a_model_that_was_changed_before_its_first_plan_is_refused_as_well():
+    model = initialized(Sequential(Tanh(), ReLU()))
+    model.layers.pop()
+    with pytest.raises(ArgumentError, match="layers have changed.*initialize it again"):
+        model.forward(batch()[0])
