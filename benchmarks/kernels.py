@@ -19,6 +19,7 @@ from minicnn.kernels.team import set_num_threads
 from minicnn.lanes import pack
 from minicnn.layers import AvgPool2d, BatchNorm, Conv2d, Dense, MaxPool2d
 from minicnn.layers.algorithms import ALGORITHMS
+from minicnn.plan import Plan
 
 MODELS = ("lenet5", "convnet", "mnist-example", "vgg-small", "resnet20")
 ROUND_SECONDS = 0.1
@@ -146,11 +147,13 @@ def passes(layer, batch_size):
     x = pack(rng.standard_normal((batch_size, *layer.input_shape), np.float32))
     dy = pack(rng.standard_normal((batch_size, *layer.output_shape), np.float32))
 
+    plan = Plan(layer)
+
     def forward(i):
-        layer.forward(x, True, batch_size)
+        plan.forward(x, True, batch_size)
 
     def backward(i):
-        layer.backward(dy)
+        plan.backward(dy)
 
     forward(0)
     read = 0 if isinstance(layer, AvgPool2d) else x.nbytes  # by the backward pass, beside dy

@@ -15,8 +15,8 @@ from minicnn.kernels.team import set_num_threads
 from minicnn.lanes import LANES, group_count
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
 from minicnn.parts import EVALUATION_BATCH, part_size
+from minicnn.plan import Passes
 from minicnn.training.gradients import compute_gradients
-from minicnn.training.passes import Passes
 
 
 class Minicnn(Contestant):
@@ -59,13 +59,14 @@ class Minicnn(Contestant):
 
     def _infer_job(self):
         size = part_size(self.model, EVALUATION_BATCH)
+        passes = Passes(self.model)
 
         def step(i):
             x = self._batch(i)
             for start in range(0, self._size, size):
                 samples = min(size, self._size - start)
                 part = x[start // LANES : group_count(start + samples)]
-                self.model.forward(part, False, samples)
+                passes.forward(part, False, samples)
 
         return step
 
@@ -114,10 +115,12 @@ class Minicnn(Contestant):
                 compute_gradients(self.model, self.loss, batch.x, batch.labels, passes=passes)
                 updates.step()
 
+        evaluation = Passes(self.model)
+
         def evaluate(batches):
             correct = 0
             for batch in batches:
-                scores = self.model.forward(batch.x, False, batch.samples)
+                scores = evaluation.forward(batch.x, False, batch.samples)
                 correct += np.sum(predicted_classes(scores, batch.samples) == batch.labels)
             return int(correct)
 

@@ -28,9 +28,9 @@ from minicnn.checks import (
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Orthogonal
 from minicnn.layers import Dropout
-from minicnn.layers.inside import joined
+from minicnn.layers.branches import joined
 from minicnn.model import initialized
-from minicnn.plan import trace
+from minicnn.plan import NEVER, Plan, trace
 from minicnn.text_table import as_text
 
 ROUNDING = 16  # outputs that differ by so many units in the last place are the same number
@@ -160,20 +160,21 @@ class _Pass:
                 f"lsuv: {layer.name} has layers inside, and only those of Sequential, Residual and"
                 " Branches can be taken one by one."
             )
-        layer.reset_sharing()
-        y = self._forward(layer, x)
-        return y if _weight(layer) is None else self._scale(layer, x, y)
+        plan = Plan(layer)
 
-    def _forward(self, layer, x):
-        return layer.forward(x, not isinstance(layer, Dropout), self.samples)
+        def forward():
+            return plan.forward(x, not isinstance(layer, Dropout), self.samples, backward=NEVER)
 
-    def _scale(self, layer, x, y):
+        y = forward()
+        return y if _weight(layer) is None else self._scale(layer, x, y, forward)
+
+    def _scale(self, layer, x, y, forward):
         weight, done = _weight(layer).value, 0
         before = after = self._variance(layer, x, y)
         while abs(after - 1) > self.tolerance and done < self.passes:
             weight /= np.sqrt(after)
             done += 1
-            y = self._forward(layer, x)
+            y = forward()
             after = self._variance(layer, x, y)
         reached = bool(abs(after - 1) <= self.tolerance)
         self.report.append(Scaled(layer.name, done, before, after, reached))

@@ -1,17 +1,19 @@
 """Sequential: an ordered list of layers, trained and asked as one."""
 
 import math
+import threading
 
 import numpy as np
 
-from minicnn import lanes, plan
+from minicnn import lanes
 from minicnn.axes import advice_on_axes
-from minicnn.checks import check_count, check_flag, check_kind, make_rng, takes
+from minicnn.checks import check_count, check_flag, check_kind, described, make_rng
 from minicnn.errors import ArgumentError
-from minicnn.layers.base import Layer, check_graph
-from minicnn.layers.buffers import Workspace
+from minicnn.layers.base import Layer
 from minicnn.parameter import assign, lay_side_by_side
 from minicnn.parts import EVALUATION_BATCH, part_size
+from minicnn.plan import NEVER, OFTEN, Passes, Plan, Recording
+from minicnn.plan.model_lock import ModelLock
 from minicnn.summary import table
 
 NOT_INITIALIZED = "the model has no weights yet: call initialize(input_shape)."
@@ -22,9 +24,9 @@ class Sequential(Layer):
 
     ``y = f_L(... f_2(f_1(x)))``; backward applies each layer's own backward in reverse.
 
-    One thread at a time computes with a model: the first that calls `forward` holds it until it
-    calls `release` or ends, and other threads get an error meanwhile. `predict` holds it only
-    for its own time, so threads may share a model to predict with.
+    Any number of threads may `predict` at once; they share the weights. One thread at a time
+    trains: the first that calls `forward` has the model until it calls `release` or ends, and other
+    threads get an error meanwhile.
 
     Parameters
     ----------
@@ -35,6 +37,12 @@ class Sequential(Layer):
     ----------
     signal_bytes : int
         Size of the largest array that one sample makes between two layers, once built.
+    fused : bool
+        Whether layers do the work of the ReLUs beside them; `initialize` sets it.
+    built : list of Layer or None
+        The layers that were built.
+    lock : ModelLock
+        Which thread has the model.
 
     Raises
     ------
@@ -60,7 +68,8 @@ class Sequential(Layer):
         super().__init__()
         self.name = ""
         self.signal_bytes = 0
-        self._built = self._plan = None  # the layers that were built, and how they are computed
+        self.fused, self.built, self._versions = True, None, []
+        self.lock, self._own = ModelLock(), _OfThread()
         for layer in layers:
             if not isinstance(layer, Layer):
                 example = "Sequential(Dense(10), ReLU())"
@@ -78,7 +87,6 @@ class Sequential(Layer):
         """The layers, in order."""
         return self.layers
 
-    @takes(graph=check_graph)
     def connect(self, graph, x):
         """The layers one after the other, from `x` on."""
         for layer in self.layers:
@@ -119,34 +127,30 @@ class Sequential(Layer):
         """
         rng, input_gradient = make_rng(seed), check_flag(input_gradient, "input_gradient")
         fuse = check_flag(fuse, "fuse")
-        if not self.workspace.holder.retired:
-            self.workspace.holder.take()  # the old one, which goes
-        _name(self, "")
-        workspace, own = Workspace(), self.workspace
+        with self.lock.taken():
+            _name(self, "")
+            self.needs_input_gradient, self.fused = input_gradient, fuse
+            shape = self.build(input_shape, rng, dtype)
         for layer in _walk(self):
-            if layer.workspace is not own:  # another model's, or its own
-                layer.workspace.holder.retire()
-            layer.workspace = workspace
-            layer.reset_sharing()
-        self.needs_input_gradient = input_gradient
-        shape = self.build(input_shape, rng, dtype)
-        if fuse:
-            plan.fuse(plan.trace(self))
+            if isinstance(layer, Sequential):
+                layer.lock, layer.fused = self.lock, fuse
         for layer in self.all_layers():
             for name, parameter in layer.own_parameters().items():
                 parameter.name = f"{layer.name}.{name}"
         lay_side_by_side(self.parameters())
         return shape
 
-    def _build(self, rng):
-        shape = self.input_shape
-        needed, self._built, self._plan = self.needs_input_gradient, list(self.layers), None
+    def setup(self, rng):
+        """Build the layers, each from a generator of its own."""
+        shape, needed = self.input_shape, self.needs_input_gradient
+        self.built, self._own = list(self.layers), _OfThread()
         for layer, own in zip(self.layers, rng.spawn(len(self.layers))):
             layer.needs_input_gradient = needed
             shape = layer.build(shape, own, self.dtype)
             needed = needed or bool(layer.parameters())
         sizes = (math.prod(layer.output_shape) for layer in self.all_layers())
         self.signal_bytes = self.dtype.itemsize * max(sizes, default=0)
+        self._versions = [(layer, layer.version) for layer in self.all_layers()]
         return shape
 
     def all_layers(self):
@@ -164,70 +168,124 @@ class Sequential(Layer):
         if self.output_shape is None:
             raise ArgumentError(NOT_INITIALIZED)
         for layer in _walk(self):
-            if isinstance(layer, Sequential) and layer.layers != layer._built:
+            if isinstance(layer, Sequential) and layer.layers != layer.built:
                 raise ArgumentError(
                     "the model's layers have changed since it was initialized: initialize it again,"
                     " and make the optimizer after that."
                 )
+        if any(layer.version != version for layer, version in self._versions):
+            raise ArgumentError(
+                "this model's layers are another model's by now, which was initialized after it:"
+                " make each model from layers of its own, then initialize it."
+            )
 
     def plan(self):
-        """How the layers are computed, a :class:`minicnn.plan.Plan`; made when first asked for."""
-        if self._plan is None:
-            self._plan = plan.Plan(self)
-        return self._plan
+        """How this thread computes the layers, a :class:`minicnn.plan.Plan`; made when needed."""
+        if self._own.plan is None:
+            self.check_layers()
+            self._own.plan = Plan(self, self.fused)
+        return self._own.plan
 
-    def __getstate__(self):
-        """Without the plan, which is made again: its nodes would be copied one inside the other."""
-        return {**vars(self), "_plan": None}
+    def forward(self, x, training=False, samples=None):
+        """Apply the layers in order.
 
-    def forward(self, x, training=False, samples=None, recording=None):
-        """Apply the layers in order; shapes as in :meth:`Layer.forward`.
+        Parameters
+        ----------
+        x : ndarray, shape (G, *input_shape, 16)
+            Samples in lanes, see :func:`minicnn.lanes.pack`.
+        training : bool
+            Whether dropout drops and batch normalization uses the batch's statistics.
+        samples : int, optional
+            How many lanes hold a sample; the others are spare. All by default.
 
-        The pass goes into `recording`, a :class:`minicnn.plan.Recording`, if one is given.
+        Returns
+        -------
+        ndarray, shape (G, *output_shape, 16)
+            Overwritten by the next pass: copy what must last.
 
         Raises
         ------
         ArgumentError
             If `x` is not what the kernels, which check nothing, can read, or another thread
-            holds the model.
+            has the model.
         """
-        self.workspace.holder.take()
-        self.check_input(x, samples, training)
+        self.lock.take()
+        return self.run(x, training, samples)
+
+    def run(self, x, training=False, samples=None, recording=None, backward=OFTEN):
+        """`forward`, for who has the model or knows that nobody changes it.
+
+        Parameters
+        ----------
+        recording : Recording, optional
+            Where the pass is written down.
+        backward : int
+            How many backward passes follow: ``minicnn.plan.NEVER``, ``ONCE`` or ``OFTEN``.
+        """
+        self._check_lanes(x, self.input_shape)
+        check_flag(training, "training")
+        if samples is not None:
+            lanes.check_samples(x, samples)
         if recording is not None:
-            check_kind(recording, plan.Recording, "recording")
-        workspace, outer = self.workspace, self.workspace.trusted
-        workspace.trusted = True  # by hand: a context manager takes as long as a small layer
-        try:
-            return self.plan().forward(x, training, samples, recording)
-        finally:
-            workspace.trusted = outer
+            check_kind(recording, Recording, "recording")
+        scores = self.plan().forward(x, training, samples, recording, backward)
+        self._own.groups = None if backward == NEVER else len(x)
+        return scores
 
     def backward(self, dy, recording=None):
-        """Apply the layers' backward passes in reverse; as in :meth:`Layer.backward`.
+        """Apply the layers' backward passes in reverse, of the last forward pass.
 
-        The pass goes into `recording`, if one is given.
+        Parameters
+        ----------
+        dy : ndarray, shape (G, *output_shape, 16)
+            dE/dy, zero in spare lanes. The input must not have changed since the forward pass.
+        recording : Recording, optional
+            Where the pass is written down.
+
+        Returns
+        -------
+        ndarray, shape (G, *input_shape, 16), or None
+            dE/dx, if the model was initialized with `input_gradient`. The parameters' gradients are
+            filled.
 
         Raises
         ------
         ArgumentError
             If `dy` is not what the kernels, which check nothing, can read, if there is no
-            forward pass of as many samples to go back through, or if another thread holds the
+            forward pass of as many samples to go back through, or if another thread has the
             model.
         """
-        self.workspace.holder.take()
-        self.check_gradient(dy)
+        self.lock.take()
+        self._check_lanes(dy, self.output_shape)
+        groups = self._own.groups
+        if len(dy) != groups:
+            last = "none to go back through" if groups is None else f"{groups} groups"
+            raise self.error(
+                f"dy has {len(dy)} groups of lanes, and the last forward pass {last}: call forward"
+                " on this batch first, and predict nothing in between."
+            )
         if recording is not None:
-            check_kind(recording, plan.Recording, "recording")
-        with self.workspace.trusting():
-            return self.plan().backward(dy, recording)
+            check_kind(recording, Recording, "recording")
+        return self.plan().backward(dy, recording)
+
+    def _check_lanes(self, x, shape):
+        if shape is None:
+            raise self.error(self.not_built)
+        if not lanes.are_lanes(x, shape, self.dtype):
+            wanted = ", ".join(["G", *map(str, shape), str(lanes.LANES)])
+            raise self.error(
+                f"expected samples in lanes, {self.dtype} of shape ({wanted}) and C-contiguous,"
+                f" got {described(x)}: make them by lanes.pack(batch, model.dtype), or call"
+                " predict with ordinary arrays."
+            )
 
     def forget(self):
         """Refuse to go back through the last forward pass: what it left is not there any more."""
-        self._groups = None
+        self._own.groups = None
 
     def release(self):
         """Let other threads compute with the model; what it returned may then be overwritten."""
-        self.workspace.holder.release()
+        self.lock.release()
 
     def __call__(self, x):
         """Refuse, and say what to call.
@@ -267,12 +325,14 @@ class Sequential(Layer):
         size = part_size(self, EVALUATION_BATCH) if batch_size is None else batch_size
         size = check_count(size, "batch_size")
         scores = np.empty((len(images), *self.output_shape), self.dtype)
-        with self.workspace.holder.once():
+        own = self._own
+        with self.lock.shared():
             for start in range(0, len(images), size):
                 part = images[start : start + size]
-                packed = self.forward(lanes.pack(part, self.dtype), False, len(part))
+                x = own.batch(self, lanes.group_count(len(part)))
+                lanes.pack(part, self.dtype, out=x)
+                packed = own.passes(self).forward(x, False, len(part))
                 scores[start : start + len(part)] = lanes.unpack(packed, len(part))
-            self.forget()
         return scores
 
     def _checked(self, images):
@@ -322,7 +382,7 @@ class Sequential(Layer):
         ArgumentError
             If another thread trains the model, which would be caught between two states.
         """
-        with self.workspace.holder.once():
+        with self.lock.taken():
             return {name: array.copy() for name, array in self._arrays().items()}
 
     def load_state_dict(self, arrays):
@@ -334,7 +394,7 @@ class Sequential(Layer):
             If a name is missing or unknown, a shape differs, or something is no array of
             numbers, or another thread trains the model; nothing is changed then.
         """
-        with self.workspace.holder.once():
+        with self.lock.taken():
             assign(
                 self._arrays(), arrays,
                 "A file of weights, whose names are such as 0.weight, goes in by"
@@ -346,6 +406,27 @@ class Sequential(Layer):
         for layer in self.all_layers():
             arrays |= {f"{layer.name}.{name}": array for name, array in layer.state().items()}
         return arrays
+
+
+class _OfThread(threading.local):
+    """What each thread that computes with a model has of its own; a copy has none of it."""
+
+    plan = recorded = input = groups = None
+
+    def passes(self, model):
+        """Passes for inference."""
+        if self.recorded is None:
+            self.recorded = Passes(model)
+        return self.recorded
+
+    def batch(self, model, groups):
+        """An array for a batch; always the same, so that passes can be replayed."""
+        if self.input is None or len(self.input) < groups:
+            self.input = lanes.zeros((groups, *model.input_shape, lanes.LANES), model.dtype)
+        return self.input[:groups]
+
+    def __reduce__(self):
+        return _OfThread, ()
 
 
 def initialized(model, what="model"):

@@ -33,7 +33,7 @@ import numpy as np
 
 from minicnn import Sequential, data
 from minicnn.initializers import Initializer
-from minicnn.layers import Conv2d, Dense, Flatten, Layer
+from minicnn.layers import Conv2d, Dense, Flatten, NumpyLayer
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class HalfXavier(Initializer):
         return 0.0, 2 * self.scale / (fans.fan_in + fans.fan_out)
 
 
-class Soft(Layer):
+class Soft(NumpyLayer):
     """x / (1 + |x|); the training step that a variable names is interrupted in its midst."""
 
     steps = 0
 
-    def forward(self, x, training=False, samples=None):
-        Soft.steps += training
-        if training and str(Soft.steps) == os.environ.get("STRIKE_AT_OWN_STEP"):
+    def forward(self, x):
+        Soft.steps += self.training
+        if self.training and str(Soft.steps) == os.environ.get("STRIKE_AT_OWN_STEP"):
             signal.raise_signal(signal.SIGINT)
         self._x = x
         return x / (1 + abs(x))

@@ -5,9 +5,11 @@ import pytest
 
 from minicnn import initializers, lanes, zoo
 from minicnn.errors import ArgumentError
-from minicnn.layers import BatchNorm, Conv2d, Dense, Dropout, Flatten, Layer, MaxPool2d, ReLU
+from minicnn.layers import BatchNorm, Conv2d, Dense, Dropout, Flatten, MaxPool2d, NumpyLayer, ReLU
 from minicnn.lsuv import lsuv
 from minicnn.model import Sequential
+from minicnn.plan import fuse, trace
+from tests import alone
 
 
 def images(samples=40, shape=(1, 16, 16), seed=0):
@@ -28,16 +30,15 @@ def outputs(name, state, x, **settings):
     """Variance of the output of each layer with weights, in an unfused twin, as in training."""
     twin, found = built(name, fuse=False, **settings), {}
     twin.load_state_dict(state)
-    for layer in twin.all_layers():
+
+    def look(layer, which, arrays, compute):
+        y = compute()
         if layer.name + ".weight" in weights(twin):
+            found[layer.name] = lanes.unpack(y, len(x)).var()
+        return y
 
-            def watched(x, training, samples, layer=layer, forward=layer.forward):
-                y = forward(x, training, samples)
-                found[layer.name] = lanes.unpack(y, samples).var()
-                return y
-
-            layer.forward = watched
-    twin.forward(lanes.pack(x, np.float64), True, len(x))
+    with twin.plan().observed(look):
+        twin.forward(lanes.pack(x, np.float64), True, len(x))
     return found
 
 
@@ -131,11 +132,9 @@ def test_nothing_drops_out_and_no_statistics_are_kept():
     assert [row.reached for row in lsuv(model, x, tolerance=1e-9)] == [True, True]
     norm = model.layers[1].state()
     assert not norm["running_mean"].any() and (norm["running_var"] == 1).all()
-    for layer in model.all_layers():  # batch statistics, nothing dropped: what training sees
-        layer.reset_sharing()
     packed = lanes.pack(x, np.float64)
-    for layer in model.layers:
-        packed = layer.forward(packed, not isinstance(layer, Dropout), len(x))
+    for layer in model.layers:  # batch statistics, nothing dropped: what training sees
+        packed = alone.forward(layer, packed, not isinstance(layer, Dropout), len(x))
     assert lanes.unpack(packed, len(x)).var() == pytest.approx(1, abs=1e-8)
 
 
@@ -147,7 +146,7 @@ def test_the_model_still_works_as_before():
     twin = built("lenet5", fuse=False)
     twin.load_state_dict(model.state_dict())
     np.testing.assert_allclose(model.predict(x), twin.predict(x), rtol=1e-12, atol=1e-13)
-    assert any(layer.absorbed for layer in model.all_layers())
+    assert model.fused and fuse(trace(model))
 
 
 def nan_weight(model):
@@ -189,7 +188,7 @@ def test_images_that_cannot_be_scaled():
         lsuv(model, x)
 
 
-class Hidden(Layer):
+class Hidden(NumpyLayer):
     """Has a layer inside that nobody can reach."""
 
     def __init__(self):
@@ -199,11 +198,11 @@ class Hidden(Layer):
     def children(self):
         return [self.inside]
 
-    def _build(self, rng):
+    def setup(self, rng):
         return self.inside.build(self.input_shape, rng, self.dtype)
 
-    def forward(self, x, training=False, samples=None):
-        return self.inside.forward(x, training, samples)
+    def forward(self, x):
+        return x
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ import numpy as np
 from minicnn import Sequential, lanes
 from minicnn.data import Dataset
 from minicnn.initializers import Initializer, Xavier
-from minicnn.layers import Conv2d, Dense, Flatten, Layer, ReLU
+from minicnn.layers import Conv2d, Dense, Flatten, NumpyLayer, ReLU
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def flat(shape, fans, rng):
     return rng.standard_normal(3)
 
 
-class Square(Layer):
-    def forward(self, x, training=False, samples=None):
+class Square(NumpyLayer):
+    def forward(self, x):
         self._x = x
         return x * x
 
@@ -217,7 +217,7 @@ def test_its_objects_are_ordinary_ones(things):
     initializer, layer = from_string("things.py:half"), activations.from_string("things.py:Square")
     assert pickle.loads(pickle.dumps(initializer)) == initializer
     assert dataclasses.replace(initializer, scale=2.0).scale == 2
-    assert type(copy.deepcopy(layer)) is type(layer) and layer.foreign
+    assert type(copy.deepcopy(layer)) is type(layer) and layer.in_python
     other = things / "other" / "things.py"
     other.parent.mkdir()
     other.write_text(THINGS)
@@ -227,7 +227,7 @@ def test_its_objects_are_ordinary_ones(things):
 def test_a_file_named_like_the_package_is_not_of_it(things):
     for name in ("minicnn.py", "minicnn.layers.py"):
         (things / name).write_text(THINGS)
-        assert activations.from_string(f"./{name}:Square").foreign
+        assert activations.from_string(f"./{name}:Square").in_python
 
 
 def test_modules_beside_a_file_are_found(things):

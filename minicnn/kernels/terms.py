@@ -281,3 +281,9 @@ def dense_sum(features, outputs, groups, itemsize):
     )  # fmt: skip
     r, everything = np.arange(features, dtype=np.int64), np.array([[0, 1]], np.int64)
     return Sum(Terms(r * LANES, r, everything, np.repeat(everything, groups, 0)), walk)
+
+
+def dense_tables(outputs, features, x):
+    """What `correlate` takes of `dense_sum` for samples `x`, shape (G, features, 16)."""
+    found = dense_sum(features, outputs, len(x), x.dtype.itemsize)
+    return found.walk.numbers(), *found.terms

@@ -27,7 +27,7 @@ from minicnn.errors import ArgumentError, unknown
 from minicnn.lab.signals import Signals
 from minicnn.lab.tangents import push
 from minicnn.model import Sequential, initialized
-from minicnn.plan import trace
+from minicnn.plan import Plan, trace
 
 ROWS = 256  # of a dense Jacobian at a time
 MAX_BLOCKS = 40
@@ -119,10 +119,11 @@ class Jacobian:
         columns = self._columns(u, 0)
         gradients = lanes.pack(columns.T.reshape(-1, *self._out), np.float64)
         x = self._copies(len(gradients))
-        for layer in self._layers:
-            x = layer.forward(x)
-        for layer in reversed(self._layers):
-            gradients = layer.backward(gradients)
+        plans = [Plan(layer) for layer in self._layers]
+        for plan in plans:
+            x = plan.forward(x)
+        for plan in reversed(plans):
+            gradients = plan.backward(gradients)
         return self._rows(gradients, columns, u)
 
     def dense(self):

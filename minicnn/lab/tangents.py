@@ -21,9 +21,9 @@ from minicnn.layers import (
     MaxPool2d,
     Upsample,
 )
+from minicnn.layers.branches import joined
 from minicnn.layers.gate import Gate, Shift
-from minicnn.layers.inside import joined
-from minicnn.plan import trace
+from minicnn.plan import Plan, trace
 
 DIAGONAL = (Activation, BatchNorm, Dropout, Gate, Shift)
 LINEAR = (Dense, Conv2d, AvgPool2d, Flatten, Upsample)
@@ -35,7 +35,7 @@ def push(layer, x, tangent):
     Parameters
     ----------
     layer : Layer
-        Built with ``fuse=False``. What it keeps for its backward pass is spoilt.
+        Built.
     x : ndarray, shape (G, *input_shape, 16)
         Where the derivative is taken.
     tangent : ndarray, shape (G, *input_shape, 16)
@@ -44,7 +44,6 @@ def push(layer, x, tangent):
     Returns
     -------
     y, through : ndarray, shape (G, *output_shape, 16)
-        Some in buffers of the layer, valid until its next call.
 
     Raises
     ------
@@ -61,13 +60,13 @@ def _push(node, inputs):
     if len(inputs) > 1:
         values, tangents = zip(*inputs)
         return joined(layer, values), joined(layer, tangents)
+    plan = Plan(layer)
     if isinstance(layer, DIAGONAL):
-        return layer.forward(x), layer.backward(tangent)
+        return plan.forward(x), plan.backward(tangent)
     if isinstance(layer, MaxPool2d):
-        return layer.forward(x), _at_maxima(layer, x, tangent)
+        return plan.forward(x), _at_maxima(layer, x, tangent)
     if isinstance(layer, LINEAR):
-        through = _without_bias(layer, tangent)  # first: the next layer reads f(x) in its place
-        return layer.forward(x), through
+        return plan.forward(x), _without_bias(layer, tangent)
     raise ArgumentError(
         f"{layer.name}: J v is known of minicnn's own layers only, not of {type(layer).__name__}:"
         " ask for the dense Jacobian, by dense() or without a count."
@@ -75,12 +74,12 @@ def _push(node, inputs):
 
 
 def _without_bias(layer, x):
-    bias = layer.own_parameters().get("bias")
+    bias, plan = layer.own_parameters().get("bias"), Plan(layer)
     if bias is None:
-        return layer.forward(x).copy()
+        return plan.forward(x)
     kept = bias.value.copy()
     bias.value[...] = 0
-    y = layer.forward(x).copy()
+    y = plan.forward(x)
     bias.value[...] = kept
     return y
 

@@ -20,6 +20,7 @@ from minicnn.layers.conv import Conv2d
 from minicnn.layers.dense import Dense
 from minicnn.layers.dropout import Dropout
 from minicnn.layers.norm import BatchNorm
+from minicnn.layers.numpy_layer import NumpyLayer
 from minicnn.layers.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from minicnn.layers.residual import Residual
 from minicnn.layers.shape import Flatten
@@ -27,8 +28,8 @@ from minicnn.layers.upsample import Upsample
 
 __all__ = [
     "Activation", "AvgPool2d", "BatchNorm", "Branches", "Conv2d", "Dense", "Dropout", "ELU",
-    "Flatten", "GELU", "GlobalAvgPool2d", "Identity", "Layer", "LeakyReLU", "MaxPool2d", "PReLU",
-    "ReLU", "Residual", "SELU", "Sigmoid", "Softsign", "Tanh", "Upsample",
+    "Flatten", "GELU", "GlobalAvgPool2d", "Identity", "Layer", "LeakyReLU", "MaxPool2d",
+    "NumpyLayer", "PReLU", "ReLU", "Residual", "SELU", "Sigmoid", "Softsign", "Tanh", "Upsample",
 ]  # fmt: skip
 
 

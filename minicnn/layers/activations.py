@@ -18,6 +18,7 @@ from minicnn.kernels.activation import (
     total,
 )
 from minicnn.layers.base import Layer
+from minicnn.layers.views import planes, same
 
 
 class Activation(Layer):
@@ -32,7 +33,10 @@ class Activation(Layer):
     function = ""
     alpha = 0.0
 
-    def _build(self, rng):
+    backward_in_place = "dy"
+
+    def setup(self, rng):
+        """The output has the input's shape."""
         self._alpha = np.array([self.alpha], self.dtype)
         return self.input_shape
 
@@ -40,38 +44,28 @@ class Activation(Layer):
         """What the kernels take for alpha: one number, or one for each channel."""
         return self._alpha
 
-    def forward(self, x, training=False, samples=None):
-        """``a = σ(z)``; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x, training=training)
-        self._z, self._a = x, self._buffers.lanes("a", len(x), self.output_shape)
-        self._slope = None
-        if training and self.function in WITH_SLOPE:
-            return self._forward_with_slope(x)
-        forward, _ = LOOPS[self.function]
-        forward(_planes(x), _planes(self._a), self._alphas())
-        return self._a
+    def forward(self, x, y, ctx):
+        """``a = σ(z)``."""
+        if ctx.training and self.function in WITH_SLOPE:
+            slope = ctx.save("slope", x.shape, over_x=True)
+            kept = None if same(slope, x) else planes(slope)
+            WITH_SLOPE[self.function](planes(x), planes(y), kept, self._alphas())
+        else:
+            forward, _ = LOOPS[self.function]
+            forward(planes(x), planes(y), self._alphas())
 
-    def _forward_with_slope(self, x):
-        self._slope, kept = x, None
-        if not self.overwrites_input:
-            self._slope = self._buffers.lanes("slope", len(x), self.output_shape)
-            kept = _planes(self._slope)
-        WITH_SLOPE[self.function](_planes(x), _planes(self._a), kept, self._alphas())
-        return self._a
-
-    def backward(self, dy):
-        """``dE/dz = diag(σ'(z)) dE/da``; shapes as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
-        dx, out = dy, None  # written over dy
-        if not self.overwrites_gradient:
-            dx = self._buffers.lanes("dx", len(dy), self.input_shape)
-            out = _planes(dx)
-        if self._slope is not None:
-            multiply(_planes(self._slope), _planes(dy), out)
+    def backward(self, x, y, dy, dx, ctx):
+        """``dE/dz = diag(σ'(z)) dE/da``."""
+        out = None if same(dx, dy) else planes(dx)
+        if "slope" in ctx.saved:
+            multiply(planes(ctx.saved["slope"]), planes(dy), out)
         else:
             _, backward = LOOPS[self.function]
-            backward(_planes(self._z), _planes(self._a), _planes(dy), out, self._alphas())
-        return dx
+            backward(planes(x), planes(y), planes(dy), out, self._alphas())
+
+    def backward_reads(self, training):
+        """z and a, unless the slope is kept."""
+        return () if training and self.function in WITH_SLOPE else ("x", "y")
 
 
 class Identity(Activation):
@@ -79,33 +73,19 @@ class Identity(Activation):
 
     function = "identity"
 
-    def forward(self, x, training=False, samples=None):
-        """Return `x` itself."""
-        self.check_input(x)
-        return x
-
-    def backward(self, dy):
-        """Return `dy` itself."""
-        self.check_gradient(dy)
-        return dy
+    def is_view(self, training):
+        """Yes."""
+        return True
 
 
 class ReLU(Activation):
     """``σ(z) = max(z, 0)``; σ'(0) = 0. Nair & Hinton, ICML 2010.
 
-    NaN stays NaN, and dE/da passes it: the gradient is 0 where z <= 0 and nowhere else. Where a
-    neighbour does its work, both passes hand on what they get, and the neighbour does the same.
+    NaN stays NaN, and dE/da passes it: the gradient is 0 where z <= 0 and nowhere else. A plan lets
+    a neighbour do its work where that can (``Layer.fuses_relu``).
     """
 
     function = "relu"
-
-    def forward(self, x, training=False, samples=None):
-        """``max(z, 0)``; shapes as in :meth:`Layer.forward`."""
-        return x if self.absorbed else super().forward(x, training, samples)
-
-    def backward(self, dy):
-        """0 where z <= 0, else dE/da; shapes as in :meth:`Layer.backward`."""
-        return dy if self.absorbed else super().backward(dy)
 
 
 class LeakyReLU(Activation):
@@ -160,26 +140,26 @@ class PReLU(Activation):
         self.slope = check_finite(slope, "PReLU: slope")
         self.per_channel = check_flag(per_channel, "PReLU: per_channel")
 
-    def _build(self, rng):
-        super()._build(rng)
+    def setup(self, rng):
+        """Check the input and make the parameters."""
+        super().setup(rng)
         count = self.input_shape[0] if self.per_channel else 1
-        self._channels = np.zeros(self.input_shape[0], self.dtype)
         start = initializers.from_string(f"constant:{self.slope!r}")
-        self._make_parameter("weight", (count,), start, Fans(1, 1), rng, decay=False)
+        self.slopes = self.add_parameter("weight", (count,), start, Fans(1, 1), rng, decay=False)
         return self.input_shape
 
     def _alphas(self):
-        return self._parameters["weight"].value
+        return self.slopes.value
 
-    def backward(self, dy):
-        """Fill dE/ds, return dE/dz; shapes as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
-        grad = self._parameters["weight"].grad
-        channels = grad if self.per_channel else self._channels
-        leaky_relu_alpha_gradient(_planes(self._z), _planes(dy), channels)
+    def backward(self, x, y, dy, dx, ctx):
+        """Fill dE/ds and dE/dz."""
+        grad = self.slopes.grad
+        channels = grad if self.per_channel else ctx.keep("channels", self.input_shape[:1])
+        leaky_relu_alpha_gradient(planes(x), planes(dy), channels)
         if not self.per_channel:
             total(channels, grad)
-        return super().backward(dy)
+        if dx is not None:
+            super().backward(x, y, dy, dx, ctx)
 
     def describe(self):
         """Whether the slope is shared."""
@@ -302,8 +282,3 @@ def _own(reference):
     if not isinstance(layer, Layer) or layer.output_shape is not None:
         raise reference.error(f"expected a new layer at every call, got {layer!r}.")
     return layer
-
-
-def _planes(x):
-    """``(G, C, ..., 16)`` as ``(G, C, M)``, without a copy."""
-    return x.reshape(x.shape[0], x.shape[1], -1)

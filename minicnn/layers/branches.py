@@ -1,13 +1,27 @@
 """Branches: several paths from one signal, joined by concatenation or by their sum."""
 
-from minicnn.checks import takes
+import functools
+import itertools
+
+import numpy as np
+
 from minicnn.errors import ArgumentError, unknown
 from minicnn.kernels.add import add
 from minicnn.kernels.concat import copy_channels
-from minicnn.layers.base import Layer, check_graph
-from minicnn.layers.inside import backward_of, forward_of
+from minicnn.layers.base import Layer
+from minicnn.layers.views import flat, planes
 
 JOINS = ("concat", "add")
+
+
+def joined(layer, parts):
+    """What the branches of a `Residual` or `Branches` give, joined: a new array.
+
+    It is the plain twin of their `forward`, for whatever comes in lanes.
+    """
+    if layer.join == "concat":
+        return np.concatenate(parts, axis=1)
+    return functools.reduce(np.add, parts)
 
 
 class Branches(Layer):
@@ -37,8 +51,6 @@ class Branches(Layer):
         channels, to be added altogether.
     """
 
-    gives_away = True
-
     def __init__(self, *branches, join="concat"):
         super().__init__()
         for layer in branches:
@@ -61,12 +73,12 @@ class Branches(Layer):
         """The branches, as ``branches.0``, ``branches.1`` and so on."""
         return {f"branches.{index}": layer for index, layer in enumerate(self.branches)}
 
-    @takes(graph=check_graph)
     def connect(self, graph, x):
         """Each branch from `x` on, and the join of their ends."""
         return graph.add(self, [branch.connect(graph, x) for branch in self.branches])
 
-    def _build(self, rng):
+    def setup(self, rng):
+        """Check the input and make the parameters."""
         shapes = []
         for branch, own in zip(self.branches, rng.spawn(len(self.branches))):
             branch.needs_input_gradient = self.needs_input_gradient
@@ -75,76 +87,44 @@ class Branches(Layer):
         for index, (branch, shape) in enumerate(zip(self.branches, shapes)):
             if len(shape) != len(shapes[0]) or shape[kept:] != shapes[0][kept:]:
                 alike = " in height and width" if kept and len(shapes[0]) == 3 else ""
-                raise self._error(
+                raise self.error(
                     f"branch 0 ({self.branches[0].name}) gives {shapes[0]} and branch {index}"
                     f" ({branch.name}) gives {shape}: to be joined by {self.join!r} they must be"
                     f" alike{alike}."
                 )
-        self._channels = [shape[0] for shape in shapes]
-        return (sum(self._channels) if kept else shapes[0][0], *shapes[0][1:])
+        *self._starts, channels = itertools.accumulate((s[0] for s in shapes), initial=0)
+        return (channels if kept else shapes[0][0], *shapes[0][1:])
 
-    def forward(self, x, training=False, samples=None):
-        """The branches' outputs, joined; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x, samples)
-        return self.join_forward(
-            [forward_of(branch, x, training, samples) for branch in self.branches]
-        )
+    @property
+    def shares_gradient(self):
+        """Whether every branch gets dE/dy itself."""
+        return self.join == "add"
 
-    def backward(self, dy):
-        """Fill the branches' gradients, return the sum of theirs; as in :meth:`Layer.backward`."""
-        parts = [
-            backward_of(branch, delta)
-            for branch, delta in zip(self.branches, self.join_backward(dy))
-        ]
-        if not self.needs_input_gradient:
-            return None
-        return self._sum(parts, self._buffers.lanes("dx", len(dy), self.input_shape))
+    @property
+    def forward_in_place(self):
+        """Whether the sum may be written over the first branch's output."""
+        return self.join == "add"
 
-    def join_forward(self, parts):
+    def forward(self, x, y, ctx):
         """What the branches gave, side by side or added."""
-        parts = self._check_parts(parts, [branch.output_shape for branch in self.branches])
-        y, start = self._buffers.lanes("y", len(parts[0]), self.output_shape), 0
         if self.join == "add":
-            return self._sum(parts, y)
-        for part, channels in zip(parts, self._channels):
-            copy_channels(_planes(part), 0, _planes(y), start, channels)
-            start += channels
-        return y
+            total = x[0]
+            for part in x[1:]:
+                add(flat(total), flat(part), False, flat(y))
+                total = y
+            return
+        for part, start in zip(x, self._starts):
+            copy_channels(planes(part), 0, planes(y), start, part.shape[1])
 
-    def join_backward(self, dy):
-        """dE/dy for each branch: its channels, or all of it."""
-        self.check_gradient(dy)
-        if self.join == "add":
-            return [dy] * len(self.branches)
-        deltas, start = [], 0
-        for number, (branch, channels) in enumerate(zip(self.branches, self._channels)):
-            delta = self._buffers.lanes(f"delta {number}", len(dy), branch.output_shape)
-            copy_channels(_planes(dy), start, _planes(delta), 0, channels)
-            deltas.append(delta)
-            start += channels
-        return deltas
+    def backward(self, x, y, dy, dx, ctx):
+        """Each branch's channels of dE/dy, for a concatenation."""
+        for part, start in zip(dx, self._starts):
+            copy_channels(planes(dy), start, planes(part), 0, part.shape[1])
 
-    def gradient_is_free(self):
-        """Whether each branch gets an array of its own."""
-        return self.join == "concat"
-
-    @staticmethod
-    def _sum(parts, out):
-        total = parts[0]
-        for part in parts[1:]:
-            add(_flat(total), _flat(part), False, _flat(out))
-            total = out
-        return total
+    def backward_reads(self, training):
+        """Nothing."""
+        return ()
 
     def describe(self):
         """How many branches, and how they are joined."""
         return f"{len(self.branches)} branches, {self.join}"
-
-
-def _planes(x):
-    """``(G, C, ..., 16)`` as ``(G, C, M)``, without a copy."""
-    return x.reshape(x.shape[0], x.shape[1], -1)
-
-
-def _flat(x):
-    return x.reshape(len(x), -1)

@@ -2,15 +2,14 @@
 
 import math
 
-import numpy as np
-
 from minicnn import initializers
 from minicnn.checks import check_count, check_flag, check_pair
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.kernels.terms import Convolution
 from minicnn.layers import algorithms
-from minicnn.layers.base import Layer, window_output
+from minicnn.layers.base import Layer
+from minicnn.layers.window import window_output
 
 
 class Conv2d(Layer):
@@ -56,8 +55,7 @@ class Conv2d(Layer):
         divide, an input that does not fit, or an output that would be empty.
     """
 
-    rectifies = "output"
-    gives_away = True
+    fuses_relu = "output"
 
     def __init__(
         self, out_channels, kernel_size, *, stride=1, padding=0, dilation=1, groups=1,
@@ -75,18 +73,18 @@ class Conv2d(Layer):
         self.bias_init = initializers.from_string(bias_init)
         self.in_channels, self.algorithm = in_channels, algorithms.check_name(algorithm)
 
-    def _build(self, rng):
-        self._needs_images()
+    def setup(self, rng):
+        """Check the input and make the parameters."""
+        self.needs_images()
         c_in, c_out = self.input_shape[0], self.out_channels
         if self.in_channels not in (None, c_in):
-            raise self._error(f"expected {self.in_channels} input channels, got {c_in}.")
+            raise self.error(f"expected {self.in_channels} input channels, got {c_in}.")
         if c_in % self.groups or c_out % self.groups:
-            raise self._error(
+            raise self.error(
                 f"groups = {self.groups} must divide the {c_in} input and the {c_out} output"
                 " channels."
             )
         size = window_output(self, self.kernel_size, self.stride, self.padding, self.dilation)
-        self._no_bias_grad = np.zeros(0, self.dtype)
         plan = Convolution(
             self.input_shape, (c_out, *size), self.kernel_size, self.stride, self.padding,
             self.dilation, self.groups, self.dtype.itemsize,
@@ -94,40 +92,36 @@ class Conv2d(Layer):
         shape = (c_out, c_in // self.groups, *self.kernel_size)
         self._fans = Fans.of_convolution(plan)
         # Before the algorithm, which walks through the channels: these refuse too many.
-        self._make_parameter("weight", shape, self.init, self._fans, rng)
+        self.weight = self.add_parameter("weight", shape, self.init, self._fans, rng)
+        self.b = None
         if self.bias:
-            self._make_parameter("bias", (c_out,), self.bias_init, self._fans, rng, decay=False)
+            self.b = self.add_parameter("bias", (c_out,), self.bias_init, self._fans, rng, False)
         try:
-            needed = self.needs_input_gradient
-            self._by = algorithms.choose(self.algorithm, plan, self._buffers, needed)
+            self._by = algorithms.choose(self.algorithm, plan, self.needs_input_gradient)
         except ArgumentError as error:
-            raise self._error(str(error)) from None
+            raise self.error(str(error)) from None
         return plan.output_shape
 
-    def forward(self, x, training=False, samples=None):
-        """``z = x ⋆ W + b``; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x)
-        self._z = z = self._buffers.lanes("z", len(x), self.output_shape)
-        bias = self._parameters["bias"].value if self.bias else None
-        self._by.forward(x, self._parameters["weight"].value, bias, z, self.rectify)
-        return z
+    def forward(self, x, y, ctx):
+        """``z = x ⋆ W + b``."""
+        b = ctx.keep("no bias", (1,)) if self.b is None else self.b.value
+        self._by.forward(x, self.weight.value, b, y, ctx)
 
-    def backward(self, dy):
-        """Fill dE/dW and dE/db, return dE/dx; shapes as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
-        delta = self._by.delta(dy, self._z if self.rectify else None)
-        weight = self._parameters["weight"]
-        bias_grad = self._parameters["bias"].grad if self.bias else self._no_bias_grad
-        self._by.parameter_gradients(delta, weight.grad, bias_grad)
-        if not self.needs_input_gradient:
-            return None
-        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
-        self._by.input_gradient(delta, weight.value, dx)
-        return dx
+    def backward(self, x, y, dy, dx, ctx):
+        """Fill dE/dW, dE/db and dE/dx."""
+        db = ctx.keep("no db", (0,)) if self.b is None else self.b.grad
+        delta = self._by.delta(dy, y if ctx.relu else None, ctx)
+        self._by.parameter_gradients(x, delta, self.weight.grad, db, ctx)
+        if dx is not None:
+            self._by.input_gradient(delta, self.weight.value, dx, ctx)
+
+    def backward_reads(self, training):
+        """The input, unless the algorithm has a copy with a border of zeros."""
+        return () if self._by.copies_input else ("x",)
 
     def multiply_adds(self):
         """``C_out H' W' C_in / groups kh kw``."""
-        return math.prod(self.output_shape) * self._parameters["weight"].value[0].size
+        return math.prod(self.output_shape) * self.weight.value[0].size
 
     def describe(self):
         """Kernel size, and what differs from the plain case."""

@@ -1,14 +1,11 @@
 """Dense: every output is a weighted sum of every input."""
 
-import numpy as np
-
 from minicnn import initializers
 from minicnn.checks import check_count, check_flag
 from minicnn.initializers import Fans
 from minicnn.kernels.correlate import correlate
 from minicnn.kernels.dense import dense_gradients
-from minicnn.kernels.terms import dense_sum
-from minicnn.lanes import LANES
+from minicnn.kernels.terms import dense_tables
 from minicnn.layers.base import Layer
 
 
@@ -37,8 +34,7 @@ class Dense(Layer):
         For a setting out of range, and at `build` for an input that does not fit.
     """
 
-    rectifies = "output"
-    gives_away = True
+    fuses_relu = "output"
 
     def __init__(
         self, out_features, *, bias=True, init="msra", bias_init="zeros", in_features=None
@@ -50,54 +46,41 @@ class Dense(Layer):
         self.bias_init = initializers.from_string(bias_init)
         self.in_features = in_features
 
-    def _build(self, rng):
+    def setup(self, rng):
+        """Check the input and make the parameters."""
         if len(self.input_shape) != 1:
-            raise self._error(
+            raise self.error(
                 f"needs a vector of features, got a sample of shape {self.input_shape}:"
                 " put Flatten() or GlobalAvgPool2d() before it."
             )
         features = self.input_shape[0]
         if self.in_features not in (None, features):
-            raise self._error(f"expected {self.in_features} input features, got {features}.")
+            raise self.error(f"expected {self.in_features} input features, got {features}.")
         shape, self._fans = (self.out_features, features), Fans(features, self.out_features)
-        self._zero = np.zeros(1, self.dtype)
-        self._no_bias_grad = self._zero[:0]
-        self._no_dx = np.zeros((0, features, LANES), self.dtype)
-        self._make_parameter("weight", shape, self.init, self._fans, rng)
+        self.weight = self.add_parameter("weight", shape, self.init, self._fans, rng)
+        self.b = None
         if self.bias:
-            self._make_parameter("bias", shape[:1], self.bias_init, self._fans, rng, decay=False)
-        self._sums = {}  # by the number of lane groups
+            self.b = self.add_parameter("bias", shape[:1], self.bias_init, self._fans, rng, False)
         return (self.out_features,)
 
-    def forward(self, x, training=False, samples=None):
-        """``z = W x + b``; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x)
-        self._x = x
-        self._z = z = self._buffers.lanes("z", len(x), self.output_shape)
-        if len(x) not in self._sums:
-            found = dense_sum(*self.input_shape, self.out_features, len(x), self.dtype.itemsize)
-            self._sums[len(x)] = found.walk.numbers(), *found.terms
-        weight = self._parameters["weight"].value.reshape(-1)
-        bias = self._parameters["bias"].value if self.bias else self._zero
-        tables = self._sums[len(x)]
-        correlate(x.reshape(-1), weight, bias, z.reshape(-1), *tables, self.rectify)
-        return z
+    def forward(self, x, y, ctx):
+        """``z = W x + b``."""
+        b = ctx.keep("no bias", (1,)) if self.b is None else self.b.value
+        found = ctx.table(len(x), lambda: dense_tables(*self.weight.value.shape, x))
+        correlate(x.reshape(-1), self.weight.value.reshape(-1), b, y.reshape(-1), *found, ctx.relu)
 
-    def backward(self, dy):
-        """Fill dE/dW and dE/db, return dE/dx; shapes as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
-        delta, dx = dy, self._no_dx
-        if self.rectify:
-            delta = self._buffers.lanes("delta", len(dy), self.output_shape)
-        if self.needs_input_gradient:
-            dx = self._buffers.lanes("dx", len(dy), self.input_shape)
-        weight = self._parameters["weight"]
-        bias_grad = self._parameters["bias"].grad if self.bias else self._no_bias_grad
-        dense_gradients(
-            self._x, weight.value, dy, self._z, self.rectify, delta, weight.grad, bias_grad, dx
-        )
-        return dx if self.needs_input_gradient else None
+    def backward(self, x, y, dy, dx, ctx):
+        """Fill dE/dW, dE/db and dE/dx."""
+        delta = ctx.scratch("delta", dy.shape) if ctx.relu else dy
+        db = ctx.keep("no db", (0,)) if self.b is None else self.b.grad
+        dx = ctx.keep("no dx", (0, *x.shape[1:])) if dx is None else dx
+        w = self.weight
+        dense_gradients(x, w.value, dy, y, ctx.relu, delta, w.grad, db, dx)
+
+    def backward_reads(self, training):
+        """The input."""
+        return ("x",)
 
     def multiply_adds(self):
         """Outputs times inputs."""
-        return self._parameters["weight"].value.size
+        return self.weight.size

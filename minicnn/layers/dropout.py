@@ -34,6 +34,7 @@ class Dropout(Layer):
     """
 
     in_python = True  # it draws
+    backward_in_place = "dy"
 
     def __init__(self, p=0.5):
         super().__init__()
@@ -41,29 +42,32 @@ class Dropout(Layer):
             raise ArgumentError(f"Dropout: p must be in [0, 1), got {p!r}.")
         self.p = float(p)
 
-    def _build(self, rng):
+    def setup(self, rng):
+        """Check the input's shape; see :meth:`Layer.setup`."""
         self.rng = rng
-        self._mask = None
         return self.input_shape
 
-    def forward(self, x, training=False, samples=None):
-        """``m * x / (1 - p)`` in training, `x` else; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x, training=training)
-        self._mask = None
-        if not training or not self.p:
-            return x
-        self._mask = mask = self._buffers.lanes("mask", len(x), self.output_shape)
-        y = self._buffers.lanes("y", len(x), self.output_shape)
-        self.rng.random(dtype=self.dtype.type, out=mask)
-        np.multiply(mask >= self.p, self.dtype.type(1 / (1 - self.p)), out=mask)
-        return np.multiply(x, mask, out=y)
+    def is_view(self, training):
+        """In evaluation."""
+        return not training
 
-    def backward(self, dy):
-        """``m * dE/dy / (1 - p)``; shapes as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
-        if self._mask is None:
-            return dy
-        return np.multiply(dy, self._mask, out=self._buffers.lanes("dx", len(dy), self.input_shape))
+    def forward(self, x, y, ctx):
+        """``m * x / (1 - p)``."""
+        mask = ctx.save("mask", x.shape)
+        if self.p:
+            self.rng.random(dtype=self.dtype.type, out=mask)
+            np.multiply(mask >= self.p, self.dtype.type(1 / (1 - self.p)), out=mask)
+        else:
+            mask[...] = 1
+        np.multiply(x, mask, out=y)
+
+    def backward(self, x, y, dy, dx, ctx):
+        """``m * dE/dy / (1 - p)``."""
+        np.multiply(dy, ctx.saved["mask"], out=dx)
+
+    def backward_reads(self, training):
+        """Nothing."""
+        return ()
 
     def describe(self):
         """The probability."""

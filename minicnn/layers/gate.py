@@ -6,6 +6,7 @@ from minicnn import initializers
 from minicnn.checks import check_finite
 from minicnn.initializers import Fans
 from minicnn.layers.base import Layer
+from minicnn.layers.views import same
 
 
 class _Scalar(Layer):
@@ -13,15 +14,17 @@ class _Scalar(Layer):
 
     start = 0.0
     in_python = True  # it multiplies and sums by NumPy
+    backward_in_place = "dy"
 
-    def _build(self, rng):
+    def setup(self, rng):
+        """Check the input and make the parameters."""
         start = initializers.from_string(f"constant:{self.start!r}")
-        self._make_parameter("scalar", (1,), start, Fans(1, 1), rng, decay=False)
+        self.scalar = self.add_parameter("scalar", (1,), start, Fans(1, 1), rng, decay=False)
         return self.input_shape
 
     def _fill(self, products):
         # In an order that no number of threads changes; spare lanes hold dy = 0.
-        self._parameters["scalar"].grad[...] = products.sum(dtype=np.float64)
+        self.scalar.grad[...] = products.sum(dtype=np.float64)
 
 
 class Gate(_Scalar):
@@ -45,27 +48,25 @@ class Gate(_Scalar):
         If `start` is not a finite number.
     """
 
-    gives_away = True
-
     def __init__(self, start=0.0):
         super().__init__()
         self.start = check_finite(start, "Gate: start")
 
     @np.errstate(over="ignore", invalid="ignore")
-    def forward(self, x, training=False, samples=None):
-        """``a x``; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x)
-        self._x = x
-        a = self._parameters["scalar"].value
-        return np.multiply(x, a, out=self._buffers.lanes("y", len(x), self.output_shape))
+    def forward(self, x, y, ctx):
+        """``a x``."""
+        np.multiply(x, self.scalar.value, out=y)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def backward(self, dy):
-        """Fill dE/da, return dE/dx; shapes as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
-        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
-        self._fill(np.multiply(dy, self._x, out=dx))
-        return np.multiply(dy, self._parameters["scalar"].value, out=dx)
+    def backward(self, x, y, dy, dx, ctx):
+        """Fill dE/da and dE/dx."""
+        self._fill(np.multiply(dy, x, out=ctx.scratch("products", dy.shape)))
+        if dx is not None:
+            np.multiply(dy, self.scalar.value, out=dx)
+
+    def backward_reads(self, training):
+        """The input."""
+        return ("x",)
 
     def describe(self):
         """Where it starts."""
@@ -81,15 +82,17 @@ class Shift(_Scalar):
     """
 
     @np.errstate(over="ignore", invalid="ignore")
-    def forward(self, x, training=False, samples=None):
-        """``x + b``; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x)
-        b = self._parameters["scalar"].value
-        return np.add(x, b, out=self._buffers.lanes("y", len(x), self.output_shape))
+    def forward(self, x, y, ctx):
+        """``x + b``."""
+        np.add(x, self.scalar.value, out=y)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def backward(self, dy):
-        """Fill dE/db, return dE/dy itself; shapes as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
+    def backward(self, x, y, dy, dx, ctx):
+        """Fill dE/db and dE/dx."""
         self._fill(dy)
-        return dy
+        if dx is not None and not same(dx, dy):
+            dx[...] = dy
+
+    def backward_reads(self, training):
+        """Nothing."""
+        return ()

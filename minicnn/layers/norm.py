@@ -9,6 +9,7 @@ from minicnn.initializers import Fans
 from minicnn.kernels import normalize as kernels
 from minicnn.lanes import LANES
 from minicnn.layers.base import Layer
+from minicnn.layers.views import positions
 
 
 class BatchNorm(Layer):
@@ -40,8 +41,8 @@ class BatchNorm(Layer):
         one value: its variance does not exist.
     """
 
-    rectifies = "output"
-    gives_away = mixes_samples = True
+    fuses_relu, backward_in_place = "output", "dy"
+    mixes_samples = True
 
     def __init__(self, *, eps=1e-5, momentum=0.1):
         super().__init__()
@@ -68,20 +69,20 @@ class BatchNorm(Layer):
     def eps(self, value):
         self._terms[1] = check_positive(value, "BatchNorm: eps")
 
-    def _build(self, rng):
+    def setup(self, rng):
+        """Check the input and make the parameters."""
         least = np.finfo(self.dtype).tiny
         if self.eps < least:
-            raise self._error(
+            raise self.error(
                 f"eps must be at least {least:.3g}, the smallest normal number of"
                 f" {np.dtype(self.dtype)}, got {self.eps!r}."
             )
         channels = self.input_shape[0]
         one, fans = initializers.from_string("ones"), Fans(1, 1)
         nothing = initializers.from_string("zeros")
-        self._make_parameter("weight", (channels,), one, fans, rng, decay=False)
-        self._make_parameter("bias", (channels,), nothing, fans, rng, decay=False)
+        self.gamma = self.add_parameter("weight", (channels,), one, fans, rng, decay=False)
+        self.beta = self.add_parameter("bias", (channels,), nothing, fans, rng, decay=False)
         self._running = {"running_mean": np.zeros(channels), "running_var": np.ones(channels)}
-        self._moments, self._factors = np.zeros((2, channels)), np.zeros((3, channels))
         return self.input_shape
 
     def describe(self):
@@ -93,53 +94,50 @@ class BatchNorm(Layer):
         """The running mean and variance, float64, shape (C,)."""
         return dict(self._running)
 
-    def forward(self, x, training=False, samples=None):
-        """``gamma x_hat + beta``; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x, samples, training)
-        samples = len(x) * LANES if samples is None else samples
-        self._x, self._mask = _positions(x), self._buffers.lanes("mask", len(x), ())
-        kernels.fill_mask(samples, self._mask)
-        self._count = float(samples * self._x.shape[2]) if training else np.inf
-        if training:
-            self._mean, variance = self._batch_moments()
-        else:
-            self._mean, variance = self._running["running_mean"], self._running["running_var"]
-        gamma, beta = (self._parameters[name].value for name in ("weight", "bias"))
-        self._inverse, scale, shift = self._factors
-        kernels.factors(self._terms, variance, gamma, beta, self._inverse, scale, shift)
-        y = self._buffers.lanes("y", len(x), self.output_shape)
-        self._y = _positions(y)
-        kernels.normalize(self._x, self._mean, scale, shift, self.rectify, self._y)
-        return y
+    def forward(self, x, y, ctx):
+        """``gamma x_hat + beta``."""
+        x = positions(x)
+        count = self._count(x, ctx)
+        mask, (mean, variance, inverse, scale, shift) = self._arrays(x, ctx)
+        kernels.fill_mask(ctx.samples, mask)
+        if ctx.training:
+            kernels.moments(x, mask, count, mean, variance)
+            kernels.follow(self._terms, count, mean, variance, *self._running.values())
+        gamma, beta = self.gamma.value, self.beta.value
+        kernels.factors(self._terms, variance, gamma, beta, inverse, scale, shift)
+        kernels.normalize(x, mean, scale, shift, ctx.relu, positions(y))
 
-    def backward(self, dy):
-        """Fill dE/dgamma and dE/dbeta, return dE/dx; shapes as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
-        gamma, beta = self._parameters["weight"], self._parameters["bias"]
-        dx = dy
-        if not self.overwrites_gradient:
-            dx = self._buffers.lanes("dx", len(dy), self.input_shape)
-        dy, gate = _positions(dy), self._y if self.rectify else None
-        kernels.gradient_sums(self._x, dy, gate, self._mean, self._inverse, gamma.grad, beta.grad)
-        kernels.normalize_gradient(
-            self._x, dy, gate, self._mask, self._mean, self._inverse,
-            gamma.value, gamma.grad, beta.grad, self._count, _positions(dx),
-        )  # fmt: skip
-        return dx
+    def backward(self, x, y, dy, dx, ctx):
+        """Fill dE/dgamma, dE/dbeta and dE/dx."""
+        x, dy, gate = positions(x), positions(dy), positions(y) if ctx.relu else None
+        mask, (mean, _, inverse, *_) = self._arrays(x, ctx)
+        d_gamma, d_beta = self.gamma.grad, self.beta.grad
+        kernels.gradient_sums(x, dy, gate, mean, inverse, d_gamma, d_beta)
+        if dx is not None:
+            kernels.normalize_gradient(
+                x, dy, gate, mask, mean, inverse, self.gamma.value, d_gamma, d_beta,
+                self._count(x, ctx), positions(dx),
+            )  # fmt: skip
 
-    def _batch_moments(self):
-        count = self._count
+    def backward_reads(self, training):
+        """The input."""
+        return ("x",)
+
+    def _count(self, x, ctx):
+        """Values of each channel in the batch; infinite where nothing depends on the batch."""
+        if not ctx.training:
+            return np.inf
+        count = float(ctx.samples * x.shape[2])
         if count < 2:
-            raise self._error(
+            raise self.error(
                 "batch normalization needs at least two values of each channel to train, got a"
                 " batch of one sample: use a batch size that leaves no single sample over."
             )
-        mean, variance = self._moments
-        kernels.moments(self._x, self._mask, count, mean, variance)
-        kernels.follow(self._terms, count, mean, variance, *self._running.values())
-        return mean, variance
+        return count
 
-
-def _positions(x):
-    """``(G, C, ..., 16)`` as ``(G, C, P, 16)``, without a copy."""
-    return x.reshape(x.shape[0], x.shape[1], -1, LANES)
+    def _arrays(self, x, ctx):
+        """The mask of lanes with samples; and of each channel mean, variance and three factors."""
+        mask = ctx.keep("mask", (len(x), LANES))
+        if not ctx.training:
+            return mask, [*self._running.values(), *ctx.keep("factors", (3, x.shape[1]), float)]
+        return mask, ctx.keep("moments and factors", (5, x.shape[1]), float)

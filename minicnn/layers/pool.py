@@ -2,7 +2,8 @@
 
 from minicnn.checks import check_pair
 from minicnn.kernels import pool
-from minicnn.layers.base import Layer, window_output
+from minicnn.layers.base import Layer
+from minicnn.layers.window import window_output
 
 
 class _Pool2d(Layer):
@@ -15,13 +16,14 @@ class _Pool2d(Layer):
         self.stride = check_pair(kernel_size if stride is None else stride, f"{kind}: stride", 1)
         self.padding = check_pair(padding, f"{kind}: padding", 0)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel_size)):
-            raise self._error(
+            raise self.error(
                 f"padding {self.padding} is more than half of the window {self.kernel_size}:"
                 " some windows would see nothing but padding."
             )
 
-    def _build(self, rng):
-        self._needs_images()
+    def setup(self, rng):
+        """Check the input's shape; see :meth:`Layer.setup`."""
+        self.needs_images()
         size = window_output(self, self.kernel_size, self.stride, self.padding)
         self._window = (self.kernel_size, self.stride, self.padding)
         # Whether no pixel is in two windows, and all that are in none stand at the end.
@@ -62,31 +64,20 @@ class MaxPool2d(_Pool2d):
         small.
     """
 
-    rectifies = "input"
+    fuses_relu = "input"
 
-    def forward(self, x, training=False, samples=None):
-        """The maxima; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x)
-        self._x, self._y = x, self._buffers.lanes("y", len(x), self.output_shape)
-        pool.max_pool(x, self._y, *self._window, self.rectify)
-        return self._y
+    @property
+    def backward_in_place(self):
+        """Windows that lie apart read each pixel of x just before it is written."""
+        return "x" if self._apart else None
 
-    def backward(self, dy):
-        """``dE/dx = M * upsample(dE/dy)``; shapes as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
-        if self._x is None:
-            raise self._error(
-                "an earlier backward pass has written over the input: call forward on this batch"
-                " first, or initialize the model with fuse=False."
-            )
-        x = dx = self._x
-        # Windows that lie apart read each pixel just before it is written.
-        if self._apart and self.overwrites_input:
-            self._x = None
-        else:
-            dx = self._buffers.lanes("dx", len(dy), self.input_shape)
-        pool.max_pool_gradient(x, self._y, dy, dx, *self._window, self.rectify, self._apart)
-        return dx
+    def forward(self, x, y, ctx):
+        """The maxima."""
+        pool.max_pool(x, y, *self._window, ctx.relu)
+
+    def backward(self, x, y, dy, dx, ctx):
+        """``dE/dx = M * upsample(dE/dy)``."""
+        pool.max_pool_gradient(x, y, dy, dx, *self._window, ctx.relu, self._apart)
 
 
 class AvgPool2d(_Pool2d):
@@ -100,19 +91,17 @@ class AvgPool2d(_Pool2d):
     Parameters and errors as for :class:`MaxPool2d`.
     """
 
-    def forward(self, x, training=False, samples=None):
-        """The means; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x)
-        y = self._buffers.lanes("y", len(x), self.output_shape)
+    def forward(self, x, y, ctx):
+        """The means."""
         pool.average_pool(x, y, *self._window)
-        return y
 
-    def backward(self, dy):
-        """``dE/dx = upsample(dE/dy) / (kh kw)``; shapes as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
-        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
+    def backward(self, x, y, dy, dx, ctx):
+        """``dE/dx = upsample(dE/dy) / (kh kw)``."""
         pool.average_pool_gradient(dy, dx, *self._window)
-        return dx
+
+    def backward_reads(self, training):
+        """Nothing."""
+        return ()
 
 
 class GlobalAvgPool2d(AvgPool2d):
@@ -125,25 +114,20 @@ class GlobalAvgPool2d(AvgPool2d):
     def __init__(self):
         super().__init__(1)
 
-    def _build(self, rng):
-        self._needs_images()
+    def setup(self, rng):
+        """Check the input's shape; see :meth:`Layer.setup`."""
+        self.needs_images()
         whole = self.input_shape[1:]
         self._window = (whole, whole, (0, 0))
         return self.input_shape[:1]
 
-    def forward(self, x, training=False, samples=None):
-        """The means; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x)
-        y = self._buffers.lanes("y", len(x), self.output_shape)
+    def forward(self, x, y, ctx):
+        """The means."""
         pool.average_pool(x, y[:, :, None, None], *self._window)
-        return y
 
-    def backward(self, dy):
-        """``dE/dx = upsample(dE/dy) / (H W)``; shapes as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
-        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
+    def backward(self, x, y, dy, dx, ctx):
+        """``dE/dx = upsample(dE/dy) / (H W)``."""
         pool.average_pool_gradient(dy[:, :, None, None], dx, *self._window)
-        return dx
 
     def describe(self):
         """Nothing: there are no settings."""

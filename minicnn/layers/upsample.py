@@ -26,30 +26,27 @@ class Upsample(Layer):
         For a scale that is no such number, and at `build` for an input that is no image.
     """
 
-    gives_away = True
-
     def __init__(self, scale):
         super().__init__()
         self.scale = check_pair(scale, "Upsample: scale", 1)
 
-    def _build(self, rng):
-        self._needs_images()
+    def setup(self, rng):
+        """Check the input's shape; see :meth:`Layer.setup`."""
+        self.needs_images()
         channels, height, width = self.input_shape
         return channels, height * self.scale[0], width * self.scale[1]
 
-    def forward(self, x, training=False, samples=None):
-        """The larger images; shapes as in :meth:`Layer.forward`."""
-        self.check_input(x)
-        y = self._buffers.lanes("y", len(x), self.output_shape)
+    def forward(self, x, y, ctx):
+        """The larger images."""
         kernels.upsample(x, y, self.scale)
-        return y
 
-    def backward(self, dy):
-        """The sum over each block; shapes as in :meth:`Layer.backward`."""
-        self.check_gradient(dy)
-        dx = self._buffers.lanes("dx", len(dy), self.input_shape)
+    def backward(self, x, y, dy, dx, ctx):
+        """The sum over each block."""
         kernels.upsample_gradient(dy, dx, self.scale)
-        return dx
+
+    def backward_reads(self, training):
+        """Nothing."""
+        return ()
 
     def describe(self):
         """The scale."""

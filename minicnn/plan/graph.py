@@ -180,7 +180,7 @@ def trace(model, input_shape=None):
         container inside itself.
     """
     if model.input_shape is None:
-        raise model._error(model.not_built)
+        raise model.error(model.not_built)
     if input_shape is not None:
         shape = check_shape(input_shape, "trace: input_shape", "such as (1, 28, 28)")
         if shape != model.input_shape:

@@ -1,17 +1,70 @@
 """A plan: how the nodes of a model's graph are computed, forwards and back.
 
+It owns every signal and gradient, and gives a place to the next one when nobody reads it any more.
+A plan is for one thread.
+
 For the package itself: it checks nothing of what it is handed; the model's own passes do.
 """
 
+import math
 from contextlib import contextmanager
 from functools import partial
 
 from minicnn.kernels.add import add
-from minicnn.layers.buffers import Buffers
-from minicnn.layers.inside import backward_of, forward_of
+from minicnn.lanes import LANES
+from minicnn.plan import calls
+from minicnn.plan.context import Context
+from minicnn.plan.fuse import fuse
 from minicnn.plan.graph import trace
+from minicnn.plan.memory import Memory
 
-NONE = []  # methods of others
+#: How often a backward pass follows a forward pass: what it reads is kept so long.
+NEVER, ONCE, OFTEN = range(3)
+
+
+class _Step:
+    """A node as the plan computes it.
+
+    Attributes
+    ----------
+    inside : bool
+        Whether another layer does its work.
+    relu : bool
+        Whether it does that of a ReLU.
+    readers : int
+        How many read the output going forwards, who called the model included.
+    needs : tuple of bool
+        For each input, whether somebody reads dE/dx.
+    """
+
+    def __init__(self, node, graph, hosts, needed):
+        self.index, self.layer = node.index, node.layer
+        self.inputs = tuple(before.index for before in node.inputs)
+        self.shape, self.input_shapes = node.shape, tuple(before.shape for before in node.inputs)
+        self.inside, self.relu = node in hosts, node in hosts.values()
+        self.readers = len(node.consumers) + (node is graph.output)
+        self.needs = tuple(needed[before] for before in self.inputs)
+        self.has_work = any(self.needs) or bool(node.layer.own_parameters())
+
+    def is_view(self, training):
+        """Whether the output is the input, perhaps in another shape."""
+        return self.inside or (self.layer.is_view(training) and "forward" not in vars(self.layer))
+
+    def reads(self, training):
+        """Which of ``x`` and ``y`` the backward pass reads."""
+        reads = self.layer.backward_reads(training)
+        return {*reads, "y"} if self.relu else {*reads}
+
+
+class _Run:
+    """One forward pass, and what is kept of it for the backward passes."""
+
+    def __init__(self, length, x, training, samples, backward):
+        self.values, self.slots = [None] * length, [None] * length
+        self.contexts, self.gradients = {}, {}
+        self.values[0], self.groups = x, len(x)
+        self.training, self.backward = training, backward
+        self.samples = len(x) * LANES if samples is None else samples
 
 
 class Plan:
@@ -21,35 +74,49 @@ class Plan:
 
     Parameters
     ----------
-    model : Sequential
-        Built.
+    model : Layer
+        Built: a model, or a layer alone.
+    fused : bool
+        Whether layers do the work of the ReLUs beside them.
 
     Attributes
     ----------
+    graph : Graph
+    memory : Memory
     observer : callable or None
         Who is shown every node, see `observed`.
     """
 
-    def __init__(self, model):
-        self._model, self._graph = model, trace(model)
-        self._steps = [
-            (node.index, node.layer, tuple(before.index for before in node.inputs))
-            for node in self._graph.nodes[1:]
-        ]
-        self.observer = None
-        self._own = [vars(layer) for _, layer, _ in self._steps]
-        several = len(self._graph.input.consumers) > 1
-        self._not_summed = {0} if several and not model.needs_input_gradient else set()
-        self._buffers = Buffers(model.dtype, model.workspace)
+    def __init__(self, model, fused=False):
+        self._model, self.graph = model, trace(model)
+        for node in self.graph.nodes[1:]:
+            calls.check_passes(node.layer)
+        self._fused, self._own = fused, [vars(node.layer) for node in self.graph.nodes[1:]]
+        needed = [model.needs_input_gradient]
+        for node in self.graph.nodes[1:]:
+            above = any(needed[before.index] for before in node.inputs)
+            needed.append(above or bool(node.layer.own_parameters()))
+        self._needed = needed
+        self._arrange()
+        self._versions = [(step.layer, step.layer.version) for step in self._steps]
         self._chains = list(_chains(model))
+        self._run = self._returned = self.observer = None
+        self.memory = Memory(model.dtype)
+        own = [s for s in self._steps if not (s.is_view(True) or s.layer.forward_in_place)]
+        sizes = [LANES * math.prod(step.shape) for step in own]
+        # Of a group of lanes, about: all signals, and the gradients of three.
+        self._kept = sum(sizes) + 3 * max(sizes, default=0)
+
+    def _arrange(self):
+        """Decide who does whose work; a layer with a method of others does its own."""
+        self._methods = self.methods_of_others()
+        hosts = fuse(self.graph) if self._fused and not self._methods else {}
+        nodes = self.graph.nodes[1:]
+        self._steps = [_Step(node, self.graph, hosts, self._needed) for node in nodes]
 
     def methods_of_others(self):
         """The methods that somebody has put in the place of layers' passes."""
-        for own in self._own:
-            if "forward" in own or "backward" in own:
-                names = "forward", "backward"
-                return [own[name] for own in self._own for name in names if name in own]
-        return NONE
+        return [own[n] for own in self._own for n in ("forward", "backward") if n in own]
 
     def check(self):
         """Raise unless the model's layers are those that the plan was made for.
@@ -60,8 +127,13 @@ class Plan:
             That says to initialize the model again.
         """
         for chain in self._chains:
-            if chain.layers != chain._built:
+            if chain.layers != chain.built:
                 self._model.check_layers()  # which says it
+        for layer, version in self._versions:
+            if layer.version != version:
+                self._model.check_layers()
+        if self.methods_of_others() != self._methods:
+            self._arrange()
 
     @contextmanager
     def observed(self, observer):
@@ -74,7 +146,7 @@ class Plan:
         observer : callable
             Is called as ``observer(layer, which, arrays, compute)`` in the place of each pass, with
             ``"forward"`` or ``"backward"``, and the arrays in lanes that the layer is handed: its
-            inputs, or dE/dy. It must return what ``compute()`` returns: the output, or a list of
+            inputs, or dE/dy. It must call ``compute()``, which returns the output, or a list of
             dE/dx of each input. Arrays may be overwritten after the call, so copy what must last.
         """
         outer = self.observer
@@ -82,8 +154,7 @@ class Plan:
         if outer is not None:
 
             def both(layer, which, arrays, compute):
-                inner = partial(outer, layer, which, arrays, compute)
-                return observer(layer, which, arrays, inner)
+                return observer(layer, which, arrays, partial(outer, layer, which, arrays, compute))
 
             self.observer = both
         try:
@@ -91,97 +162,181 @@ class Plan:
         finally:
             self.observer = outer
 
-    def forward(self, x, training=False, samples=None, recording=None):
-        """The output of the last node; shapes as in :meth:`minicnn.layers.Layer.forward`.
+    def forward(self, x, training=False, samples=None, recording=None, backward=OFTEN):
+        """The output of the last node.
 
         Parameters
         ----------
-        x, training, samples
-            As there.
+        x : ndarray, shape (G, *input_shape, 16)
+        training : bool
+        samples : int, optional
+            How many lanes hold a sample; all by default.
         recording : Recording, optional
             Where the pass is written down, so that it can be replayed.
+        backward : int
+            How often `backward` follows: ``NEVER``, ``ONCE`` or ``OFTEN``.
+
+        Returns
+        -------
+        ndarray, shape (G, *output_shape, 16)
+            Valid until the next forward pass.
         """
         self.check()
-        values = [None] * len(self._graph)
-        values[0] = x
-        is_shown = self.observer is not None or recording is not None
-        for index, layer, inputs in self._steps:
-            if not (is_shown or layer.foreign or len(inputs) > 1):
-                values[index] = layer.forward(values[inputs[0]], training, samples)
-                continue
-            compute = partial(self._forward, layer, inputs, values, training, samples)
-            if self.observer is not None:
-                handed = [values[before] for before in inputs]
-                values[index] = self.observer(layer, "forward", handed, compute)
-            elif recording is not None:
-                values[index] = recording.step(compute, runs_python(layer))
+        if backward != NEVER:
+            self.memory.reserve(len(x) * self._kept)
+        self.memory.reset()
+        run = self._run = _Run(len(self.graph), x, training, samples, backward)
+        self._returned = None
+        for step in self._steps:
+            compute = partial(self._forward, step, run, recording)
+            if self.observer is None:
+                compute()
             else:
-                values[index] = compute()
-        return values[self._graph.output.index]
+                arrays = [run.values[before] for before in step.inputs]
+                self.observer(step.layer, "forward", arrays, compute)
+        return run.values[self.graph.output.index]
 
     def backward(self, dy, recording=None):
-        """Fill the parameters' gradients, return dE/dx; as in :meth:`Layer.backward`.
+        """Fill the parameters' gradients, return dE/dx, or None if nobody needs it.
 
         Parameters
         ----------
-        dy : ndarray
+        dy : ndarray, shape (G, *output_shape, 16)
+            dE/dy, zero in spare lanes; it is not changed.
         recording : Recording, optional
             As in `forward`.
         """
-        gradients = [None] * len(self._graph)
-        gradients[self._graph.output.index] = dy
-        for index, layer, inputs in reversed(self._steps):
-            delta = gradients[index]
-            if delta is None:  # no parameters before it, and no use for dE/dx
+        run = self._run
+        if self._returned is not None:
+            self.memory.release(self._returned)
+        run.gradients = {self.graph.output.index: (dy, None)}
+        for step in reversed(self._steps):
+            if step.index not in run.gradients:
                 continue
-            compute = partial(self._backward, layer, inputs, delta)
-            if self.observer is not None:
-                parts = self.observer(layer, "backward", [delta], compute)
-            elif recording is not None:
-                parts = recording.step(compute, runs_python(layer))
+            compute = partial(self._backward, step, run, recording)
+            if self.observer is None:
+                compute()
             else:
-                parts = compute()
-            for before, part in zip(inputs, parts):
-                if part is None or before in self._not_summed:
-                    continue
-                if gradients[before] is not None:
-                    if recording is not None:
-                        recording.kernels()
-                    part = self._sum(before, layer, part, gradients[before])
-                gradients[before] = part
-        return gradients[0]
+                self.observer(step.layer, "backward", [run.gradients[step.index][0]], compute)
+        dx, self._returned = run.gradients.get(0, (None, None))
+        return dx
 
-    def _forward(self, layer, inputs, values, training, samples):
-        if len(inputs) == 1:
-            return forward_of(layer, values[inputs[0]], training, samples)
-        return layer.join_forward([values[before] for before in inputs])
+    def _forward(self, step, run, recording):
+        """Compute the output of one node."""
+        inputs, layer = [run.values[before] for before in step.inputs], step.layer
+        slots = [run.slots[before] for before in step.inputs]
+        if step.is_view(run.training):
+            y, slot = inputs[0].reshape(run.groups, *step.shape, LANES), slots[0]
+            if slot is not None:
+                slot.readers += step.readers - 1
+        else:
+            reads = step.reads(run.training) if run.backward != NEVER else ()
+            slot, relu = slots[0], step.relu
+            ctx = Context(self.memory, step.index, slot, run.training, run.samples, relu)
+            y = inputs[0]
+            if not (layer.forward_in_place and slot is not None and slot.readers == 1):
+                slot = self.memory.take((run.groups, *step.shape, LANES), 0)
+                y = slot.array
+            slot.readers += step.readers + ("y" in reads)
+            x = inputs[0] if len(inputs) == 1 else tuple(inputs)
+            self._do(calls.forward_of(layer, x, y, ctx), layer, recording)
+            run.contexts[step.index] = ctx
+            if "x" not in reads:
+                for own in slots:
+                    self.memory.release(own)
+            if run.backward == NEVER:
+                for own in ctx.slots:
+                    self.memory.release(own)
+        run.values[step.index], run.slots[step.index] = y, slot
+        return y
 
-    def _backward(self, layer, inputs, delta):
-        if len(inputs) == 1:
-            return [backward_of(layer, delta)]
-        return layer.join_backward(delta)
+    def _backward(self, step, run, recording):
+        """Compute the gradients of one node, and hand dE/dx to those before it."""
+        dy, slot = run.gradients[step.index]
+        if step.is_view(run.training):
+            dx = dy.reshape(run.groups, *step.input_shapes[0], LANES)
+            parts = [(dx, slot)]
+        elif step.layer.shares_gradient and not step.relu:
+            parts = [(dy, slot)] * len(step.inputs)
+            if slot is not None:
+                slot.readers += len(parts) - 1
+        else:
+            parts = self._gradients(step, run, dy, slot, recording)
+        for before, needed, (dx, own) in zip(step.inputs, step.needs, parts):
+            if needed:
+                self._hand(before, dx, own, run, recording)
+            else:
+                self.memory.release(own)
+        return [dx for dx, _ in parts]
 
-    def _sum(self, before, layer, part, other):
-        """What two consumers hand back to their common input; over the first where it may be."""
-        out = part
-        if not layer.gradient_is_free():
-            shape = self._graph.nodes[before].shape
-            out = self._buffers.lanes(before, len(part), shape)
-        add(_flat(part), _flat(other), False, _flat(out))
-        return out
+    def _gradients(self, step, run, dy, slot, recording):
+        """What a layer's backward pass makes: dE/dx for each input with its slot."""
+        layer, ctx, memory = step.layer, run.contexts[step.index], self.memory
+        reads = step.reads(run.training)
+        inputs = [run.values[before] for before in step.inputs]
+        parts = [(None, None)] * len(inputs)
+        x = inputs[0] if len(inputs) == 1 else tuple(inputs)
+        if any(step.needs):
+            count = 1 if step.layer.shares_gradient else len(inputs)
+            parts = [self._place(step, run, dy, slot, place) for place in range(count)]
+        dx = parts[0][0] if len(parts) == 1 or layer.shares_gradient else tuple(p for p, _ in parts)
+        if step.has_work:
+            call = calls.backward_of(layer, x, run.values[step.index], dy, dx, ctx)
+            self._do(call, layer, recording)
+        if layer.shares_gradient and parts[0][1] is not None:
+            parts = parts * len(inputs)
+            parts[0][1].readers += len(inputs) - 1
+        memory.release(slot)
+        if run.backward == ONCE:
+            if "x" in reads:
+                for before in step.inputs:
+                    memory.release(run.slots[before])
+            if "y" in reads:
+                memory.release(run.slots[step.index])
+            for own in ctx.slots:
+                memory.release(own)
+        return parts
 
+    def _place(self, step, run, dy, slot, place):
+        """Where a layer writes dE/dx: over what it reads for the last time, if it can."""
+        shape = (run.groups, *step.input_shapes[place], LANES)
+        over = step.layer.backward_in_place
+        if over == "x" and run.backward == ONCE:
+            slot = run.slots[step.inputs[0]]
+        elif over != "dy":
+            slot = None
+        if slot is None or slot.readers != 1:
+            slot = self.memory.take(shape, 0)
+        slot.readers += 1
+        return slot.array.reshape(shape), slot
 
-def runs_python(layer):
-    """Whether a layer works outside of the kernels, or somebody has put a method in its place.
+    def _hand(self, before, dx, slot, run, recording):
+        """Give dE/dx to the node that made x, and add it to what another consumer has given."""
+        if before in run.gradients:
+            other, own = run.gradients[before]
+            free = next((s for s in (slot, own) if s is not None and s.readers == 1), None)
+            out = self.memory.take(dx.shape, 0) if free is None else free
+            out.readers += 1
+            total = out.array.reshape(dx.shape)
+            if recording is not None:
+                recording.kernels()
+            add(_flat(dx), _flat(other), False, _flat(total))
+            self.memory.release(slot)
+            self.memory.release(own)
+            dx, slot = total, out
+        run.gradients[before] = dx, slot
 
-    If one pass does, both are called: the way back needs what the layer has kept of this batch.
-    """
-    return layer.in_python or not {"forward", "backward"}.isdisjoint(vars(layer))
+    @staticmethod
+    def _do(call, layer, recording):
+        if recording is None:
+            call()
+        else:
+            recording.step(call, calls.runs_python(layer))
 
 
 def _chains(layer):
     """Every Sequential: what remembers the layers that were built."""
-    if hasattr(layer, "_built") and hasattr(layer, "layers"):
+    if hasattr(layer, "built") and hasattr(layer, "layers"):
         yield layer
     for child in layer.children():
         yield from _chains(child)

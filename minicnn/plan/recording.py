@@ -8,8 +8,6 @@ call between them. Replayed, each does the same again, on the same arrays.
 For the package itself: it checks nothing of what it is handed.
 """
 
-import numpy as np
-
 from minicnn.kernels.replay import Captured
 
 
@@ -39,29 +37,19 @@ class Recording:
     def step(self, call, in_python):
         """Do a step of the pass, ``call()``, and write it down.
 
-        What Python calls return is written into the arrays of the first time, which the kernels
-        read.
-
         Parameters
         ----------
         call : callable
-            Returns an array, or a list of arrays and None.
+            Fills the same arrays each time, which the kernels after it read.
         in_python : bool
             Whether it does work outside of the kernels.
         """
         if not in_python:
             self.kernels()
-            return call()
-        self._end_capture()
-        first = call()
-
-        def again():
-            for place, array in zip(_listed(first), _listed(call())):
-                if array is not place:
-                    place[...] = array
-
-        self._calls.append(again)
-        return first
+        else:
+            self._end_capture()
+            self._calls.append(call)
+        call()
 
     def kernels(self):
         """Capture what kernels do from here on."""
@@ -83,7 +71,3 @@ class Recording:
         self.is_whole = self.is_whole and bool(captured)
         if captured and len(captured):
             self._calls.append(captured.replay)
-
-
-def _listed(result):
-    return [result] if isinstance(result, np.ndarray) or result is None else result

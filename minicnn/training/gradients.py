@@ -14,7 +14,7 @@ from minicnn.lanes import LANES, check_samples, group_count
 from minicnn.losses import Loss, check_result
 from minicnn.model import initialized
 from minicnn.parts import part_size
-from minicnn.training.passes import Passes
+from minicnn.plan import Passes
 
 PART = 128  # samples at most
 

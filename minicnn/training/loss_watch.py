@@ -175,6 +175,6 @@ def _unit_norm(model):
 def _spread(trainer):
     """Std of a score over the images of a test batch, as the root mean square over classes."""
     model, batch = trainer.model, next(iter(trainer.test_batches))
-    with model.workspace.holder.once():
+    with model.lock.taken():
         scores = lanes.unpack(model.forward(batch.x, False, batch.samples), batch.samples)
         return float(np.sqrt(np.mean(np.var(scores, axis=0, dtype=np.float64))))

@@ -12,9 +12,9 @@ from minicnn.errors import ArgumentError
 from minicnn.habits import Habits
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
 from minicnn.parts import EVALUATION_BATCH, part_size
+from minicnn.plan import Passes
 from minicnn.training.fitting import as_callbacks, check_data, check_loss, check_parts
 from minicnn.training.gradients import compute_gradients
-from minicnn.training.passes import Passes
 from minicnn.training.totals import Totals
 
 SHUFFLE = 1  # keeps the shuffle's random numbers apart from those of the model's seed
@@ -113,6 +113,7 @@ class Trainer(Habits):
         self.trained_images, self.step_seconds, self.train_seconds = 0, 0.0, 0.0
         self._stopped = False
         self._passes = None  # of the running epoch
+        self._evaluation = Passes(model)
         self._drawn_from = None  # the shuffle's state before the running epoch's order
         self._before = (0, 0.0, 0.0)  # images and seconds as above, before the running epoch
         self._epoch_begin = self._epoch_seconds = 0.0
@@ -165,9 +166,11 @@ class Trainer(Habits):
             The predicted classes go to ``predicted``.
         """
         totals, predicted = Totals(), []
-        with self.model.workspace.holder.once():
+        if self._evaluation.model is not self.model:
+            self._evaluation = Passes(self.model)
+        with self.model.lock.taken():
             for batch in self.test_batches:
-                scores = self.model.forward(batch.x, False, batch.samples)
+                scores = self._evaluation.forward(batch.x, False, batch.samples)
                 value, _ = self.loss(scores, batch.labels)
                 predicted.append(predicted_classes(scores, batch.samples))
                 totals.add(value, predicted[-1], batch.labels)

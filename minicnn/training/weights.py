@@ -107,7 +107,7 @@ def load_weights(model, path, prefix=""):
     counts = {f"{place}{COUNT}" for place, _ in _normalizations(model)}
     named = {name: array for name, array in named.items() if name not in counts}
     try:
-        with model.workspace.holder.once():
+        with model.lock.taken():
             assign(own, named, _advice(model, own, arrays))
     except ArgumentError as error:
         raise ArgumentError(f"{path} is not of this model: {error}") from error

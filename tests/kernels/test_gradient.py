@@ -10,6 +10,7 @@ from minicnn import reference as ref
 from minicnn.kernels.gradient import ROWS, TERMS, slice_count
 from minicnn.layers.conv import Conv2d
 from minicnn.layers.dense import Dense
+from tests import alone
 from tests.kernels.test_correlate import (
     DTYPES,
     EXAMPLES,
@@ -29,7 +30,7 @@ from tests.kernels.test_correlate import (
 
 def backward(layer, delta):
     """dE/dx, in ordinary arrays, and the parameters' gradients; all copies."""
-    packed = layer.backward(lanes.pack(delta, delta.dtype))
+    packed = alone.backward(layer, lanes.pack(delta, delta.dtype))
     rows = lanes.unpack(packed, len(packed) * lanes.LANES)
     assert not rows[len(delta) :].any()  # spare lanes
     return [rows[: len(delta)], *(parameter.grad.copy() for parameter in layer.parameters())]
@@ -115,8 +116,8 @@ def test_input_pixels_that_no_window_reaches_get_exactly_zero():
     layer, x = convolution(case, normal_numbers, np.float64)
     delta = lanes.pack(np.ones((3, *layer.output_shape)), np.float64)
     forward(layer, x)
-    layer.backward(delta)[...] = 7  # the layer's own buffer, which it uses again
-    dx = lanes.unpack(layer.backward(delta), 3)
+    alone.backward(layer, delta)[...] = 7  # the plan's own array, which it uses again
+    dx = lanes.unpack(alone.backward(layer, delta), 3)
     assert not dx[:, :, 2::3].any() and not dx[..., 1::3].any() and not dx[..., 2::3].any()
     assert dx[:, :, [0, 1, 3, 4, 6, 7]][..., ::3].all()
 
@@ -128,24 +129,24 @@ def test_no_input_gradient_where_nobody_reads_it():
         first.needs_input_gradient = False
         built(first, x.shape[1:], normal_numbers, np.float64)
         forward(first, x)
-        assert first.backward(lanes.pack(delta, np.float64)) is None
+        assert alone.backward(first, lanes.pack(delta, np.float64)) is None
         for parameter, grad in zip(first.parameters(), expected):
             np.testing.assert_array_equal(parameter.grad, grad)
 
 
 @pytest.mark.parametrize("needed", [True, False])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_rectify_is_a_relu_on_the_way_back(dtype, needed):
+def test_a_fused_relu_is_a_relu_on_the_way_back(dtype, needed):
     for layer, x in small_layers(dtype):
         layer.needs_input_gradient = needed
         built(layer, x.shape[1:], normal_numbers, dtype)
         delta = np.random.default_rng(2).normal(size=(len(x), *layer.output_shape)).astype(dtype)
         behind = ref.activation_gradient("relu", forward(layer, x), delta)
-        dx = layer.backward(lanes.pack(behind, dtype))
+        dx = alone.backward(layer, lanes.pack(behind, dtype))
         expected = [None if dx is None else dx.copy(), *(p.grad.copy() for p in layer.parameters())]
-        layer.rectify = True
-        forward(layer, x)
-        dx = layer.backward(lanes.pack(delta, dtype))
+        model = alone.before_a_relu(layer)
+        model.forward(lanes.pack(x, dtype))
+        dx = model.backward(lanes.pack(delta, dtype))
         assert (dx is not None) == needed
         for mine, theirs in zip([dx, *(p.grad for p in layer.parameters())], expected):
             np.testing.assert_array_equal(mine, theirs)

@@ -1,4 +1,4 @@
-"""Layers called by themselves: what their kernels could not read is refused in a sentence."""
+"""Models of one layer: what its kernels could not read is refused in a sentence."""
 
 import inspect
 
@@ -35,9 +35,9 @@ WRONG = {
 
 
 def built(case):
-    layer = case.make()
-    layer.build(case.shape, np.random.default_rng(0))
-    return layer
+    model = Sequential(case.make())
+    model.initialize(case.shape, 0, input_gradient=True)
+    return model
 
 
 def packed(shape):
@@ -47,7 +47,7 @@ def packed(shape):
 def test_every_layer_is_tried():
     tried = {type(case.make()) for case in EVERY.values()}
     public = [cls for _, cls in inspect.getmembers(layers, inspect.isclass)]
-    bases = {Layer, layers.Activation}
+    bases = {Layer, layers.Activation, layers.NumpyLayer}
     assert {cls for cls in public if issubclass(cls, Layer)} - bases <= tried
 
 
@@ -81,14 +81,14 @@ def test_backward_needs_a_forward_pass_of_as_many_samples(case):
     layer.forward(packed(case.shape)[:1], True)
     with pytest.raises(ArgumentError, match="2 groups .* 1 groups: call forward"):
         layer.backward(dy)
-    layer.build(case.shape, np.random.default_rng(0))
+    layer.initialize(case.shape, 0, input_gradient=True)
     with pytest.raises(ArgumentError, match="none to go back through"):
         layer.backward(dy[:1])
 
 
 @every_layer
 def test_a_layer_without_shapes_says_what_is_missing(case):
-    layer, x = case.make(), packed(case.shape)
+    layer, x = Sequential(case.make()), packed(case.shape)
     for call in (layer.forward, layer.backward):
         with pytest.raises(ArgumentError, match="initialize"):
             call(x)
@@ -109,47 +109,10 @@ def test_more_samples_than_lanes_are_refused():
 
 def test_a_layer_of_others_that_only_looks_forward_goes_back_by_what_it_inherits():
     class Doubled(layers.AvgPool2d):
-        def forward(self, x, training=False, samples=None):
-            return np.ascontiguousarray(2 * x[:, :, ::2, ::2])
+        def forward(self, x, y, ctx):
+            y[...] = 2 * x[:, :, ::2, ::2]
 
     model = Sequential(Doubled(2), MaxPool2d(1))
     model.initialize((1, 4, 4), input_gradient=True)
     y = model.forward(packed((1, 4, 4)))
     np.testing.assert_array_equal(model.backward(np.ones_like(y)), 0.25)
-
-
-class Unpacking(Layer):
-    """Hands the layer inside what its kernels cannot read."""
-
-    def __init__(self):
-        super().__init__()
-        self.inner = Dense(3)
-
-    def children(self):
-        return [self.inner]
-
-    def _build(self, rng):
-        return self.inner.build(self.input_shape, rng, self.dtype)
-
-    def forward(self, x, training=False, samples=None):
-        return self.inner.forward(lanes.unpack(x, SAMPLES))
-
-    def backward(self, dy):
-        return self.inner.backward(lanes.unpack(dy, SAMPLES))
-
-
-@pytest.mark.parametrize("around", [Sequential, layers.Residual])
-def test_a_layer_inside_a_users_layer_is_handed_things_by_hand(around):
-    """Within a pass only the package's own layers trust each other."""
-    model = Sequential(Dense(3), around(Unpacking()), Dense(3))
-    model.initialize((3,))
-    x = packed((3,))
-    with pytest.raises(ArgumentError, match="expected samples in lanes"):
-        model.forward(x)
-    with pytest.raises(ArgumentError, match="expected samples in lanes"):
-        model.layers[2].forward(lanes.unpack(x, SAMPLES))  # nothing is trusted afterwards
-    inner = model.layers[1].children()[0]
-    inner.forward = lambda x, *_: inner.inner.forward(x)
-    model.forward(x)
-    with pytest.raises(ArgumentError, match="expected samples in lanes"):
-        model.backward(x)

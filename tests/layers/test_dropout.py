@@ -12,7 +12,7 @@ from tests.kernels.test_correlate import DTYPES
 
 def built(p, seed=0, dtype=np.float64, shape=(50,)):
     model = Sequential(Dropout(p))
-    model.initialize(shape, seed, dtype)
+    model.initialize(shape, seed, dtype, input_gradient=True)
     return model
 
 

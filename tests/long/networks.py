@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minicnn.kernels import normalize as kernels
 from minicnn.layers import (
     ELU,
     SELU,
@@ -13,12 +14,13 @@ from minicnn.layers import (
     Flatten,
     GlobalAvgPool2d,
     MaxPool2d,
+    NumpyLayer,
     Residual,
     Sigmoid,
     Tanh,
     activations,
 )
-from minicnn.layers.base import Layer
+from minicnn.layers.views import positions
 from minicnn.model import Sequential
 
 ACTIVATIONS = (
@@ -134,7 +136,7 @@ IMAGE_LAYERS = (
 )  # fmt: skip
 
 
-class Noise(Layer):
+class Noise(NumpyLayer):
     """Noise on everything that passes, forwards and backwards, as rounding makes it.
 
     Parameters
@@ -149,10 +151,10 @@ class Noise(Layer):
         super().__init__()
         self.size, self.rng, self.of_largest = size, rng, of_largest
 
-    def forward(self, x, training=False, samples=None):
+    def forward(self, x):
         scale = x
         if self.of_largest:
-            scale = np.abs(x).max(tuple(range(1, x.ndim - 1)), keepdims=True)
+            scale = np.abs(x).max(tuple(range(1, x.ndim)), keepdims=True)
         return x + scale * self.size * self.rng.uniform(-1, 1, x.shape)
 
     def backward(self, dy):
@@ -169,20 +171,27 @@ class NoisyBatchNorm(BatchNorm):
         super().__init__(eps=plain.eps, momentum=plain.momentum)
         self.size, self.rng = size, rng
 
-    def _batch_moments(self):
-        mean, variance = super()._batch_moments()
-        largest = np.abs(self._x).max((0, 2, 3))
+    def forward(self, x, y, ctx):
+        super().forward(x, y, ctx)
+        if not ctx.training:
+            return
+        x = positions(x)
+        _, (mean, variance, inverse, scale, shift) = self._arrays(x, ctx)
         noise = self.size * self.rng.uniform(-1, 1, (2, *mean.shape))
-        return mean + noise[0] * largest, variance * (1 + noise[1])
+        mean += noise[0] * np.abs(x).max((0, 2, 3))
+        variance *= 1 + noise[1]
+        gamma, beta = self.gamma.value, self.beta.value
+        kernels.factors(self._terms, variance, gamma, beta, inverse, scale, shift)
+        kernels.normalize(x, mean, scale, shift, ctx.relu, positions(y))
 
-    def backward(self, dy):
+    def backward(self, x, y, dy, dx, ctx):
+        mask, (_, _, inverse, *_) = self._arrays(positions(x), ctx)
         axes = tuple(axis for axis in range(dy.ndim) if axis != 1)
-        gamma = self._parameters["weight"].value
-        term = np.abs(gamma * self._inverse * np.abs(dy).max(axes))
-        dx = super().backward(dy)
+        term = np.abs(self.gamma.value * inverse * np.abs(dy).max(axes))
+        super().backward(x, y, dy, dx, ctx)
         noise = self.size * self.rng.uniform(-1, 1, dx.shape)
-        mask = self._mask.reshape(len(dy), *[1] * (dy.ndim - 2), -1)
-        return dx + noise * mask * term.reshape(-1, *[1] * (dy.ndim - 2))
+        mask = mask.reshape(len(dy), *[1] * (dy.ndim - 2), -1)
+        dx += noise * mask * term.reshape(-1, *[1] * (dy.ndim - 2))
 
 
 def with_noise(layers, size, rng):
@@ -210,9 +219,10 @@ def _noisy_slope(layer, size, rng):
     """A slope 1 - a², a (1 - a) or a + alpha of a rounded output a is rounded as a is."""
     plain = layer.backward
 
-    def backward(dy):
+    def backward(x, y, dy, dx, ctx):
         noise = dy * size * rng.uniform(-1, 1, dy.shape)
-        return plain(dy) + noise
+        plain(x, y, dy, dx, ctx)
+        dx += noise
 
     layer.backward = backward
     return layer

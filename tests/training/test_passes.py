@@ -15,16 +15,16 @@ from minicnn.layers import (
     Dense,
     Dropout,
     Flatten,
-    Layer,
     MaxPool2d,
+    NumpyLayer,
     ReLU,
 )
 from minicnn.layers.gate import Gate, Shift
 from minicnn.losses import SoftmaxCrossEntropy
-from minicnn.plan.plan import runs_python
+from minicnn.plan.calls import runs_python
+from minicnn.plan.passes import ATTEMPTS, Passes
 from minicnn.training.callbacks import Callback
 from minicnn.training.gradients import compute_gradients
-from minicnn.training.passes import ATTEMPTS, Passes
 from minicnn.training.progress import Progress
 from tests.layers.cases import CASES
 from tests.training.toys import trainer
@@ -39,9 +39,10 @@ def small(*layers, dtype=np.float32):
 
 
 def calls_of_forward(model):
-    """How often a model's own forward pass is called, in a list that grows."""
-    calls, forward = [], model.forward
-    model.forward = lambda *arguments: calls.append(arguments) or forward(*arguments)
+    """How often the own forward pass of a model or layer is called, in a list that grows."""
+    name, calls = "run" if isinstance(model, Sequential) else "forward", []
+    forward = getattr(model, name)
+    setattr(model, name, lambda *a, **named: calls.append(a) or forward(*a, **named))
     return calls
 
 
@@ -49,7 +50,7 @@ def step(passes, x, dy, samples):
     """Scores, dE/dx and gradients, as copies."""
     scores = passes.forward(x, True, samples).copy()
     dx = passes.backward(dy)
-    model = getattr(passes, "_model", passes)
+    model = getattr(passes, "model", passes)
     gradients = [p.grad.copy() for p in model.parameters()]
     return [scores, *([] if dx is None else [dx.copy()]), *gradients]
 
@@ -187,16 +188,18 @@ def test_batches_that_never_come_again_are_left_to_the_model():
     for x, dy in steps_of(once, 20, 3 * ATTEMPTS):
         found = step(passes, x.copy(), dy.copy(), 20)
         assert_same(found, step(once, x.copy(), dy.copy(), 20))
-        assert len(passes._steps) <= ATTEMPTS
+        assert len(passes._known) <= ATTEMPTS
 
 
-def test_evaluation_is_not_replayed():
-    model = small()
+def test_evaluation_is_replayed_beside_training():
+    model, once = small(), small()
     passes, calls = Passes(model), calls_of_forward(model)
-    for x, dy in steps_of(model, 20, 4):
-        step(passes, x, dy, 20)
-        passes.forward(x, False, 20)
-    assert [arguments[1] for arguments in calls].count(False) == 4
+    for x, dy in steps_of(model, 20, 6):
+        assert_same(step(passes, x, dy, 20), step(once, x.copy(), dy.copy(), 20))
+        np.testing.assert_array_equal(passes.forward(x, False, 20), once.forward(x.copy()))
+        with pytest.raises(ArgumentError, match="none to go back through"):
+            passes.backward(dy)
+    assert [arguments[1] for arguments in calls].count(False) <= 2
 
 
 def test_nobody_goes_back_through_a_replayed_pass_twice_or_by_the_model_itself():
@@ -231,10 +234,10 @@ def test_another_thread_is_refused():
     assert errors
 
 
-class Doubled(Layer):
+class Doubled(NumpyLayer):
     """Of somebody else, and in NumPy."""
 
-    def forward(self, x, training=False, samples=None):
+    def forward(self, x):
         return 2 * x
 
     def backward(self, dy):
@@ -244,8 +247,9 @@ class Doubled(Layer):
 class Noisy(Dense):
     """Somebody's dense layer that does more than ours."""
 
-    def forward(self, x, training=False, samples=None):
-        return super().forward(x, training, samples) + np.float32(1)
+    def forward(self, x, y, ctx):
+        super().forward(x, y, ctx)
+        y += 1
 
 
 def of_others():

@@ -309,8 +309,8 @@ def test_an_error_at_the_end_keeps_nobody_from_being_told():
     with pytest.raises(ValueError, match="broken"):
         training.fit()
     assert ("second", "on_train_end") in calls
-    training.model.workspace.holder.take()  # it was released, so this is not another thread's
-    assert training.model.workspace.holder._thread is not None
+    training.model.lock.take()  # it was released, so this is not another thread's
+    assert training.model.lock._thread is not None
 
 
 @pytest.mark.parametrize(("wrong", "message"), [

@@ -4,9 +4,8 @@ import numpy as np
 
 from minicnn import Sequential
 from minicnn.data.dataset import Dataset
-from minicnn.layers import Dense, Flatten
+from minicnn.layers import Dense, Flatten, Layer
 from minicnn.layers.activations import from_string
-from minicnn.layers.base import Layer
 from minicnn.optimizers import SGD
 from minicnn.training.callbacks import Callback
 from minicnn.training.trainer import Trainer
@@ -59,12 +58,11 @@ class Spoil(Layer):
         super().__init__()
         self.value, self.calls, self.training, self.lane = value, calls, training, lane
 
-    def forward(self, x, training=False, samples=None):
-        self.calls -= training in self.training
-        y = x.copy()
-        if self.calls < 1 and training in self.training:
+    def forward(self, x, y, ctx):
+        self.calls -= ctx.training in self.training
+        y[...] = x
+        if self.calls < 1 and ctx.training in self.training:
             y[0, 0, self.lane] = self.value
-        return y
 
-    def backward(self, dy):
-        return dy
+    def backward(self, x, y, dy, dx, ctx):
+        dx[...] = dy

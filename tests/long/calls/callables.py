@@ -9,6 +9,8 @@ import pkgutil
 from dataclasses import dataclass
 
 import minicnn
+from minicnn.layers import Layer
+from minicnn.model import Sequential
 
 #: Command lines, experiments that train for minutes, kernels and what hands arrays to them, and
 #: the errors, which the kernels import.
@@ -22,6 +24,7 @@ LEFT_OUT = (
 UNCHECKED = "checks nothing"
 
 HOOK = "on_"
+PASSES = ("forward", "backward")  # of layers: a plan alone calls them, with what it has made
 
 DATA_MODEL = ("__call__", "__len__", "__iter__", "__enter__")
 
@@ -108,6 +111,8 @@ def _of_class(module, cls):
     """Inherited ones as well: they are other methods on another object."""
     for key in sorted(dir(cls)):
         public = not key.startswith("_") or key in DATA_MODEL
+        if key in PASSES and issubclass(cls, Layer) and not issubclass(cls, Sequential):
+            continue
         origin = next((c for c in cls.__mro__ if key in vars(c)), None)
         if not public or origin is None or not origin.__module__.startswith("minicnn"):
             continue

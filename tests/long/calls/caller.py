@@ -25,11 +25,22 @@ from minicnn import checks, lanes
 from minicnn.errors import MinicnnError
 from minicnn.initializers import Fans, Initializer
 from minicnn.kernels.team import get_num_threads, set_num_threads
-from minicnn.layers import Activation, BatchNorm, Conv2d, Dense, Flatten, Layer, MaxPool2d, ReLU
+from minicnn.layers import (
+    Activation,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Flatten,
+    Layer,
+    MaxPool2d,
+    NumpyLayer,
+    ReLU,
+)
 from minicnn.losses import Loss, SoftmaxCrossEntropy
 from minicnn.model import Sequential
 from minicnn.optimizers import SGD, Optimizer
 from minicnn.parameter import Parameter
+from minicnn.plan import Plan
 from minicnn.schedules import Schedule
 from minicnn.training.callbacks import Callback
 from tests.long.calls import callables, table
@@ -154,7 +165,7 @@ class Case:
 def use(thing):
     """What comes next with an object: layers are built and passed, optimizers step, ..."""
     rng = np.random.default_rng(0)
-    if type(thing) in (Layer, Activation, Initializer, Optimizer, Loss, Schedule):
+    if type(thing) in (Layer, NumpyLayer, Activation, Initializer, Optimizer, Loss, Schedule):
         return  # without a subclass nothing can be done with these
     if isinstance(thing, Sequential):
         thing.summary() if thing.output_shape else thing.initialize(SHAPE)
@@ -163,8 +174,9 @@ def use(thing):
         if thing.output_shape is None:
             thing.build((7,) if isinstance(thing, Dense) else SHAPE, rng)
         if not lanes.group_count(int(np.prod(thing.input_shape))) > 2**20:
-            y = thing.forward(np.ones((2, *thing.input_shape, 16), thing.dtype), True, 17)
-            thing.backward(np.ones_like(y))
+            plan = Plan(thing)
+            y = plan.forward(np.ones((2, *thing.input_shape, 16), thing.dtype), True, 17)
+            plan.backward(np.ones_like(y))
     elif isinstance(thing, Initializer):
         thing((4, 2, 3, 3), Fans(18, 36), rng)
         str(thing)

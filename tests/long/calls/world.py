@@ -21,8 +21,8 @@ from minicnn.layers import (
     Dense,
     Flatten,
     GlobalAvgPool2d,
-    Layer,
     MaxPool2d,
+    NumpyLayer,
     ReLU,
     Residual,
     Tanh,
@@ -52,10 +52,10 @@ class Own(Initializer):
         return np.ones(shape) if self.drawn is None else self.drawn
 
 
-class Through(Layer):
+class Through(NumpyLayer):
     """A layer of a user."""
 
-    def forward(self, x, training=False, samples=None):
+    def forward(self, x):
         return x * 2
 
     def backward(self, dy):

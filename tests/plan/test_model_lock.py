@@ -1,4 +1,4 @@
-"""A model is computed with by one thread at a time; no other can spoil its arrays unnoticed."""
+"""One thread at a time trains a model, any number predict: none spoils another's arrays."""
 
 import copy
 import threading
@@ -9,8 +9,9 @@ import pytest
 
 from minicnn import Sequential, lanes
 from minicnn.errors import ArgumentError
-from minicnn.layers import Dense, Residual, Tanh
-from minicnn.layers.holder import Holder
+from minicnn.layers import Dense, Identity, NumpyLayer, Residual, Tanh
+from minicnn.plan import Passes
+from minicnn.plan.model_lock import ModelLock
 
 SAMPLES = 20
 
@@ -38,10 +39,15 @@ def elsewhere(function, *arguments):
 REFUSED = "thread 'second.*' cannot use this model, which thread 'MainThread' is computing with"
 
 
+def backward(model):
+    return model.backward(np.zeros((2, 3, 16), np.float32))
+
+
 @pytest.mark.parametrize("call", [
     lambda model: model.forward(packed()),
-    lambda model: model.backward(np.zeros((2, 3, 16), np.float32)),
+    backward,
     lambda model: model.layers[1].body.forward(np.zeros((2, 6, 16), np.float32)),
+    lambda model: Passes(model).forward(packed(), False),
     lambda model: model.predict(images()),
     lambda model: model.state_dict(),
     lambda model: model.load_state_dict(model.initial),
@@ -57,7 +63,11 @@ def test_between_two_passes_no_other_thread_gets_at_the_model(call):
     np.testing.assert_equal(model.state_dict(), before)
     model.backward(np.zeros((2, 3, 16), np.float32))
     model.release()
-    elsewhere(call, model)
+    if call is backward:  # a thread goes back through passes of its own
+        with pytest.raises(ArgumentError, match="none to go back through"):
+            elsewhere(call, model)
+    else:
+        elsewhere(call, model)
 
 
 def test_the_passes_of_the_holder_are_as_if_it_were_alone():
@@ -106,15 +116,15 @@ def test_many_threads_predict_with_one_model():
 
 
 def test_an_error_within_a_turn_ends_it():
-    holder = Holder()
-    with pytest.raises(ZeroDivisionError), holder.once():
+    holder = ModelLock()
+    with pytest.raises(ZeroDivisionError), holder.taken():
         1 / 0  # noqa: B018
     elsewhere(holder.take)
 
 
 def test_of_threads_that_want_a_model_at_once_one_gets_it():
     for _ in range(20):
-        holder, gate, done = Holder(), threading.Barrier(4), threading.Barrier(4)
+        holder, gate, done = ModelLock(), threading.Barrier(4), threading.Barrier(4)
         got = []
 
         def want(holder=holder, gate=gate, done=done, got=got):
@@ -139,3 +149,50 @@ def test_a_copy_is_held_by_nobody():
     scores = model.forward(packed()).copy()
     other = copy.deepcopy(model)
     np.testing.assert_array_equal(elsewhere(other.forward, packed()), scores)
+
+
+def test_who_wants_to_train_waits_for_those_who_predict_and_refuses_the_next():
+    lock, inside, go_on = ModelLock(), threading.Event(), threading.Event()
+
+    def predict():
+        with lock.shared():
+            inside.set()
+            go_on.wait()
+
+    reader = threading.Thread(target=predict)
+    reader.start()
+    inside.wait()
+    with ThreadPoolExecutor(1) as thread:
+        taken = thread.submit(lock.take)
+        with pytest.raises(TimeoutError):
+            taken.result(timeout=0.05)
+        go_on.set()
+        taken.result(timeout=10)
+        with pytest.raises(ArgumentError, match="cannot use this model"), lock.shared():
+            pass
+        thread.submit(lock.release).result()
+    with lock.shared(), lock.shared():
+        pass
+
+
+def test_threads_predict_at_the_same_time():
+    """Each waits in the middle of its pass until the other is there, too."""
+    gate = threading.Barrier(2, timeout=30)
+
+    class Meeting(NumpyLayer):
+        def forward(self, x):
+            gate.wait()
+            return x
+
+        def backward(self, dy):
+            return dy
+
+    model = Sequential(Dense(6), Meeting(), Dense(3))
+    model.initialize((4,), seed=0)
+    inputs = [images(seed) for seed in (1, 2)]
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(model.predict, inputs))
+    gate.abort()
+    model = Sequential(Dense(6), Identity(), Dense(3))
+    model.initialize((4,), seed=0)
+    np.testing.assert_array_equal(found, [model.predict(x) for x in inputs])

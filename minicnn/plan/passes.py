@@ -1,0 +1,157 @@
+"""Passes of a model that are replayed where only the numbers are new.
+
+The first pass of a kind is written down (:mod:`minicnn.plan.recording`), and the next ones replay
+it: the same equations, on the same arrays, with the same bits, but no Python in between where a
+layer needs none.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minicnn.checks import check_count, check_kind
+from minicnn.layers.base import Layer
+from minicnn.plan.plan import NEVER, ONCE
+from minicnn.plan.recording import Recording
+
+ATTEMPTS = 16  # passes that are written down, before it is clear that they never come again
+
+
+class _Recorded(NamedTuple):
+    """What was captured of a step, and the arrays that it needs.
+
+    `allocations` is the number before the step: what was captured while arrays were made, when
+    others may have gone, is never current.
+    """
+
+    x: np.ndarray
+    samples: int
+    scores: np.ndarray
+    delta: np.ndarray
+    dx: np.ndarray
+    forward: Recording
+    backward: Recording
+    parameters: list  # each with its value and its gradient
+    methods: list  # of others, in the place of layers' passes
+    plan: object
+    allocations: int
+
+
+class Passes:
+    """A model's passes, called as the model's own, and replayed where that is the same.
+
+    That is so while the parameters' arrays and the plan's are those of the recorded step, for a
+    batch of as many samples in the same place. All else is left to the model. What a layer does in
+    Python (``Layer.in_python``), a user's among them, is called in every step. What the layers are
+    (their settings, but for a dropout's, or which there are) must not be changed while these passes
+    are used.
+
+    Parameters
+    ----------
+    model : Sequential
+    """
+
+    def __init__(self, model):
+        self.model = check_kind(model, Layer, "Passes: model")
+        self._known, self._same = {}, {}  # by the place of the batch, and by the very array
+        self._attempts = 0
+        self._running = None  # the step whose forward pass was replayed last
+        self._begun = None  # what is known of a step whose forward pass was captured last
+
+    def forward(self, x, training=True, samples=None):
+        """The scores, as :meth:`Sequential.forward` gives them.
+
+        After a pass of training one backward pass may follow, after one of evaluation none.
+
+        Raises
+        ------
+        ArgumentError
+            As there.
+        """
+        model = self.model
+        self._running = self._begun = None
+        if type(samples) is not int and samples is not None:
+            samples = check_count(samples, "samples", least=0)
+        if type(training) is not bool or not isinstance(x, np.ndarray):
+            return model.forward(x, training, samples)  # which says what is wrong
+        if training:
+            model.lock.take()
+            return self._forward(x, training, samples, ONCE)
+        with model.lock.shared():
+            return self._forward(x, training, samples, NEVER)
+
+    def _forward(self, x, training, samples, backward):
+        model = self.model
+        step = self._same.get((id(x), samples, training))
+        if step is None:
+            step = self._known.get(_place(x, samples, training))
+        if step is not None and self._is_current(step):
+            step.forward.replay()
+            model.forget()
+            self._running = step if training else None
+            return step.scores
+        if self._attempts >= ATTEMPTS or model.plan().observer is not None:
+            return model.run(x, training, samples, backward=backward)
+        recording, allocations = Recording(), model.plan().memory.allocations
+        with recording:
+            scores = model.run(x, training, samples, recording, backward)
+        self._begun = x, samples, scores, recording, allocations
+        if not training:
+            self._attempts += 1
+            self._remember(False, None, None, None)
+        return scores
+
+    def backward(self, dy):
+        """Fill the parameters' gradients, as :meth:`Sequential.backward` does; once a forward pass.
+
+        Raises
+        ------
+        ArgumentError
+            As there.
+        """
+        model, step, self._running = self.model, self._running, None
+        if step is not None:
+            is_array = isinstance(dy, np.ndarray)
+            if dy is step.delta or (is_array and _place(dy) == _place(step.delta)):
+                step.backward.replay()
+                return step.dx
+            model.run(step.x, True, step.samples, backward=ONCE)  # so that it knows of this step
+        if self._begun is None:
+            dx = model.backward(dy)
+        else:
+            recording = Recording()
+            with recording:
+                dx = model.backward(dy, recording)
+            self._attempts += 1
+            self._remember(True, recording, dy, dx)
+        model.forget()
+        return dx
+
+    def _remember(self, training, backward, dy, dx):
+        """Keep what was written down, if it can be replayed."""
+        (x, samples, scores, forward, allocations), self._begun = self._begun, None
+        plan = self.model.plan()
+        if forward.is_whole and (backward is None or backward.is_whole):
+            arrays = [(p, p.value, p.grad) for p in self.model.parameters()]
+            self._known[_place(x, samples, training)] = self._same[id(x), samples, training] = (
+                _Recorded(
+                    x, samples, scores, dy, dx, forward, backward, arrays,
+                    plan.methods_of_others(), plan, allocations,
+                )
+            )  # fmt: skip
+
+    def _is_current(self, step):
+        """Whether all arrays are still those that were captured."""
+        plan = self.model.plan()
+        if step.plan is not plan or step.allocations != plan.memory.allocations:
+            return False
+        if plan.observer is not None or plan.methods_of_others() != step.methods:
+            return False
+        plan.check()
+        return all(p.value is value and p.grad is grad for p, value, grad in step.parameters)
+
+
+def _place(array, *more):
+    """What another view of the same numbers has in common with this one."""
+    about = array.__array_interface__
+    return about["data"], about["shape"], about["strides"], about["typestr"], *more
