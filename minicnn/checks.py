@@ -194,7 +194,7 @@ def check_positive(value, what):
     return float(value)
 
 
-def is_foreign(thing):
+def is_third_party(thing):
     """Whether a class or function is not of this package."""
     return thing.__module__.partition(".")[0] != "minicnn"
 

@@ -11,7 +11,7 @@ import difflib
 import functools
 import inspect
 
-from minicnn.checks import is_foreign
+from minicnn.checks import is_third_party
 from minicnn.errors import ArgumentError
 
 
@@ -152,7 +152,7 @@ class Habits:
     def __init_subclass__(cls, **named):
         """Look at the arguments of this package's classes if they are not taken."""
         super().__init_subclass__(**named)
-        if is_foreign(cls):
+        if is_third_party(cls):
             if not hasattr(cls, "__getattr__"):
                 cls.__getattr__ = _missing
         elif "__init__" in vars(cls):

@@ -41,7 +41,7 @@ class HalfXavier(Initializer):
     scale: float = 0.5
     name, distribution = "half-xavier", "normal"
 
-    def _moments(self, fans, shape):
+    def moments(self, fans, shape):
         return 0.0, 2 * self.scale / (fans.fan_in + fans.fan_out)
 
 

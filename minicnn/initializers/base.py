@@ -92,8 +92,8 @@ class Initializer:
     """Base of all initializers, immutable and comparable.
 
     A subclass is a frozen dataclass, whose settings have defaults, floats where they are
-    numbers; one without settings may be an ordinary class. ``_moments(fans, shape)`` gives the
-    mean and variance that it promises, ``_draw(shape, fans, rng)`` the array; without, it is
+    numbers; one without settings may be an ordinary class. ``moments(fans, shape)`` gives the
+    mean and variance that it promises, ``draw(shape, fans, rng)`` the array; without, it is
     drawn by `distribution`. `name` is the class's, in small letters, unless it is given.
     """
 
@@ -151,13 +151,13 @@ class Initializer:
         ------
         ArgumentError
             For another dtype, a shape or fans that this initializer cannot serve, settings so
-            large that the numbers overflow, or a ``_draw`` that gives another shape.
+            large that the numbers overflow, or a ``draw`` that gives another shape.
         """
         shape = check_shape(shape, "the shape of a weight", "such as (out, in)", least=0)
         dtype = check_dtype(dtype)
         with np.errstate(over="ignore", invalid="ignore"):
             with memory.asked(8 * math.prod(shape), f"float64 of shape {shape}"):
-                values = self._draw(shape, fans, rng)
+                values = self.draw(shape, fans, rng)
             if not isinstance(values, np.ndarray) or values.shape != shape:
                 raise self._error(
                     f"must draw an array of shape {shape}, drew {described(values)}: return an"
@@ -186,12 +186,12 @@ class Initializer:
 
     def _promise(self, fans, shape):
         """Mean and variance, if they can be."""
-        moments = self._moments(fans, shape)
+        moments = self.moments(fans, shape)
         try:
             mean, variance = map(float, moments)
         except (TypeError, ValueError):
             raise self._error(
-                f"_moments(fans, shape) must return the mean and the variance, got {moments!r}."
+                f"moments(fans, shape) must return the mean and the variance, got {moments!r}."
             ) from None
         if math.isnan(mean) or not variance >= 0:
             raise self._error(
@@ -200,15 +200,31 @@ class Initializer:
             )
         return mean, variance
 
-    def _moments(self, fans, shape):
-        raise self._error("_moments(fans, shape) is missing, which returns (mean, variance).")
+    def moments(self, fans, shape):
+        """What a subclass promises: the mean and the variance of the numbers.
 
-    def _draw(self, shape, fans, rng):
+        Parameters
+        ----------
+        fans : Fans or None
+            As the layer gives them; None if it is asked without a layer.
+        shape : tuple of int or None
+
+        Returns
+        -------
+        (float, float)
+        """
+        raise self._error("moments(fans, shape) is missing, which returns (mean, variance).")
+
+    def draw(self, shape, fans, rng):
+        """What a subclass draws: an array of `shape`, with the random numbers of `rng`.
+
+        By default of the class's `distribution`, with the mean and the variance of `moments`.
+        """
         mean, variance = self._promise(fans, shape)
         if self.distribution not in WORDS["distribution"]:
             raise self._error(
                 f"distribution must be one of {', '.join(WORDS['distribution'])}, got"
-                f" {self.distribution!r}; or write _draw(shape, fans, rng)."
+                f" {self.distribution!r}; or write draw(shape, fans, rng)."
             )
         return mean + math.sqrt(variance) * _unit_sample(self.distribution, shape, rng)
 

@@ -16,10 +16,12 @@ class Constant(Initializer):
     value: float = 0.1
     name = "constant"
 
-    def _moments(self, fans, shape):
+    def moments(self, fans, shape):
+        """Mean and variance of the weights."""
         return self.value, 0.0
 
-    def _draw(self, shape, fans, rng):
+    def draw(self, shape, fans, rng):
+        """The weights, float64."""
         return np.full(shape, self.value)
 
 
@@ -47,7 +49,8 @@ class Normal(Initializer):
     mean_: float = 0.0
     name = distribution = "normal"
 
-    def _moments(self, fans, shape):
+    def moments(self, fans, shape):
+        """Mean and variance of the weights."""
         return self.mean_, self.std * self.std
 
 
@@ -75,9 +78,11 @@ class Uniform(Initializer):
         if self.low > self.high:
             raise self._error(f"low must not be above high, got {self.low} and {self.high}.")
 
-    def _moments(self, fans, shape):
+    def moments(self, fans, shape):
+        """Mean and variance of the weights."""
         width = self.high - self.low
         return (self.low + self.high) / 2, width * width / 12
 
-    def _draw(self, shape, fans, rng):
+    def draw(self, shape, fans, rng):
+        """The weights, float64."""
         return self.low + (self.high - self.low) * check_generator(rng).random(shape)

@@ -39,14 +39,16 @@ class FromFunction(Initializer):
     def __str__(self):
         return self.name
 
-    def _moments(self, fans, shape):
+    def moments(self, fans, shape):
+        """Mean and variance of the weights."""
         if shape is None:
             raise self._error("needs the shape of a weight to tell its mean and variance.")
         shape = check_shape(shape, "shape", "such as (8, 3, 3, 3)")
         values = self(shape, fans, np.random.default_rng(SEED), np.float64)
         return float(values.mean()), float(values.var())
 
-    def _draw(self, shape, fans, rng):
+    def draw(self, shape, fans, rng):
+        """The weights, float64."""
         try:
             values = self.function(shape, fans, rng)
         except MinicnnError:

@@ -32,13 +32,15 @@ class ZerO(Initializer):
 
     name = "hadamard"
 
-    def _moments(self, fans, shape):
+    def moments(self, fans, shape):
+        """Mean and variance of the weights."""
         _, outputs, inputs, area = self._blocks(fans, shape)
         matrix = _matrix(outputs, inputs)
         mean = matrix.mean() / area
         return mean, np.square(matrix).mean() / area - mean * mean
 
-    def _draw(self, shape, fans, rng):
+    def draw(self, shape, fans, rng):
+        """The weights, float64."""
         groups, outputs, inputs, _ = self._blocks(fans, shape)
         return _at_centre(shape, groups, _matrix(outputs, inputs))
 

@@ -22,11 +22,13 @@ class Orthogonal(Initializer):
     gain: float = 1.0
     name = "orthogonal"
 
-    def _moments(self, fans, shape):
+    def moments(self, fans, shape):
+        """Mean and variance of the weights."""
         gain = factor(self.gain)
         return 0.0, gain * gain / max(self._matrix(shape))
 
-    def _draw(self, shape, fans, rng):
+    def draw(self, shape, fans, rng):
+        """The weights, float64."""
         return factor(self.gain) * _orthogonal(*self._matrix(shape), rng).reshape(shape)
 
 
@@ -41,7 +43,8 @@ class DeltaOrthogonal(Orthogonal):
 
     name = "delta-orthogonal"
 
-    def _moments(self, fans, shape):
+    def moments(self, fans, shape):
+        """Mean and variance of the weights."""
         _, outputs, inputs, area = self._blocks(fans, shape)
         if len(shape) > 2 and outputs < inputs:
             raise self._error(
@@ -51,8 +54,9 @@ class DeltaOrthogonal(Orthogonal):
         gain = factor(self.gain)
         return 0.0, gain * gain / (max(outputs, inputs) * area)
 
-    def _draw(self, shape, fans, rng):
-        self._moments(fans, shape)
+    def draw(self, shape, fans, rng):
+        """The weights, float64."""
+        self.moments(fans, shape)
         groups, outputs, inputs, _ = self._blocks(fans, shape)
         blocks = [_orthogonal(outputs, inputs, rng) for _ in range(groups)]
         return factor(self.gain) * _at_centre(shape, groups, blocks)
@@ -70,12 +74,14 @@ class Identity(Initializer):
 
     name = "identity"
 
-    def _moments(self, fans, shape):
+    def moments(self, fans, shape):
+        """Mean and variance of the weights."""
         _, outputs, inputs, area = self._blocks(fans, shape)
         p = 1 / (max(outputs, inputs) * area)
         return p, p * (1 - p)
 
-    def _draw(self, shape, fans, rng):
+    def draw(self, shape, fans, rng):
+        """The weights, float64."""
         groups, outputs, inputs, _ = self._blocks(fans, shape)
         return _at_centre(shape, groups, np.eye(outputs, inputs))
 

@@ -32,7 +32,8 @@ class VarianceScaling(Initializer):
     distribution: str = "normal"
     name = "variance-scaling"
 
-    def _moments(self, fans, shape):
+    def moments(self, fans, shape):
+        """Mean and variance of the weights."""
         if fans is None:
             raise self._error("needs the fans of a layer, Fans(fan_in, fan_out), got None.")
         fan = MODES[self.mode](fans)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minicnn.checks import check_dtype, check_generator, check_shape, is_foreign
+from minicnn.checks import check_dtype, check_generator, check_shape, is_third_party
 from minicnn.layers.module import Module
 
 #: What a class says of its passes: it does not hold for passes that a user's class replaces.
@@ -48,7 +48,7 @@ class Layer(Module):
 
     def __init_subclass__(cls, **named):
         super().__init_subclass__(**named)
-        if is_foreign(cls):
+        if is_third_party(cls):
             cls.in_python = vars(cls).get("in_python", True)
             if "forward" in vars(cls) or "backward" in vars(cls):
                 for promise in set(PROMISES).difference(vars(cls)):

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import described, is_foreign
+from minicnn.checks import described, is_third_party
 from minicnn.layers.numpy_layer import NumpyLayer
 
 PASSES = {"forward", "backward"}
@@ -17,7 +17,7 @@ PASSES = {"forward", "backward"}
 
 def check_passes(layer):
     """Raise an ArgumentError if a layer's passes do not take what a plan calls them with."""
-    if not is_foreign(type(layer)):
+    if not is_third_party(type(layer)):
         return
     arguments = {"forward": ("x", "y", "ctx"), "backward": ("x", "y", "dy", "dx", "ctx")}
     if isinstance(layer, NumpyLayer):

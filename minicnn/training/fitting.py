@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import check_callable, is_foreign, takes
+from minicnn.checks import check_callable, is_third_party, takes
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError, DataError
 from minicnn.losses import check_result
@@ -79,7 +79,7 @@ def check_loss(loss, model, dataset):
         If the gradient has another shape or dtype than the scores, or is not 0 in spare lanes.
     """
     check_callable(loss, "the loss", arguments=2)
-    if not is_foreign(loss if inspect.isfunction(loss) else type(loss)):
+    if not is_third_party(loss if inspect.isfunction(loss) else type(loss)):
         return
     rng, labels = np.random.default_rng(0), dataset.labels[:5]
     scores = rng.standard_normal((1, *model.output_shape, lanes.LANES)).astype(model.dtype)

@@ -19,10 +19,10 @@ class Drawing(Initializer):
     name = "drawing"
     drawn = None
 
-    def _moments(self, fans, shape):
+    def moments(self, fans, shape):
         return 0.0, 1.0
 
-    def _draw(self, shape, fans, rng):
+    def draw(self, shape, fans, rng):
         return type(self).drawn(shape)
 
 

@@ -23,7 +23,7 @@ FANS, SHAPE = Fans(20, 30), (30, 20)
 def own(moments, **attributes):
     """An initializer without settings that promises these moments."""
     attributes.setdefault("distribution", "normal")
-    return type("Own", (Initializer,), {"_moments": lambda *_: moments, **attributes})()
+    return type("Own", (Initializer,), {"moments": lambda *_: moments, **attributes})()
 
 
 def draw(initializer):
@@ -33,7 +33,7 @@ def draw(initializer):
 @pytest.mark.parametrize("moments", [None, 0.5, (0.0,), (0.0, 1.0, 2.0), ("a", 1), (None, None)])
 def test_moments_that_are_no_pair(moments):
     for use in (draw, lambda i: i.variance(FANS, SHAPE), lambda i: i.mean(FANS, SHAPE)):
-        with pytest.raises(ArgumentError, match="own: _moments.*the mean and the variance, got"):
+        with pytest.raises(ArgumentError, match="own: moments.*the mean and the variance, got"):
             use(own(moments))
 
 
@@ -59,7 +59,7 @@ def test_nothing_promised():
     class Bare(Initializer):
         pass
 
-    with pytest.raises(ArgumentError, match=r"bare: _moments\(fans, shape\) is missing"):
+    with pytest.raises(ArgumentError, match=r"bare: moments\(fans, shape\) is missing"):
         draw(Bare())
 
 
@@ -92,7 +92,7 @@ def test_a_frozen_dataclass_needs_no_name():
         std: float = 0.5
         distribution = "uniform"
 
-        def _moments(self, fans, shape):
+        def moments(self, fans, shape):
             return 0.0, self.std**2
 
     assert str(Half()) == "half:0.5" and Half(0.25) == Half(0.25) != Half()

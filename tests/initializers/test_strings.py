@@ -137,10 +137,10 @@ def test_an_initializer_of_ones_own():
         size: float = 1.0
         name = "alternating"
 
-        def _moments(self, fans, shape):
+        def moments(self, fans, shape):
             return 0.0, self.size**2
 
-        def _draw(self, shape, fans, rng):
+        def draw(self, shape, fans, rng):
             return self.size * (1 - 2 * (np.indices(shape).sum(axis=0) % 2))
 
     own = from_string(Alternating(2))
@@ -231,7 +231,7 @@ def test_a_setting_whose_default_is_no_float_says_how_to_write_it(default):
         scale: object = default
         name, distribution = "own", "normal"
 
-        def _moments(self, fans, shape):
+        def moments(self, fans, shape):
             return 0.0, 1 / fans.fan_in
 
     for values in ((), (2.0,)):

@@ -9,6 +9,7 @@ import pkgutil
 from dataclasses import dataclass
 
 import minicnn
+from minicnn.initializers import Initializer
 from minicnn.layers import Layer
 from minicnn.model import Sequential
 
@@ -24,7 +25,8 @@ LEFT_OUT = (
 UNCHECKED = "checks nothing"
 
 HOOK = "on_"
-PASSES = ("forward", "backward")  # of layers: a plan alone calls them, with what it has made
+#: What a subclass writes and the package alone calls, with what it has made or checked.
+EXTENSION_POINTS = {Layer: ("forward", "backward", "setup"), Initializer: ("moments", "draw")}
 
 DATA_MODEL = ("__call__", "__len__", "__iter__", "__enter__")
 
@@ -111,7 +113,9 @@ def _of_class(module, cls):
     """Inherited ones as well: they are other methods on another object."""
     for key in sorted(dir(cls)):
         public = not key.startswith("_") or key in DATA_MODEL
-        if key in PASSES and issubclass(cls, Layer) and not issubclass(cls, Sequential):
+        if not issubclass(cls, Sequential) and any(
+            issubclass(cls, base) and key in names for base, names in EXTENSION_POINTS.items()
+        ):
             continue
         origin = next((c for c in cls.__mro__ if key in vars(c)), None)
         if not public or origin is None or not origin.__module__.startswith("minicnn"):

@@ -45,10 +45,10 @@ class Own(Initializer):
     def __post_init__(self):
         pass
 
-    def _moments(self, fans, shape):
+    def moments(self, fans, shape):
         return 0.0, 1.0
 
-    def _draw(self, shape, fans, rng):
+    def draw(self, shape, fans, rng):
         return np.ones(shape) if self.drawn is None else self.drawn
 
 
