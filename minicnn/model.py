@@ -222,15 +222,19 @@ class Sequential(Layer):
         backward : int
             How many backward passes follow: ``minicnn.plan.NEVER``, ``ONCE`` or ``OFTEN``.
         """
-        self._check_lanes(x, self.input_shape)
-        check_flag(training, "training")
-        if samples is not None:
-            lanes.check_samples(x, samples)
+        self.check_batch(x, training, samples)
         if recording is not None:
             check_kind(recording, Recording, "recording")
         scores = self.plan().forward(x, training, samples, recording, backward)
         self._own.groups = None if backward == NEVER else len(x)
         return scores
+
+    def check_batch(self, x, training=False, samples=None):
+        """Raise an ArgumentError unless the kernels, which check nothing, can read a batch."""
+        self._check_lanes(x, self.input_shape)
+        check_flag(training, "training")
+        if samples is not None:
+            lanes.check_samples(x, samples)
 
     def backward(self, dy, recording=None):
         """Apply the layers' backward passes in reverse, of the last forward pass.

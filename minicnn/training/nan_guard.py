@@ -9,6 +9,7 @@ from minicnn.checks import check_flag, takes
 from minicnn.data.batches import Batch
 from minicnn.errors import DivergedError
 from minicnn.model import initialized
+from minicnn.plan import NEVER, Plan
 from minicnn.training.callbacks import Callback
 
 
@@ -113,8 +114,10 @@ def first_broken_output(model, batch, training):
                 found.append((layer, real))
         return output
 
-    with model.plan().observed(look):
-        model.forward(batch.x, training, batch.samples)
+    model.check_batch(batch.x, training, batch.samples)
+    plan = Plan(model)  # in which no layer hides another's output behind a ReLU
+    with model.lock.taken(), plan.observed(look):
+        plan.forward(batch.x, training, batch.samples, backward=NEVER)
     return found[0] if found else None
 
 

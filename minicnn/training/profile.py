@@ -15,7 +15,7 @@ class Profile(Callback):
     The first step is left out. Operations are those of the layers' equations, two for each
     multiply-add, so Winograd's algorithm can go beyond the machine's peak. What a layer does
     for the ReLU beside it is counted as its own. Layers that are clocked are called one by one,
-    never replayed (:mod:`minicnn.training.passes`): a step of a small batch takes longer than it
+    never replayed (:mod:`minicnn.plan.passes`): a step of a small batch takes longer than it
     does without a profile.
 
     Attributes

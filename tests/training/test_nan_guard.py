@@ -7,8 +7,9 @@ import pytest
 
 from minicnn import Sequential
 from minicnn.data.batches import Batches
+from minicnn.data.dataset import Dataset
 from minicnn.errors import DivergedError
-from minicnn.layers import Dense, Flatten, NumpyLayer, Residual, Tanh
+from minicnn.layers import Dense, Flatten, NumpyLayer, ReLU, Residual, Tanh
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.training.nan_guard import NanGuard, first_broken_output
 from tests.training.toys import CLASSES, At, Spoil, dense_model, toy, trainer
@@ -128,3 +129,16 @@ def test_layers_are_as_before_after_the_search():
     model = build(Residual(Sequential(Tanh(), Spoil(np.nan))))
     diverge(model)
     assert not any("forward" in vars(layer) for layer in model.all_layers())
+
+
+def test_a_fused_relu_hides_nothing():
+    """One unit is -infinity, which its ReLU turns into 0; another overflows a layer later."""
+    model = Sequential(Flatten(), Dense(2, bias=False), ReLU(), Dense(CLASSES))
+    model.initialize((1, 4, 4))
+    first, last = (layer.weight.value for layer in (model.layers[1], model.layers[3]))
+    first[0], first[1], last[...] = -3e38, 1e20, 1e30
+    images, labels = np.ones((20, 1, 4, 4), np.float32), np.zeros(20, int)
+    (batch,) = Batches(Dataset(images, labels), 20, None, np.float32)
+    with np.errstate(all="ignore"):
+        layer, output = first_broken_output(model, batch, training=False)
+    assert layer is model.layers[1] and output.min() == -np.inf
