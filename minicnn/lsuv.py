@@ -28,7 +28,7 @@ from minicnn.checks import (
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Orthogonal
 from minicnn.layers import Dropout
-from minicnn.layers.branches import joined
+from minicnn.layers.views import joined
 from minicnn.model import initialized
 from minicnn.plan import NEVER, Plan, trace
 from minicnn.text_table import as_text

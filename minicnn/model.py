@@ -7,12 +7,13 @@ import numpy as np
 
 from minicnn import lanes
 from minicnn.axes import advice_on_axes
-from minicnn.checks import check_count, check_flag, check_kind, described, make_rng
+from minicnn.checks import check_count, check_flag, check_kind, make_rng, takes
 from minicnn.errors import ArgumentError
 from minicnn.layers.base import Layer
+from minicnn.layers.module import check_graph
 from minicnn.parameter import assign, lay_side_by_side
 from minicnn.parts import EVALUATION_BATCH, part_size
-from minicnn.plan import NEVER, OFTEN, Passes, Plan, Recording
+from minicnn.plan import OFTEN, Passes, Plan, Recording
 from minicnn.plan.model_lock import ModelLock
 from minicnn.summary import table
 
@@ -87,6 +88,7 @@ class Sequential(Layer):
         """The layers, in order."""
         return self.layers
 
+    @takes(graph=check_graph)
     def connect(self, graph, x):
         """The layers one after the other, from `x` on."""
         for layer in self.layers:
@@ -222,19 +224,9 @@ class Sequential(Layer):
         backward : int
             How many backward passes follow: ``minicnn.plan.NEVER``, ``ONCE`` or ``OFTEN``.
         """
-        self.check_batch(x, training, samples)
         if recording is not None:
             check_kind(recording, Recording, "recording")
-        scores = self.plan().forward(x, training, samples, recording, backward)
-        self._own.groups = None if backward == NEVER else len(x)
-        return scores
-
-    def check_batch(self, x, training=False, samples=None):
-        """Raise an ArgumentError unless the kernels, which check nothing, can read a batch."""
-        self._check_lanes(x, self.input_shape)
-        check_flag(training, "training")
-        if samples is not None:
-            lanes.check_samples(x, samples)
+        return self.plan().forward(x, training, samples, recording, backward)
 
     def backward(self, dy, recording=None):
         """Apply the layers' backward passes in reverse, of the last forward pass.
@@ -260,32 +252,13 @@ class Sequential(Layer):
             model.
         """
         self.lock.take()
-        self._check_lanes(dy, self.output_shape)
-        groups = self._own.groups
-        if len(dy) != groups:
-            last = "none to go back through" if groups is None else f"{groups} groups"
-            raise self.error(
-                f"dy has {len(dy)} groups of lanes, and the last forward pass {last}: call forward"
-                " on this batch first, and predict nothing in between."
-            )
         if recording is not None:
             check_kind(recording, Recording, "recording")
         return self.plan().backward(dy, recording)
 
-    def _check_lanes(self, x, shape):
-        if shape is None:
-            raise self.error(self.not_built)
-        if not lanes.are_lanes(x, shape, self.dtype):
-            wanted = ", ".join(["G", *map(str, shape), str(lanes.LANES)])
-            raise self.error(
-                f"expected samples in lanes, {self.dtype} of shape ({wanted}) and C-contiguous,"
-                f" got {described(x)}: make them by lanes.pack(batch, model.dtype), or call"
-                " predict with ordinary arrays."
-            )
-
     def forget(self):
         """Refuse to go back through the last forward pass: what it left is not there any more."""
-        self._own.groups = None
+        self.plan().forget()
 
     def release(self):
         """Let other threads compute with the model; what it returned may then be overwritten."""
@@ -415,7 +388,7 @@ class Sequential(Layer):
 class _OfThread(threading.local):
     """What each thread that computes with a model has of its own; a copy has none of it."""
 
-    plan = recorded = input = groups = None
+    plan = recorded = input = None
 
     def passes(self, model):
         """Passes for inference."""

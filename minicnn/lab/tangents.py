@@ -21,8 +21,8 @@ from minicnn.layers import (
     MaxPool2d,
     Upsample,
 )
-from minicnn.layers.branches import joined
 from minicnn.layers.gate import Gate, Shift
+from minicnn.layers.views import joined
 from minicnn.plan import Plan, trace
 
 DIAGONAL = (Activation, BatchNorm, Dropout, Gate, Shift)

@@ -1,27 +1,16 @@
 """Branches: several paths from one signal, joined by concatenation or by their sum."""
 
-import functools
 import itertools
 
-import numpy as np
-
+from minicnn.checks import takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.kernels.add import add
 from minicnn.kernels.concat import copy_channels
 from minicnn.layers.base import Layer
+from minicnn.layers.module import check_graph
 from minicnn.layers.views import flat, planes
 
 JOINS = ("concat", "add")
-
-
-def joined(layer, parts):
-    """What the branches of a `Residual` or `Branches` give, joined: a new array.
-
-    It is the plain twin of their `forward`, for whatever comes in lanes.
-    """
-    if layer.join == "concat":
-        return np.concatenate(parts, axis=1)
-    return functools.reduce(np.add, parts)
 
 
 class Branches(Layer):
@@ -73,6 +62,7 @@ class Branches(Layer):
         """The branches, as ``branches.0``, ``branches.1`` and so on."""
         return {f"branches.{index}": layer for index, layer in enumerate(self.branches)}
 
+    @takes(graph=check_graph)
     def connect(self, graph, x):
         """Each branch from `x` on, and the join of their ends."""
         return graph.add(self, [branch.connect(graph, x) for branch in self.branches])

@@ -1,11 +1,13 @@
 """Residual: a block of layers with a shortcut around it."""
 
 from minicnn import initializers
+from minicnn.checks import takes
 from minicnn.errors import ArgumentError
 from minicnn.kernels.add import add
 from minicnn.kernels.pad import copy_inside
 from minicnn.layers.base import Layer
 from minicnn.layers.conv import Conv2d
+from minicnn.layers.module import check_graph
 from minicnn.layers.views import flat, positions
 
 
@@ -53,6 +55,7 @@ class Residual(Layer):
         named = {"body": self.body, "shortcut": self._joined}
         return {name: layer for name, layer in named.items() if layer is not None}
 
+    @takes(graph=check_graph)
     def connect(self, graph, x):
         """The body and the shortcut from `x` on, and the sum of their ends."""
         inner = self.body.connect(graph, x)

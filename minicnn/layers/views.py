@@ -1,7 +1,11 @@
-"""Arrays in lanes with fewer axes, as kernels take them; all are views.
+"""Arrays in lanes with fewer axes, as kernels take them; all are views. Joins, in plain NumPy.
 
 For the package itself: it checks nothing of what it is handed.
 """
+
+import functools
+
+import numpy as np
 
 
 def flat(x):
@@ -22,3 +26,13 @@ def positions(x):
 def same(a, b):
     """Whether two arrays of one size begin at the same place."""
     return a.__array_interface__["data"] == b.__array_interface__["data"]
+
+
+def joined(layer, parts):
+    """What the branches of a `Residual` or `Branches` give, joined: a new array.
+
+    It is the plain twin of their `forward`, for whatever comes in lanes.
+    """
+    if layer.join == "concat":
+        return np.concatenate(parts, axis=1)
+    return functools.reduce(np.add, parts)

@@ -5,8 +5,9 @@ from minicnn.plan.fuse import fuse
 from minicnn.plan.graph import Graph, Node, trace
 from minicnn.plan.memory import Memory
 from minicnn.plan.passes import Passes
-from minicnn.plan.plan import NEVER, OFTEN, ONCE, Plan
+from minicnn.plan.plan import Plan
 from minicnn.plan.recording import Recording
+from minicnn.plan.steps import NEVER, OFTEN, ONCE
 
 __all__ = [
     "NEVER", "OFTEN", "ONCE", "Context", "Graph", "Memory", "Node", "Passes", "Plan", "Recording",

@@ -11,8 +11,8 @@ import numpy as np
 
 from minicnn.checks import check_count, check_kind
 from minicnn.layers.base import Layer
-from minicnn.plan.plan import NEVER, ONCE
 from minicnn.plan.recording import Recording
+from minicnn.plan.steps import NEVER, ONCE
 
 ATTEMPTS = 16  # passes that are written down, before it is clear that they never come again
 

@@ -3,68 +3,23 @@
 It owns every signal and gradient, and gives a place to the next one when nobody reads it any more.
 A plan is for one thread.
 
-For the package itself: it checks nothing of what it is handed; the model's own passes do.
+For the package itself: it checks the arrays, which kernels read as they are; else it checks nothing
+of what it is handed.
 """
 
 import math
 from contextlib import contextmanager
 from functools import partial
 
+from minicnn.checks import check_flag, described
 from minicnn.kernels.add import add
-from minicnn.lanes import LANES
+from minicnn.lanes import LANES, are_lanes, check_samples
 from minicnn.plan import calls
 from minicnn.plan.context import Context
 from minicnn.plan.fuse import fuse
 from minicnn.plan.graph import trace
 from minicnn.plan.memory import Memory
-
-#: How often a backward pass follows a forward pass: what it reads is kept so long.
-NEVER, ONCE, OFTEN = range(3)
-
-
-class _Step:
-    """A node as the plan computes it.
-
-    Attributes
-    ----------
-    inside : bool
-        Whether another layer does its work.
-    relu : bool
-        Whether it does that of a ReLU.
-    readers : int
-        How many read the output going forwards, who called the model included.
-    needs : tuple of bool
-        For each input, whether somebody reads dE/dx.
-    """
-
-    def __init__(self, node, graph, hosts, needed):
-        self.index, self.layer = node.index, node.layer
-        self.inputs = tuple(before.index for before in node.inputs)
-        self.shape, self.input_shapes = node.shape, tuple(before.shape for before in node.inputs)
-        self.inside, self.relu = node in hosts, node in hosts.values()
-        self.readers = len(node.consumers) + (node is graph.output)
-        self.needs = tuple(needed[before] for before in self.inputs)
-        self.has_work = any(self.needs) or bool(node.layer.own_parameters())
-
-    def is_view(self, training):
-        """Whether the output is the input, perhaps in another shape."""
-        return self.inside or (self.layer.is_view(training) and "forward" not in vars(self.layer))
-
-    def reads(self, training):
-        """Which of ``x`` and ``y`` the backward pass reads."""
-        reads = self.layer.backward_reads(training)
-        return {*reads, "y"} if self.relu else {*reads}
-
-
-class _Run:
-    """One forward pass, and what is kept of it for the backward passes."""
-
-    def __init__(self, length, x, training, samples, backward):
-        self.values, self.slots = [None] * length, [None] * length
-        self.contexts, self.gradients = {}, {}
-        self.values[0], self.groups = x, len(x)
-        self.training, self.backward = training, backward
-        self.samples = len(x) * LANES if samples is None else samples
+from minicnn.plan.steps import NEVER, OFTEN, ONCE, Run, Step
 
 
 class Plan:
@@ -100,7 +55,7 @@ class Plan:
         self._arrange()
         self._versions = [(step.layer, step.layer.version) for step in self._steps]
         self._chains = list(_chains(model))
-        self._run = self._returned = self.observer = None
+        self._run = self._returned = self.observer = self._groups = None
         self.memory = Memory(model.dtype)
         own = [s for s in self._steps if not (s.is_view(True) or s.layer.forward_in_place)]
         sizes = [LANES * math.prod(step.shape) for step in own]
@@ -112,7 +67,7 @@ class Plan:
         self._methods = self.methods_of_others()
         hosts = fuse(self.graph) if self._fused and not self._methods else {}
         nodes = self.graph.nodes[1:]
-        self._steps = [_Step(node, self.graph, hosts, self._needed) for node in nodes]
+        self._steps = [Step(node, self.graph, hosts, self._needed) for node in nodes]
 
     def methods_of_others(self):
         """The methods that somebody has put in the place of layers' passes."""
@@ -182,10 +137,15 @@ class Plan:
             Valid until the next forward pass.
         """
         self.check()
+        self._check_lanes(x, self._model.input_shape)
+        check_flag(training, "training")
+        if samples is not None:
+            check_samples(x, samples)
+        self._groups = None
         if backward != NEVER:
             self.memory.reserve(len(x) * self._kept)
         self.memory.reset()
-        run = self._run = _Run(len(self.graph), x, training, samples, backward)
+        run = self._run = Run(len(self.graph), x, training, samples, backward)
         self._returned = None
         for step in self._steps:
             compute = partial(self._forward, step, run, recording)
@@ -194,6 +154,7 @@ class Plan:
             else:
                 arrays = [run.values[before] for before in step.inputs]
                 self.observer(step.layer, "forward", arrays, compute)
+        self._groups = None if backward == NEVER else len(x)
         return run.values[self.graph.output.index]
 
     def backward(self, dy, recording=None):
@@ -206,6 +167,14 @@ class Plan:
         recording : Recording, optional
             As in `forward`.
         """
+        self._check_lanes(dy, self._model.output_shape)
+        if len(dy) != self._groups:
+            groups = self._groups
+            last = "none to go back through" if groups is None else f"{groups} groups"
+            raise self._model.error(
+                f"dy has {len(dy)} groups of lanes, and the last forward pass {last}: call forward"
+                " on this batch first, and predict nothing in between."
+            )
         run = self._run
         if self._returned is not None:
             self.memory.release(self._returned)
@@ -220,6 +189,19 @@ class Plan:
                 self.observer(step.layer, "backward", [run.gradients[step.index][0]], compute)
         dx, self._returned = run.gradients.get(0, (None, None))
         return dx
+
+    def forget(self):
+        """Refuse to go back through the last forward pass: what it left is not there any more."""
+        self._groups = None
+
+    def _check_lanes(self, x, shape):
+        if not are_lanes(x, shape, self.memory.dtype):
+            wanted = ", ".join(["G", *map(str, shape), str(LANES)])
+            raise self._model.error(
+                f"expected samples in lanes, {self.memory.dtype} of shape ({wanted}) and"
+                f" C-contiguous, got {described(x)}: make them by lanes.pack(batch, model.dtype),"
+                " or call predict with ordinary arrays."
+            )
 
     def _forward(self, step, run, recording):
         """Compute the output of one node."""

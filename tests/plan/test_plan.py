@@ -9,7 +9,7 @@ import pytest
 from minicnn import Sequential, lanes, zoo
 from minicnn.errors import ArgumentError
 from minicnn.layers import Branches, Conv2d, Dense, Flatten, Identity, ReLU, Residual, Tanh
-from minicnn.layers.branches import joined
+from minicnn.layers.views import joined
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.plan import Passes
 from minicnn.training.gradients import compute_gradients

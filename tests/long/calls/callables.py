@@ -26,7 +26,10 @@ UNCHECKED = "checks nothing"
 
 HOOK = "on_"
 #: What a subclass writes and the package alone calls, with what it has made or checked.
-EXTENSION_POINTS = {Layer: ("forward", "backward", "setup"), Initializer: ("moments", "draw")}
+EXTENSION_POINTS = {
+    Layer: ("setup", "forward", "backward", "backward_reads", "is_view"),
+    Initializer: ("moments", "draw"),
+}
 
 DATA_MODEL = ("__call__", "__len__", "__iter__", "__enter__")
 
@@ -113,7 +116,8 @@ def _of_class(module, cls):
     """Inherited ones as well: they are other methods on another object."""
     for key in sorted(dir(cls)):
         public = not key.startswith("_") or key in DATA_MODEL
-        if not issubclass(cls, Sequential) and any(
+        checked = issubclass(cls, Sequential) and key in ("forward", "backward")
+        if not checked and any(
             issubclass(cls, base) and key in names for base, names in EXTENSION_POINTS.items()
         ):
             continue

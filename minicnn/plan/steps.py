@@ -1,0 +1,54 @@
+"""What a plan knows of each node, and what it keeps of a pass.
+
+For the package itself: it checks nothing of what it is handed.
+"""
+
+from minicnn.lanes import LANES
+
+#: How often a backward pass follows a forward pass: what it reads is kept so long.
+NEVER, ONCE, OFTEN = range(3)
+
+
+class Step:
+    """A node as the plan computes it.
+
+    Attributes
+    ----------
+    inside : bool
+        Whether another layer does its work.
+    relu : bool
+        Whether it does that of a ReLU.
+    readers : int
+        How many read the output going forwards, who called the model included.
+    needs : tuple of bool
+        For each input, whether somebody reads dE/dx.
+    """
+
+    def __init__(self, node, graph, hosts, needed):
+        self.index, self.layer = node.index, node.layer
+        self.inputs = tuple(before.index for before in node.inputs)
+        self.shape, self.input_shapes = node.shape, tuple(before.shape for before in node.inputs)
+        self.inside, self.relu = node in hosts, node in hosts.values()
+        self.readers = len(node.consumers) + (node is graph.output)
+        self.needs = tuple(needed[before] for before in self.inputs)
+        self.has_work = any(self.needs) or bool(node.layer.own_parameters())
+
+    def is_view(self, training):
+        """Whether the output is the input, perhaps in another shape."""
+        return self.inside or (self.layer.is_view(training) and "forward" not in vars(self.layer))
+
+    def reads(self, training):
+        """Which of ``x`` and ``y`` the backward pass reads."""
+        reads = self.layer.backward_reads(training)
+        return {*reads, "y"} if self.relu else {*reads}
+
+
+class Run:
+    """One forward pass, and what is kept of it for the backward passes."""
+
+    def __init__(self, length, x, training, samples, backward):
+        self.values, self.slots = [None] * length, [None] * length
+        self.contexts, self.gradients = {}, {}
+        self.values[0], self.groups = x, len(x)
+        self.training, self.backward = training, backward
+        self.samples = len(x) * LANES if samples is None else samples
