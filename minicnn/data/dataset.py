@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from minicnn.checks import check_count, check_dtype, check_kind, check_numbers, shown, takes
+from minicnn.checks import check_count, check_dtype, check_kind, check_numbers, takes
 from minicnn.data import arrays
 from minicnn.errors import ArgumentError
 
@@ -151,20 +151,6 @@ class Dataset:
         pixels *= scale
         pixels += shift
         return pixels.astype(np.float32, copy=False)
-
-    def _chosen(self, indices):
-        if not isinstance(indices, slice):
-            indices = check_numbers(indices, "indices")
-            if indices.dtype.kind not in "iub" and indices.size:
-                raise ArgumentError(f"indices must be whole numbers, got {shown(indices)}.")
-            if not indices.size:
-                return self.images[:0]
-        try:
-            return self.images[indices]
-        except (IndexError, TypeError) as error:
-            raise ArgumentError(
-                f"indices must be from 0 to {len(self) - 1}, or a slice: {error}."
-            ) from None
 
     def class_frequencies(self):
         """The fraction of the images in each class, an ndarray of shape (classes,)."""
