@@ -63,7 +63,7 @@ class Loss(Habits):
         """
         thread = threading.get_ident()
         known, gradient = self._kept.get(thread, (None, None))
-        if scores is not known:  # in training they are the same array in every step
+        if scores is None or scores is not known:  # in training the same array in every step
             check_scores(scores, "a loss")
             gradient = self._gradient(scores, gradient)
             self._kept[thread] = scores, gradient

@@ -185,3 +185,9 @@ TWENTY = np.zeros(20, np.int64)
 def test_what_cannot_work_is_refused(call, message):
     with pytest.raises(ArgumentError, match=message):
         call()
+
+
+@pytest.mark.parametrize("scores", [None, [[1.0]], 3])
+def test_scores_that_are_no_array_are_refused_at_the_first_call(scores):
+    with pytest.raises(ArgumentError, match="scores"):
+        SoftmaxCrossEntropy()(scores, np.zeros(3, int))
