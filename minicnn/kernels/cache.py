@@ -13,8 +13,8 @@ folders those used last are kept.
 
 One more fault is mended here. In compiled code Numba names functions by a number that begins at 1
 in each process. Two that one function has made, in two processes, can then have one name, and a
-third process that loads both runs the first in the place of the second, without a word. So the
-numbers begin anywhere.
+third process that loads both runs the first in the place of the second, without a word. So
+while Numba compiles a kernel, and what the kernel calls, the numbers begin anywhere.
 """
 
 import hashlib
@@ -40,6 +40,7 @@ from numba.core.caching import (
     UserWideCacheLocator,
     ZipCacheLocator,
 )
+from numba.core.compiler import Compiler
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
@@ -88,13 +89,17 @@ HOST = repr(
 _told = False
 
 
-def _number_functions_from_anywhere():
-    FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "big"))
+class KernelCompiler(Compiler):
+    """Numba's compiler, with numbers of functions that begin anywhere."""
 
-
-_number_functions_from_anywhere()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_number_functions_from_anywhere)
+    def compile_extra(self, func):
+        """Compile a function. Numba calls this with its compiler lock held."""
+        before = FunctionIdentity._unique_ids
+        FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "big"))
+        try:
+            return super().compile_extra(func)
+        finally:
+            FunctionIdentity._unique_ids = before
 
 
 def cache_of(compiled):

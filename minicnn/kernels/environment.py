@@ -9,7 +9,7 @@ import warnings
 
 from minicnn.errors import ArgumentError
 
-MOST_THREADS = 1024  # each is started when the package is loaded
+MOST_THREADS = 1024  # the first kernel that shares out work starts each
 UNREADABLE = "Environment variable 'NUMBA_"
 
 FUSED = """

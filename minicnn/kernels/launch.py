@@ -2,7 +2,7 @@
 
 import numba
 
-from minicnn.kernels.cache import cache_of
+from minicnn.kernels.cache import KernelCompiler, cache_of
 
 
 def kernel(function=None, *, flags=()):
@@ -18,6 +18,8 @@ def kernel(function=None, *, flags=()):
     """
     if function is None:
         return lambda f: kernel(f, flags=flags)
-    compiled = numba.njit(nogil=True, error_model="numpy", fastmath=set(flags))(function)
+    compiled = numba.njit(
+        nogil=True, error_model="numpy", fastmath=set(flags), pipeline_class=KernelCompiler
+    )(function)
     compiled._cache = cache_of(compiled)
     return compiled

@@ -16,7 +16,8 @@ them::
 :func:`share` has all tasks done before it returns. The threads of a team have numbers, and each
 has a share: neighbouring tasks, the same ones in every call, so that a thread finds in its own
 cache what it wrote there. The caller is number 0; the others wait in a loop for some hundred
-microseconds, as long as it takes to get from one kernel to the next, and then sleep.
+microseconds, as long as it takes to get from one kernel to the next, and then sleep. The first job
+that is shared out starts them, in a forked process again.
 
 A share is *claimed* before it is begun, and the caller claims what nobody has when its own is
 done. So it waits for those only that are at work: not for a thread that is still asleep, that
@@ -29,6 +30,7 @@ not run, and depends on a threading layer that may not survive a fork or two cal
 """
 
 import atexit
+import ctypes
 import os
 import threading
 
@@ -43,6 +45,7 @@ from minicnn.kernels.launch import kernel
 from minicnn.kernels.tasks import keep, packed, run_tasks
 from minicnn.kernels.words import (
     LINE,
+    call,
     exchange,
     make_words,
     nap,
@@ -63,7 +66,7 @@ PATIENCE = 50 * SPIN  # pauses before the caller takes naps between two looks at
 
 # Words of the whole team. How many members there are is one, as compiled code is kept for other
 # processes. The job is in a line of its own, which members look at while they wait.
-_BUSY, _MEMBERS, _THREADS, _NAP = 0, 1, 2, 3
+_BUSY, _MEMBERS, _THREADS, _NAP, _STARTER = 0, 1, 2, 3, 4
 _JOB, _FUNCTION, _PLACE, _COUNT, _SHARES = (LINE + n for n in range(5))
 # Words of each member, in one line: how far its share of the last job is, twice the job's number
 # when it is claimed and one more when it is done; whether it sleeps; and on which lock.
@@ -94,6 +97,8 @@ def _hand_out(function, place, count):
     if shares <= 1 or count <= 1 or exchange(_BUSY, 1):
         run_tasks(function, place, 0, count)
         return
+    if read(_STARTER):
+        call(read(_STARTER))
     job = read(_JOB) + 1
     write(_FUNCTION, function)
     write(_PLACE, place)
@@ -201,13 +206,13 @@ def _dismiss():
     return True
 
 
+@ctypes.CFUNCTYPE(None)
 def _start():
-    """Begin with members that have nothing to do."""
-    for member in range(1, MOST):
-        own = _words_of(member)
-        _words[own + _SHARE], _words[own + _ASLEEP] = 2 * _words[_JOB] + 1, 0
-    _words[_BUSY] = 0
+    """Start the members, before the first job."""
+    _words[_STARTER] = 0
     try:
+        _work.compile((types.int64,))
+        _dismiss.compile(())
         _words[_NAP] = new_lock()
         for member in range(1, MOST):
             _words[_words_of(member) + _LOCK] = new_lock()
@@ -220,7 +225,8 @@ def _start():
 
 def _end():
     """Let no thread be left when Python takes itself apart."""
-    if _dismiss():
+    _words[_STARTER] = 0
+    if _members and _dismiss():
         for thread in _members:
             thread.join(1)
 
@@ -261,16 +267,17 @@ def team_words():
     return _words
 
 
-def _after_fork():
-    """In the new process, which has none of the threads."""
+def _reset():
+    """Begin with no members, as a forked process does: the first job starts them."""
     _members.clear()
-    _start()
+    for member in range(1, MOST):
+        own = _words_of(member)
+        _words[own + _SHARE], _words[own + _ASLEEP] = 2 * _words[_JOB] + 1, 0
+    _words[_BUSY], _words[_STARTER] = 0, ctypes.cast(_start, ctypes.c_void_p).value
 
 
 _words[_MEMBERS] = _words[_THREADS] = MOST
-_work.compile((types.int64,))
-_dismiss.compile(())
-_start()
+_reset()
 atexit.register(_end)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_reset)

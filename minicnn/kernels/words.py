@@ -176,6 +176,18 @@ def thread_ident(_):
 
 
 @intrinsic
+def call(_, address):
+    """Call the function at an address, which takes and returns nothing."""
+
+    def codegen(context, builder, signature, args):
+        kind = ir.FunctionType(ir.VoidType(), [])
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), [])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+@intrinsic
 def peek(_, address):
     """The integer of 64 bits at an address."""
 

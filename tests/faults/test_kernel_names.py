@@ -11,10 +11,12 @@ from minicnn.kernels.activation import LOOPS
 
 z, found = np.array([[[0.5] * 16]], np.float32), {}
 for name in sys.argv[1:]:
-    forward, _ = LOOPS[name]
-    a = np.zeros_like(z)
-    forward(z, a, np.array([0.1], np.float32))
-    found[name] = float(a[0, 0, 0]), sum(forward.stats.cache_hits.values())
+    (forward, backward), alpha = LOOPS[name], np.array([0.1], np.float32)
+    a, dx = np.zeros_like(z), np.zeros_like(z)
+    forward(z, a, alpha)
+    backward(z, a, np.ones_like(z), dx, alpha)
+    hits = [sum(loop.stats.cache_hits.values()) for loop in (forward, backward)]
+    found[name] = [float(a[0, 0, 0]), float(dx[0, 0, 0])], hits
 print(json.dumps(found))
 """
 
@@ -25,9 +27,9 @@ def test_loops_of_two_activations_that_two_processes_compiled(tmp_path):
     apart = {}
     for name in names:
         apart |= json.loads(run(LOOPS, name, NUMBA_CACHE_DIR=tmp_path)[0])
-    assert len({value for value, _ in apart.values()}) == 3
+    assert all(len(set(values)) == 3 for values in zip(*(value for value, _ in apart.values())))
     together = json.loads(run(LOOPS, *names, NUMBA_CACHE_DIR=tmp_path)[0])
-    assert together == {name: [value, 1] for name, (value, _) in apart.items()}
+    assert together == {name: [value, [1, 1]] for name, (value, _) in apart.items()}
 
 
 BITS = """
