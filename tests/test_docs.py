@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import minicnn
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
@@ -28,3 +30,9 @@ def test_the_example_of_an_initializer_fades_as_theory_expects(capsys):
     exec(compile(block, "laboratory.md", "exec"), {"__name__": "laboratory"})
     printed = capsys.readouterr().out
     assert printed.startswith("fading signal") and "0 of 45 z-scores" in printed
+
+
+def test_the_citation_is_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {minicnn.__version__}\n" in citation
+    assert f"({minicnn.__version__})" in (ROOT / "CHANGELOG.md").read_text()
