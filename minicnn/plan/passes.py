@@ -32,8 +32,8 @@ class _Recorded(NamedTuple):
     forward: Recording
     backward: Recording
     parameters: list  # each with its value and its gradient
-    methods: list  # of others, in the place of layers' passes
     plan: object
+    arrangement: int
     allocations: int
 
 
@@ -136,7 +136,7 @@ class Passes:
             self._known[_place(x, samples, training)] = self._same[id(x), samples, training] = (
                 _Recorded(
                     x, samples, scores, dy, dx, forward, backward, arrays,
-                    plan.methods_of_others(), plan, allocations,
+                    plan, plan.arrangement, allocations,
                 )
             )  # fmt: skip
 
@@ -145,10 +145,13 @@ class Passes:
         plan = self.model.plan()
         if step.plan is not plan or step.allocations != plan.memory.allocations:
             return False
-        if plan.observer is not None or plan.methods_of_others() != step.methods:
-            return False
         plan.check()
-        return all(p.value is value and p.grad is grad for p, value, grad in step.parameters)
+        if plan.observer is not None or step.arrangement != plan.arrangement:
+            return False
+        for p, value, grad in step.parameters:
+            if p.value is not value or p.grad is not grad:
+                return False
+        return True
 
 
 def _place(array, *more):

@@ -21,6 +21,8 @@ from minicnn.plan.graph import trace
 from minicnn.plan.memory import Memory
 from minicnn.plan.steps import NEVER, OFTEN, ONCE, Run, Step
 
+NONE = []  # methods of others
+
 
 class Plan:
     """Computes a model node by node; what several nodes read gets the sum of their gradients.
@@ -38,6 +40,8 @@ class Plan:
     ----------
     graph : Graph
     memory : Memory
+    arrangement : int
+        How often it was decided who does whose work.
     observer : callable or None
         Who is shown every node, see `observed`.
     """
@@ -51,7 +55,7 @@ class Plan:
         for node in self.graph.nodes[1:]:
             above = any(needed[before.index] for before in node.inputs)
             needed.append(above or bool(node.layer.own_parameters()))
-        self._needed = needed
+        self._needed, self.arrangement = needed, 0
         self._arrange()
         self._versions = [(step.layer, step.layer.version) for step in self._steps]
         self._chains = list(_chains(model))
@@ -64,14 +68,17 @@ class Plan:
 
     def _arrange(self):
         """Decide who does whose work; a layer with a method of others does its own."""
-        self._methods = self.methods_of_others()
+        self._methods, self.arrangement = self.methods_of_others(), self.arrangement + 1
         hosts = fuse(self.graph) if self._fused and not self._methods else {}
         nodes = self.graph.nodes[1:]
         self._steps = [Step(node, self.graph, hosts, self._needed) for node in nodes]
 
     def methods_of_others(self):
         """The methods that somebody has put in the place of layers' passes."""
-        return [own[n] for own in self._own for n in ("forward", "backward") if n in own]
+        for own in self._own:
+            if "forward" in own or "backward" in own:
+                return [own[n] for own in self._own for n in ("forward", "backward") if n in own]
+        return NONE
 
     def check(self):
         """Raise unless the model's layers are those that the plan was made for.
