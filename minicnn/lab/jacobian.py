@@ -27,7 +27,7 @@ from minicnn.errors import ArgumentError, unknown
 from minicnn.lab.signals import Signals
 from minicnn.lab.tangents import push
 from minicnn.model import Sequential, initialized
-from minicnn.plan import Plan, trace
+from minicnn.plan import NEVER, Plan, trace
 
 ROWS = 256  # of a dense Jacobian at a time
 MAX_BLOCKS = 40
@@ -83,6 +83,7 @@ class Jacobian:
         image = np.asarray(image)
         x = lanes.pack(signals.twin._checked(image[None]), np.float64)
         self._layers = _section(signals.twin, layers)
+        self._plans = [Plan(layer) for layer in self._layers]
         first, last = self._layers[0], self._layers[-1]
         self._x = _input_of(signals.twin, first, x)[0, ..., :1]
         self._out, self._in = last.output_shape, first.input_shape
@@ -119,10 +120,9 @@ class Jacobian:
         columns = self._columns(u, 0)
         gradients = lanes.pack(columns.T.reshape(-1, *self._out), np.float64)
         x = self._copies(len(gradients))
-        plans = [Plan(layer) for layer in self._layers]
-        for plan in plans:
+        for plan in self._plans:
             x = plan.forward(x)
-        for plan in reversed(plans):
+        for plan in reversed(self._plans):
             gradients = plan.backward(gradients)
         return self._rows(gradients, columns, u)
 
@@ -290,7 +290,7 @@ def _input_of(model, layer, x):
         return compute()
 
     with model.plan().observed(look):
-        model.forward(x)
+        model.run(x, backward=NEVER)
     return kept[0]
 
 

@@ -21,6 +21,7 @@ from minicnn.errors import ArgumentError, unknown
 from minicnn.layers import Conv2d, Layer
 from minicnn.losses import Loss, SoftmaxCrossEntropy
 from minicnn.model import NOT_INITIALIZED, Sequential, initialized
+from minicnn.plan import NEVER
 
 
 class Pass(NamedTuple):
@@ -160,7 +161,7 @@ class Signals:
             return y
 
         with self.twin.plan().observed(watch):
-            self.twin.forward(batch.x, training, batch.samples)
+            self.twin.run(batch.x, training, batch.samples, backward=NEVER)
 
 
 @takes(model=Sequential)

@@ -6,7 +6,7 @@ formulas stand in :mod:`minicnn.kernels.activation`.
 
 import numpy as np
 
-from minicnn import initializers, own
+from minicnn import own
 from minicnn.checks import check_finite, check_flag
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
@@ -144,7 +144,7 @@ class PReLU(Activation):
         """Check the input and make the parameters."""
         super().setup(rng)
         count = self.input_shape[0] if self.per_channel else 1
-        start = initializers.from_string(f"constant:{self.slope!r}")
+        start = f"constant:{self.slope!r}"
         self.slopes = self.add_parameter("weight", (count,), start, Fans(1, 1), rng, decay=False)
         return self.input_shape
 

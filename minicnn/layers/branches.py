@@ -68,7 +68,7 @@ class Branches(Layer):
         return graph.add(self, [branch.connect(graph, x) for branch in self.branches])
 
     def setup(self, rng):
-        """Check the input and make the parameters."""
+        """Build the layers inside; what they give must fit to be joined."""
         shapes = []
         for branch, own in zip(self.branches, rng.spawn(len(self.branches))):
             branch.needs_input_gradient = self.needs_input_gradient

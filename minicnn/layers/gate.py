@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from minicnn import initializers
 from minicnn.checks import check_finite
 from minicnn.initializers import Fans
 from minicnn.layers.base import Layer
@@ -18,7 +17,7 @@ class _Scalar(Layer):
 
     def setup(self, rng):
         """Check the input and make the parameters."""
-        start = initializers.from_string(f"constant:{self.start!r}")
+        start = f"constant:{self.start!r}"
         self.scalar = self.add_parameter("scalar", (1,), start, Fans(1, 1), rng, decay=False)
         return self.input_shape
 

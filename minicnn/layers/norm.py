@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from minicnn import initializers
 from minicnn.checks import check_positive, is_finite, shown
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
@@ -78,10 +77,9 @@ class BatchNorm(Layer):
                 f" {np.dtype(self.dtype)}, got {self.eps!r}."
             )
         channels = self.input_shape[0]
-        one, fans = initializers.from_string("ones"), Fans(1, 1)
-        nothing = initializers.from_string("zeros")
-        self.gamma = self.add_parameter("weight", (channels,), one, fans, rng, decay=False)
-        self.beta = self.add_parameter("bias", (channels,), nothing, fans, rng, decay=False)
+        fans = Fans(1, 1)
+        self.gamma = self.add_parameter("weight", (channels,), "ones", fans, rng, decay=False)
+        self.beta = self.add_parameter("bias", (channels,), "zeros", fans, rng, decay=False)
         self._running = {"running_mean": np.zeros(channels), "running_var": np.ones(channels)}
         return self.input_shape
 

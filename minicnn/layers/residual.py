@@ -63,7 +63,7 @@ class Residual(Layer):
         return graph.add(self, [inner, around])
 
     def setup(self, rng):
-        """Check the input and make the parameters."""
+        """Build the layers inside; what they give must fit to be joined."""
         own, other = rng.spawn(2)
         self.body.needs_input_gradient = self.needs_input_gradient
         shape = self.body.build(self.input_shape, own, self.dtype)

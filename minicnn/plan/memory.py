@@ -90,13 +90,13 @@ class Memory:
                 self._free.remove(free)
         self._free.append([slot.block, start, stop])
 
-    def scratch(self, name, shape, dtype=None):
+    def scratch(self, name, shape):
         """An array with anything in it for one call; of all calls the same, so it is cached."""
-        size, key = math.prod(shape), (name, np.dtype(dtype or self.dtype))
-        if key not in self._scratch or self._scratch[key].size < size:
-            self._scratch[key] = None  # let go of the old one first
-            self._scratch[key] = self._zeros((size,), key[1])
-        return self._scratch[key][:size].reshape(shape)
+        size = math.prod(shape)
+        if name not in self._scratch or self._scratch[name].size < size:
+            self._scratch[name] = None  # let go of the old one first
+            self._scratch[name] = self._zeros((size,))
+        return self._scratch[name][:size].reshape(shape)
 
     def keep(self, key, shape, dtype=None):
         """An array for `key` alone that lasts; zero when made. It grows along its first axis."""

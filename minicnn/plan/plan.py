@@ -14,6 +14,7 @@ from functools import partial
 from minicnn.checks import check_flag, described
 from minicnn.kernels.add import add
 from minicnn.lanes import LANES, are_lanes, check_samples
+from minicnn.layers.views import flat
 from minicnn.plan import calls
 from minicnn.plan.context import Context
 from minicnn.plan.fuse import fuse
@@ -86,14 +87,14 @@ class Plan:
         Raises
         ------
         ArgumentError
-            That says to initialize the model again.
+            That says to initialize the model again, or to make another plan.
         """
         for chain in self._chains:
             if chain.layers != chain.built:
-                self._model.check_layers()  # which says it
+                chain.check_layers()  # which says it
         for layer, version in self._versions:
             if layer.version != version:
-                self._model.check_layers()
+                raise self._outdated()
         if self.methods_of_others() != self._methods:
             self._arrange()
 
@@ -197,6 +198,14 @@ class Plan:
         dx, self._returned = run.gradients.get(0, (None, None))
         return dx
 
+    def _outdated(self):
+        """The error for layers that were built again: as the model has it, if it is a model."""
+        if self._chains:
+            self._chains[0].check_layers()
+        return self._model.error(
+            "the layers were built again after this plan was made: make another plan for them."
+        )
+
     def forget(self):
         """Refuse to go back through the last forward pass: what it left is not there any more."""
         self._groups = None
@@ -227,8 +236,7 @@ class Plan:
                 slot = self.memory.take((run.groups, *step.shape, LANES), 0)
                 y = slot.array
             slot.readers += step.readers + ("y" in reads)
-            x = inputs[0] if len(inputs) == 1 else tuple(inputs)
-            self._do(calls.forward_of(layer, x, y, ctx), layer, recording)
+            self._do(calls.forward_of(layer, _handed(inputs), y, ctx), layer, recording)
             run.contexts[step.index] = ctx
             if "x" not in reads:
                 for own in slots:
@@ -261,20 +269,18 @@ class Plan:
     def _gradients(self, step, run, dy, slot, recording):
         """What a layer's backward pass makes: dE/dx for each input with its slot."""
         layer, ctx, memory = step.layer, run.contexts[step.index], self.memory
-        reads = step.reads(run.training)
-        inputs = [run.values[before] for before in step.inputs]
-        parts = [(None, None)] * len(inputs)
-        x = inputs[0] if len(inputs) == 1 else tuple(inputs)
+        reads, count = step.reads(run.training), len(step.inputs)
+        x, y = _handed([run.values[before] for before in step.inputs]), run.values[step.index]
+        parts = []
         if any(step.needs):
-            count = 1 if step.layer.shares_gradient else len(inputs)
-            parts = [self._place(step, run, dy, slot, place) for place in range(count)]
-        dx = parts[0][0] if len(parts) == 1 or layer.shares_gradient else tuple(p for p, _ in parts)
+            places = 1 if layer.shares_gradient else count
+            parts = [self._place(step, run, slot, place) for place in range(places)]
+        dx = _handed([array for array, _ in parts]) if parts else None
         if step.has_work:
-            call = calls.backward_of(layer, x, run.values[step.index], dy, dx, ctx)
-            self._do(call, layer, recording)
-        if layer.shares_gradient and parts[0][1] is not None:
-            parts = parts * len(inputs)
-            parts[0][1].readers += len(inputs) - 1
+            self._do(calls.backward_of(layer, x, y, dy, dx, ctx), layer, recording)
+        if len(parts) == 1:
+            parts[0][1].readers += count - 1
+            parts *= count
         memory.release(slot)
         if run.backward == ONCE:
             if "x" in reads:
@@ -284,9 +290,9 @@ class Plan:
                 memory.release(run.slots[step.index])
             for own in ctx.slots:
                 memory.release(own)
-        return parts
+        return parts or [(None, None)] * count
 
-    def _place(self, step, run, dy, slot, place):
+    def _place(self, step, run, slot, place):
         """Where a layer writes dE/dx: over what it reads for the last time, if it can."""
         shape = (run.groups, *step.input_shapes[place], LANES)
         over = step.layer.backward_in_place
@@ -309,7 +315,7 @@ class Plan:
             total = out.array.reshape(dx.shape)
             if recording is not None:
                 recording.kernels()
-            add(_flat(dx), _flat(other), False, _flat(total))
+            add(flat(dx), flat(other), False, flat(total))
             self.memory.release(slot)
             self.memory.release(own)
             dx, slot = total, out
@@ -323,13 +329,14 @@ class Plan:
             recording.step(call, calls.runs_python(layer))
 
 
+def _handed(arrays):
+    """What a layer is handed: one array, or a tuple where it has several inputs."""
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
 def _chains(layer):
     """Every Sequential: what remembers the layers that were built."""
     if hasattr(layer, "built") and hasattr(layer, "layers"):
         yield layer
     for child in layer.children():
         yield from _chains(child)
-
-
-def _flat(array):
-    return array.reshape(len(array), -1)

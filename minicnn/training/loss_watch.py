@@ -8,6 +8,7 @@ from minicnn import lanes
 from minicnn.checks import restoring
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.metrics import entropy, predicted_classes
+from minicnn.plan import NEVER
 from minicnn.training.callbacks import Callback
 
 MARGIN = 0.05  # of the loss of guessing: what a network that learned is below it
@@ -176,5 +177,7 @@ def _spread(trainer):
     """Std of a score over the images of a test batch, as the root mean square over classes."""
     model, batch = trainer.model, next(iter(trainer.test_batches))
     with model.lock.taken():
-        scores = lanes.unpack(model.forward(batch.x, False, batch.samples), batch.samples)
+        scores = lanes.unpack(
+            model.run(batch.x, False, batch.samples, backward=NEVER), batch.samples
+        )
         return float(np.sqrt(np.mean(np.var(scores, axis=0, dtype=np.float64))))

@@ -11,7 +11,7 @@ from minicnn.errors import ArgumentError
 from minicnn.layers import Branches, Conv2d, Dense, Flatten, Identity, ReLU, Residual, Tanh
 from minicnn.layers.views import joined
 from minicnn.losses import SoftmaxCrossEntropy
-from minicnn.plan import Passes
+from minicnn.plan import Passes, Plan
 from minicnn.training.gradients import compute_gradients
 from tests import alone
 
@@ -176,3 +176,15 @@ def test_a_model_that_was_changed_before_its_first_plan_is_refused_as_well():
     model.layers.pop()
     with pytest.raises(ArgumentError, match="layers have changed.*initialize it again"):
         model.forward(batch()[0])
+
+
+@pytest.mark.parametrize("make", [Tanh, lambda: Sequential(Tanh()), lambda: Residual(Tanh())])
+def test_a_plan_of_layers_that_were_built_again_is_refused(make):
+    """Its arrays would have the shapes of before."""
+    layer = make()
+    layer.build(SHAPE, np.random.default_rng(0), np.float64)
+    plan = Plan(layer)
+    plan.forward(batch()[0])
+    layer.build((3, 9, 9), np.random.default_rng(0), np.float64)
+    with pytest.raises(ArgumentError, match="built again after this plan was made"):
+        plan.forward(lanes.zeros((2, 3, 9, 9, 16), np.float64))
