@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from minicnn.cli.options import Parser
 from minicnn.errors import ArgumentError, MinicnnError
-from minicnn.parser import Parser
-from minicnn.training.files import json_file
-from minicnn.training.machine import versions
+from minicnn.training.runs.files import json_file
+from minicnn.training.runs.values import versions
 
 
 def rates(work, seconds):

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import common, peak, problem
 from benchmarks.rounds import calibrate, timed
 from minicnn.errors import ArgumentError
-from minicnn.kernels.team import set_num_threads
+from minicnn.kernels.runtime.thread_pool import set_num_threads
 from minicnn.lanes import pack
 from minicnn.layers import AvgPool2d, BatchNorm, Conv2d, Dense, MaxPool2d
 from minicnn.layers.algorithms import ALGORITHMS

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.rounds import Contestant, serve
-from minicnn import optimizers, zoo
+from minicnn import optimizers
 from minicnn.data import Batches, Dataset
 from minicnn.kernels.pack import gather
-from minicnn.kernels.team import set_num_threads
+from minicnn.kernels.runtime.thread_pool import set_num_threads
 from minicnn.lanes import LANES, group_count
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
-from minicnn.parts import EVALUATION_BATCH, part_size
+from minicnn.models import zoo
 from minicnn.plan import Passes
+from minicnn.plan.micro_batches import EVALUATION_BATCH, micro_batch_size
 from minicnn.training.gradients import compute_gradients
 
 
@@ -58,7 +59,7 @@ class Minicnn(Contestant):
         return step
 
     def _infer_job(self):
-        size = part_size(self.model, EVALUATION_BATCH)
+        size = micro_batch_size(self.model, EVALUATION_BATCH)
         passes = Passes(self.model)
 
         def step(i):
@@ -105,7 +106,7 @@ class Minicnn(Contestant):
         size, rates = int(recipe["batch_size"]), recipe["rates"]
         # Packing ahead would take one thread more than the peers have.
         training = Batches(train, size, prefetch=False)
-        some = part_size(self.model, EVALUATION_BATCH)
+        some = micro_batch_size(self.model, EVALUATION_BATCH)
         testing = Batches(test, some, prefetch=False)
 
         def fit(order, rates):

@@ -8,10 +8,10 @@ import sys
 import numpy as np
 
 from benchmarks.rounds import Contestant, serve
-from minicnn.kernels.launch import kernel
 from minicnn.kernels.peak import flops, multiply_add, operands
-from minicnn.kernels.team import set_num_threads, share
-from minicnn.kernels.vector import load, pointer, store
+from minicnn.kernels.runtime.jit import kernel
+from minicnn.kernels.runtime.thread_pool import parallel_for, set_num_threads
+from minicnn.kernels.simd.vector import load, pointer, store
 from minicnn.lanes import LANES
 
 REPEATS = 10_000
@@ -20,7 +20,7 @@ REPEATS = 10_000
 @kernel
 def copy(x, y):
     """``y = x``, for arrays of shape (n, m, 16)."""
-    share(_copy_rows, x.shape[0], (x, y))
+    parallel_for(_copy_rows, x.shape[0], (x, y))
 
 
 @kernel

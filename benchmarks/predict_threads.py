@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from benchmarks import common
-from minicnn import zoo
-from minicnn.kernels.team import set_num_threads
+from minicnn.kernels.runtime.thread_pool import set_num_threads
+from minicnn.models import zoo
 
 IMAGES = 2048  # of a call
 

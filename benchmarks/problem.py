@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 
-from minicnn import zoo
+from minicnn.models import zoo
 
 CLASSES = 10
 #: The settings of each kind of layer, as its attributes are called.

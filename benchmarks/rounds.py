@@ -1,7 +1,7 @@
 """The worker's side of a benchmark: timed rounds, and commands to wait for in between.
 
-Of ours it imports `minicnn.memory` alone, which needs the standard library only, for it also runs
-where nothing but PyTorch is.
+Of ours it imports `minicnn.allocation` alone, which needs the standard library only, for it also
+runs where nothing but PyTorch is.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 
-from minicnn.memory import peak_memory_mb
+from minicnn.allocation import peak_memory_mb
 
 ROUND_SECONDS = 0.4
 

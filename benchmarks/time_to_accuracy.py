@@ -18,9 +18,9 @@ from benchmarks import common, problem
 from benchmarks.comparison import OURS
 from benchmarks.workers import Worker
 from minicnn import schedules
+from minicnn.cli.options import recipe
 from minicnn.data import load
 from minicnn.errors import ArgumentError
-from minicnn.training.recipes import recipe
 
 PEERS = ("contiguous", "channels_last")
 CLOCKS = {

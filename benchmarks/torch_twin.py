@@ -79,7 +79,7 @@ TWINS = {
     "Sigmoid": lambda shape, inner: nn.Sigmoid(),
     "Tanh": lambda shape, inner: nn.Tanh(),
     "Softsign": lambda shape, inner: nn.Softsign(),
-    "Gate": lambda shape, inner: Scalar(True),
+    "Scale": lambda shape, inner: Scalar(True),
     "Shift": lambda shape, inner: Scalar(False),
     "Identity": lambda shape, inner: nn.Identity(),
 }

@@ -7,13 +7,13 @@ __all__ = ["Sequential", "__version__", "get_num_threads", "set_num_threads"]
 def __getattr__(name):
     """Load Numba only when it is wanted, so that ``--help`` is answered at once."""
     if name == "Sequential":
-        from minicnn.model import Sequential
+        from minicnn.models import Sequential
 
         return Sequential
     if name in ("get_num_threads", "set_num_threads"):
-        from minicnn.kernels import team
+        from minicnn.kernels.runtime import thread_pool
 
-        return getattr(team, name)
-    from minicnn.habits import no_such_name
+        return getattr(thread_pool, name)
+    from minicnn.hints.habits import no_such_name
 
     raise no_such_name("minicnn", name)

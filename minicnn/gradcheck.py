@@ -43,7 +43,7 @@ from minicnn.checks import (
 from minicnn.errors import ArgumentError
 from minicnn.kinks import worst_at_kinks
 from minicnn.layers import Layer
-from minicnn.model import Sequential
+from minicnn.models import Sequential
 
 STEP = 1e-5
 MOST_NUMBERS = 2**22  # of an input

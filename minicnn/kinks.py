@@ -15,7 +15,7 @@ import numpy as np
 
 from minicnn import lanes
 from minicnn.checks import check_count, check_positive, check_seed, takes
-from minicnn.model import initialized
+from minicnn.models.sequential import initialized
 
 VALUES = (-1.0, 0.0, 1.0)
 OUTPUTS, DIRECTIONS = 24, 4  # at most, and beside that of all ones

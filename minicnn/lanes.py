@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from minicnn import memory
+from minicnn import allocation
 from minicnn.checks import check_count, check_numeric, check_shape, described, is_array, shown
 from minicnn.errors import ArgumentError
 from minicnn.kernels import LANES
@@ -59,7 +59,7 @@ def zeros(shape, dtype):
     shape = check_shape(shape, "shape", "such as (2, 10, 16)", least=0)
     dtype = check_numeric(dtype, "dtype")
     size = math.prod(shape)
-    with memory.asked(size * dtype.itemsize, f"{dtype} of shape {tuple(shape)}"):
+    with allocation.asked(size * dtype.itemsize, f"{dtype} of shape {tuple(shape)}"):
         room = np.zeros(size + CACHE_LINE // dtype.itemsize, dtype)
     start = -room.ctypes.data % CACHE_LINE // dtype.itemsize
     return room[start : start + size].reshape(shape)

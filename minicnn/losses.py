@@ -19,9 +19,9 @@ from minicnn.checks import (
     shown,
 )
 from minicnn.errors import ArgumentError
-from minicnn.habits import Habits, no_such_name
+from minicnn.hints.habits import Habits, no_such_name
+from minicnn.hints.labels import advice_on_labels
 from minicnn.kernels import loss as kernels
-from minicnn.labels import advice_on_labels
 from minicnn.lanes import LANES, check_samples, group_count
 
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)

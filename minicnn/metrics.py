@@ -6,10 +6,10 @@ Classes are whole numbers from 0; N is the number of samples and K that of class
 
 import numpy as np
 
-from minicnn import memory
+from minicnn import allocation
 from minicnn.checks import check_count, check_numbers
 from minicnn.errors import ArgumentError
-from minicnn.labels import advice_on_labels, first_beyond
+from minicnn.hints.labels import advice_on_labels, first_beyond
 
 
 def accuracy(predicted, labels):
@@ -99,7 +99,7 @@ def confusion_matrix(labels, predicted, classes):
     _same_length("predicted", predicted, labels)
     _in_range("labels", labels, classes)
     _in_range("predicted", predicted, classes)
-    with memory.asked(8 * classes**2, f"int64 of shape {classes, classes}"):
+    with allocation.asked(8 * classes**2, f"int64 of shape {classes, classes}"):
         matrix = np.zeros((classes, classes), np.int64)
     np.add.at(matrix, (labels, predicted), 1)
     return matrix

@@ -1,6 +1,6 @@
 """Settings of the whole test run."""
 
-from minicnn.kernels.team import set_num_threads
+from minicnn.kernels.runtime.thread_pool import set_num_threads
 
 
 def pytest_configure(config):

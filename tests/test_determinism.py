@@ -4,16 +4,17 @@ import numba
 import numpy as np
 import pytest
 
-from minicnn import Sequential, zoo
-from minicnn.kernels.team import get_num_threads, set_num_threads
-from minicnn.lab.probes import Probes
+from minicnn import Sequential
+from minicnn.kernels.runtime.thread_pool import get_num_threads, set_num_threads
+from minicnn.lab.measure.probes import Probes
 from minicnn.layers import Dense, Dropout, Flatten
+from minicnn.models import zoo
 from minicnn.optimizers import SGD, Adam
-from minicnn.training.callbacks import MetricsLog
-from minicnn.training.gradient_watch import GradientWatch
-from minicnn.training.nan_guard import NanGuard
-from minicnn.training.profile import Profile
-from minicnn.training.progress import Progress
+from minicnn.training.callbacks.base import MetricsLog
+from minicnn.training.callbacks.gradient_watch import GradientWatch
+from minicnn.training.callbacks.nan_guard import NanGuard
+from minicnn.training.callbacks.profile import Profile
+from minicnn.training.callbacks.progress import Progress
 from minicnn.training.trainer import Trainer
 from tests.layers.cases import CASES
 from tests.training.toys import CLASSES, toy

@@ -9,7 +9,7 @@ from minicnn.layers import NumpyLayer
 from minicnn.layers.conv import Conv2d
 from minicnn.layers.dense import Dense
 from minicnn.losses import Loss, MeanSquaredError, SoftmaxCrossEntropy
-from minicnn.model import Sequential
+from minicnn.models import Sequential
 
 
 class Square(NumpyLayer):

@@ -85,7 +85,7 @@ def test_what_is_public_is_found_by_itself():
         "minicnn.set_num_threads", "minicnn.metrics.accuracy", "minicnn.losses.Loss.__call__",
         "minicnn.layers.activations.Tanh.build", "minicnn.layers.pool.MaxPool2d",
         "minicnn.optimizers.rules.SGD.lr=", "minicnn.parameter.Parameter.grad=",
-        "minicnn.lab.grid.Grid.from_strings", "minicnn.data.dataset.Dataset.shape",
+        "minicnn.lab.ablation.grid.Grid.from_strings", "minicnn.data.dataset.Dataset.shape",
     ):  # fmt: skip
         assert name in names, name
     assert not any("._" in name.replace(".__", ".") for name in names)

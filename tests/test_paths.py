@@ -7,7 +7,7 @@ import pytest
 
 from minicnn.errors import ArgumentError
 from minicnn.paths import LONGEST_NAME, expand, is_locked, name_of
-from minicnn.training.settings import Settings
+from minicnn.training.runs.settings import Settings
 
 
 def test_the_home_folder_is_found(monkeypatch, tmp_path):

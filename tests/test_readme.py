@@ -45,8 +45,8 @@ def test_a_few_lines_of_api_learn(monkeypatch, capsys):
 def test_the_example_of_a_layer_passes_the_gradient_check(capsys):
     names = run("class Square")
     assert gradcheck.check_layer(names["Square"](), (3, 4, 4)).worst < 1e-7
-    names = run("class Scale", names)
-    assert gradcheck.check_layer(names["Scale"](), (3, 4, 4)).worst < 1e-7
+    names = run("class Affine", names)
+    assert gradcheck.check_layer(names["Affine"](), (3, 4, 4)).worst < 1e-7
     assert "worst relative disagreement" in capsys.readouterr().out
 
 

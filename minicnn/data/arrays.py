@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from minicnn.axes import look_channels_last
 from minicnn.checks import check_count
 from minicnn.errors import DataError
-from minicnn.labels import advice_on_labels, first_beyond
+from minicnn.hints.axes import look_channels_last
+from minicnn.hints.labels import advice_on_labels, first_beyond
 
 
 def checked(images, labels, classes, channels_first, name):

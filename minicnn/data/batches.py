@@ -12,7 +12,7 @@ from minicnn.checks import check_count, check_dtype, check_generator, check_numb
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
 from minicnn.kernels.pack import gather
-from minicnn.kernels.team import get_num_threads
+from minicnn.kernels.runtime.thread_pool import get_num_threads
 from minicnn.lanes import LANES, group_count, zeros
 
 THREAD_NAME = "minicnn-batches"

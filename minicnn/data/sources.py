@@ -3,13 +3,13 @@
 import os
 from pathlib import Path
 
-from minicnn import own
 from minicnn.checks import takes
 from minicnn.data.dataset import Dataset
 from minicnn.data.folder import from_arrays, load_folder
 from minicnn.data.mnist import load_mnist
 from minicnn.errors import DataError, unknown
 from minicnn.paths import expand
+from minicnn.plugins import lookup
 
 SOURCES = {"mnist": load_mnist}
 
@@ -21,7 +21,7 @@ def names():
 
 def is_own(name):
     """Whether a name is that of a user's function, see `load`; any folder that exists is not."""
-    return own.is_own(name) and not os.path.isdir(os.path.expanduser(name))
+    return lookup.is_own(name) and not os.path.isdir(os.path.expanduser(name))
 
 
 @takes(name=(str, os.PathLike, type(None)))
@@ -53,7 +53,7 @@ def load(name):
         return SOURCES[name]()
     text, separators = str(name), {"/", os.sep, os.altsep} - {None}
     if is_own(name):
-        return _own(own.parse(name, "data"))
+        return _own(lookup.parse(name, "data"))
     folder = expand(text, "the data set or folder")
     is_path = isinstance(name, Path) or any(s in text for s in separators)
     if is_path or (text and os.path.exists(folder)):

@@ -10,7 +10,7 @@ On the command line an initializer is a string: its name, then after a colon its
 ``normal:0.01``, ``uniform:-0.05,0.05``, ``xavier:normal``, ``msra:fan_out,uniform``,
 ``msra:slope=0.25``, ``msra:exact``, ``fixup:blocks=9``, ``orthogonal:gain=relu``.
 ``str(initializer)`` gives the string back. A user's own is named by its file or module, as
-``./myinit.py:HalfXavier(0.5)`` (:mod:`minicnn.own`).
+``./myinit.py:HalfXavier(0.5)`` (:mod:`minicnn.plugins.lookup`).
 
 Examples
 --------
@@ -20,12 +20,11 @@ Examples
 
 import inspect
 
-from minicnn import own
 from minicnn.checks import shown
+from minicnn.console.output import first_line
 from minicnn.errors import ArgumentError
-from minicnn.habits import no_such_name
+from minicnn.hints.habits import no_such_name
 from minicnn.initializers.base import TRUNCATED_STD, Fans, Initializer
-from minicnn.initializers.data_dependent import LSUV
 from minicnn.initializers.distributions import (
     Constant,
     Normal,
@@ -37,11 +36,11 @@ from minicnn.initializers.distributions import (
 from minicnn.initializers.function import FromFunction
 from minicnn.initializers.gains import gain
 from minicnn.initializers.hadamard import ZerO
-from minicnn.initializers.matrices import DeltaOrthogonal, Identity, Orthogonal
+from minicnn.initializers.matrices import LSUV, DeltaOrthogonal, Identity, Orthogonal
 from minicnn.initializers.residual import Fixup, ReZero
 from minicnn.initializers.scaling import MSRA, LeCun, VarianceScaling, Xavier
 from minicnn.initializers.settings import expected, settings_of, takes
-from minicnn.output import first_line
+from minicnn.plugins import lookup
 
 __all__ = [
     "LSUV", "MSRA", "TRUNCATED_STD", "Constant", "DeltaOrthogonal", "Fans", "Fixup", "FromFunction",
@@ -106,8 +105,8 @@ def from_string(text):
         return text
     if not isinstance(text, str):
         return _of_object(text)
-    if own.is_own(text):
-        return _own(own.parse(text, "initializer"))
+    if lookup.is_own(text):
+        return _own(lookup.parse(text, "initializer"))
     name, colon, rest = text.partition(":")
     known = INITIALIZERS | ALIASES
     if name.lower().rstrip("_") in ELSEWHERE:
@@ -116,7 +115,7 @@ def from_string(text):
     if name not in known:
         several = text.partition(",")[0] in known
         hint = f" To compare several: --ablate 'init={text}'." if several else ""
-        raise ArgumentError(f"{own.unknown('initializer', name, known, text)}{hint}")
+        raise ArgumentError(f"{lookup.unknown('initializer', name, known, text)}{hint}")
     cls = known[name]
     free, given = settings_of(cls), {}
     for item in rest.split(",") if colon else []:

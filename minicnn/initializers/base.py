@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn import memory
+from minicnn import allocation
 from minicnn.checks import (
     check_dtype,
     check_generator,
@@ -57,7 +57,7 @@ class Fans(NamedTuple):
 
         Parameters
         ----------
-        plan : minicnn.kernels.terms.Convolution
+        plan : minicnn.kernels.conv.geometry.Convolution
             Or whatever has its shapes, kernel size, stride, padding, dilation and channels.
         """
         missing = [name for name in PLAN if not hasattr(plan, name)]
@@ -156,7 +156,7 @@ class Initializer:
         shape = check_shape(shape, "the shape of a weight", "such as (out, in)", least=0)
         dtype = check_dtype(dtype)
         with np.errstate(over="ignore", invalid="ignore"):
-            with memory.asked(8 * math.prod(shape), f"float64 of shape {shape}"):
+            with allocation.asked(8 * math.prod(shape), f"float64 of shape {shape}"):
                 values = self.draw(shape, fans, rng)
             if not isinstance(values, np.ndarray) or values.shape != shape:
                 raise self._error(

@@ -21,7 +21,7 @@ class ZerO(Initializer):
     their weights at Q for ever; Hadamard's rows mix all inputs into every unit. But the first
     Q columns of H have only as many different rows as the power of 2 from Q on, and behind a
     single input channel all rows are equal: such units are told apart by nothing but the
-    layer after them, if at all (:mod:`minicnn.lab.symmetry` tells). Columns of H are
+    layer after them, if at all (:mod:`minicnn.lab.symmetry.certificate` tells). Columns of H are
     orthogonal, so that if P is a power of 2 the layer keeps norms.
 
     Zhao, Schäfer & Anandkumar, *ZerO initialization: initializing neural networks with only

@@ -1,6 +1,7 @@
 """Initializers that make a matrix: orthogonal, delta-orthogonal, identity."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -103,3 +104,18 @@ def _at_centre(shape, groups, blocks):
     weight = np.zeros((groups, shape[0] // groups, *shape[1:]))
     weight[(..., *(size // 2 for size in shape[2:]))] = blocks
     return weight.reshape(shape)
+
+
+@dataclass(frozen=True)
+class LSUV(Orthogonal):
+    """Orthogonal, to be scaled so that each layer's output has variance 1 on a batch of images.
+
+    The weights that it draws are those of `Orthogonal` with gain 1, and that is the variance it
+    promises. Who builds the model sees by `data_dependent` that :func:`minicnn.models.lsuv.lsuv` is
+    to follow; the command line calls it, and from Python it is ``lsuv(model, images)`` after
+    ``model.initialize``. Mishkin & Matas, *All you need is a good init*, ICLR 2016 (arXiv
+    1511.06422).
+    """
+
+    gain: ClassVar[float] = 1.0
+    name = data_dependent = "lsuv"

@@ -1,7 +1,7 @@
 """Initializers for residual networks without normalization: Fixup and ReZero.
 
 Both start every residual block as the identity. What they ask of a network besides its weights
-are the learned scalars of :mod:`minicnn.layers.gate`, and no batch normalization; a recipe that
+are the learned scalars of :mod:`minicnn.layers.scalars`, and no batch normalization; a recipe that
 builds residual blocks reads from `branch_gate` where the scalar of a branch starts and from
 `shifts` whether scalars are added, and takes `inner`, `last` and `scores` for the weights inside
 a branch, of its last layer, and of the network's last layer. All other weights are made by the

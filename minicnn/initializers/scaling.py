@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from minicnn.initializers.base import Initializer
 from minicnn.initializers.gains import factor
-from minicnn.initializers.modes import MODES
+from minicnn.initializers.settings import MODES
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,6 @@ They check nothing: what calls them does. An array of another shape or dtype end
 reads the memory of others.
 """
 
-from minicnn.kernels import environment  # noqa: F401  before anything else loads Numba
+from minicnn.kernels.runtime import environment  # noqa: F401  before anything else loads Numba
 
 LANES = 16  # samples in a vector, see `minicnn.lanes`

@@ -18,7 +18,9 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from minicnn.kernels.exponential import (
+from minicnn.kernels.runtime.jit import kernel
+from minicnn.kernels.runtime.thread_pool import parallel_for
+from minicnn.kernels.simd.exponential import (
     LOWER,
     expm1_parts,
     raised_logistic,
@@ -27,10 +29,8 @@ from minicnn.kernels.exponential import (
     times_exp,
     times_expm1,
 )
-from minicnn.kernels.gaussian import tail_moment, tail_slope
-from minicnn.kernels.launch import kernel
-from minicnn.kernels.scalar import copy_sign, multiply_add
-from minicnn.kernels.team import share
+from minicnn.kernels.simd.gaussian import tail_moment, tail_slope
+from minicnn.kernels.simd.scalar import copy_sign, multiply_add
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
@@ -186,7 +186,7 @@ def _loops(value, gradient):
     @kernel
     def forward(z, a, alpha):
         """``a = σ(z)`` for `z`, `a` of shape (G, C, M), `alpha` of shape (C,) or (1,)."""
-        share(forward_planes, z.shape[0] * z.shape[1], (z, a, alpha))
+        parallel_for(forward_planes, z.shape[0] * z.shape[1], (z, a, alpha))
 
     @kernel
     def forward_planes(planes, z, a, alpha):
@@ -203,7 +203,7 @@ def _loops(value, gradient):
         Without a `dx` the result is written over `dy`. The compiler then knows that it is the
         same array; for two that may overlap it would take one number at a time.
         """
-        share(backward_planes, z.shape[0] * z.shape[1], (z, a, dy, dx, alpha))
+        parallel_for(backward_planes, z.shape[0] * z.shape[1], (z, a, dy, dx, alpha))
 
     @kernel
     def backward_planes(planes, z, a, dy, dx, alpha):
@@ -239,7 +239,7 @@ def _forward_with_slope(value, slope):
 
         Without a `kept` the slope is written over `z`.
         """
-        share(planes_of, z.shape[0] * z.shape[1], (z, a, kept, alpha))
+        parallel_for(planes_of, z.shape[0] * z.shape[1], (z, a, kept, alpha))
 
     @kernel
     def planes_of(planes, z, a, kept, alpha):
@@ -266,7 +266,7 @@ WITH_SLOPE = {
 @kernel
 def multiply(slope, dy, dx):
     """``dx = slope dy`` for arrays of shape (G, C, M); without a `dx` it is written over `dy`."""
-    share(_multiply_planes, dy.shape[0] * dy.shape[1], (slope, dy, dx))
+    parallel_for(_multiply_planes, dy.shape[0] * dy.shape[1], (slope, dy, dx))
 
 
 @kernel
@@ -281,13 +281,13 @@ def _multiply_planes(planes, slope, dy, dx):
 @kernel
 def leaky_relu_alpha_gradient(z, dy, out):
     """``out[c] = sum of dy z where z < 0``; `z`, `dy` of shape (G, C, M), `out` (C,)."""
-    share(_alpha_gradient_of_channels, z.shape[1], (z, dy, out))
+    parallel_for(_alpha_gradient_of_channels, z.shape[1], (z, dy, out))
 
 
 @kernel
 def total(numbers, out):
     """``out[0] = sum of the numbers``, a few, added up in float64 one after the other."""
-    share(_total, 1, (numbers, out))
+    parallel_for(_total, 1, (numbers, out))
 
 
 @kernel

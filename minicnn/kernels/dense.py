@@ -18,11 +18,11 @@ its bits depend on no tile and no thread.
 import numpy as np
 
 from minicnn.kernels import LANES
-from minicnn.kernels.arithmetic import lane_sum, transpose, where_above
-from minicnn.kernels.launch import kernel
-from minicnn.kernels.team import share
-from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import REGISTER_BYTES, load, pointer, store, zero, zero_tile
+from minicnn.kernels.runtime.jit import kernel
+from minicnn.kernels.runtime.thread_pool import parallel_for
+from minicnn.kernels.simd.arithmetic import lane_sum, transpose, where_above
+from minicnn.kernels.simd.tile import tile_operations
+from minicnn.kernels.simd.vector import REGISTER_BYTES, load, pointer, store, zero, zero_tile
 
 # Rows of a tile: chains of multiply-adds that run side by side, enough to hide how long each
 # link takes, few enough for the registers. Groups of samples share what is read of W; a group
@@ -128,7 +128,7 @@ def _weight_gradient(first, count, turned, delta, grad, spare):
 
 
 @kernel
-def _deltas(parts, count, dy, gate, rectified, delta, bias_grad):
+def _deltas(parts, count, dy, mask, rectified, delta, bias_grad):
     """The delta of some of `count` parts of the outputs in every sample, and their dE/db."""
     groups, outputs, _ = dy.shape
     none = zero(pointer(dy))
@@ -138,7 +138,7 @@ def _deltas(parts, count, dy, gate, rectified, delta, bias_grad):
             at = (g * outputs + o) * LANES
             own = load(pointer(dy) + at)
             if rectified:
-                own = where_above(load(pointer(gate) + at), none, own, none)
+                own = where_above(load(pointer(mask) + at), none, own, none)
                 store(own, pointer(delta) + at)
             total = total + own
         if bias_grad.size:
@@ -146,15 +146,15 @@ def _deltas(parts, count, dy, gate, rectified, delta, bias_grad):
 
 
 @kernel
-def dense_gradients(x, weight, dy, gate, rectified, delta, weight_grad, bias_grad, dx):
+def dense_gradients(x, weight, dy, mask, rectified, delta, weight_grad, bias_grad, dx):
     """Fill dE/dW, dE/db and dE/dx.
 
     Parameters
     ----------
     x : ndarray, shape (G, F, 16)
     weight, weight_grad : ndarray, shape (O, F)
-    dy, gate, delta : ndarray, shape (G, O, 16)
-        If `rectified`, `delta` is filled with zeros where `gate` is at most 0, and with `dy`
+    dy, mask, delta : ndarray, shape (G, O, 16)
+        If `rectified`, `delta` is filled with zeros where `mask` is at most 0, and with `dy`
         elsewhere, NaN included; else `delta` must be `dy` itself.
     rectified : bool
     bias_grad : ndarray, shape (O,), or empty if there is no bias
@@ -162,9 +162,9 @@ def dense_gradients(x, weight, dy, gate, rectified, delta, weight_grad, bias_gra
     """
     outputs, features = weight.shape
     parts = 1 if delta.size <= FEW * LANES else outputs
-    share(_deltas, parts, (parts, dy, gate, rectified, delta, bias_grad))
+    parallel_for(_deltas, parts, (parts, dy, mask, rectified, delta, bias_grad))
     blocks = (features + LANES - 1) // LANES
-    share(_gradients_of_blocks, blocks, (x, weight, delta, weight_grad, dx))
+    parallel_for(_gradients_of_blocks, blocks, (x, weight, delta, weight_grad, dx))
 
 
 @kernel

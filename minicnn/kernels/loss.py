@@ -7,9 +7,9 @@ Scores and gradients are in lanes, ``(G, K, 16)``; sample n is lane ``n % 16`` o
 import numpy as np
 
 from minicnn.kernels import LANES
-from minicnn.kernels.exponential import exp_of_difference
-from minicnn.kernels.launch import kernel
-from minicnn.kernels.scalar import two_sum
+from minicnn.kernels.runtime.jit import kernel
+from minicnn.kernels.simd.exponential import exp_of_difference
+from minicnn.kernels.simd.scalar import two_sum
 
 
 @kernel

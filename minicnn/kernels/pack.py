@@ -1,6 +1,6 @@
 """Put chosen images into lanes and normalize them, in one pass.
 
-Not shared out: it runs in a thread of its own beside the training step, which has the team.
+Not shared out: it runs in a thread of its own beside the training step, which has the pool.
 """
 
 import numpy as np
@@ -9,9 +9,9 @@ from numba import types
 from numba.extending import intrinsic
 
 from minicnn.kernels import LANES
-from minicnn.kernels.arithmetic import transpose
-from minicnn.kernels.launch import kernel
-from minicnn.kernels.vector import TileBuilder, TileType, element, load, pointer, store
+from minicnn.kernels.runtime.jit import kernel
+from minicnn.kernels.simd.arithmetic import transpose
+from minicnn.kernels.simd.vector import TileBuilder, TileType, element, load, pointer, store
 
 
 @intrinsic

@@ -5,11 +5,11 @@ import time
 import numpy as np
 
 from minicnn.kernels import LANES
-from minicnn.kernels.correlate import COLUMNS, MAX_ROWS
-from minicnn.kernels.launch import kernel
-from minicnn.kernels.team import get_num_threads, share
-from minicnn.kernels.tile import tile_operations
-from minicnn.kernels.vector import pointer
+from minicnn.kernels.conv.correlate import COLUMNS, MAX_ROWS
+from minicnn.kernels.runtime.jit import kernel
+from minicnn.kernels.runtime.thread_pool import get_num_threads, parallel_for
+from minicnn.kernels.simd.tile import tile_operations
+from minicnn.kernels.simd.vector import pointer
 
 ROWS = MAX_ROWS  # with COLUMNS, the tile of the convolutions
 TERMS = 64  # so few that the nearest cache holds their operands
@@ -29,7 +29,7 @@ def multiply_add(w, x, out, repeats):
         Added to.
     repeats : int
     """
-    share(_add_products, len(out), (w, x, out, repeats))
+    parallel_for(_add_products, len(out), (w, x, out, repeats))
 
 
 @kernel

@@ -6,10 +6,10 @@ task owns one plane, so overlapping windows add up in one thread and in a fixed 
 """
 
 from minicnn.kernels import LANES
-from minicnn.kernels.arithmetic import larger, where_above, where_same
-from minicnn.kernels.launch import kernel
-from minicnn.kernels.team import share
-from minicnn.kernels.vector import load, pointer, store, zero
+from minicnn.kernels.runtime.jit import kernel
+from minicnn.kernels.runtime.thread_pool import parallel_for
+from minicnn.kernels.simd.arithmetic import larger, where_above, where_same
+from minicnn.kernels.simd.vector import load, pointer, store, zero
 
 RUN = 1024  # pixels of a window whose sum is added to those of others: it keeps float32's digits
 
@@ -63,7 +63,9 @@ def max_pool(x, y, kernel_size, stride, padding, rectify):
         Whether to write ``max(y, 0)``: as a ReLU before the pooling would have it, which
         the maximum does not notice, at a quarter of the work or less.
     """
-    share(_max_pool_planes, x.shape[0] * x.shape[1], (x, y, kernel_size, stride, padding, rectify))
+    parallel_for(
+        _max_pool_planes, x.shape[0] * x.shape[1], (x, y, kernel_size, stride, padding, rectify)
+    )
 
 
 @kernel
@@ -108,7 +110,7 @@ def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding, rectify, apart
         then nothing adds up, and zeros are needed only where no window reaches.
     """
     arguments = (x, y, dy, dx, kernel_size, stride, padding, rectify, apart)
-    share(_max_pool_gradient_planes, x.shape[0] * x.shape[1], arguments)
+    parallel_for(_max_pool_gradient_planes, x.shape[0] * x.shape[1], arguments)
 
 
 @kernel
@@ -143,7 +145,9 @@ def _max_pool_gradient_planes(planes, x, y, dy, dx, kernel_size, stride, padding
 @kernel
 def average_pool(x, y, kernel_size, stride, padding):
     """``y[i, j] = sum of the window / k²``; shapes as in :func:`max_pool`."""
-    share(_average_pool_planes, x.shape[0] * x.shape[1], (x, y, kernel_size, stride, padding))
+    parallel_for(
+        _average_pool_planes, x.shape[0] * x.shape[1], (x, y, kernel_size, stride, padding)
+    )
 
 
 @kernel
@@ -172,7 +176,7 @@ def _average_pool_planes(planes, x, y, kernel_size, stride, padding):
 def average_pool_gradient(dy, dx, kernel_size, stride, padding):
     """``dx = upsample(dy) / k²``; shapes as in :func:`max_pool_gradient`."""
     arguments = (dy, dx, kernel_size, stride, padding)
-    share(_average_pool_gradient_planes, dx.shape[0] * dx.shape[1], arguments)
+    parallel_for(_average_pool_gradient_planes, dx.shape[0] * dx.shape[1], arguments)
 
 
 @kernel

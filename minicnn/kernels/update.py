@@ -12,8 +12,8 @@ float32 loop then holds nothing but float32 and fills the vectors. Differences s
 import numpy as np
 
 from minicnn.kernels import LANES
-from minicnn.kernels.launch import kernel
-from minicnn.kernels.team import share
+from minicnn.kernels.runtime.jit import kernel
+from minicnn.kernels.runtime.thread_pool import parallel_for
 
 PART = 1 << 13  # elements, about, that a thread updates in one go
 
@@ -30,7 +30,7 @@ def _bounds(part, size):
 def sgd(value, grad, velocity, lr, momentum, weight_decay, nesterov):
     """Stochastic gradient descent; `velocity` is None for a descent without momentum."""
     arguments = (value, grad, velocity, lr, momentum, weight_decay, nesterov)
-    share(_sgd_parts, value.size // PART + 1, arguments)
+    parallel_for(_sgd_parts, value.size // PART + 1, arguments)
 
 
 @kernel
@@ -45,7 +45,7 @@ def _sgd_parts(parts, value, grad, velocity, lr, momentum, weight_decay, nestero
 def rmsprop(value, grad, square_average, velocity, lr, alpha, eps, momentum, weight_decay):
     """RMSProp; `velocity` is None for a descent without momentum."""
     arguments = (value, grad, square_average, velocity, lr, alpha, eps, momentum, weight_decay)
-    share(_rmsprop_parts, value.size // PART + 1, arguments)
+    parallel_for(_rmsprop_parts, value.size // PART + 1, arguments)
 
 
 @kernel
@@ -73,7 +73,7 @@ def adam(
     """
     numbers = (lr, beta1, beta2, eps, first_correction, second_correction, weight_decay, shrinkage)
     arguments = (value, grad, first_moment, second_moment, numbers)
-    share(_adam_parts, value.size // PART + 1, arguments)
+    parallel_for(_adam_parts, value.size // PART + 1, arguments)
 
 
 @kernel

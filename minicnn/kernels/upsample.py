@@ -1,15 +1,15 @@
 """Nearest-neighbour upsampling: a pixel becomes a block of its copies."""
 
 from minicnn.kernels import LANES
-from minicnn.kernels.launch import kernel
-from minicnn.kernels.team import share
-from minicnn.kernels.vector import load, pointer, store, zero
+from minicnn.kernels.runtime.jit import kernel
+from minicnn.kernels.runtime.thread_pool import parallel_for
+from minicnn.kernels.simd.vector import load, pointer, store, zero
 
 
 @kernel
 def upsample(x, y, scale):
     """``y[i, j] = x[i // sh, j // sw]`` for x (G, C, H, W, 16) and y (G, C, sh H, sw W, 16)."""
-    share(_upsample_planes, x.shape[0] * x.shape[1], (x, y, scale))
+    parallel_for(_upsample_planes, x.shape[0] * x.shape[1], (x, y, scale))
 
 
 @kernel
@@ -31,7 +31,7 @@ def _upsample_planes(planes, x, y, scale):
 @kernel
 def upsample_gradient(dy, dx, scale):
     """``dx[i, j] = sum of dy over the block of (i, j)``, row by row; shapes as in `upsample`."""
-    share(_upsample_gradient_planes, dx.shape[0] * dx.shape[1], (dy, dx, scale))
+    parallel_for(_upsample_gradient_planes, dx.shape[0] * dx.shape[1], (dy, dx, scale))
 
 
 @kernel

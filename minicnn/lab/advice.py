@@ -3,12 +3,13 @@
 import math
 from dataclasses import replace
 
-from minicnn import initializers, optimizers, own
+from minicnn import initializers, optimizers
 from minicnn.checks import takes
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
 from minicnn.lab import preflight
-from minicnn.training.settings import Settings
+from minicnn.plugins import lookup
+from minicnn.training.runs.settings import Settings
 
 THEORY_IMAGES = 32  # its time grows with their square
 REMEDIES = ("msra", "xavier", "lecun", "lsuv")
@@ -64,7 +65,7 @@ def _changes(settings, kind):
 def _theory(settings, model, dataset):
     """The table beside theory, or why there is none."""
     if getattr(initializers.from_string(settings.init), "data_dependent", None):
-        name = own.short(settings.init)
+        name = lookup.short(settings.init)
         return f"Theory is of weights as they are drawn; {name} scales them by images."
     batch = preflight.first_images(dataset, THEORY_IMAGES)
     try:
@@ -88,7 +89,7 @@ def report(settings, dataset):
     model, found = settings.make_model(dataset), preflight.of_settings(settings, dataset)
     theory = _theory(settings, model, dataset)
     tables = f"{found.record}\n\n{theory}"
-    lines = [f"{own.short(settings.model)} with {own.short(settings.init)} {found}"]
+    lines = [f"{lookup.short(settings.model)} with {lookup.short(settings.init)} {found}"]
     if not found.trains:
         changes, other = remedy(settings, dataset, found.kind)
         lines.append(_none(found.kind) if changes is None else _advice(changes, found, other))

@@ -4,7 +4,7 @@ Four things end a training before it begins, and each can be seen at the start:
 
 - *dead*, *blind* or *tied*: gradients that are exactly zero, scores that never depend on the
   input, on every way to them a layer all of whose units stay copies of one
-  (:mod:`minicnn.lab.gradient_front`);
+  (:mod:`minicnn.lab.symmetry.gradient_front`);
 - a signal that *fades*: the scores of different images hardly differ;
 - a gradient that *fades*: delta in the first layer is a tiny part of that in the last;
 - a signal or a gradient that *explodes*: the loss at the start is far beyond that of guessing,
@@ -18,7 +18,7 @@ as a last layer of zeros does, a copy of the network is judged that was trained 
 has reached them all, and some steps more. Whether the learning rate suits a net that is sound
 otherwise is tried on a copy, by the run's own optimizer and schedule in some 60 steps
 (:mod:`minicnn.lab.trial`). How often the verdicts are right is measured by
-:mod:`minicnn.lab.scoring`.
+:mod:`experiments.preflight_evaluation`.
 """
 
 import copy
@@ -32,17 +32,18 @@ from minicnn import lanes
 from minicnn.checks import check_count, check_numbers, takes
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
-from minicnn.lab import beside, gradient_front
-from minicnn.lab.probes import probe, weight_of
-from minicnn.lab.records import Record
-from minicnn.lab.theory import predict
+from minicnn.lab.measure import comparison
+from minicnn.lab.measure.layer_stats import Record
+from minicnn.lab.measure.probes import probe, weight_of
+from minicnn.lab.symmetry import gradient_front
+from minicnn.lab.theory.prediction import predict
 from minicnn.lab.trial import Trial, attempt
 from minicnn.layers import Sigmoid
 from minicnn.losses import SoftmaxCrossEntropy
-from minicnn.model import initialized
+from minicnn.models.sequential import initialized
 from minicnn.optimizers import SGD, Optimizer
 from minicnn.plan import trace
-from minicnn.training.settings import Settings
+from minicnn.training.runs.settings import Settings
 
 IMAGES = 256
 FADED_SIGNAL = 2.5e-4  # std of a score over the images
@@ -258,7 +259,7 @@ def first_images(dataset, count):
 def beside_theory(model, images, labels):
     """A table of the layers with weights: what flows through them, and what theory says."""
     record, predictions = probe(model, images, labels), predict(model, images, labels)
-    return beside.table(record, predictions, _weighted(model))
+    return comparison.table(record, predictions, _weighted(model))
 
 
 def _weighted(model):

@@ -23,9 +23,9 @@ from minicnn.checks import check_count, check_number, check_numbers, takes
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError, DivergedError
 from minicnn.losses import Loss, SoftmaxCrossEntropy
-from minicnn.model import initialized
+from minicnn.models.sequential import initialized
 from minicnn.optimizers import Optimizer
-from minicnn.training.nan_guard import NanGuard
+from minicnn.training.callbacks.nan_guard import NanGuard
 from minicnn.training.trainer import Trainer
 
 IMAGES = 3840  # to train on

@@ -1,6 +1,6 @@
 """The layers: each an equation forwards and one backwards."""
 
-from minicnn.habits import no_such_name
+from minicnn.hints.habits import no_such_name
 from minicnn.layers.activations import (
     ELU,
     GELU,
@@ -15,21 +15,18 @@ from minicnn.layers.activations import (
     Tanh,
 )
 from minicnn.layers.base import Layer
-from minicnn.layers.branches import Branches
 from minicnn.layers.conv import Conv2d
 from minicnn.layers.dense import Dense
 from minicnn.layers.dropout import Dropout
 from minicnn.layers.norm import BatchNorm
 from minicnn.layers.numpy_layer import NumpyLayer
 from minicnn.layers.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
-from minicnn.layers.residual import Residual
-from minicnn.layers.shape import Flatten
-from minicnn.layers.upsample import Upsample
+from minicnn.layers.shapes import Flatten, Upsample
 
 __all__ = [
-    "Activation", "AvgPool2d", "BatchNorm", "Branches", "Conv2d", "Dense", "Dropout", "ELU",
+    "Activation", "AvgPool2d", "BatchNorm", "Conv2d", "Dense", "Dropout", "ELU",
     "Flatten", "GELU", "GlobalAvgPool2d", "Identity", "Layer", "LeakyReLU", "MaxPool2d",
-    "NumpyLayer", "PReLU", "ReLU", "Residual", "SELU", "Sigmoid", "Softsign", "Tanh", "Upsample",
+    "NumpyLayer", "PReLU", "ReLU", "SELU", "Sigmoid", "Softsign", "Tanh", "Upsample",
 ]  # fmt: skip
 
 

@@ -6,7 +6,6 @@ formulas stand in :mod:`minicnn.kernels.activation`.
 
 import numpy as np
 
-from minicnn import own
 from minicnn.checks import check_finite, check_flag
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
@@ -19,6 +18,7 @@ from minicnn.kernels.activation import (
 )
 from minicnn.layers.base import Layer
 from minicnn.layers.views import planes, same
+from minicnn.plugins import lookup
 
 
 class Activation(Layer):
@@ -243,11 +243,11 @@ def from_string(text):
     ArgumentError
         For an unknown name, or a parameter that is not understood.
     """
-    if own.is_own(text):
-        return _own(own.parse(text, "activation"))
+    if lookup.is_own(text):
+        return _own(lookup.parse(text, "activation"))
     name, colon, rest = str(text).partition(":")
     if name not in ACTIVATIONS:
-        raise own.unknown("activation", name, ACTIVATIONS, text)
+        raise lookup.unknown("activation", name, ACTIVATIONS, text)
     cls = ACTIVATIONS[name]
     if not colon:
         return cls()

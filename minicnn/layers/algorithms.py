@@ -7,11 +7,11 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 from minicnn.errors import ArgumentError, unknown
-from minicnn.kernels import winograd, winograd_gradient
-from minicnn.kernels.correlate import correlate
-from minicnn.kernels.gradient import parameter_gradients
-from minicnn.kernels.pad import copy_inside
-from minicnn.kernels.team import get_num_threads
+from minicnn.kernels.conv.correlate import correlate
+from minicnn.kernels.conv.masked_copy import masked_copy
+from minicnn.kernels.conv.weight_gradient import parameter_gradients
+from minicnn.kernels.conv.winograd import convolution, filter_gradient
+from minicnn.kernels.runtime.thread_pool import get_num_threads
 
 ALGORITHMS = ("auto", "direct", "winograd")
 
@@ -80,11 +80,11 @@ class Direct:
             x = _with_border(ctx, "x", x, self._padding)
         self._correlate(ctx, "forward", x, weight, bias, z, self._forward, ctx.relu)
 
-    def delta(self, dy, gate, ctx):
-        """`dy` within zeros, and 0 where the gate is at most 0; `dy` itself if there is none."""
-        if gate is None and not any(self._border):
+    def delta(self, dy, mask, ctx):
+        """`dy` within zeros, and 0 where the mask is at most 0; `dy` itself if there is none."""
+        if mask is None and not any(self._border):
             return dy
-        return _with_border(ctx, "delta", dy, self._border, gate)
+        return _with_border(ctx, "delta", dy, self._border, mask)
 
     def parameter_gradients(self, x, delta, weight_grad, bias_grad, ctx):
         """Fill `weight_grad`, dE/dW, and `bias_grad`, dE/db, which is empty without a bias."""
@@ -131,20 +131,18 @@ class Winograd:
         """Fill `z`."""
         self._convolve(ctx, x, weight, False, bias, z, self.plan.padding, ctx.relu)
 
-    def delta(self, dy, gate, ctx):
-        """`dy`, and 0 where the gate is at most 0; `dy` itself if there is none."""
-        return dy if gate is None else _with_border(ctx, "delta", dy, (0, 0, 0, 0), gate)
+    def delta(self, dy, mask, ctx):
+        """`dy`, and 0 where the mask is at most 0; `dy` itself if there is none."""
+        return dy if mask is None else _with_border(ctx, "delta", dy, (0, 0, 0, 0), mask)
 
     def parameter_gradients(self, x, delta, weight_grad, bias_grad, ctx):
         """Fill `weight_grad`, dE/dW, and `bias_grad`, dE/db, which is empty without a bias."""
         sizes = self._outputs, self._inputs
-        slices = winograd_gradient.slice_count(len(delta), self.plan.output_shape, self._inputs)
-        sums = ctx.scratch("sums", (slices, *winograd.weight_points(*sizes)))
-        scratch = ctx.scratch(
-            "scratch", (get_num_threads(), winograd_gradient.scratch_size(*sizes))
-        )
-        winograd_gradient.point_sums(x, delta, self.plan.padding, sums, scratch)
-        winograd_gradient.parameters_of_points(sums, delta, weight_grad, bias_grad)
+        slices = filter_gradient.slice_count(len(delta), self.plan.output_shape, self._inputs)
+        sums = ctx.scratch("sums", (slices, *convolution.weight_points(*sizes)))
+        scratch = ctx.scratch("scratch", (get_num_threads(), filter_gradient.scratch_size(*sizes)))
+        filter_gradient.point_sums(x, delta, self.plan.padding, sums, scratch)
+        filter_gradient.parameters_of_points(sums, delta, weight_grad, bias_grad)
 
     def input_gradient(self, delta, weight, dx, ctx):
         """Fill `dx`, dE/dx: the same convolution of delta with weights rot180(trans(W))."""
@@ -153,20 +151,20 @@ class Winograd:
 
     def _convolve(self, ctx, x, weight, backward, bias, y, padding, relu):
         channels = (self._inputs, self._outputs) if backward else (self._outputs, self._inputs)
-        u = ctx.scratch("u", winograd.weight_points(*channels))
-        winograd.transform_weights(weight, u, backward)
+        u = ctx.scratch("u", convolution.weight_points(*channels))
+        convolution.transform_weights(weight, u, backward)
         threads = get_num_threads()  # asked once, as another thread may change it
-        v = ctx.scratch("v", (threads, winograd.input_scratch(channels[1])))
-        m = ctx.scratch("m", (threads, winograd.output_scratch()))
-        winograd.convolve(x, u, bias, y, padding, relu, v, m)
+        v = ctx.scratch("v", (threads, convolution.input_scratch(channels[1])))
+        m = ctx.scratch("m", (threads, convolution.output_scratch()))
+        convolution.convolve(x, u, bias, y, padding, relu, v, m)
 
 
-def _with_border(ctx, name, images, border, gate=None):
-    """A copy of `images` within zeros, and zero where the gate is at most 0."""
+def _with_border(ctx, name, images, border, mask=None):
+    """A copy of `images` within zeros, and zero where the mask is at most 0."""
     shape = _bordered(images.shape, border)
     # Of an array that is kept the border is never written.
     copy = ctx.keep(name, shape) if any(border) else ctx.scratch(name, shape)
-    copy_inside(images, gate, copy, *border[:2])
+    masked_copy(images, mask, copy, *border[:2])
     return copy
 
 

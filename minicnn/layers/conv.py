@@ -6,10 +6,10 @@ from minicnn import initializers
 from minicnn.checks import check_count, check_flag, check_pair
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
-from minicnn.kernels.terms import Convolution
+from minicnn.kernels.conv.geometry import Convolution
 from minicnn.layers import algorithms
 from minicnn.layers.base import Layer
-from minicnn.layers.window import window_output
+from minicnn.layers.shapes import window_output
 
 
 class Conv2d(Layer):

@@ -3,9 +3,9 @@
 from minicnn import initializers
 from minicnn.checks import check_count, check_flag
 from minicnn.initializers import Fans
-from minicnn.kernels.correlate import correlate
+from minicnn.kernels.conv.correlate import correlate
+from minicnn.kernels.conv.geometry import dense_tables
 from minicnn.kernels.dense import dense_gradients
-from minicnn.kernels.terms import dense_tables
 from minicnn.layers.base import Layer
 
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 from numpy.random import Generator
 
-from minicnn import initializers, memory
+from minicnn import allocation, initializers
 from minicnn.checks import check_array, check_flag, check_shape, check_text, shown, takes
 from minicnn.errors import ArgumentError
-from minicnn.habits import Habits
+from minicnn.hints.habits import Habits
 from minicnn.initializers import Fans
 from minicnn.parameter import Parameter
 
@@ -80,7 +80,7 @@ class Module(Habits):
             If the initializer draws what is no weight of this shape.
         """
         drawn = 2 * 8 * math.prod(shape)  # in float64, then once more in the dtype
-        with memory.asked(drawn, f"weights of shape {tuple(shape)} for {self.name}"):
+        with allocation.asked(drawn, f"weights of shape {tuple(shape)} for {self.name}"):
             try:
                 value = initializer(shape, fans, rng, self.dtype)
             except ArgumentError as error:

@@ -5,7 +5,7 @@ import numpy as np
 from minicnn.checks import check_positive, is_finite, shown
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
-from minicnn.kernels import normalize as kernels
+from minicnn.kernels import batch_norm as kernels
 from minicnn.lanes import LANES
 from minicnn.layers.base import Layer
 from minicnn.layers.views import positions
@@ -96,10 +96,10 @@ class BatchNorm(Layer):
         """``gamma x_hat + beta``."""
         x = positions(x)
         count = self._count(x, ctx)
-        mask, (mean, variance, inverse, scale, shift) = self._arrays(x, ctx)
-        kernels.fill_mask(ctx.samples, mask)
+        filled, (mean, variance, inverse, scale, shift) = self._arrays(x, ctx)
+        kernels.mark_filled(ctx.samples, filled)
         if ctx.training:
-            kernels.moments(x, mask, count, mean, variance)
+            kernels.moments(x, filled, count, mean, variance)
             kernels.follow(self._terms, count, mean, variance, *self._running.values())
         gamma, beta = self.gamma.value, self.beta.value
         kernels.factors(self._terms, variance, gamma, beta, inverse, scale, shift)
@@ -107,13 +107,13 @@ class BatchNorm(Layer):
 
     def backward(self, x, y, dy, dx, ctx):
         """Fill dE/dgamma, dE/dbeta and dE/dx."""
-        x, dy, gate = positions(x), positions(dy), positions(y) if ctx.relu else None
-        mask, (mean, _, inverse, *_) = self._arrays(x, ctx)
+        x, dy, mask = positions(x), positions(dy), positions(y) if ctx.relu else None
+        filled, (mean, _, inverse, *_) = self._arrays(x, ctx)
         d_gamma, d_beta = self.gamma.grad, self.beta.grad
-        kernels.gradient_sums(x, dy, gate, mean, inverse, d_gamma, d_beta)
+        kernels.gradient_sums(x, dy, mask, mean, inverse, d_gamma, d_beta)
         if dx is not None:
             kernels.normalize_gradient(
-                x, dy, gate, mask, mean, inverse, self.gamma.value, d_gamma, d_beta,
+                x, dy, mask, filled, mean, inverse, self.gamma.value, d_gamma, d_beta,
                 self._count(x, ctx), positions(dx),
             )  # fmt: skip
 
@@ -135,7 +135,7 @@ class BatchNorm(Layer):
 
     def _arrays(self, x, ctx):
         """The mask of lanes with samples; and of each channel mean, variance and three factors."""
-        mask = ctx.keep("mask", (len(x), LANES))
+        filled = ctx.keep("filled", (len(x), LANES))
         if not ctx.training:
-            return mask, [*self._running.values(), *ctx.keep("factors", (3, x.shape[1]), float)]
-        return mask, ctx.keep("moments and factors", (5, x.shape[1]), float)
+            return filled, [*self._running.values(), *ctx.keep("factors", (3, x.shape[1]), float)]
+        return filled, ctx.keep("moments and factors", (5, x.shape[1]), float)

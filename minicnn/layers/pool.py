@@ -3,7 +3,7 @@
 from minicnn.checks import check_pair
 from minicnn.kernels import pool
 from minicnn.layers.base import Layer
-from minicnn.layers.window import window_output
+from minicnn.layers.shapes import window_output
 
 
 class _Pool2d(Layer):

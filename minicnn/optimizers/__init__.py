@@ -15,7 +15,7 @@ import numpy as np
 
 from minicnn.checks import check_text, takes
 from minicnn.errors import ArgumentError, unknown
-from minicnn.habits import no_such_name
+from minicnn.hints.habits import no_such_name
 from minicnn.kernels import update
 from minicnn.optimizers.base import Optimizer, as_parameters
 from minicnn.optimizers.rules import SGD, Adam, AdamW, RMSProp

@@ -4,7 +4,7 @@ import numpy as np
 
 from minicnn.checks import as_array, check_dict, check_flag, check_number, is_finite, takes
 from minicnn.errors import ArgumentError
-from minicnn.habits import Habits
+from minicnn.hints.habits import Habits
 from minicnn.optimizers.runs import find_runs, memory_order
 from minicnn.parameter import Parameter, zeros_side_by_side
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 
 import numpy as np
 
+from minicnn.allocation import OutOfMemory
 from minicnn.lanes import zeros
-from minicnn.memory import OutOfMemory
 
 
 class Slot:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from minicnn.checks import check_flag, described
-from minicnn.kernels.add import add
+from minicnn.kernels.joins import add
 from minicnn.lanes import LANES, are_lanes, check_samples
 from minicnn.layers.views import flat
 from minicnn.plan import calls

@@ -2,13 +2,13 @@
 
 In training the same kernels run on the same arrays in every step. For a small batch Python takes
 as long to find them as they take to run. So the first step of a kind is written down: runs of
-kernels are captured (:mod:`minicnn.kernels.replay`), and what a layer does in Python is kept as a
-call between them. Replayed, each does the same again, on the same arrays.
+kernels are captured (:mod:`minicnn.kernels.runtime.replay`), and what a layer does in Python is
+kept as a call between them. Replayed, each does the same again, on the same arrays.
 
 For the package itself: it checks nothing of what it is handed.
 """
 
-from minicnn.kernels.replay import Captured
+from minicnn.kernels.runtime.replay import Captured
 
 
 class Recording:

@@ -1,9 +1,9 @@
 """A batch's loss and gradients, computed in parts where the batch is large.
 
 A large batch is computed in parts of 64 or 128 samples, whose signals fit the processor's cache
-(see :mod:`minicnn.parts`), and the parts' gradients are added: E is a mean over samples, so the
-sum is the gradient of the whole. It takes a part's memory, too. Layers that mix samples, as batch
-normalization does, need the whole at once.
+(see :mod:`minicnn.plan.micro_batches`), and the parts' gradients are added: E is a mean over
+samples, so the sum is the gradient of the whole. It takes a part's memory, too. Layers that mix
+samples, as batch normalization does, need the whole at once.
 """
 
 import numpy as np
@@ -12,9 +12,9 @@ from minicnn.checks import check_callable, described
 from minicnn.errors import ArgumentError
 from minicnn.lanes import LANES, check_samples, group_count
 from minicnn.losses import Loss, check_result
-from minicnn.model import initialized
-from minicnn.parts import part_size
+from minicnn.models.sequential import initialized
 from minicnn.plan import Passes
+from minicnn.plan.micro_batches import micro_batch_size
 
 PART = 128  # samples at most
 
@@ -50,7 +50,7 @@ def compute_gradients(model, loss, x, labels, look=None, passes=None):
         passes = model
     elif passes is not model and not isinstance(passes, Passes):
         raise ArgumentError(f"passes must be Passes of the model, got {described(passes)}.")
-    samples, size = len(labels), part_size(model, PART)
+    samples, size = len(labels), micro_batch_size(model, PART)
     whole = samples <= size or any(layer.mixes_samples for layer in model.all_layers())
     if whole:
         size = samples

@@ -9,13 +9,13 @@ from minicnn import schedules
 from minicnn.checks import check_count, check_seed, restoring
 from minicnn.data.batches import Batches
 from minicnn.errors import ArgumentError
-from minicnn.habits import Habits
+from minicnn.hints.habits import Habits
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
-from minicnn.parts import EVALUATION_BATCH, part_size
 from minicnn.plan import Passes
-from minicnn.training.fitting import as_callbacks, check_data, check_loss, check_parts
+from minicnn.plan.micro_batches import EVALUATION_BATCH, micro_batch_size
 from minicnn.training.gradients import compute_gradients
-from minicnn.training.totals import Totals
+from minicnn.training.running_metrics import RunningMetrics
+from minicnn.training.validation import as_callbacks, check_data, check_loss, check_parts
 
 SHUFFLE = 1  # keeps the shuffle's random numbers apart from those of the model's seed
 
@@ -102,13 +102,13 @@ class Trainer(Habits):
         self.base_lr = self._rate = optimizer.lr
         rng = np.random.default_rng([check_seed(seed), SHUFFLE])
         self._batches = Batches(train, self.batch_size, rng, model.dtype)
-        size = min(part_size(model, EVALUATION_BATCH), len(test))
+        size = min(micro_batch_size(model, EVALUATION_BATCH), len(test))
         self.test_batches = Batches(test, size, None, model.dtype)
         self.total_steps = self.epochs * -(-len(train) // self.batch_size)
         self.schedule(0, self.total_steps)  # a warm-up longer than the training is refused here
         self.epoch = self.step = 0
         self.batch = self.loss_value = self.predicted = None
-        self.totals = Totals()
+        self.totals = RunningMetrics()
         self.history = []
         self.trained_images, self.step_seconds, self.train_seconds = 0, 0.0, 0.0
         self._stopped = False
@@ -165,7 +165,7 @@ class Trainer(Habits):
         Totals
             The predicted classes go to ``predicted``.
         """
-        totals, predicted = Totals(), []
+        totals, predicted = RunningMetrics(), []
         if self._evaluation.model is not self.model:
             self._evaluation = Passes(self.model)
         with self.model.lock.taken():
@@ -209,7 +209,7 @@ class Trainer(Habits):
             If it is no such state.
         """
         with restoring(state, "Trainer"):
-            step, totals = int(state["step"]), Totals()
+            step, totals = int(state["step"]), RunningMetrics()
             history = [dict(line) for line in state["history"]]
             totals.load_state_dict(state["totals"])
             seconds = [float(state[name]) for name in ("step_seconds", "train_seconds")]
@@ -255,7 +255,7 @@ class Trainer(Habits):
         if done:  # it was broken off: draw its order again
             rng.state = self._drawn_from
         else:
-            self._drawn_from, self.totals, self._epoch_seconds = rng.state, Totals(), 0.0
+            self._drawn_from, self.totals, self._epoch_seconds = rng.state, RunningMetrics(), 0.0
         order = self._batches.order()
         self._tell("on_epoch_begin")
         self._check_fit()

@@ -7,7 +7,7 @@ from tests.faults import processes
 
 # Builds on a function of another module and on a constant of a third, outside of the kernels.
 PROBE = """
-from minicnn.kernels.launch import kernel
+from minicnn.kernels.runtime.jit import kernel
 from minicnn.kernels.probe_part import twice
 from minicnn.lanes import LANES
 
@@ -28,7 +28,8 @@ def twice(x):
 SCRIPT = """
 import json, os, shutil, sys, time
 import numpy as np
-from minicnn.kernels import cache, probe
+from minicnn.kernels import probe
+from minicnn.kernels.runtime import cache
 
 types, gate, remove = json.loads(sys.argv[1])
 while gate and not os.path.exists(gate):

@@ -10,7 +10,7 @@ import pytest
 from minicnn import data
 from minicnn.data import Dataset, idx
 from minicnn.errors import ArgumentError, DataError, DivergedError
-from minicnn.training.nan_guard import NanGuard
+from minicnn.training.callbacks.nan_guard import NanGuard
 from tests.data.idx_files import NAMES, digits, write_folder, write_idx
 from tests.training.toys import CLASSES, At, dense_model, toy, trainer
 

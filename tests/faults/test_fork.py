@@ -13,7 +13,7 @@ SCRIPT = """
 import os, sys
 import numpy as np
 from minicnn.kernels import update
-from tests.kernels.test_team import signatures
+from tests.kernels.runtime.test_thread_pool import signatures
 
 first, generations = sys.argv[1] == "first", int(sys.argv[2])
 value = np.zeros(100_000, np.float32)
@@ -62,8 +62,8 @@ if alone:  # what is registered first is called first
 
 import numpy as np
 from minicnn.kernels import update
-from minicnn.kernels.team import MOST
-from tests.kernels.test_team import signatures
+from minicnn.kernels.runtime.thread_pool import MOST
+from tests.kernels.runtime.test_thread_pool import signatures
 
 def step(value):
     update.sgd(value, np.ones(100_000, np.float32), None, -1.0, 0.0, 0.0, False)

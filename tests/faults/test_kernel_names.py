@@ -63,7 +63,7 @@ def test_compiled_anew_the_bits_are_the_same(tmp_path):
 
 MODULE = """
 import ctypes
-from minicnn.kernels.launch import kernel
+from minicnn.kernels.runtime.jit import kernel
 from helper import scaled
 
 def apply(f):

@@ -12,12 +12,14 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ne
 # The command line in a process that may have so many more bytes of address space than it has.
 SCRIPT = """
 import resource, sys
-from minicnn import cli, data, model, training, zoo
-from minicnn.training.run import Run
+from minicnn import data, training
+from minicnn.cli import main
+from minicnn.models import sequential, zoo
+from minicnn.training.runs.run import Run
 
 size = next(int(line.split()[1]) for line in open("/proc/self/status") if "VmSize" in line) * 1024
 resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[1]),) * 2)
-sys.exit(cli.main(sys.argv[2:]))
+sys.exit(main(sys.argv[2:]))
 """
 
 

@@ -20,7 +20,7 @@ SCRIPT = """
 import io, json, os, sys
 folder, commands, limit = json.loads(sys.argv[1])
 from minicnn.cli import main
-import minicnn.lab.ablation, minicnn.lab.report, minicnn.lab.preflight, minicnn.training.resume
+import minicnn.lab.ablation.report, minicnn.lab.preflight, minicnn.training.runs.resume
 try:
     import joblib
 except ImportError:

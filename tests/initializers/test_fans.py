@@ -7,7 +7,7 @@ from minicnn import lanes
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans, VarianceScaling, from_string
 from minicnn.layers import Conv2d, Dense
-from minicnn.model import Sequential
+from minicnn.models import Sequential
 
 CASES = {
     "same": (dict(kernel_size=3, padding=1), (4, 7, 7)),

@@ -6,9 +6,9 @@ from scipy.linalg import hadamard
 
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans, ZerO, from_string
-from minicnn.lab.symmetry import certify
+from minicnn.lab.symmetry.certificate import certify
 from minicnn.layers import Conv2d, Flatten
-from minicnn.model import Sequential
+from minicnn.models import Sequential
 
 
 def draw(shape, groups=1):

@@ -6,11 +6,11 @@ import pytest
 from minicnn import gradcheck, lanes, optimizers
 from minicnn.errors import ArgumentError
 from minicnn.initializers import MSRA, Fans, Zeros, from_string
-from minicnn.lab.gradient_front import verdict
-from minicnn.layers import Conv2d, Dense, GlobalAvgPool2d, ReLU, Residual
-from minicnn.layers.gate import Gate, Shift
+from minicnn.lab.symmetry.gradient_front import verdict
+from minicnn.layers import Conv2d, Dense, GlobalAvgPool2d, ReLU
+from minicnn.layers.scalars import Scale, Shift
 from minicnn.losses import SoftmaxCrossEntropy
-from minicnn.model import Sequential
+from minicnn.models import Residual, Sequential
 from tests import alone
 from tests.layers.cases import Case, run
 
@@ -31,7 +31,7 @@ def resnet(init, blocks, channels=8):
 
     layers = [Conv2d(channels, 3, padding=1, bias=False, init=init.elsewhere), *active()]
     for _ in range(blocks):
-        body = [*conv(init.inner), *active(), *conv(init.last), Gate(init.branch_gate)]
+        body = [*conv(init.inner), *active(), *conv(init.last), Scale(init.branch_gate)]
         layers += [Residual(Sequential(*body, *(make() for make in shift))), ReLU()]
     head = [GlobalAvgPool2d(), *(make() for make in shift), Dense(CLASSES, init=init.scores)]
     model = Sequential(*layers, *head)
@@ -78,7 +78,7 @@ def test_which_weights_learn_first():
     """ReZero: its scalars; Fixup: the scores, then the last layers of branches, then the rest."""
     steps = verdict(resnet("rezero", 2)).first_step
     for name, step in steps.items():
-        inside = "residual" in name and "gate" not in name
+        inside = "residual" in name and "scale" not in name
         assert step == 1 + inside, name
     found = verdict(resnet("fixup", 2))
     assert found.kind == "free"
@@ -111,7 +111,7 @@ def test_deep_networks_without_normalization_learn(init):
 
 
 CASES = {
-    "gate": Case(lambda: Gate(0.7), (3, 2, 2)), "closed gate": Case(Gate, (5,)),
+    "gate": Case(lambda: Scale(0.7), (3, 2, 2)), "closed gate": Case(Scale, (5,)),
     "shift": Case(Shift, (3, 2, 2)),
 }  # fmt: skip
 
@@ -133,14 +133,14 @@ def test_spare_lanes_change_nothing(case, samples):
 
 
 def test_scalars():
-    model = Sequential(Gate(2), Shift())
+    model = Sequential(Scale(2), Shift())
     model.initialize((3,), dtype=np.float64, input_gradient=True)
     assert [p.value.tolist() for p in model.parameters()] == [[2.0], [0.0]]
-    assert [p.name for p in model.parameters()] == ["0.gate.scalar", "1.shift.scalar"]
+    assert [p.name for p in model.parameters()] == ["0.scale.scalar", "1.shift.scalar"]
     assert not any(p.decay for p in model.parameters())
     model.parameters()[1].value[:] = 0.5
     np.testing.assert_array_equal(model.predict(np.full((2, 3), 3.0)), 6.5)
     assert "from 2" in model.summary()
     for bad in (np.inf, "a", None):
-        with pytest.raises(ArgumentError, match="Gate: start must be a finite number"):
-            Gate(bad)
+        with pytest.raises(ArgumentError, match="Scale: start must be a finite number"):
+            Scale(bad)

@@ -5,7 +5,7 @@ import pytest
 
 from minicnn import reference as ref
 from minicnn.kernels.activation import LOOPS, WITH_SLOPE, leaky_relu_alpha_gradient, multiply
-from tests.kernels.test_correlate import DTYPES, assert_close, with_one_and_two_threads
+from tests.kernels.conv.test_correlate import DTYPES, assert_close, with_one_and_two_threads
 from tests.long import precision
 
 ALPHAS = {"leaky-relu": 0.2, "elu": 0.7}

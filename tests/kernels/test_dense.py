@@ -4,27 +4,27 @@ import numpy as np
 import pytest
 
 from minicnn.kernels.dense import FEW, GROUPS, ROWS, dense_gradients
-from tests.kernels.test_correlate import DTYPES, whole_numbers, with_one_and_two_threads
+from tests.kernels.conv.test_correlate import DTYPES, whole_numbers, with_one_and_two_threads
 
 
 def operands(groups, features, outputs, dtype, make=whole_numbers):
     rng = np.random.default_rng(0)
     shapes = (groups, features, 16), (outputs, features), (groups, outputs, 16)
     x, weight, dy = (make(rng, shape).astype(dtype) for shape in shapes)
-    gate = rng.normal(size=dy.shape).astype(dtype)
-    return x, weight, dy, gate
+    mask = rng.normal(size=dy.shape).astype(dtype)
+    return x, weight, dy, mask
 
 
-def computed(x, weight, dy, gate=None, bias=True, input_gradient=True):
+def computed(x, weight, dy, mask=None, bias=True, input_gradient=True):
     """dE/dW, dE/db, dE/dx and delta, in arrays that held NaN."""
-    delta = dy if gate is None else np.full_like(dy, np.nan)
+    delta = dy if mask is None else np.full_like(dy, np.nan)
     weight_grad, dx = np.full_like(weight, np.nan), np.full_like(x, np.nan)
     bias_grad = np.full(len(weight) if bias else 0, np.nan, x.dtype)
     if not input_gradient:
         dx = dx[:0]
-    rectified = gate is not None
+    rectified = mask is not None
     dense_gradients(
-        x, weight, dy, dy if gate is None else gate, rectified, delta, weight_grad, bias_grad, dx
+        x, weight, dy, dy if mask is None else mask, rectified, delta, weight_grad, bias_grad, dx
     )
     return weight_grad, bias_grad, dx, delta
 
@@ -34,8 +34,8 @@ def computed(x, weight, dy, gate=None, bias=True, input_gradient=True):
 @pytest.mark.parametrize("outputs", [1, ROWS - 1, ROWS, 2 * ROWS + 3])
 @pytest.mark.parametrize("features", [1, ROWS + 1, 16, 18, 31, 48])
 def test_whole_numbers_are_exactly_the_equations(groups, outputs, features, dtype):
-    x, weight, dy, gate = operands(groups, features, outputs, dtype)
-    for own in (None, gate):
+    x, weight, dy, mask = operands(groups, features, outputs, dtype)
+    for own in (None, mask):
         delta = dy if own is None else np.where(own > 0, dy, 0)
         found = computed(x, weight, dy, own)
         np.testing.assert_array_equal(found[0], np.einsum("gon,gin->oi", delta, x))
@@ -47,16 +47,16 @@ def test_whole_numbers_are_exactly_the_equations(groups, outputs, features, dtyp
 @pytest.mark.parametrize("outputs", [FEW // 3, FEW // 3 + 1])
 def test_few_outputs_or_many(outputs):
     """Few are gated by the calling thread, many by all."""
-    x, weight, dy, gate = operands(3, 17, outputs, np.float32)
-    delta = np.where(gate > 0, dy, 0)
-    found = computed(x, weight, dy, gate)
+    x, weight, dy, mask = operands(3, 17, outputs, np.float32)
+    delta = np.where(mask > 0, dy, 0)
+    found = computed(x, weight, dy, mask)
     np.testing.assert_array_equal(found[1], delta.sum((0, 2)))
     np.testing.assert_array_equal(found[0], np.einsum("gon,gin->oi", delta, x))
 
 
 def test_what_nobody_needs_is_left_out_and_the_rest_is_the_same():
-    x, weight, dy, gate = operands(2, 21, 9, np.float32)
-    everything, less = computed(x, weight, dy, gate), computed(x, weight, dy, gate, False, False)
+    x, weight, dy, mask = operands(2, 21, 9, np.float32)
+    everything, less = computed(x, weight, dy, mask), computed(x, weight, dy, mask, False, False)
     np.testing.assert_array_equal(less[0], everything[0])
     assert less[1].size == less[2].size == 0
 

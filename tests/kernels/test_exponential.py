@@ -6,8 +6,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from minicnn.kernels.exponential import exp_of_difference, times_exp, times_expm1
-from minicnn.kernels.launch import kernel
+from minicnn.kernels.runtime.jit import kernel
+from minicnn.kernels.simd.exponential import exp_of_difference, times_exp, times_expm1
 from tests.long.precision import points, units
 
 DTYPES = [np.float32, np.float64]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from minicnn import lanes
 from minicnn import reference as ref
 from minicnn.kernels import pool
-from tests.kernels.test_correlate import (
+from tests.kernels.conv.test_correlate import (
     DTYPES,
     EXAMPLES,
     assert_close,

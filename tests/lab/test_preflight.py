@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
-from minicnn import Sequential, zoo
-from minicnn.cli import main
+from experiments import preflight_evaluation
+from minicnn import Sequential
+from minicnn.cli.main import main
 from minicnn.errors import ArgumentError
-from minicnn.lab import preflight, scoring
-from minicnn.lab.ablation import Ablation
-from minicnn.layers import Branches, Dense, Flatten, ReLU, Residual, Tanh
-from tests.lab.small_grid import small_grid, write_data
+from minicnn.lab import preflight
+from minicnn.lab.ablation.ablation import Ablation
+from minicnn.layers import Dense, Flatten, ReLU, Tanh
+from minicnn.models import Branches, Residual, zoo
+from tests.lab.ablation.small_grid import small_grid, write_data
 
 
 def judge(name, init, activation="relu", shape=(1, 14, 14)):
@@ -116,18 +118,18 @@ def test_nothing_is_written_and_nothing_else_is_asked(data, tmp_path, capsys):
 
 def test_scores_compare_verdicts_with_trainings(data):
     grid = small_grid({"init": ["zeros", "msra"]}, seeds=2, lr=1e-9)
-    scored = scoring.score(grid, Ablation(grid, "out", 1).run(quiet=True))
+    scored = preflight_evaluation.score(grid, Ablation(grid, "out", 1).run(quiet=True))
     assert [one.found.trains for one in scored] == [False, True, False, True]
-    text, share = scoring.report(scored)
+    text, share = preflight_evaluation.report(scored)
     assert not any(one.learned for one in scored)  # so small a learning rate changes nothing
     assert share == 0.5 and text.count("miss: ") == 2 and "2 of 4 verdicts are right" in text
 
 
 def test_a_training_that_hardly_moves_is_scored_as_such(data):
     grid = small_grid({"lr": [1e-9, 50.0]}, seeds=1, epochs=6)
-    scored = scoring.score(grid, Ablation(grid, "out", 1).run(quiet=True))
+    scored = preflight_evaluation.score(grid, Ablation(grid, "out", 1).run(quiet=True))
     assert [one.found.kind for one in scored] == ["too slow", "too fast"]
-    assert scoring.report(scored)[1] == 1.0
+    assert preflight_evaluation.report(scored)[1] == 1.0
 
 
 def judged(*layers):

@@ -8,7 +8,6 @@ from minicnn import lanes
 from minicnn.layers import (
     AvgPool2d,
     BatchNorm,
-    Branches,
     Conv2d,
     Dense,
     Dropout,
@@ -16,12 +15,11 @@ from minicnn.layers import (
     GlobalAvgPool2d,
     Identity,
     MaxPool2d,
-    Residual,
     Tanh,
     Upsample,
     activations,
 )
-from minicnn.model import Sequential
+from minicnn.models import Branches, Residual, Sequential
 
 SMOOTH = ("gelu", "sigmoid", "tanh", "identity", "elu")
 KINKED = (

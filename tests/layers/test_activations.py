@@ -10,7 +10,7 @@ from minicnn import reference as ref
 from minicnn.errors import ArgumentError
 from minicnn.layers import ELU, Dense, LeakyReLU, PReLU, ReLU, Sigmoid, activations
 from tests import alone
-from tests.kernels.test_correlate import assert_close
+from tests.kernels.conv.test_correlate import assert_close
 from tests.layers.cases import KINKED, SMOOTH, Case, activation, run
 
 

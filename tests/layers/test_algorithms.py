@@ -9,8 +9,8 @@ from minicnn import reference as ref
 from minicnn.errors import ArgumentError
 from minicnn.layers import Conv2d
 from minicnn.layers.algorithms import Direct, Winograd
-from minicnn.model import Sequential
-from tests.kernels.test_correlate import EXAMPLES, assert_close, with_one_and_two_threads
+from minicnn.models import Sequential
+from tests.kernels.conv.test_correlate import EXAMPLES, assert_close, with_one_and_two_threads
 from tests.layers.cases import Case, run
 
 

@@ -8,10 +8,10 @@ import pytest
 from minicnn import Sequential, lanes, layers
 from minicnn.errors import ArgumentError
 from minicnn.layers import Dense, Layer, MaxPool2d
-from minicnn.layers.gate import Gate, Shift
+from minicnn.layers.scalars import Scale, Shift
 from tests.layers.cases import CASES, Case
 
-EVERY = {**CASES, "gate": Case(Gate, (3, 2)), "shift": Case(Shift, (3, 2))}
+EVERY = {**CASES, "gate": Case(Scale, (3, 2)), "shift": Case(Shift, (3, 2))}
 SAMPLES = 20
 every_layer = pytest.mark.parametrize("case", EVERY.values(), ids=EVERY)
 

@@ -7,7 +7,7 @@ from minicnn import gradcheck, lanes
 from minicnn.checks import check_count, check_pair
 from minicnn.errors import ArgumentError
 from minicnn.layers import ReLU
-from tests.kernels.test_correlate import DTYPES, assert_close, with_one_and_two_threads
+from tests.kernels.conv.test_correlate import DTYPES, assert_close, with_one_and_two_threads
 from tests.layers.cases import CASES, distinct, run
 
 every_layer = pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -6,7 +6,7 @@ import pytest
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.layers import Conv2d, ReLU
-from minicnn.model import Sequential
+from minicnn.models import Sequential
 
 
 @pytest.mark.parametrize(

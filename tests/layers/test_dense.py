@@ -6,7 +6,7 @@ import pytest
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.layers import Dense, ReLU
-from minicnn.model import Sequential
+from minicnn.models import Sequential
 
 
 @pytest.mark.parametrize("init", ["msra", "msra:fan_out", "xavier", "normal:0.3"])

@@ -6,8 +6,8 @@ import pytest
 from minicnn import lanes
 from minicnn.errors import ArgumentError
 from minicnn.layers import Dropout
-from minicnn.model import Sequential
-from tests.kernels.test_correlate import DTYPES
+from minicnn.models import Sequential
+from tests.kernels.conv.test_correlate import DTYPES
 
 
 def built(p, seed=0, dtype=np.float64, shape=(50,)):

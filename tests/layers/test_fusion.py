@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from minicnn import gradcheck, lanes, zoo
-from minicnn.layers import AvgPool2d, BatchNorm, Conv2d, Dense, Flatten, MaxPool2d, ReLU, Residual
-from minicnn.model import Sequential
-from tests.kernels.test_correlate import DTYPES
-from tests.test_model import assert_same, images, initialized, step
+from minicnn import gradcheck, lanes
+from minicnn.layers import AvgPool2d, BatchNorm, Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from minicnn.models import Residual, Sequential, zoo
+from tests.kernels.conv.test_correlate import DTYPES
+from tests.models.test_sequential import assert_same, images, initialized, step
 
 
 @pytest.mark.parametrize("name", ["lenet5", "resnet8", "plain6", "vgg-small", "mlp:30,20"])

@@ -9,9 +9,9 @@ from minicnn import lanes
 from minicnn import reference as ref
 from minicnn.errors import ArgumentError
 from minicnn.layers import BatchNorm
-from minicnn.model import Sequential
+from minicnn.models import Sequential
 from tests import alone
-from tests.kernels.test_correlate import EXAMPLES, assert_close
+from tests.kernels.conv.test_correlate import EXAMPLES, assert_close
 from tests.layers.cases import Case, run
 
 

@@ -6,7 +6,7 @@ import pytest
 from minicnn import reference as ref
 from minicnn.errors import ArgumentError
 from minicnn.layers import AvgPool2d, GlobalAvgPool2d, MaxPool2d
-from tests.kernels.test_correlate import assert_close
+from tests.kernels.conv.test_correlate import assert_close
 from tests.layers.cases import Case, run
 
 SETTINGS = [(2,), (3, 2, 1), ((2, 3), (1, 2), (1, 0)), ((1, 4), 1, (0, 2))]

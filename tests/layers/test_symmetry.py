@@ -7,11 +7,11 @@ sum in an order that keeps such ties to the last bit, so these facts hold as equ
 import numpy as np
 import pytest
 
-from minicnn import lanes, optimizers, zoo
+from minicnn import lanes, optimizers
 from minicnn.layers import Dense, activations
 from minicnn.losses import SoftmaxCrossEntropy
-from minicnn.model import Sequential
-from tests.kernels.test_correlate import with_one_and_two_threads
+from minicnn.models import Sequential, zoo
+from tests.kernels.conv.test_correlate import with_one_and_two_threads
 
 
 def data(samples, shape, classes=10, seed=0):

@@ -12,7 +12,7 @@ from minicnn import lanes
 from minicnn import reference as ref
 from minicnn.layers import BatchNorm
 from minicnn.losses import MeanSquaredError, SoftmaxCrossEntropy
-from minicnn.model import Sequential
+from minicnn.models import Sequential
 from tests.long import networks
 from tests.long.figures import Figures
 from tests.long.twin import Twin

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minicnn.kernels import normalize as kernels
+from minicnn.kernels import batch_norm as kernels
 from minicnn.layers import (
     ELU,
     SELU,
@@ -15,13 +15,12 @@ from minicnn.layers import (
     GlobalAvgPool2d,
     MaxPool2d,
     NumpyLayer,
-    Residual,
     Sigmoid,
     Tanh,
     activations,
 )
 from minicnn.layers.views import positions
-from minicnn.model import Sequential
+from minicnn.models import Residual, Sequential
 
 ACTIVATIONS = (
     "relu", "relu", "relu", "leaky-relu:0.2", "prelu", "prelu:channel,-0.5", "elu:0.7", "selu",

@@ -89,8 +89,8 @@ def measure():
 
 
 def _train(settings, folder):
-    from minicnn.training.run import Run
-    from minicnn.training.settings import Settings
+    from minicnn.training.runs.run import Run
+    from minicnn.training.runs.settings import Settings
 
     run = Run(Settings(**settings), folder, checkpoint_every=3)
     summary = run.train(quiet=True)

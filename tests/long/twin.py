@@ -13,10 +13,9 @@ from minicnn.layers import (
     GlobalAvgPool2d,
     MaxPool2d,
     PReLU,
-    Residual,
     activations,
 )
-from minicnn.model import Sequential
+from minicnn.models import Residual, Sequential
 
 NAMES = {cls: name for name, cls in activations.ACTIVATIONS.items()}
 KINKED = ("relu", "leaky-relu", "prelu", "elu", "selu")  # softsign's slope has a kink, no jump

@@ -6,8 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from minicnn import Sequential, lanes, optimizers, zoo
+from minicnn import Sequential, lanes, optimizers
 from minicnn.layers import Dense, Tanh
+from minicnn.models import zoo
 from minicnn.parameter import ALIGNMENT, Parameter, lay_side_by_side
 
 RULES = {

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from minicnn import Sequential, zoo
+from minicnn import Sequential
 from minicnn.errors import ArgumentError
-from minicnn.layers import Branches, Conv2d, Dense, Flatten, Identity, ReLU, Residual, Tanh
+from minicnn.layers import Conv2d, Dense, Flatten, Identity, ReLU, Tanh
+from minicnn.models import Branches, Residual, zoo
 from minicnn.plan import Graph, trace
 from tests import alone
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minicnn import lanes, zoo
+from minicnn import lanes
+from minicnn.models import zoo
 from minicnn.plan import ONCE, Memory
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from minicnn import Sequential, lanes
 from minicnn.errors import ArgumentError
-from minicnn.layers import Dense, Identity, NumpyLayer, Residual, Tanh
+from minicnn.layers import Dense, Identity, NumpyLayer, Tanh
+from minicnn.models import Residual
 from minicnn.plan import Passes
 from minicnn.plan.model_lock import ModelLock
 

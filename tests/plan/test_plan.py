@@ -6,11 +6,12 @@ import pickle
 import numpy as np
 import pytest
 
-from minicnn import Sequential, lanes, zoo
+from minicnn import Sequential, lanes
 from minicnn.errors import ArgumentError
-from minicnn.layers import Branches, Conv2d, Dense, Flatten, Identity, ReLU, Residual, Tanh
+from minicnn.layers import Conv2d, Dense, Flatten, Identity, ReLU, Tanh
 from minicnn.layers.views import joined
 from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.models import Branches, Residual, zoo
 from minicnn.plan import Passes, Plan
 from minicnn.training.gradients import compute_gradients
 from tests import alone

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from minicnn.training import tensors
+from minicnn.training.runs import tensors
 
 LINE_TIMES = ("seconds", "images_per_second")
 SUMMARY_TIMES = ("images_per_second", "train_seconds", "compile_seconds", "peak_memory_mb")

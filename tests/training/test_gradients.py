@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from minicnn import Sequential, lanes, zoo
+from minicnn import Sequential, lanes
 from minicnn.errors import ArgumentError
 from minicnn.layers import BatchNorm, Dense, Dropout, Flatten, ReLU
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
-from minicnn.parts import CACHE
+from minicnn.models import zoo
+from minicnn.plan.micro_batches import CACHE
 from minicnn.training import gradients
 
 

@@ -5,10 +5,10 @@ import copy
 import pytest
 
 from minicnn.errors import DataError, MinicnnError
-from minicnn.training.callbacks import EarlyStopping
-from minicnn.training.gradient_watch import GradientWatch
-from minicnn.training.loss_watch import LossWatch
-from minicnn.training.steps import StepLog
+from minicnn.training.callbacks.base import EarlyStopping
+from minicnn.training.callbacks.gradient_watch import GradientWatch
+from minicnn.training.callbacks.loss_watch import LossWatch
+from minicnn.training.callbacks.step_log import StepLog
 from tests.training.toys import trainer
 
 KEPT = {

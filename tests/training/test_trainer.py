@@ -7,14 +7,14 @@ import pytest
 from minicnn import Sequential, schedules
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError, DataError
-from minicnn.kernels.team import get_num_threads, set_num_threads
+from minicnn.kernels.runtime.thread_pool import get_num_threads, set_num_threads
 from minicnn.layers import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU
 from minicnn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from minicnn.metrics import accuracy
 from minicnn.optimizers import SGD
-from minicnn.parts import EVALUATION_BATCH
-from minicnn.training.callbacks import Callback
-from minicnn.training.trainer import Totals, Trainer
+from minicnn.plan.micro_batches import EVALUATION_BATCH
+from minicnn.training.callbacks.base import Callback
+from minicnn.training.trainer import RunningMetrics, Trainer
 from tests.training.same import bits
 from tests.training.toys import CLASSES, At, dense_model, toy, trainer
 
@@ -230,15 +230,15 @@ def test_other_losses():
 
 
 def test_totals_of_nothing_are_nan():
-    assert np.isnan(Totals().loss) and np.isnan(Totals().accuracy)
+    assert np.isnan(RunningMetrics().loss) and np.isnan(RunningMetrics().accuracy)
 
 
 def test_totals_go_on():
-    once, twice = Totals(), Totals()
+    once, twice = RunningMetrics(), RunningMetrics()
     for part in range(4):
         labels = np.arange(part + 1)
         if part == 2:
-            state, twice = twice.state_dict(), Totals()
+            state, twice = twice.state_dict(), RunningMetrics()
             twice.load_state_dict(state)
         for totals in (once, twice):
             totals.add(0.1 * part, 0 * labels, labels)

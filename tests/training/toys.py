@@ -7,7 +7,7 @@ from minicnn.data.dataset import Dataset
 from minicnn.layers import Dense, Flatten, Layer
 from minicnn.layers.activations import from_string
 from minicnn.optimizers import SGD
-from minicnn.training.callbacks import Callback
+from minicnn.training.callbacks.base import Callback
 from minicnn.training.trainer import Trainer
 
 CLASSES = 3

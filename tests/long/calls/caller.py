@@ -24,7 +24,7 @@ import numpy as np
 from minicnn import checks, lanes
 from minicnn.errors import MinicnnError
 from minicnn.initializers import Fans, Initializer
-from minicnn.kernels.team import get_num_threads, set_num_threads
+from minicnn.kernels.runtime.thread_pool import get_num_threads, set_num_threads
 from minicnn.layers import (
     Activation,
     BatchNorm,
@@ -37,12 +37,12 @@ from minicnn.layers import (
     ReLU,
 )
 from minicnn.losses import Loss, SoftmaxCrossEntropy
-from minicnn.model import Sequential
+from minicnn.models import Sequential
 from minicnn.optimizers import SGD, Optimizer
 from minicnn.parameter import Parameter
 from minicnn.plan import Plan
 from minicnn.schedules import Schedule
-from minicnn.training.callbacks import Callback
+from minicnn.training.callbacks.base import Callback
 from tests.long.calls import callables, table
 from tests.long.calls.mutations import Mutations
 from tests.long.calls.world import SHAPE, World

@@ -11,7 +11,7 @@ from minicnn import optimizers
 from minicnn.data import Dataset
 from minicnn.errors import MinicnnError
 from minicnn.layers import Conv2d, Dense, Flatten, Layer
-from minicnn.model import Sequential
+from minicnn.models import Sequential
 from minicnn.optimizers import Optimizer
 from minicnn.parameter import Parameter
 from minicnn.training.trainer import Trainer

@@ -8,47 +8,35 @@ import inspect
 
 import numpy as np
 
-from minicnn import initializers, lanes, losses, optimizers, own, schedules
-from minicnn.architectures import Parts
+from minicnn import initializers, lanes, losses, optimizers, schedules
 from minicnn.data import Batches
 from minicnn.data.batches import Batch
 from minicnn.data.dataset import Dataset
 from minicnn.initializers import Fans, Initializer
-from minicnn.lab import (
-    ablation,
-    gradient_front,
-    gradient_theory,
+from minicnn.lab import preflight
+from minicnn.lab.ablation import ablation
+from minicnn.lab.measure import layer_stats
+from minicnn.lab.symmetry import certificate, gradient_front
+from minicnn.lab.theory import (
+    finite_width,
+    gradient,
     maps,
     moments,
     positions,
-    preflight,
-    records,
-    scoring,
-    spread,
-    symmetry,
-    theory,
-    theory_gradient,
-    theory_score,
-    theory_signal,
+    prediction,
+    signal,
+    weight_gradients,
 )
-from minicnn.layers import (
-    Activation,
-    Branches,
-    Conv2d,
-    Dense,
-    Layer,
-    MaxPool2d,
-    ReLU,
-    Tanh,
-    Upsample,
-)
-from minicnn.model import Sequential
+from minicnn.layers import Activation, Conv2d, Dense, Layer, MaxPool2d, ReLU, Tanh, Upsample
+from minicnn.models import Branches, Sequential
+from minicnn.models.architectures import Parts
 from minicnn.optimizers import Optimizer
 from minicnn.parameter import Parameter
 from minicnn.plan import Graph, Memory, Node, Recording, trace
-from minicnn.training import snapshot, tensors
-from minicnn.training.run import Run
-from minicnn.training.settings import Settings
+from minicnn.plugins import lookup
+from minicnn.training.runs import snapshot, tensors
+from minicnn.training.runs.run import Run
+from minicnn.training.runs.settings import Settings
 from minicnn.training.trainer import Trainer
 from tests.long.calls.world import CLASSES, SAMPLES, SHAPE, Own, Through
 
@@ -142,7 +130,7 @@ def _conv(world):
 
 
 SUBJECTS = {
-    own.Reference: lambda w, cls: own.parse("os.path:join", "layer"),
+    lookup.Reference: lambda w, cls: lookup.parse("os.path:join", "layer"),
     Layer: built,
     Node: lambda w, cls: trace(w.model).output,
     Initializer: lambda w, cls: Own() if cls is Initializer else made(w, cls),
@@ -153,20 +141,18 @@ SUBJECTS = {
     Run: _run,
     Settings: lambda w, cls: w.settings,
     Dataset: lambda w, cls: w.dataset,
-    theory_signal.Signal: lambda w, cls: w.signal,
-    records.Record: lambda w, cls: w.record,
+    signal.Signal: lambda w, cls: w.signal,
+    layer_stats.Record: lambda w, cls: w.record,
     preflight.Preflight: lambda w, cls: preflight.preflight(w.plain, w.images, w.labels),
     gradient_front.Verdict: lambda w, cls: gradient_front.verdict(w.plain),
-    symmetry.Certificate: lambda w, cls: symmetry.certify(w.plain),
-    scoring.Scored: lambda w, cls: cls({"init": "msra"}, subject(w, preflight.Preflight), 0.5),
-    gradient_theory.Gradient: lambda w, cls: gradient_theory.at_scores(
+    certificate.Certificate: lambda w, cls: certificate.certify(w.plain),
+    weight_gradients.Gradient: lambda w, cls: weight_gradients.at_scores(
         w.sums, CLASSES, w.labels[:3]
     ),
     Parameter: lambda w, cls: w.model.parameters()[0],
     moments.LeakyMoments: lambda w, cls: moments.LeakyMoments(0.1),
     moments.Moments: lambda w, cls: cls("tanh"),
-    symmetry.SymmetryWatch: lambda w, cls: cls(2),
-    theory_score.Scored: lambda w, cls: cls("lenet5", "relu", "msra", np.ones(3)),
+    certificate.SymmetryWatch: lambda w, cls: cls(2),
     ablation.Ablation: lambda w, cls: cls(w.grid, w.new_folder, 1),
 }
 
@@ -504,7 +490,7 @@ VALUES = {
     "digest_of_arrays.arrays": lambda w: {"a": w.floats(3)},
     "read.path": lambda w: _tensors(w),
     "load_weights.path": lambda w: _weights(w),
-    "Totals.add.loss": lambda w: 1.0,
+    "RunningMetrics.add.loss": lambda w: 1.0,
     "quiet": lambda w: True,
     "make_model.dataset": lambda w: w.settings.load_data()[0],
     "model_file.about": lambda w: {"a": 1},
@@ -598,12 +584,10 @@ VALUES = {
     "measured": lambda w: {"a": 1.0},
     "predicted_moments": lambda w: {},
     "z_scores.measured": lambda w: w.record.second_moments(),
-    "z_scores.predicted": lambda w: theory.second_moments(w.predictions),
+    "z_scores.predicted": lambda w: prediction.second_moments(w.predictions),
     "above": lambda w: 1.0,
     "below": lambda w: 2.0,
     "scored": lambda w: [],
-    "theory_score.report.scored": lambda w: [subject(w, theory_score.Scored)],
-    "report.scored": lambda w: [subject(w, scoring.Scored)],
     "within.z": lambda w: w.floats(5),
     "rms.z": lambda w: w.floats(5),
     "network": lambda w: "mlp:8",
@@ -619,7 +603,7 @@ VALUES = {
     "share": lambda w: np.ones((3, 3)),
     "Gradient.Gradient.field": lambda w: w.field,
     "memory": lambda w: w.signal,
-    "gradient": lambda w: subject(w, gradient_theory.Gradient),
+    "gradient": lambda w: subject(w, weight_gradients.Gradient),
     "a": lambda w: w.signal,
     "b": lambda w: w.signal,
     "units": lambda w: 2,
@@ -713,10 +697,10 @@ VALUES = {
     "MaxPooling.backward.field": lambda w: maps.from_images(w.images[:3, :, :3, :3]),
     "AveragePooling.aligned.share": lambda w: np.ones((3, 3, 3)),
     "MaxPooling.aligned.share": lambda w: np.ones((3, 3, 3)),
-    "tap_weights.weights": lambda w: spread.law(w.plain.layers[0]),
-    "linear_spread.weights": lambda w: spread.law(w.plain.layers[0]),
-    "theory_gradient.added.a": lambda w: subject(w, theory_gradient.Gradient),
-    "theory_gradient.added.b": lambda w: subject(w, theory_gradient.Gradient),
+    "tap_weights.weights": lambda w: finite_width.law(w.plain.layers[0]),
+    "linear_spread.weights": lambda w: finite_width.law(w.plain.layers[0]),
+    "gradient.added.a": lambda w: subject(w, gradient.Gradient),
+    "gradient.added.b": lambda w: subject(w, gradient.Gradient),
     "at_scores.signal": lambda w: w.sums,
     "at_scores.labels": lambda w: w.labels[:3],
     "runs.Run.parameters": lambda w: w.model.parameters()[:1],
@@ -793,7 +777,7 @@ def _tensors(world):
 
 
 def _weights(world):
-    from minicnn.training.weights import model_file
+    from minicnn.training.runs.weights import model_file
 
     path = world.new_folder / "model.safetensors"
     path.write_bytes(model_file(world.trainer, {}))

@@ -13,8 +13,11 @@ import numpy as np
 from minicnn import lanes, optimizers
 from minicnn.data import Dataset
 from minicnn.initializers import Initializer
-from minicnn.kernels.terms import Convolution
-from minicnn.lab import forward_theory, grid, maps, outcomes, probes, theory, theory_signal
+from minicnn.kernels.conv.geometry import Convolution
+from minicnn.lab.ablation import grid, results
+from minicnn.lab.measure import probes
+from minicnn.lab.theory import forward, maps, prediction
+from minicnn.lab.theory.signal import Signal
 from minicnn.layers import (
     BatchNorm,
     Conv2d,
@@ -24,12 +27,12 @@ from minicnn.layers import (
     MaxPool2d,
     NumpyLayer,
     ReLU,
-    Residual,
     Tanh,
 )
-from minicnn.model import Sequential
-from minicnn.training import Trainer, callbacks
-from minicnn.training.settings import Settings
+from minicnn.models import Residual, Sequential
+from minicnn.training import Trainer
+from minicnn.training.callbacks import base
+from minicnn.training.runs.settings import Settings
 from tests.data.idx_files import digits, write_folder
 
 SHAPE, CLASSES, SAMPLES = (2, 6, 6), 4, 20
@@ -62,7 +65,7 @@ class Through(NumpyLayer):
         return dy * 2
 
 
-class StopsAfterOne(callbacks.Callback):
+class StopsAfterOne(base.Callback):
     """Ends a training after its first epoch."""
 
     def on_epoch_end(self, trainer):
@@ -194,7 +197,7 @@ class World:
         summary = {"status": "finished", "classes_predicted": 3, "test_accuracy": 0.3,
                    "test_loss": 2.0, "best_test_accuracy": 0.3, "train_seconds": 1.0}  # fmt: skip
         trials = self.grid.trials()
-        return [outcomes.Outcome(t, "finished", summary, lines, "") for t in trials]
+        return [results.Outcome(t, "finished", summary, lines, "") for t in trials]
 
     @cached_property
     def field(self):
@@ -204,14 +207,14 @@ class World:
     @cached_property
     def signal(self):
         """Behind `plain`'s first layer."""
-        return theory_signal.Signal(self.field, SHAPE[0])
+        return Signal(self.field, SHAPE[0])
 
     @cached_property
     def sums(self):
         """Behind `plain`'s last layer."""
         signal = self.signal
         for layer in self.plain.layers:
-            found = forward_theory.forward(layer, signal)
+            found = forward.forward(layer, signal)
             signal = found[0] if type(found) is tuple else found
         return signal
 
@@ -223,7 +226,7 @@ class World:
     @cached_property
     def predictions(self):
         """Of `plain`."""
-        return theory.predict(self.plain, self.images, self.labels)
+        return prediction.predict(self.plain, self.images, self.labels)
 
     @property
     def packed(self):

@@ -6,10 +6,10 @@ from dataclasses import fields
 
 import numpy as np
 
-from minicnn.training.callbacks import Callback
-from minicnn.training.resume import resume
-from minicnn.training.run import Run
-from minicnn.training.settings import Settings
+from minicnn.training.callbacks.base import Callback
+from minicnn.training.runs.resume import resume
+from minicnn.training.runs.run import Run
+from minicnn.training.runs.settings import Settings
 from tests.data.idx_files import write_folder
 from tests.long.corpus import JSON, accidents, documents, tensor_files
 

@@ -11,7 +11,7 @@ import struct
 import numpy as np
 import safetensors.numpy
 
-from minicnn.training import tensors
+from minicnn.training.runs import tensors
 from tests.long.corpus import JSON, accidents, documents
 
 DTYPES = (

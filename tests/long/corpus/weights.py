@@ -6,9 +6,10 @@ import numpy as np
 
 from minicnn import Sequential
 from minicnn.errors import MinicnnError
-from minicnn.layers import BatchNorm, Conv2d, Dense, Flatten, Residual
-from minicnn.training import tensors
-from minicnn.training.weights import load_weights, named_arrays
+from minicnn.layers import BatchNorm, Conv2d, Dense, Flatten
+from minicnn.models import Residual
+from minicnn.training.runs import tensors
+from minicnn.training.runs.weights import load_weights, named_arrays
 from tests.long.corpus import accidents, tensor_files
 
 SHARE = 4

@@ -1,0 +1,148 @@
+"""The options of the command line, and recipes: settings that go together, by name."""
+
+import argparse
+
+import minicnn
+from minicnn.checks import check_text, takes
+from minicnn.errors import ArgumentError, unknown
+
+#: Options that are no settings of a run, see `minicnn.training.runs.settings.Settings`.
+NO_SETTINGS = (
+    "help", "version", "out", "quiet", "profile", "recipe", "ablate", "seeds", "baseline",
+    "preflight", "resume", "checkpoint_every",
+)  # fmt: skip
+
+RECIPES = {
+    # The least time to 99 % on MNIST that we know: two passes over the training set.
+    "fastest": {
+        "model": "quick", "optimizer": "adam", "betas": (0.8, 0.95), "lr": 0.015,
+        "batch_size": 128, "epochs": 2, "schedule": "one-cycle:0.2",
+    },
+}  # fmt: skip
+
+
+class Parser(argparse.ArgumentParser):
+    """`argparse.ArgumentParser` that raises `ArgumentError` in the place of printing its usage."""
+
+    def error(self, message):
+        """Raise what argparse would print with the whole usage."""
+        raise ArgumentError(f"{message}; {self.prog} --help lists all options.")
+
+
+@takes(name=check_text)
+def recipe(name):
+    """The settings of that name, as a dict.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown name.
+    """
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    return dict(RECIPES[name])
+
+
+def make_parser():
+    """The parser of all options; a setting that is not given is left out of the result."""
+    parser = Parser(
+        prog="minicnn",
+        description="Train a convolutional network from scratch and write the run to a folder.",
+        epilog="A value in parentheses is the default. --init, --model, --activation and --data"
+        " also take yours, as --init './myinit.py:HalfXavier(0.5)' or package.module:HalfXavier."
+        " Exit codes: 0 finished, 1 an arm of a comparison crashed or pre-flight says no, 2 bad"
+        " arguments, 3 bad data, 4 diverged, 130 interrupted (143 by a termination signal).",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    model = parser.add_argument_group("model")
+    model.add_argument("--init", help="weights at the start (msra); 'help' lists all")
+    model.add_argument("--model", help="architecture (lenet5); 'help' lists all")
+    model.add_argument(
+        "--activation", help="nonlinearity of the hidden layers: relu, leaky-relu, prelu, elu,"
+        " selu, gelu, sigmoid, tanh, softsign or identity (relu)",
+    )  # fmt: skip
+    model.add_argument(
+        "--algorithm", help="of 3x3 convolutions: direct, winograd, or the faster of both (auto)"
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", help="data set, or folder of four IDX files (mnist)")
+    data.add_argument("--limit", metavar="N", type=int, help="train on the first N images only")
+    training = parser.add_argument_group("training")
+    training.add_argument("--epochs", metavar="N", type=int, help="passes over the data (5)")
+    training.add_argument("--batch-size", metavar="N", type=int, help="images in a step (64)")
+    training.add_argument("--optimizer", help="sgd, rmsprop, adam or adamw (sgd)")
+    training.add_argument(
+        "--lr", metavar="X", type=float, help="peak learning rate (depends on the optimizer)"
+    )
+    training.add_argument(
+        "--momentum", metavar="X", type=float, help="of sgd and rmsprop, in [0, 1) (0.9)"
+    )
+    training.add_argument(
+        "--betas", metavar="B1,B2", type=_numbers, help="of adam and adamw, in [0, 1) (0.9,0.999)"
+    )
+    training.add_argument(
+        "--weight-decay", metavar="X", type=float, help="pull of weights towards zero (0)"
+    )
+    training.add_argument(
+        "--label-smoothing", metavar="X", type=float, help="of the targets, in [0, 1) (0)"
+    )
+    training.add_argument(
+        "--recipe", help="settings that go together, which the other options change: fastest"
+    )
+    training.add_argument(
+        "--schedule", help="of the learning rate: constant, step, cosine, one-cycle or warmup, with"
+        " settings as in step:0.5,0.75 (one-cycle)",
+    )  # fmt: skip
+    run = parser.add_argument_group("run")
+    run.add_argument("--seed", metavar="N", type=int, help="of all random numbers (0)")
+    run.add_argument("--threads", metavar="N", type=int, help="processors to use (all)")
+    run.add_argument("--out", metavar="FOLDER", help="new folder for the run (in runs)")
+    run.add_argument(
+        "--resume",
+        metavar="FOLDER",
+        help="go on with the run of this folder as if it had never been interrupted; it keeps its"
+        " settings, only --threads, --checkpoint-every, --quiet and --profile are free; after"
+        " --schedule constant --epochs may be more",
+    )
+    run.add_argument(
+        "--checkpoint-every",
+        metavar="N",
+        help="steps between two checkpoints, as 500, or epochs, as 2epochs, or end (1epoch)",
+    )
+    run.add_argument("--quiet", action="store_true", help="print the result only")
+    run.add_argument(
+        "--profile", action="store_true", help="print time and GFLOP/s of every layer and pass"
+    )
+    run.add_argument(
+        "--preflight",
+        action="store_true",
+        help="train nothing; say whether this network will train (exit code 0) or not (1), and why",
+    )
+    run.add_argument("--version", action="version", version=f"minicnn {minicnn.__version__}")
+    compare = parser.add_argument_group("comparison")
+    compare.add_argument(
+        "--ablate",
+        metavar="OPTION=A,B",
+        action="append",
+        help="train with each value of an option above; given again, all combinations; values that"
+        " hold commas stand between semicolons: 'init=uniform:-0.05,0.05;msra'",
+    )
+    compare.add_argument(
+        "--seeds", metavar="N", type=int, help="of every arm, counted from --seed (3)"
+    )
+    compare.add_argument(
+        "--baseline", metavar="OPTION=A", action="append",
+        help="value of an axis that the others are compared with, seed by seed (the best arm)",
+    )  # fmt: skip
+    return parser
+
+
+def _numbers(text):
+    """Numbers between commas, as a tuple."""
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers between commas, as in 0.9,0.999, got {text!r}"
+        ) from None

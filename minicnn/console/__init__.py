@@ -1,0 +1,1 @@
+"""Tables, colours and lines for people who read a terminal."""

@@ -1,0 +1,1 @@
+"""Hints in errors: what somebody probably meant."""

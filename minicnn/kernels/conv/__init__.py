@@ -1,0 +1,1 @@
+"""Convolution: its sums as loops over memory, both ways."""

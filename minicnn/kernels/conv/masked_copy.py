@@ -1,0 +1,46 @@
+"""Copies of images into the middle of larger ones, whose borders are zeros."""
+
+from minicnn.kernels import LANES
+from minicnn.kernels.runtime.jit import kernel
+from minicnn.kernels.runtime.thread_pool import parallel_for
+from minicnn.kernels.simd.arithmetic import where_above
+from minicnn.kernels.simd.vector import load, pointer, store, zero
+
+FEW = 4  # images that are cut, so that every thread has some of them
+
+
+@kernel
+def masked_copy(x, mask, out, top, left):
+    """Copy images into the middle of larger ones; what surrounds them is not touched.
+
+    Parameters
+    ----------
+    x : ndarray, shape (G, C, H, W, 16)
+    mask : ndarray of the shape of `x`, or None
+        Where it is at most 0, a zero is written instead of x; a NaN lets x pass.
+    out : ndarray, shape (G, C, H', W', 16)
+    top, left : int
+        Where in `out` the first pixel goes.
+    """
+    planes = x.shape[0] * x.shape[1]
+    pieces = 1 if planes > FEW else x.shape[2]  # of a plane, each a task of its own
+    parallel_for(_copy_pieces, planes * pieces, (pieces, x, mask, out, top, left))
+
+
+@kernel
+def _copy_pieces(tasks, pieces, x, mask, out, top, left):
+    height, width = x.shape[2:4]
+    large = out.shape[2] * out.shape[3] * LANES
+    small, row = height * width * LANES, out.shape[3] * LANES
+    x0, out0 = pointer(x), pointer(out) + (top * row + left * LANES)
+    mask0 = x0 if mask is None else pointer(mask)
+    for task in tasks:
+        plane, piece = task // pieces, task % pieces
+        for i in range(piece * height // pieces, (piece + 1) * height // pieces):
+            source, target = plane * small + i * width * LANES, out0 + (plane * large + i * row)
+            for j in range(width):
+                pixel = load(x0 + source + j * LANES)
+                if mask is not None:
+                    none = zero(x0)
+                    pixel = where_above(load(mask0 + source + j * LANES), none, pixel, none)
+                store(pixel, target + j * LANES)

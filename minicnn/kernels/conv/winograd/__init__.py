@@ -1,0 +1,1 @@
+"""Convolution by Winograd's minimal filtering, F(4x4, 3x3)."""

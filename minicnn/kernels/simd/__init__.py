@@ -1,0 +1,1 @@
+"""What knows LLVM: vectors, tiles in registers, and elementary functions."""

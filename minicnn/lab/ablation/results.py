@@ -1,0 +1,107 @@
+"""Outcome: how a trial of a grid ended, read from its folder alone."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from minicnn.checks import check_path, check_seed, check_text, list_of, takes
+from minicnn.errors import unknown
+from minicnn.lab.ablation.grid import Trial
+from minicnn.training.callbacks.step_log import STEPS_FILE
+from minicnn.training.runs.files import make_folder, write_atomically
+
+DONE = ("finished", "diverged")
+ERROR_FILE = "error.txt"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes
+    ----------
+    trial : Trial
+    status : str
+        ``finished``, ``diverged``, ``crashed``, or ``not done`` if it has not ended yet.
+    summary : dict
+        What ``summary.json`` holds; empty unless finished or diverged.
+    history : list of dict
+        The lines of ``metrics.jsonl``.
+    error : str
+        Why it did not finish, in one line; empty if it did.
+    steps : list of dict
+        The lines of ``steps.jsonl``; none of a run of an older version.
+    """
+
+    trial: Trial
+    status: str
+    summary: dict
+    history: list
+    error: str
+    steps: list = field(default_factory=list)
+
+    @takes(metric=check_text)
+    def final(self, metric):
+        """The last epoch's value, or None if the trial did not finish.
+
+        Parameters
+        ----------
+        metric : str
+            A key of a line of ``metrics.jsonl``, such as ``"test_loss"``.
+        """
+        if self.status != "finished":
+            return None
+        if metric not in self.history[-1]:
+            raise unknown("metric", metric, self.history[-1])
+        return self.history[-1][metric]
+
+
+check_outcomes = list_of(Outcome)
+
+
+@takes(trial=Trial, folder=check_path, epochs=check_seed)
+def read_outcome(trial, folder, epochs=0):
+    """The outcome of a trial that was to be trained in `folder`.
+
+    Parameters
+    ----------
+    trial : Trial
+    folder : Path
+    epochs : int
+        How many were asked for: with fewer it is not done.
+
+    Returns
+    -------
+    Outcome
+    """
+    summary = json.loads(_read(folder / "summary.json") or "{}")
+    error = _read(folder / ERROR_FILE).partition("\n")[0]
+    short = summary.get("status") == "finished" and summary.get("epochs", 0) < epochs
+    if short or summary.get("status") not in DONE:  # an interrupted training is none yet
+        return Outcome(trial, "crashed" if error else "not done", {}, [], error)
+    history, steps = (_lines(folder / name) for name in ("metrics.jsonl", STEPS_FILE))
+    return Outcome(trial, summary["status"], summary, history, error, steps)
+
+
+@takes(folder=check_path, sentence=check_text, details=check_text)
+def write_error(folder, sentence, details=""):
+    """Keep why a trial did not finish: its first line becomes `Outcome.error`.
+
+    Raises
+    ------
+    ArgumentError
+        If the file cannot be written.
+    """
+    make_folder(folder)
+    line = " ".join(sentence.split()) or "an error without a message"
+    text = f"{line}\n\n{details}" if details else f"{line}\n"
+    write_atomically(Path(folder) / ERROR_FILE, text.encode(errors="backslashreplace"))
+
+
+def _lines(path):
+    return [json.loads(line) for line in _read(path).splitlines()]
+
+
+def _read(path):
+    return path.read_text("utf-8") if os.path.isfile(path) else ""

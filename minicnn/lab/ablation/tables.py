@@ -1,0 +1,143 @@
+"""Tables of an ablation: every training for a spreadsheet, every arm for a reader."""
+
+import csv
+import io
+import itertools
+import math
+from collections import Counter
+
+from minicnn.checks import takes
+from minicnn.errors import ArgumentError
+from minicnn.lab.ablation.baseline import Baseline
+from minicnn.lab.ablation.grid import Grid, label, text_of
+from minicnn.lab.ablation.interval import interval, paired
+from minicnn.lab.ablation.results import check_outcomes
+
+METRICS = {  # of results.csv: the column, and where the number comes from
+    "test_accuracy": lambda o: o.final("test_accuracy"),
+    "best_test_accuracy": lambda o: o.summary.get("best_test_accuracy"),
+    "test_loss": lambda o: o.final("test_loss"),
+    "train_accuracy": lambda o: o.final("train_accuracy"),
+    "train_loss": lambda o: o.final("train_loss"),
+    "predicted_classes": lambda o: o.summary.get("predicted_classes"),
+    "parameters": lambda o: o.summary.get("parameters"),
+    "epochs_done": lambda o: o.summary.get("epochs"),
+    "train_seconds": lambda o: o.summary.get("train_seconds"),
+}
+
+
+@takes(grid=Grid, outcomes=check_outcomes)
+def csv_text(grid, outcomes):
+    """A line for each trial: axes, seed, status, final metrics, folder, error.
+
+    Accuracies are fractions, losses in nats; what there is not is empty.
+
+    Parameters
+    ----------
+    grid : Grid
+    outcomes : iterable of Outcome
+
+    Returns
+    -------
+    str
+    """
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*grid.axes, "seed", "status", *METRICS, "folder", "error"])
+    for outcome in outcomes:
+        trial = outcome.trial
+        settings = [text_of(trial.arm[name]) for name in grid.axes]
+        numbers = [read(outcome) for read in METRICS.values()]
+        end = [trial.name, outcome.error]
+        writer.writerow([*settings, trial.seed, outcome.status, *numbers, *end])
+    return file.getvalue()
+
+
+@takes(grid=Grid, outcomes=check_outcomes, baseline=Baseline)
+def table(grid, outcomes, baseline=None):
+    """A row for each arm: mean and 95 % interval over the seeds that finished, and each seed.
+
+    The difference is to the baseline and paired: the mean of the seeds' differences, among the
+    seeds that finished in both; how many these are is said where seeds are missing.
+
+    Parameters
+    ----------
+    grid : Grid
+    outcomes : iterable of Outcome
+        Of every trial of the grid.
+    baseline : Baseline, optional
+        By default the best arm.
+
+    Returns
+    -------
+    header : list of str
+        The names of the axes come first.
+    rows : list of list of str
+
+    Raises
+    ------
+    ArgumentError
+        If the outcome of a trial is missing.
+    """
+    baseline = baseline or Baseline(grid)
+    seeds, arms = grid.all_seeds(), grid.arms()
+    by_seed = [{o.trial.seed: o for o in outcomes if o.trial.arm == arm} for arm in arms]
+    for arm, found in zip(arms, by_seed):
+        for seed in seeds:
+            if seed not in found:
+                raise ArgumentError(
+                    f"the outcome of {label(arm)}, seed {seed}, is missing: give that of every"
+                    " trial of the grid."
+                )
+    accuracy = [_percent(found) for found in by_seed]
+    others = baseline.of_arms(accuracy)
+    differences = [paired(own, accuracy[other]) for own, other in zip(accuracy, others)]
+    losses = [
+        interval([o.final("train_loss") for o in found.values() if o.status == "finished"])
+        for found in by_seed
+    ]
+    columns = {
+        "test accuracy (%)": _shown([interval([*own.values()]) for own in accuracy], 0, 100, ".2f"),
+        f"difference to {baseline}": [
+            str(baseline) if number == other else words + _few(count, len(seeds))
+            for number, (other, words, (_, count)) in enumerate(
+                zip(others, _shown([d for d, _ in differences], -100, 100, "+.2f"), differences)
+            )
+        ],
+        "training loss (nats)": _shown(losses, 0, math.inf, ".4f"),
+    }
+    for seed in seeds:
+        columns[f"seed {seed}"] = [
+            f"{own[seed]:.2f}" if seed in own else found[seed].status
+            for own, found in zip(accuracy, by_seed)
+        ]
+    counts = [Counter(outcome.status for outcome in found.values()) for found in by_seed]
+    columns["status"] = [", ".join(f"{n} {status}" for status, n in c.items()) for c in counts]
+    axes = [list(map(text_of, arm.values())) for arm in arms]
+    cells = zip(*columns.values())
+    return [*grid.axes, *columns], [[*key, *row] for key, row in zip(axes, cells)]
+
+
+def _percent(found):
+    """The accuracy of each seed that finished, in per cent."""
+    return {
+        seed: 100 * outcome.final("test_accuracy")
+        for seed, outcome in found.items()
+        if outcome.status == "finished"
+    }
+
+
+def _shown(results, least, most, form):
+    """Each mean with its interval, the numbers below each other; ``-`` for None."""
+    numbers = [r and [r.mean, *(r.within(least, most) or [])] for r in results]
+    words = [[f"{number:{form}}" for number in each or []] for each in numbers]
+    widths = [max(map(len, column)) for column in itertools.zip_longest(*words, fillvalue="")]
+    shown = []
+    for each in words:
+        mean, *ends = [word.rjust(width) for word, width in zip(each, widths)] or ["-"]
+        shown.append(f"{mean} [{ends[0]}, {ends[1]}]" if ends else mean)
+    return shown
+
+
+def _few(count, seeds):
+    return f" ({count} seed{'s'[: count - 1]})" if 0 < count < seeds else ""

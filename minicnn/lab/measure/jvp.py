@@ -1,0 +1,98 @@
+"""Tangents: forward mode, how a small change of a layer's input changes its output.
+
+Each layer's rule is made of the layer's own passes, so it is as exact as they are. Layers
+that work on every number alone have ``J = Jᵀ``: their backward pass computes ``J t``. Layers
+that are linear but for a bias compute it as their forward pass without the bias.
+
+For the package itself: it checks nothing of what it is handed.
+"""
+
+import numpy as np
+
+from minicnn.errors import ArgumentError
+from minicnn.layers import (
+    Activation,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool2d,
+    Upsample,
+)
+from minicnn.layers.scalars import Scale, Shift
+from minicnn.layers.views import joined
+from minicnn.plan import Plan, trace
+
+DIAGONAL = (Activation, BatchNorm, Dropout, Scale, Shift)
+LINEAR = (Dense, Conv2d, AvgPool2d, Flatten, Upsample)
+
+
+def push(layer, x, tangent):
+    """``f(x)`` and ``J(x) t`` of a layer or model, in evaluation mode.
+
+    Parameters
+    ----------
+    layer : Layer
+        Built.
+    x : ndarray, shape (G, *input_shape, 16)
+        Where the derivative is taken.
+    tangent : ndarray, shape (G, *input_shape, 16)
+        The direction t; each lane has its own.
+
+    Returns
+    -------
+    y, through : ndarray, shape (G, *output_shape, 16)
+
+    Raises
+    ------
+    ArgumentError
+        For a layer that is none of minicnn's own.
+    """
+    graph = trace(layer)
+    return graph.forward((x, tangent), _push)[graph.output]
+
+
+def _push(node, inputs):
+    """The same for one node, of what each of its inputs has."""
+    layer, (x, tangent) = node.layer, inputs[0]
+    if len(inputs) > 1:
+        values, tangents = zip(*inputs)
+        return joined(layer, values), joined(layer, tangents)
+    plan = Plan(layer)
+    if isinstance(layer, DIAGONAL):
+        return plan.forward(x), plan.backward(tangent)
+    if isinstance(layer, MaxPool2d):
+        return plan.forward(x), _at_maxima(layer, x, tangent)
+    if isinstance(layer, LINEAR):
+        return plan.forward(x), _without_bias(layer, tangent)
+    raise ArgumentError(
+        f"{layer.name}: J v is known of minicnn's own layers only, not of {type(layer).__name__}:"
+        " ask for the dense Jacobian, by dense() or without a count."
+    )
+
+
+def _without_bias(layer, x):
+    bias, plan = layer.own_parameters().get("bias"), Plan(layer)
+    if bias is None:
+        return plan.forward(x)
+    kept = bias.value.copy()
+    bias.value[...] = 0
+    y = plan.forward(x)
+    bias.value[...] = kept
+    return y
+
+
+def _at_maxima(pool, x, tangent):
+    """The direction's number where the image has its maximum, the first of equals."""
+    (rows, columns), padding = pool.stride, [(p, p) for p in pool.padding]
+
+    def windows(images, outside):
+        padded = np.pad(images, [(0, 0), (0, 0), *padding, (0, 0)], constant_values=outside)
+        every = np.lib.stride_tricks.sliding_window_view(padded, pool.kernel_size, (2, 3))
+        chosen = every[:, :, ::rows, ::columns]
+        return chosen.reshape(*chosen.shape[:5], -1)
+
+    first = windows(x, -np.inf).argmax(axis=-1)[..., None]
+    return np.take_along_axis(windows(tangent, 0), first, axis=-1)[..., 0]

@@ -1,0 +1,256 @@
+"""Records: what a probe found in every layer, as a table, as plain dicts, beside a theory."""
+
+import math
+import textwrap
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from minicnn.checks import check_dict, check_kind, check_number, check_numbers, check_text, takes
+from minicnn.console import terminal
+from minicnn.console.table import as_text
+from minicnn.errors import ArgumentError, unknown
+from minicnn.lab.theory.finite_width import Moment
+
+QUANTILES = (2, 25, 50, 75, 98)  # per cent
+SORTED_AT_MOST = 2**14  # numbers: the median of so many is known to 1 % of a std
+
+SIGNALS = ("output", "delta", "gradient")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Moments and quantiles of the numbers of an array, all taken alike.
+
+    Attributes
+    ----------
+    mean, second_moment, std : float
+        E[v], E[v²] and √E[(v - E[v])²].
+    quantiles : dict of str to float
+        By the per cent of numbers below: ``"2"``, ``"25"``, ``"50"``, ``"75"``, ``"98"``.
+    """
+
+    mean: float
+    second_moment: float
+    std: float
+    quantiles: dict
+
+    @classmethod
+    @takes(array=check_numbers)
+    def of(cls, array):
+        """Of an array; sums are in float64.
+
+        Quantiles are of at most 16,384 of the numbers, evenly spread, since sorting would
+        take longer than all else. NaN where a number is NaN.
+
+        Raises
+        ------
+        ArgumentError
+            If it is no array of real numbers, or holds none.
+        """
+        if not array.size:
+            raise ArgumentError(f"an array of shape {array.shape} holds no numbers to look at.")
+        values = array.ravel().astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            part = np.percentile(array.ravel()[:: _stride(array.shape)], QUANTILES)
+            mean, second = values.mean(), values @ values / values.size
+            values -= mean
+            std = math.sqrt(values @ values / values.size)
+        quantiles = {str(q): float(value) for q, value in zip(QUANTILES, part)}
+        return cls(float(mean), float(second), std, quantiles)
+
+    @property
+    def rms(self):
+        """√E[v²]."""
+        return math.sqrt(self.second_moment)
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """What a probe found in one layer.
+
+    Attributes
+    ----------
+    name : str
+    output : Statistics
+        Of the layer's output.
+    delta : Statistics
+        Of dE/d(output), E the mean loss over the batch: it has 1/N in it.
+    gradient : Statistics or None
+        Of dE/dW, in layers with a weight.
+    dead : float or None
+        ReLU: the fraction of units that are 0 for every sample of the batch. A unit is a
+        feature, or a channel with all its positions.
+    saturated : float or None
+        Tanh, sigmoid and softsign: the fraction of outputs, over units, positions and samples,
+        within 0.05 of one of the function's two bounds.
+    update : float or None
+        ‖W after - W before‖ / ‖W before‖ of the one step before, where it was watched.
+    """
+
+    name: str
+    output: Statistics
+    delta: Statistics
+    gradient: Statistics | None = None
+    dead: float | None = None
+    saturated: float | None = None
+    update: float | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a probe found in a model, with one batch.
+
+    ``print(record)`` shows a table; ``record["3.dense"]`` is one layer.
+
+    Attributes
+    ----------
+    layers : tuple of LayerRecord
+        In the order of the forward pass.
+    loss : float
+        Mean over the batch, in nats.
+    classes : int
+        K.
+    class_entropy : float
+        ``- sum of f_k ln f_k`` of the class frequencies f, in nats: the least loss of a network
+        that ignores its input.
+    logit_std : float
+        Std of a score over the samples, as the root mean square over the classes: 0 for a
+        network that ignores its input, whatever its biases.
+    samples : int
+        N.
+    step : int or None
+        Updates made before.
+    """
+
+    layers: tuple
+    loss: float
+    classes: int
+    class_entropy: float
+    logit_std: float
+    samples: int
+    step: int | None = None
+
+    def __getitem__(self, name):
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise unknown("layer", name, [layer.name for layer in self.layers])
+
+    @property
+    def ln_classes(self):
+        """``ln K``: the loss of a network that gives every class the same score."""
+        return math.log(self.classes)
+
+    @property
+    def delta_ratio(self):
+        """Rms of delta in the first layer with a weight over that in the last; NaN if none."""
+        weighted = [layer.delta.rms for layer in self.layers if layer.gradient is not None]
+        return ratio(weighted[0], weighted[-1]) if weighted else math.nan
+
+    @takes(of=check_text)
+    def second_moments(self, of="output"):
+        """The second moment of one signal in every layer that has it.
+
+        Parameters
+        ----------
+        of : str
+            ``output``, ``delta`` or ``gradient``.
+
+        Returns
+        -------
+        dict of str to float
+            By the layer's name.
+
+        Raises
+        ------
+        ArgumentError
+            For another signal.
+        """
+        if of not in SIGNALS:
+            raise unknown("signal", of, SIGNALS)
+        found = {layer.name: getattr(layer, of) for layer in self.layers}
+        return {name: s.second_moment for name, s in found.items() if s is not None}
+
+    def as_dict(self):
+        """Plain dicts, lists and numbers; NaN and infinity stay, ``to_json`` makes them null."""
+        whole = {"ln_classes": self.ln_classes, "delta_ratio": self.delta_ratio}
+        plain = asdict(self) | whole
+        return plain | {"layers": list(plain["layers"])}
+
+    def __str__(self):
+        header = ["layer", "mean", "rms", "std", "2 %", "50 %", "98 %", "delta rms", "dW rms"]
+        header += ["dead", "saturated", "update"]
+        where = "" if self.step is None else f"step {self.step}, "
+        end = (
+            f"{where}{self.samples} samples: loss {self.loss:.4f} (ln K {self.ln_classes:.4f},"
+            f" entropy of the classes {self.class_entropy:.4f}), logit std"
+            f" {_number(self.logit_std)}, delta first / last {_number(self.delta_ratio)}"
+        )
+        rows, width = [_row(layer) for layer in self.layers], terminal.width()
+        return f"{as_text(header, rows, width, keys=1)}\n{textwrap.fill(end, width)}"
+
+
+@takes(measured=check_dict, predicted=check_dict)
+def z_scores(measured, predicted):
+    """How far measured values are from a theory, in its standard errors.
+
+    Parameters
+    ----------
+    measured : dict of str to float
+        Such as ``record.second_moments("delta")``.
+    predicted : dict of str to Moment
+        By the same names, such as ``theory.second_moments(predictions, "delta")``.
+
+    Returns
+    -------
+    dict of str to float
+        For the names in both, in the order of `measured`, as
+        :meth:`minicnn.lab.theory.finite_width.Moment.z` defines them.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no name in both.
+    """
+    both = [name for name in measured if name in predicted]
+    for name in both:
+        check_number(measured[name], f"z_scores: measured {name}")
+        check_kind(predicted[name], Moment, f"z_scores: predicted {name}")
+    if not both:
+        raise ArgumentError(
+            f"nothing to compare: measured {', '.join(measured) or 'nothing'}, predicted"
+            f" {', '.join(predicted) or 'nothing'}."
+        )
+    return {name: predicted[name].z(measured[name]) for name in both}
+
+
+@takes(above=check_number, below=check_number)
+def ratio(above, below):
+    """``above / below``; of 0 below, infinity with the sign of `above`, or NaN for 0 / 0."""
+    if below:
+        return above / below
+    return math.nan if above == 0 or math.isnan(above) else math.copysign(math.inf, above)
+
+
+def _stride(shape):
+    """A step that takes few enough numbers of an array, and not the same columns in each row."""
+    size, rest = math.prod(shape), math.prod(shape[1:])
+    step = -(-size // SORTED_AT_MOST)
+    while math.gcd(step, rest) > 1:
+        step += 1
+    return step
+
+
+def _row(layer):
+    output, quantiles = layer.output, layer.output.quantiles
+    gradient = None if layer.gradient is None else layer.gradient.rms
+    numbers = [
+        output.mean, output.rms, output.std, quantiles["2"], quantiles["50"], quantiles["98"],
+        layer.delta.rms, gradient, layer.dead, layer.saturated, layer.update,
+    ]  # fmt: skip
+    return [layer.name, *map(_number, numbers)]
+
+
+def _number(value):
+    return "" if value is None else f"{value:.3g}"

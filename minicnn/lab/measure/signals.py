@@ -1,0 +1,235 @@
+"""Signals: what flows through every layer of a model, seen from beside it."""
+
+import copy
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from minicnn import lanes
+from minicnn.checks import (
+    check_callable,
+    check_dtype,
+    check_flag,
+    check_names,
+    check_numbers,
+    list_of,
+    takes,
+)
+from minicnn.data.batches import Batch
+from minicnn.errors import ArgumentError, unknown
+from minicnn.layers import Conv2d, Layer
+from minicnn.losses import Loss, SoftmaxCrossEntropy
+from minicnn.models.sequential import NOT_INITIALIZED, Sequential, initialized
+from minicnn.plan import NEVER
+
+
+class Pass(NamedTuple):
+    """What comes out of a batch.
+
+    Attributes
+    ----------
+    loss : float
+        E, the mean over the samples.
+    scores : ndarray, shape (N, K)
+    """
+
+    loss: float
+    scores: np.ndarray
+
+
+class Signals:
+    """A twin of a model that computes the same numbers where every layer can be looked at.
+
+    The model may do a ReLU's work inside the layer beside it and write over what has been
+    read; in the twin every layer does its own work on arrays of its own. The twin takes the
+    model's parameters and running statistics over before each pass, so it follows the
+    training. Nothing flows back: gradients, running statistics, random numbers of dropout and
+    buffers are the twin's own.
+
+    Parameters
+    ----------
+    model : Sequential
+        Initialized. A copy of what it holds at this moment is made, buffers included.
+    loss : Loss, optional
+        Copied. `SoftmaxCrossEntropy` by default.
+    dtype : dtype, optional
+        What the twin computes in; the model's own by default.
+
+    Attributes
+    ----------
+    model, twin : Sequential
+        Names of layers and parameters are the same in both.
+
+    Raises
+    ------
+    ArgumentError
+        If the model is not initialized.
+    """
+
+    @takes(model=initialized, loss=Loss, dtype=check_dtype)
+    def __init__(self, model, loss=None, dtype=None):
+        if model.output_shape is None:
+            raise ArgumentError(NOT_INITIALIZED)
+        self.model, self.twin = model, _twin(model, np.dtype(dtype or model.dtype))
+        self._loss = SoftmaxCrossEntropy() if loss is None else copy.deepcopy(loss)
+
+    def follow(self):
+        """Take over the model's parameters and running statistics, as every pass does."""
+        pairs = zip(self.twin.parameters(), self.model.parameters())
+        arrays = [(mine.value, theirs.value) for mine, theirs in pairs]
+        for mine, theirs in zip(self.twin.all_layers(), self.model.all_layers()):
+            there = theirs.state()
+            arrays += [(array, there[name]) for name, array in mine.state().items()]
+        for mine, theirs in arrays:
+            mine[...] = theirs
+
+    @takes(
+        labels=check_numbers, visit=partial(check_callable, arguments=5), layers=check_names,
+        training=check_flag,
+    )  # fmt: skip
+    def record(self, images, labels, visit, layers=None, training=True):
+        """Run one batch forwards and backwards, and show every layer's signals.
+
+        E is the mean loss over the batch, so every dE/d(...) of a single sample has 1/N in it.
+
+        Parameters
+        ----------
+        images : ndarray, shape (N, *input_shape), float
+            Normalized as in training.
+        labels : ndarray of int, shape (N,)
+            Or whatever else the loss takes.
+        visit : callable
+            ``visit(layer, x, y, dx, dy)``, called for each leaf layer, the last first: the
+            layer's input and output and E's derivatives by them, each ``(N, ...)`` and the
+            visitor's to keep. The layer is the twin's; the gradients of its parameters are at
+            ``layer.own_parameters()[...].grad`` until the next pass.
+        layers : iterable of str, optional
+            Names of the layers to visit; all by default.
+        training : bool
+            Whether dropout drops and batch normalization uses the batch's statistics.
+
+        Returns
+        -------
+        Pass
+
+        Raises
+        ------
+        ArgumentError
+            If the images or labels do not fit the model or each other, or there is no layer of
+            that name.
+        """
+        images, labels = self.twin._checked(images), np.asarray(labels)
+        if labels.shape[:1] != (len(images),):
+            raise ArgumentError(
+                f"expected a label for each of the {len(images)} images, got labels of shape"
+                f" {labels.shape}."
+            )
+        self.follow()
+        samples = len(images)
+        watch = _Watch(select(self.twin, layers), samples, visit)
+        with self.twin.plan().observed(watch):
+            packed = self.twin.forward(lanes.pack(images, self.twin.dtype), training, samples)
+            loss, gradient = self._loss(packed, labels)
+            scores = lanes.unpack(packed, samples)
+            self.twin.backward(gradient)
+        return Pass(float(loss), scores)
+
+    @takes(
+        batch=Batch, visit=partial(check_callable, arguments=2), layers=check_names,
+        training=check_flag,
+    )  # fmt: skip
+    def outputs(self, batch, visit, layers=None, training=False):
+        """Run one batch forwards, and show every layer's output.
+
+        Parameters
+        ----------
+        batch : Batch
+            In lanes, as :class:`minicnn.data.Batches` gives them.
+        visit : callable
+            ``visit(layer, y)``, called for each leaf layer, the first first.
+        layers, training
+            As in `record`; by default as in evaluation.
+        """
+        self.follow()
+        chosen = select(self.twin, layers)
+
+        def watch(layer, which, arrays, compute):
+            y = compute()
+            if layer in chosen:
+                visit(layer, _ordinary(y, batch.samples))
+            return y
+
+        with self.twin.plan().observed(watch):
+            self.twin.run(batch.x, training, batch.samples, backward=NEVER)
+
+
+@takes(model=Sequential)
+def leaves(model):
+    """The layers of a model that hold no other layers, in the order of the forward pass."""
+    return [layer for layer in model.all_layers() if not layer.children()]
+
+
+@takes(model=Sequential, names=check_names, among=list_of(Layer))
+def select(model, names=None, kind="layer", among=None):
+    """The leaf layers of these names, in the order of the forward pass; all by default.
+
+    Parameters
+    ----------
+    model : Sequential
+    names : iterable of str or str, optional
+    kind : str
+        What an error calls them.
+    among : list of Layer, optional
+        To choose from; all leaves by default.
+
+    Raises
+    ------
+    ArgumentError
+        For a name that is not there; it names the nearest.
+    """
+    among = leaves(model) if among is None else among
+    if names is None:
+        return among
+    names = [names] if isinstance(names, str) else names
+    known = [layer.name for layer in among]
+    for name in names:
+        if name not in known:
+            raise unknown(kind, name, known)
+    return [layer for layer in among if layer.name in names]
+
+
+def _twin(model, dtype):
+    twin = copy.deepcopy(model)
+    for layer in twin.all_layers():
+        if isinstance(layer, Conv2d) and dtype != np.float32:
+            layer.algorithm = "auto"  # as winograd is for float32 only
+    twin.initialize(model.input_shape, 0, dtype, input_gradient=True, fuse=False)
+    return twin
+
+
+class _Watch:
+    """Shows these layers' signals to `visit`, when a pass comes back to them."""
+
+    def __init__(self, layers, count, visit):
+        self._layers, self._count, self._visit = layers, count, visit
+        self._kept = {}
+
+    def __call__(self, layer, which, arrays, compute):
+        if layer not in self._layers:
+            return compute()
+        # What a layer returns is unpacked at once: a residual sum writes into its body's output.
+        before, result = _ordinary(arrays[0], self._count), compute()
+        if which == "forward":
+            self._kept[layer] = before, _ordinary(result, self._count)
+            return result
+        x, y = self._kept.pop(layer)
+        dx = None if result[0] is None else _ordinary(result[0], self._count)
+        self._visit(layer, x, y, dx, before)
+        return result
+
+
+def _ordinary(packed, count):
+    """Samples first, and never a view: with one feature, unpacking has nothing to copy."""
+    array = lanes.unpack(packed, count)
+    return array.copy() if np.may_share_memory(array, packed) else array

@@ -1,0 +1,165 @@
+"""The gradient front: which parameters ever get a gradient, at which step, and what that means.
+
+Training is followed with numbers replaced by "exactly 0" and "not 0", as in
+:mod:`minicnn.lab.symmetry.zero_flow`: after each step what got a gradient is not 0 any more.
+Nothing ever becomes 0 again, so this comes to rest, and what has no gradient then never gets one.
+It holds for generic data and for every optimizer whose update is 0 while all gradients were.
+"""
+
+from dataclasses import asdict, dataclass
+from itertools import chain
+
+import numpy as np
+
+from minicnn.checks import check_finite, check_flag, takes
+from minicnn.lab.symmetry.tied_units import Network
+from minicnn.lab.symmetry.zero_flow import FREE, SAMPLES, Signal, added, derivative, rule_of
+from minicnn.models.sequential import initialized
+from minicnn.plan import trace
+
+
+@takes(model=initialized, balanced=check_flag)
+def first_steps(model, balanced=False):
+    """The step at which each parameter first has a gradient that is not 0.
+
+    Parameters
+    ----------
+    model : Sequential
+        Initialized; nothing of it is changed.
+    balanced : bool
+        Whether every batch holds all classes equally often.
+
+    Returns
+    -------
+    steps : dict of str to int or None
+        By parameter, counted from 1; None for never.
+    sees : bool
+        Whether the scores depend on the input, then or at some later step.
+    """
+    graph = trace(model)
+    rules = {node: rule_of(node.layer) for node in graph.nodes[1:]}
+    steps = dict.fromkeys(parameter.name for parameter in model.parameters())
+    every = np.ones(model.input_shape[0], bool)
+
+    def backward(node, d):
+        found = rules[node].backward(d)
+        return found if isinstance(found, list) else [found]
+
+    step, moved = 0, True
+    while moved:
+        step += 1
+        signals = graph.forward(
+            Signal(every, every, every, every), lambda node, inputs: rules[node].forward(*inputs)
+        )
+        scores = signals[graph.output]
+        level = SAMPLES if balanced and not scores.live.any() else FREE
+        end = derivative(np.ones(len(scores.live), bool), level, flat=True)
+        graph.backward(end, backward, added)
+        moved = False
+        for parameter, mask, gradient in chain(*(rule.gradients() for rule in rules.values())):
+            if gradient.any() and steps[parameter.name] is None:
+                steps[parameter.name] = step
+            moved = moved or (gradient & ~mask).any()
+            mask |= gradient
+    return steps, bool(scores.depends.any())
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether gradient descent can ever leave the symmetric subspace that a model is in.
+
+    Attributes
+    ----------
+    kind : str
+        ``dead``: no weight ever gets a gradient, at most biases do. ``blind``: the scores never
+        depend on the input. ``tied``: weights learn, but some units stay copies of each other.
+        ``free``: neither. The first that is true.
+    first_step : dict of str to int or None
+        The step at which each parameter first has a gradient, from 1; None for never.
+    tied : dict of str to tuple of int
+        By layer, the sizes of the classes of tied units that have more than one.
+    collapsed : tuple of str
+        The layers of several units that are all one class: of width one, whatever their size.
+    weights : tuple of str
+        The parameters of `first_step` that are weights.
+    """
+
+    kind: str
+    first_step: dict
+    tied: dict
+    collapsed: tuple
+    weights: tuple
+
+    @property
+    def asleep(self):
+        """The weights that never get a gradient."""
+        return tuple(name for name in self.weights if self.first_step[name] is None)
+
+    def as_dict(self):
+        """As plain values, for JSON."""
+        return {**asdict(self), "asleep": self.asleep}
+
+    def __str__(self):
+        learning = [name for name, step in self.first_step.items() if step is not None]
+        if self.kind == "dead":
+            rest = f"what learns is {' and '.join(learning)}" if learning else "nothing learns"
+            return f"dead: every weight gradient is exactly 0, for ever; {rest}."
+        text = {
+            "blind": "blind: weights learn, but the scores never depend on the input",
+            "tied": "tied: weights learn, but some units stay copies of each other, for ever",
+            "free": "free: weights learn and no two units are tied",
+        }[self.kind]
+        lines = [text + "."]
+        for name, sizes in self.tied.items():
+            lines.append(f"  {name}: tied units in classes of {', '.join(map(str, sizes))}")
+        if self.asleep:
+            lines.append(f"  never a gradient: {', '.join(self.asleep)}")
+        if self.last_step > 1:
+            lines.append(f"  the gradient front reaches the last weight at step {self.last_step}")
+        return "\n".join(lines)
+
+    @property
+    def last_step(self):
+        """The step at which the last of the weights that ever get a gradient first has one."""
+        return max(self.first_step[name] or 0 for name in self.weights)
+
+
+@takes(model=initialized, balanced=check_flag, tolerance=check_finite)
+def verdict(model, balanced=False, tolerance=0.0):
+    """What gradient descent can make of a model as it is now.
+
+    Parameters
+    ----------
+    model : Sequential
+        Initialized; nothing of it is changed.
+    balanced : bool
+        Whether every batch holds all classes equally often: a zero network then has no gradient
+        at all.
+    tolerance : float
+        As for :meth:`minicnn.lab.symmetry.tied_units.Network.refine`.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ArgumentError
+        For a model that is not initialized or has no weights.
+    """
+    labels = Network(model).refine(tolerance).units()
+    steps, sees = first_steps(model, balanced)
+    weights = tuple(p.name for p in model.parameters() if p.value.ndim > 1)
+    tied = {}
+    for name in sorted(labels, key=[layer.name for layer in model.all_layers()].index):
+        sizes = np.bincount(labels[name])
+        if sizes.max() > 1:
+            tied[name] = tuple(int(size) for size in sizes if size > 1)
+    if all(steps[name] is None for name in weights):
+        kind = "dead"
+    elif not sees:
+        kind = "blind"
+    else:
+        kind = "tied" if tied else "free"
+    collapsed = tuple(name for name in tied if not labels[name].any())
+    return Verdict(kind, steps, tied, collapsed, weights)

@@ -1,0 +1,304 @@
+"""What each layer does to zeros: which signals and derivatives are exactly 0, unit by unit.
+
+The equations of a layer with numbers replaced by "exactly 0" and "not 0". For z = W x + b,
+a = σ(z) and δ = dE/dz::
+
+    z is 0 unless W x or b is not         a is σ(0) where z is 0, else not 0
+    dW[o, i] = δ[o] x[i]                  db[o] = δ[o]
+    dE/dx[i] is 0 unless some W[o, i] δ[o] is not        dE/dz = σ'(z) dE/da, σ'(0) where z is 0
+
+Three more facts decide some cases: whether a signal depends on the input at all, whether it
+varies over samples or positions, and whether derivatives sum to 0, over the samples (scores that
+are all equal on a batch in which every class is as frequent; behind batch normalization of
+vectors) or only over samples and positions together (batch normalization of images).
+
+It speaks of generic data and weights: numbers that are not 0 by these rules are taken not to
+cancel, and units not to be dead for all images because their z is below 0. Sums that are 0 by
+the third fact are 0 but for rounding, and batch normalization, which divides a signal without
+variance by √eps, can make rounding grow from step to step until such a balance is lost.
+
+For the package itself: it checks nothing of what it is handed.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minicnn.kernels.activation import LOOPS
+from minicnn.lab.symmetry.tied_units import connections
+from minicnn.lanes import LANES
+from minicnn.layers import (
+    Activation,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    Identity,
+    MaxPool2d,
+    PReLU,
+    Upsample,
+)
+from minicnn.layers.scalars import Scale, Shift
+from minicnn.models import Branches, Residual
+
+FREE, TOTAL, SAMPLES = 0, 1, 2  # what derivatives sum to 0 over: nothing, all, the samples
+
+
+class Signal(NamedTuple):
+    """What is known of the values of each channel or feature, as arrays of bool."""
+
+    live: np.ndarray  # not 0 everywhere
+    varies: np.ndarray  # over the samples or the positions
+    differs: np.ndarray  # over the samples, by the input or by chance
+    depends: np.ndarray  # on the input
+
+
+class Derivative(NamedTuple):
+    """What is known of dE/dx of each channel or feature."""
+
+    live: np.ndarray  # not 0 everywhere
+    level: np.ndarray  # FREE, TOTAL or SAMPLES
+    flat: np.ndarray  # the same at all positions
+
+
+def derivative(live, level, flat=False):
+    """A `Derivative`; of what is 0 everything is true, so that others decide about a sum."""
+    return Derivative(live, np.where(live, level, SAMPLES), ~live | flat)
+
+
+def added(first, second):
+    """The sum of two derivatives, as two consumers hand them to their common input."""
+    level = np.minimum(first.level, second.level)
+    return Derivative(first.live | second.live, level, first.flat & second.flat)
+
+
+class _Rule:
+    """What a layer does to signals and derivatives; by default nothing."""
+
+    def __init__(self, layer, parameters=None):
+        self.layer, self.parameters = layer, parameters or layer.own_parameters()
+        self.mask = {name: parameter.value != 0 for name, parameter in self.parameters.items()}
+        self.gradient = {name: np.zeros_like(mask) for name, mask in self.mask.items()}
+
+    def gradients(self):
+        """Each parameter with where it is not 0, and where its gradient is not."""
+        for name, parameter in self.parameters.items():
+            yield parameter, self.mask[name], self.gradient[name]
+
+    def forward(self, x):
+        self.x = x
+        return x
+
+    def backward(self, d):
+        return d
+
+    def sum(self, d, x=None):
+        """Where the sum over samples and positions of d, or of d x, is not 0."""
+        if x is None:
+            return d.live & (d.level == FREE)
+        gone = (d.level == SAMPLES) & ~x.differs | (d.level == TOTAL) & ~x.varies
+        return d.live & x.live & ~gone
+
+
+class _Weights(_Rule):
+    """A convolution or dense layer; masks are (out, in), of any tap."""
+
+    def __init__(self, layer):
+        super().__init__(layer)
+        weight, possible = connections(layer)
+        self.mask["weight"] = weight.any(axis=2)
+        self.possible = True if possible is None else possible[:, :, 0] > 0
+
+    def forward(self, x):
+        bias = self.mask.get("bias", False)
+        # At the border of an image a window sees zeros of the padding.
+        self.padded = any(getattr(self.layer, "padding", ()))
+        self.x = x._replace(varies=x.varies | (x.live & self.padded))
+        return Signal(*(self._any(a) for a in self.x))._replace(live=self._any(x.live) | bias)
+
+    def backward(self, d):
+        columns = Derivative(*(a[:, None] for a in d))
+        self.gradient["weight"] = self.possible & self.sum(columns, self.x)
+        if "bias" in self.mask:
+            self.gradient["bias"] = self.sum(d)
+        reach = self.mask["weight"] & d.live[:, None]
+        # Without padding, dE/dx has for each delta all taps of the kernel somewhere.
+        level = np.where((d.level == TOTAL) & self.padded, FREE, d.level)
+        least = np.where(reach, level[:, None], SAMPLES).min(axis=0)
+        return derivative(reach.any(axis=0), least, len(self.layer.input_shape) == 1)
+
+    def _any(self, units):
+        return self.mask["weight"][:, units].any(axis=1)
+
+
+class _Function(_Rule):
+    """An activation: what counts is whether σ and σ' are 0 at 0."""
+
+    def forward(self, z):
+        self.x = z
+        at_zero, self.slope = _at_zero(self.layer)
+        return z._replace(live=z.live | at_zero)
+
+    def backward(self, d):
+        z = self.x
+        if "weight" in self.mask:  # PReLU's slopes
+            found = self.sum(d, z)
+            shared = len(self.mask["weight"]) == 1
+            self.gradient["weight"] = found.any(keepdims=True) if shared else found
+        # Sums of σ'(z) dE/da are only 0 where σ'(z) is the same for all that are added.
+        level = np.where(z.differs, FREE, np.where(z.varies & (d.level == TOTAL), FREE, d.level))
+        return derivative(d.live & (z.live | self.slope), level, d.flat & ~z.varies)
+
+
+class _Norm(_Rule):
+    """Batch normalization: x̂ is 0 where x does not vary, and dE/dx sums to 0."""
+
+    def forward(self, x):
+        self.x = x
+        scale, shift = self.mask["weight"], self.mask["bias"]
+        varies = scale & x.varies
+        return Signal(varies | shift, varies, scale & x.differs, scale & x.depends)
+
+    def backward(self, d):
+        x = self.x
+        self.gradient["weight"] = self.sum(d, x._replace(live=x.varies))
+        self.gradient["bias"] = self.sum(d)
+        flat = d.flat & ~x.varies | (len(self.layer.input_shape) == 1)
+        own = np.where(flat, SAMPLES, TOTAL)
+        level = np.where(x.differs, own, np.maximum(own, d.level))
+        return derivative(d.live & self.mask["weight"], level, flat)
+
+
+class _Pool(_Rule):
+    """Pooling keeps the sum of all derivatives, but not where in the image they are."""
+
+    def backward(self, d):
+        if isinstance(self.layer, MaxPool2d):  # the maximum's place differs as the signal does
+            return derivative(d.live, np.where(self.x.differs, np.minimum(d.level, TOTAL), d.level))
+        lost = (d.level == TOTAL) & any(self.layer.padding)
+        flat = isinstance(self.layer, GlobalAvgPool2d)
+        return derivative(d.live, np.where(lost, FREE, d.level), flat)
+
+
+class _Dropout(_Rule):
+    """Dropout: masks differ from sample to sample."""
+
+    def forward(self, x):
+        self.x = x
+        if not self.layer.p:
+            return x
+        return x._replace(varies=x.varies | x.live, differs=x.differs | x.live)
+
+    def backward(self, d):
+        return derivative(d.live, FREE) if self.layer.p else d
+
+
+class _Gate(_Rule):
+    """Everything times one number."""
+
+    def forward(self, x):
+        self.x = x
+        return Signal(*(a & self.mask["scalar"] for a in x))
+
+    def backward(self, d):
+        self.gradient["scalar"] = self.sum(d, self.x).any(keepdims=True)
+        return derivative(d.live & self.mask["scalar"], d.level, d.flat)
+
+
+class _Shift(_Rule):
+    """Everything plus one number."""
+
+    def forward(self, x):
+        return x._replace(live=x.live | self.mask["scalar"])
+
+    def backward(self, d):
+        self.gradient["scalar"] = self.sum(d).any(keepdims=True)
+        return d
+
+
+class _Flatten(_Rule):
+    """A channel becomes all its pixels."""
+
+    def forward(self, x):
+        self.x = x
+        self.size = self.layer.output_shape[0] // len(x.live)
+        return Signal(*(np.repeat(a, self.size) for a in x))
+
+    def backward(self, d):
+        live, level, flat = (a.reshape(-1, self.size) for a in d)
+        return derivative(live.any(axis=1), level.min(axis=1), (self.size == 1) & flat.all(axis=1))
+
+
+class _Sum(_Rule):
+    """A sum of branches."""
+
+    def forward(self, *inputs):
+        self.inputs = inputs
+        return Signal(*map(np.logical_or.reduce, zip(*inputs)))
+
+    def backward(self, d):
+        return [d for _ in self.inputs]
+
+
+class _Concat(_Sum):
+    """Branches side by side."""
+
+    def forward(self, *inputs):
+        self.inputs = inputs
+        return Signal(*map(np.concatenate, zip(*inputs)))
+
+    def backward(self, d):
+        ends = np.cumsum([len(x.live) for x in self.inputs])[:-1]
+        return [Derivative(*parts) for parts in zip(*(np.split(a, ends) for a in d))]
+
+
+class _Unknown(_Sum):
+    """A layer of another kind: passes everything on, and all its parameters learn."""
+
+    def __init__(self, layer):
+        super().__init__(layer, {parameter.name: parameter for parameter in layer.parameters()})
+
+    def forward(self, *inputs):
+        self.inputs = inputs
+        found = (any(a.any() for a in parts) for parts in zip(*inputs))
+        return Signal(*(np.full(self.layer.output_shape[0], a) for a in found))
+
+    def backward(self, d):
+        live = d.live.any()
+        self.gradient = {name: np.full_like(mask, live) for name, mask in self.mask.items()}
+        return [derivative(np.full(len(x.live), live), FREE) for x in self.inputs]
+
+
+KINDS = {  # the first that fits
+    Conv2d: _Weights, Dense: _Weights, BatchNorm: _Norm, Identity: _Rule, Activation: _Function,
+    AvgPool2d: _Pool, MaxPool2d: _Pool, Dropout: _Dropout, Scale: _Gate, Shift: _Shift,
+    Flatten: _Flatten, Upsample: _Rule, Residual: _Sum, Branches: _Sum,
+}  # fmt: skip
+
+
+def rule_of(layer):
+    """The rule of a layer.
+
+    A rule has ``forward(*signals)``, ``backward(derivative)``, which returns a derivative, or a
+    list of one for each of several inputs, and ``gradients()``, which yields each parameter with
+    two arrays of bool: where it is not 0, which whoever takes a step changes, and where its
+    gradient was not 0 in the last backward pass.
+    """
+    if isinstance(layer, Branches) and layer.join == "concat":
+        return _Concat(layer)
+    kind = next((kind for known, kind in KINDS.items() if isinstance(layer, known)), _Unknown)
+    return kind(layer)
+
+
+def _at_zero(layer):
+    """Whether σ(0), and σ'(0), is not 0."""
+    forward, backward = LOOPS[layer.function]
+    z, a, dz = np.zeros((3, 1, 1, LANES), layer.dtype)
+    slope = layer.own_parameters()["weight"].value[:1] if isinstance(layer, PReLU) else layer.alpha
+    alpha = np.full(1, slope, layer.dtype)
+    forward(z, a, alpha)
+    backward(z, a, np.ones_like(dz), dz, alpha)
+    return a.any(), dz.any()

@@ -1,0 +1,263 @@
+"""How much second moments vary with the draw of the weights: what finite width adds.
+
+A layer's mean square over units is a mean over independent units. One unit's mean square over
+the batch varies by ``2 / d``, relative and squared, where d is the effective number of
+independent numbers among its samples and positions, ``(Σ q)² / Σ E[z z']²``: between 1 (all
+samples look alike) and their number. Through an activation the 2 becomes the variance of
+σ(z)². These shares add from layer to layer; orders above the first in 1 / width are left out.
+
+For the package itself: it checks nothing of what it is handed.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from minicnn.errors import ArgumentError
+from minicnn.initializers import (
+    DeltaOrthogonal,
+    Identity,
+    Orthogonal,
+    Uniform,
+)
+from minicnn.lab.theory.pooled_maps import windows
+
+MOST_TERMS = 100_000  # of a spectrum
+EXCESS = {"normal": 0.0, "uniform": -1.2, "truncated-normal": -0.63}  # kurtosis less 3
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A predicted second moment.
+
+    Attributes
+    ----------
+    value : float
+        Its expectation over the weights; NaN where the theory makes no promise.
+    error : float
+        Relative standard error: how much one draw of the weights differs, over `value`.
+    floor : float
+        What rounding may leave where `value` is 0.
+    """
+
+    value: float
+    error: float
+    floor: float = 0.0
+
+    def z(self, measured):
+        """How many standard errors a measurement lies off.
+
+        On a logarithmic scale, as factors multiply: of a log-normal number with mean `value`
+        and standard deviation ``error value``. For small errors it is
+        ``(measured - value) / (error value)``.
+
+        Parameters
+        ----------
+        measured : float
+
+        Returns
+        -------
+        float
+            0 where both are 0 or nothing is promised; infinite where one is 0; NaN for NaN.
+        """
+        if math.isnan(measured):
+            return math.nan
+        if (
+            math.isnan(self.value)
+            or measured == self.value
+            or max(measured, self.value) <= self.floor
+        ):
+            return 0.0
+        if not (measured > 0 and self.value > 0 and self.error > 0):
+            return math.copysign(math.inf, measured - self.value)
+        square = math.log1p(self.error**2)
+        return (math.log(measured / self.value) + square / 2) / math.sqrt(square)
+
+    @property
+    def interval(self):
+        """Low and high end of the central 95 %."""
+        square = math.log1p(self.error**2)
+        middle = math.log(self.value) - square / 2 if self.value > 0 else -math.inf
+        return tuple(math.exp(middle + side * 1.96 * math.sqrt(square)) for side in (-1, 1))
+
+
+UNKNOWN = Moment(math.nan, math.inf)
+
+
+def coherence(field, spectrum, sizes=None):
+    """Mean over all pairs of numbers of ``Σ spectrum[k - 1] rho^k``, weighted by their sizes.
+
+    ``coherence(field, (0, 1))`` is 1 / d. Pairs of samples count exactly at one position; their
+    fall over positions is that of the mean products.
+
+    Parameters
+    ----------
+    field : Field
+    spectrum : sequence of float
+        For k = 1, 2, ...
+    sizes : ndarray, shape (N, H, W), optional
+        The field's own map by default; what each number contributes.
+
+    Returns
+    -------
+    float
+    """
+    if len(spectrum) > MOST_TERMS:
+        raise ArgumentError(f"spectrum must have at most {MOST_TERMS} terms, got {len(spectrum)}.")
+    n, q = field.samples, np.maximum(field.map, 0)
+    weight = q if sizes is None else np.maximum(sizes, 0)
+    if not weight.sum() > 0:
+        return 0.0
+    weight = weight / weight.sum()
+    root = np.sqrt(q)
+    rho = _over(field.pairs, root[:, None] * root)
+    place = weight.sum(0).ravel()
+    spatial = place[:, None] * place
+    same, cross = (_correlations(a, field) for a in (field.same, field.cross))
+    # Pairs of samples that differ in sign cancel in the mean, not one by one.
+    cross = np.where(np.abs(cross) < np.abs(same), same, cross)
+    share = np.sqrt(weight[:, None] * weight)
+    index = np.arange(n)
+    share[index, index] = 0
+    each = (weight.sum((1, 2)) ** 2).sum()  # 1 / N where samples are of one size
+    share *= (1 - each) / max(share.sum(), 1e-300)
+    total, powers = 0.0, [np.ones_like(part) for part in (rho, same, cross)]
+    for part in spectrum:
+        for power, base in zip(powers, (rho, same, cross)):
+            power *= base
+        if not part:
+            continue
+        within = np.vdot(spatial, powers[1])
+        between = np.vdot(share, powers[0]) * np.vdot(spatial, powers[2])
+        total += part * (each * within + between)
+    return float(max(total, 0))
+
+
+def window_coherence(layer, field):
+    """1 / d of what a convolution makes of given images of one channel, exactly.
+
+    It is that of the matrix of products of two places in the window, ``tr A² / (tr A)²``.
+    """
+    places = windows(layer)
+    same = field.same.reshape(int(np.prod(field.size)), -1)
+    both = (places >= 0)[:, :, None] & (places >= 0)[:, None]
+    window = np.where(both, same[places[:, :, None], places[:, None]], 0).sum(0)
+    trace = np.trace(window)
+    return float((window * window).sum() / trace**2) if trace > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Law:
+    """What the theory needs to know of a layer's weights.
+
+    Attributes
+    ----------
+    second : float
+        E[w²], the mean over the elements.
+    mean : float
+        E[w].
+    excess : float
+        Kurtosis less 3.
+    orthogonal, centred : bool
+        Whether rows or columns are orthonormal; whether all is at the kernel's centre.
+    """
+
+    second: float
+    mean: float = 0.0
+    excess: float = 0.0
+    orthogonal: bool = False
+    centred: bool = False
+
+
+def law(layer, name="weight"):
+    """The law of a layer's weights, or of its bias, by what its initializer promises."""
+    initializer, std = layer.initializers()[name]
+    shape = layer.own_parameters()[name].value.shape
+    mean = initializer.mean(layer._fans, shape)
+    distribution = getattr(initializer, "distribution", "")
+    if isinstance(initializer, Uniform):
+        distribution = "uniform"
+    return Law(
+        std * std + mean * mean, mean, EXCESS.get(distribution, 0.0),
+        isinstance(initializer, Orthogonal),
+        hasattr(layer, "kernel_size") and isinstance(initializer, DeltaOrthogonal | Identity),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Excess:
+    """What draws of weights add to 1 / d: products of expectation 0 are of order 1 / √units.
+
+    A layer of few units makes its numbers look alike by chance. Later kernels average such
+    chances, over their taps: as in diffusion, the number that is averaged grows by about the
+    taps at every layer, until it is that of the positions.
+
+    Attributes
+    ----------
+    parts : tuple of (float, float)
+        What each layer has added, and over how many products it has been averaged since.
+    """
+
+    parts: tuple = ()
+
+    @property
+    def total(self):
+        """What 1 / d is raised by."""
+        return sum(amount / averaged for amount, averaged in self.parts)
+
+    def joined(self, units):
+        """With what another layer of so many units adds."""
+        return Excess((*self.parts, (1 / units, 1.0)))
+
+    def convolved(self, taps, positions):
+        """Behind a kernel of so many taps, on an image of so many positions."""
+        limit = max(positions, 1)
+        return Excess(tuple((a, max(n, min(n + taps - 1, limit))) for a, n in self.parts))
+
+    def averaged(self, positions):
+        """Where each position has weights of its own."""
+        return Excess(tuple((a, n * positions) for a, n in self.parts))
+
+
+def linear_spread(field, weights, units, inputs, participation, extra=0.0, shape=None):
+    """Relative variance of the mean square over units of sums of a field with random weights.
+
+    Parameters
+    ----------
+    field : Field
+        Of the sums.
+    weights : Law
+    units, inputs : int
+        How many sums there are, and of how many numbers each.
+    participation : float
+        ``Σ q² / (Σ q)²`` over the inputs' second moments: what the kurtosis counts by.
+    extra : float
+        What one draw of the layers before adds to 1 / d: products whose expectation is 0 are
+        not 0, but of order ``1 / √units``.
+    shape : float, optional
+        1 / d where it is known better than by `coherence`.
+
+    Returns
+    -------
+    spread, gaussian : float
+        Of these weights, and of Gaussian ones.
+    """
+    shape = coherence(field, (0, 1)) if shape is None else shape
+    shape = min(shape + extra, 1.0)
+    gaussian = 2 * shape / units
+    if weights.orthogonal:
+        free = max(1 - units / inputs, 0)
+        return 2 * free * max(shape - 1 / inputs, 0) / units, gaussian
+    return max(gaussian + weights.excess * participation / units, 0), gaussian
+
+
+def _correlations(array, field):
+    pixels = int(np.prod(field.size))
+    array = array.reshape(pixels, pixels)
+    size = np.sqrt(np.maximum(np.diag(array), 0))
+    return np.clip(_over(array, size[:, None] * size), -1, 1)
+
+
+def _over(a, b):
+    return np.clip(np.divide(a, b, out=np.zeros_like(a), where=b > 0), -1, 1)

@@ -1,0 +1,220 @@
+"""Joins: what sums and concatenations make of signals, and of gradients on their way back.
+
+Behind a concatenation channels are not alike: each has the second moments of the branch that it
+comes from, and an activation or a normalization sees each with its own. So what travels is a list
+of parts, in the order of the channels, each a signal of `units` channels that are alike. A layer
+of weights sums over all channels, and hangs on the mean of their fields alone: for it the parts
+are merged.
+
+The variances of parts that are merged add as far as draws of weights are independent: what each
+part's own weights have added does, what came with the inputs counts as common to all.
+
+For the package itself: it checks nothing of what it is handed.
+"""
+
+from dataclasses import replace
+from functools import reduce
+
+import numpy as np
+
+from minicnn.lab.theory.finite_width import coherence
+from minicnn.lab.theory.gradient import Gradient
+from minicnn.lab.theory.maps import Field
+from minicnn.lab.theory.products import Mean, Sum
+from minicnn.lab.theory.signal import SKEWED, NoPromiseError, Signal
+
+MIXED = ("shift", "summed", "chain")  # relative errors of gradients that are common to parts
+
+
+def joined(node, inputs):
+    """The parts behind a join.
+
+    Parameters
+    ----------
+    node : Node
+        Of a graph, with several inputs.
+    inputs : list of list of Signal
+        The parts of each.
+
+    Returns
+    -------
+    list of Signal
+
+    Raises
+    ------
+    NoPromiseError
+        If signals are added that are not independent.
+    """
+    if concatenates(node):
+        return [part for parts in inputs for part in parts]
+    ends = sorted({end for parts in inputs for end in np.cumsum(widths(parts)).tolist()})
+    wanted = np.diff([0, *ends]).tolist()
+    split = [regrouped(parts, widths(parts), wanted) for parts in inputs]
+    return [reduce(lambda a, b: added(a, b, node.name), parts) for parts in zip(*split)]
+
+
+def handed_back(node, inputs, gradients, signals):
+    """The gradients that a join hands to its inputs, in the parts of each.
+
+    Parameters
+    ----------
+    node : Node
+    inputs : list of list of Signal
+    gradients : list of Gradient
+        Of the parts of its output.
+    signals : list of Signal
+        Those parts.
+
+    Returns
+    -------
+    list of list of Gradient
+    """
+    if concatenates(node):
+        ends = np.cumsum([0, *map(len, inputs)])
+        return [gradients[start:end] for start, end in zip(ends, ends[1:])]
+    # What a pooling behind the sum has made of its winners is no branch's.
+    plain = [replace(one, gated=None, rest=None) for one in gradients]
+    return [regrouped(plain, widths(signals), widths(parts)) for parts in inputs]
+
+
+def concatenates(node):
+    """Whether a join puts channels side by side; else it adds."""
+    return getattr(node.layer, "join", "add") == "concat"
+
+
+def widths(parts):
+    """The number of channels of each signal."""
+    return [part.units for part in parts]
+
+
+def regrouped(parts, given, wanted):
+    """The same channels in other groups: parts of `given` numbers of channels as of `wanted`."""
+    if given == wanted:
+        return list(parts)
+    found, start = [], 0
+    for end in np.cumsum(wanted).tolist():
+        seen, at = [], 0
+        for part, width in zip(parts, given):
+            count = min(at + width, end) - max(at, start)
+            if count > 0:
+                seen.append((_cut(part, width, count), count))
+            at += width
+        found.append(seen[0][0] if len(seen) == 1 else merged(*zip(*seen)))
+        start = end
+    return found
+
+
+def _cut(part, width, count):
+    """Some of the channels: their mean varies more."""
+    if width == count:
+        return part
+    units = {"units": count} if isinstance(part, Signal) else {}
+    return replace(part, own=part.own * width / count, **units)
+
+
+def added(a, b, name="a sum"):
+    """The signal that is the sum of two that are independent, but for their means."""
+    if a.origins & b.origins or _of_images(a, b) or _of_images(b, a):
+        raise NoPromiseError(
+            f"{name}: signals are added that hang on the same numbers, and the theory does not know"
+            " how their units vary together."
+        )
+    field = a.field.plus(b.field)
+    part = a.field.moment / field.moment if field.moment > 0 else 1.0
+    mixed = {
+        key: part * getattr(a, key) + (1 - part) * getattr(b, key)
+        for key in ("carried", "own", "fixed")
+    }
+    # Their product is 0 in the mean only.
+    shapes = coherence(a.field, (0, 1)) * coherence(b.field, (0, 1))
+    mixed["own"] += 4 * part * (1 - part) * np.sqrt(shapes) / a.units
+    means = None
+    if np.any(a.mean) and np.any(b.mean):
+        means = [np.broadcast_to(one.mean, field.map.shape) for one in (a, b)]
+        field = field.plus(_both(*means))
+    return a.passed(
+        field, Sum(a.source, b.source, means), SKEWED if means else 0.0, mean=a.mean + b.mean,
+        origins=a.origins | b.origins, past=a.past | b.past, **mixed,
+    )  # fmt: skip
+
+
+def merged(parts, counts):
+    """The mean over channels of several kinds, as a signal or a gradient of channels alike.
+
+    Parameters
+    ----------
+    parts : sequence of Signal, or of Gradient
+    counts : sequence of int
+        The channels of each.
+
+    Returns
+    -------
+    Signal or Gradient
+    """
+    if len(parts) == 1:
+        return parts[0]
+    shares = np.divide(counts, sum(counts))
+    field = _mean([part.field for part in parts], shares)
+    weights = shares * [part.field.moment for part in parts]
+    weights = weights / weights.sum() if weights.sum() > 0 else shares
+    largest = parts[int(np.argmax(weights))]
+    own = _dot(weights**2, parts, "own")
+    if isinstance(largest, Signal):
+        return Signal(
+            field, 1 / np.sum(weights**2 / counts), own=own,
+            carried=max(_variance(parts, weights) - own, 0.0),
+            fixed=_dot(weights**2, parts, "fixed"), extra=largest.extra, offset=largest.offset,
+            mean=_dot(shares, parts, "mean"), rough=max(part.rough for part in parts),
+            training=largest.training,
+            products=Mean([part.source for part in parts], shares.tolist()),
+            **{key: frozenset().union(*(getattr(part, key) for part in parts))
+               for key in ("origins", "past")},
+        )  # fmt: skip
+    return Gradient(
+        field, _dot(shares, parts, "share"), own=own, extra=largest.extra,
+        carried=float(np.sum(weights * np.sqrt([part.carried for part in parts])) ** 2),
+        balanced=all(part.balanced for part in parts),
+        **{key: _dot(weights, parts, key) for key in MIXED},
+    )  # fmt: skip
+
+
+def _variance(parts, weights):
+    """Relative variance of the mean over parts of signals."""
+    total = 0.0
+    for p, a in zip(weights, parts):
+        for r, b in zip(weights, parts):
+            # What one part's weights have added came with the input of those behind it.
+            first, second = (
+                one.variance if one.origins <= other.past else one.carried
+                for one, other in ((a, b), (b, a))
+            )
+            total += p * r * np.sqrt(first * second)
+    return float(total)
+
+
+def _of_images(a, b):
+    return None in a.origins and np.any(b.mean)
+
+
+def _dot(weights, parts, key):
+    return sum(weight * getattr(part, key) for weight, part in zip(weights, parts))
+
+
+def _mean(fields, shares):
+    return Field(*(
+        sum(share * getattr(field, name) for share, field in zip(shares, fields))
+        for name in ("pairs", "same", "cross")
+    ))  # fmt: skip
+
+
+def _both(a, b):
+    """What the products of means add to the field of a sum; each of shape (N, H, W)."""
+    n, size = len(a), a.shape[1:]
+    flat, other = a.reshape(n, -1), b.reshape(n, -1)
+    same, every = flat.T @ other / n, np.outer(flat.sum(0), other.sum(0))
+    cross = (every - n * same) / (n * (n - 1)) if n > 1 else same
+    pairs = a[:, None] * b
+    return Field(
+        pairs + pairs.swapaxes(0, 1),
+        *((part + part.T).reshape(*size, *size) for part in (same, cross)),
+    )

@@ -1,0 +1,336 @@
+"""Moments of activations: what σ makes of a Gaussian number, and of two.
+
+For z of N(mean, q) there are E[σ(z)], E[σ(z)²] and E[σ'(z)²]; for two numbers of mean 0 with
+second moments q, q' and covariance c there are E[σ(z) σ(z')] and E[σ'(z) σ'(z')]. They say how
+second moments pass an activation forwards (He et al., ICCV 2015) and backwards (Schoenholz
+et al., *Deep information propagation*, ICLR 2017, arXiv 1611.01232).
+
+The ReLU family has closed forms (Cho & Saul, *Kernel methods for deep learning*, NIPS 2009).
+All others are integrated numerically: over one number by Gauss-Legendre quadrature against the
+normal density on either side of z = 0, where ELU and SELU have a kink that would cost
+Gauss-Hermite quadrature its digits; over two by the expansion in Hermite polynomials, in which
+``E[f(z) f(z')]`` is the sum over k of ``f_k(q) f_k(q') rho^k`` with ``rho = c / √(q q')``. For
+strong correlations of saturated units the sum is too short, and
+:mod:`minicnn.lab.theory.saturation` integrates, for means of 0.
+
+For the package itself: it checks nothing of what it is handed.
+"""
+
+import math
+
+import numpy as np
+
+from minicnn.errors import ArgumentError
+from minicnn.kernels.activation import LOOPS
+from minicnn.lab.theory.saturation import expectation
+from minicnn.layers import Activation, Identity, LeakyReLU, PReLU, ReLU
+
+NODES = 96  # on either side of the kink
+REACH = 9.0  # standard deviations; what lies beyond has a probability of 1e-19
+STEP = 1e-3  # relative, of difference quotients
+FAR = 38.0  # where the normal density is 0 in float64
+ORDERS = 24  # Hermite polynomials; what is left over counts as one more order
+SHORT = 1e-5  # relative, of a series: what it may lack at most, several times what it does
+
+
+def moments_of(layer):
+    """The moments of an activation layer, as it is at initialization.
+
+    Parameters
+    ----------
+    layer : Activation
+        Built or not. A PReLU counts with the slope that it starts from.
+
+    Returns
+    -------
+    Moments
+
+    Raises
+    ------
+    ArgumentError
+        If it is no activation.
+    """
+    if isinstance(layer, Identity):
+        return LeakyMoments(1.0)
+    if isinstance(layer, ReLU):
+        return LeakyMoments(0.0)
+    if isinstance(layer, PReLU):
+        return LeakyMoments(layer.slope)
+    if isinstance(layer, LeakyReLU):
+        return LeakyMoments(layer.alpha)
+    if isinstance(layer, Activation) and layer.function in LOOPS:
+        return Moments(layer.function, layer.alpha)
+    raise ArgumentError(
+        f"the theory knows the moments of activations only, got {type(layer).__name__}: derive"
+        " it from Activation with a function of minicnn.kernels.activation.LOOPS."
+    )
+
+
+class Moments:
+    """By quadrature, for a function of :data:`minicnn.kernels.activation.LOOPS` by its name."""
+
+    def __init__(self, function, alpha=0.0):
+        self.function, self.alpha = function, float(alpha)
+
+    def value(self, z):
+        """σ(z), elementwise, float64."""
+        return self._loop(z)[0]
+
+    def derivative(self, z):
+        """σ'(z), elementwise, float64."""
+        return self._loop(z)[1]
+
+    def mean(self, q, mean=0.0):
+        """E[σ(z)] for z of N(mean, q); arrays broadcast."""
+        return _integral(self.value, q, mean)
+
+    def second(self, q, mean=0.0):
+        """E[σ(z)²] for z of N(mean, q)."""
+        return _integral(lambda z: self.value(z) ** 2, q, mean)
+
+    def slope(self, q, mean=0.0):
+        """E[σ'(z)²] for z of N(mean, q): chi, what a gradient's second moment is multiplied by."""
+        return _integral(lambda z: self.derivative(z) ** 2, q, mean)
+
+    def kernel(self, q, other, covariance, mean=0.0, other_mean=0.0):
+        """E[σ(z) σ(z')] for two Gaussians.
+
+        Parameters
+        ----------
+        q, other : ndarray
+            Var z and Var z'.
+        covariance : ndarray
+            Cov(z, z'), to whose shape the others broadcast.
+        mean, other_mean : ndarray
+            Of shapes that broadcast to that of q and other.
+
+        Returns
+        -------
+        ndarray
+        """
+        return _pair(self.value, q, other, covariance, mean, other_mean)
+
+    def expansion(self, q, mean=0.0):
+        """What `product` needs of one number, a list of arrays like q."""
+        return coefficients(self.value, q, mean)
+
+    def product(self, left, right, rho):
+        """`kernel` of two numbers by their expansions and the correlation; arrays broadcast."""
+        return _series(left, right, rho)
+
+    def slope_kernel(self, q, other, covariance, mean=0.0, other_mean=0.0):
+        """E[σ'(z) σ'(z')] for two Gaussians; arguments as for `kernel`."""
+        return _pair(self.derivative, q, other, covariance, mean, other_mean)
+
+    def elasticity(self, q):
+        """d log E[σ(z)²] / d log q: what becomes of a small relative change of q."""
+        return _log_slope(self.second, q)
+
+    def slope_elasticity(self, q):
+        """d log E[σ'(z)²] / d log q."""
+        return _log_slope(self.slope, q)
+
+    def growth(self, q):
+        """d E[σ(z)²] / dq, elementwise, which is E[z σ(z) σ'(z)] / q; 0 where q is 0."""
+        q = np.asarray(q, np.float64)
+        change = self.second(q * (1 + STEP)) - self.second(q * (1 - STEP))
+        return np.divide(change, 2 * STEP * q, out=np.zeros_like(q), where=q > 0)
+
+    def square_spectrum(self, q):
+        """Shares of σ(z)² in the Hermite polynomials, ``f_k(q)² / f_0(q)²`` for k = 1, 2, ...
+
+        The covariance of σ(z)² and σ(z')², over the product of their means, is the sum over k
+        of these times ``rho^k``: it says how much the mean square of a unit varies.
+        """
+        return _shares(lambda z: self.value(z) ** 2, q)
+
+    def slope_spectrum(self, q):
+        """The same of σ'(z)²."""
+        return _shares(lambda z: self.derivative(z) ** 2, q)
+
+    def _loop(self, z):
+        z = np.ascontiguousarray(z, np.float64)
+        flat, ones = z.reshape(1, 1, -1), np.ones((1, 1, z.size))
+        a, slope, alpha = np.empty_like(flat), np.empty_like(flat), np.array([self.alpha])
+        forward, backward = LOOPS[self.function]
+        forward(flat, a, alpha)
+        backward(flat, a, ones, slope, alpha)
+        return a.reshape(z.shape), slope.reshape(z.shape)
+
+
+class LeakyMoments(Moments):
+    """Closed forms for ``σ(z) = z`` above 0 and ``a z`` below: ReLU's a is 0, identity's 1.
+
+    ``σ(z) = (1 + a)/2 z + (1 - a)/2 |z|``, and for correlation rho
+
+        E[|z| |z'|] = 2/π √(q q') (√(1 - rho²) + rho arcsin rho)
+
+    Parameters
+    ----------
+    slope : float
+        a.
+    """
+
+    def __init__(self, slope):
+        super().__init__("leaky-relu", slope)
+        self._linear, self._folded = (1 + self.alpha) / 2, (1 - self.alpha) / 2
+
+    def mean(self, q, mean=0.0):
+        """``(1 + a)/2 mean + (1 - a)/2 E|z|``."""
+        std, density, below = _at_zero(q, mean)
+        return self._linear * mean + self._folded * (mean * (1 - 2 * below) + 2 * std * density)
+
+    def second(self, q, mean=0.0):
+        """``E[z²; z > 0] + a² E[z²; z < 0]``; for mean 0 ``(1 + a²) q / 2``."""
+        std, density, below = _at_zero(q, mean)
+        whole = np.asarray(q) + np.square(mean)
+        above = whole * (1 - below) + mean * std * density
+        return above + self.alpha**2 * (whole - above)
+
+    def slope(self, q, mean=0.0):
+        """``P(z > 0) + a² P(z < 0)``; for mean 0 ``(1 + a²) / 2``."""
+        below = _at_zero(q, mean)[2]
+        return (1 - below) + self.alpha**2 * below
+
+    def kernel(self, q, other, covariance, mean=0.0, other_mean=0.0):
+        """Arc-cosine kernel of order 1, for means of 0; see :meth:`Moments.kernel`."""
+        if np.any(mean) or np.any(other_mean):
+            return super().kernel(q, other, covariance, mean, other_mean)
+        return self.product(
+            self.expansion(q), self.expansion(other), correlation(q, other, covariance)
+        )
+
+    def expansion(self, q, mean=0.0):
+        """The standard deviation alone, for a mean of 0."""
+        if np.any(mean):
+            return super().expansion(q, mean)
+        return [np.sqrt(np.asarray(q, np.float64))]
+
+    def product(self, left, right, rho):
+        """Arc-cosine kernel of order 1 where there are standard deviations alone."""
+        left, right = list(left), list(right)
+        if len(left) > 1:
+            return super().product(left, right, rho)
+        folded = 2 / math.pi * (np.sqrt(1 - rho * rho) + rho * np.arcsin(rho))
+        return left[0] * right[0] * (self._linear**2 * rho + self._folded**2 * folded)
+
+    def slope_kernel(self, q, other, covariance, mean=0.0, other_mean=0.0):
+        """Arc-cosine kernel of order 0, for means of 0; see :meth:`Moments.slope_kernel`."""
+        if np.any(mean) or np.any(other_mean):
+            return super().slope_kernel(q, other, covariance, mean, other_mean)
+        rho = correlation(q, other, covariance)
+        moving, both = np.asarray(q) > 0, np.asarray(other) > 0
+        # Without a signal, z = 0, the derivative is a for certain.
+        means = [np.where(there, self._linear, self.alpha) for there in (moving, both)]
+        turns = self._folded**2 * 2 / math.pi * np.arcsin(rho)
+        return means[0] * means[1] + np.where(moving & both, turns, 0)
+
+
+def correlation(q, other, covariance):
+    """``covariance / √(q other)``, within ±1; 0 where there is no signal."""
+    size = np.sqrt(np.asarray(q, np.float64)) * np.sqrt(np.asarray(other, np.float64))
+    covariance, size = np.broadcast_arrays(np.asarray(covariance, np.float64), size)
+    rho = np.divide(covariance, size, out=np.zeros(size.shape), where=size > 0)
+    return np.clip(rho, -1, 1)
+
+
+def coefficients(function, q, mean=0.0):
+    """``E[f(mean + √q u) he_k(u)]`` for u of N(0, 1), he_k the orthonormal Hermite polynomials.
+
+    Returns
+    -------
+    list of ndarray, like q
+        k = 0 ... ORDERS; a last one is what makes their squares sum to E[f²].
+    """
+    q = np.asarray(q, np.float64)
+    u, weight = _nodes()
+    f = function(np.asarray(mean)[..., None] + np.sqrt(q)[..., None] * u)
+    found = [f @ (weight * polynomial) for polynomial in _hermite(u)]
+    rest = (f * f) @ weight - sum(part * part for part in found)
+    return [*found, np.sqrt(np.maximum(rest, 0))]
+
+
+def _pair(function, q, other, covariance, mean, other_mean):
+    rho = correlation(q, other, np.asarray(covariance, np.float64))
+    left, right = coefficients(function, q, mean), coefficients(function, other, other_mean)
+    total = _series(left, right, rho)
+    if not (np.any(mean) or np.any(other_mean)):
+        missing = np.abs(left[-1] * right[-1] * rho ** (ORDERS + 1))
+        short = (missing > SHORT * np.abs(total)) & (np.abs(rho) < 1)
+        if short.any():
+            sizes = (np.broadcast_to(size, rho.shape)[short] for size in (q, other))
+            total[short] = expectation(function, *sizes, rho[short])
+    return total
+
+
+def _series(left, right, rho):
+    """``sum over k of f_k(q) f_k(q') rho^k``."""
+    total, power = np.zeros_like(rho), np.ones_like(rho)
+    for mine, its in zip(left, right):
+        total += mine * its * power
+        power *= rho
+    return total
+
+
+def _shares(function, q):
+    first, *others = coefficients(function, q)
+    return np.array([(part / first) ** 2 if first else 0.0 for part in others])
+
+
+def _log_slope(function, q):
+    q = float(q)
+    low, high = function(q * (1 - STEP)), function(q * (1 + STEP))
+    if not (q > 0 and low > 0):
+        return 0.0
+    return float(np.log(high / low) / np.log((1 + STEP) / (1 - STEP)))
+
+
+def _hermite(u):
+    """Orthonormal Hermite polynomials he_0 ... he_ORDERS at `u`."""
+    before, now = np.zeros_like(u), np.ones_like(u)
+    for k in range(ORDERS + 1):
+        yield now
+        before, now = now, (u * now - math.sqrt(k) * before) / math.sqrt(k + 1)
+
+
+def _half_line():
+    """Nodes in (0, 1), dense near 0 where large q makes steps steep, and their weights."""
+    x, weight = np.polynomial.legendre.leggauss(NODES)
+    s = (x + 1) / 2
+    return s * s, weight * s  # dt = 2 s ds, and ds = dx / 2
+
+
+def _nodes():
+    """Nodes and weights that integrate over N(0, 1) with a kink at 0."""
+    t, weight = _half_line()
+    u, weight = REACH * t, REACH * weight * _density(REACH * t)
+    return np.concatenate([-u[::-1], u]), np.concatenate([weight[::-1], weight])
+
+
+def _integral(function, q, mean):
+    """E[f(z)] for z of N(mean, q), by quadrature on either side of z = 0."""
+    q, mean = np.broadcast_arrays(np.asarray(q, np.float64), np.asarray(mean, np.float64))
+    std = np.sqrt(q)
+    kink = np.clip(np.divide(-mean, std, out=np.zeros_like(std), where=std > 0), -REACH, REACH)
+    t, weight = _half_line()
+    total = np.zeros(q.shape)
+    for sign in (-1, 1):
+        reach = REACH - sign * kink
+        u = kink[..., None] + sign * reach[..., None] * t
+        f = function(mean[..., None] + std[..., None] * u)
+        total += reach * ((f * _density(u)) @ weight)
+    return total
+
+
+def _density(u):
+    return np.exp(-u * u / 2) / math.sqrt(2 * math.pi)
+
+
+def _at_zero(q, mean):
+    """Standard deviation, the standard density at z = 0, and P(z < 0)."""
+    std = np.sqrt(np.asarray(q, np.float64))
+    std, mean = np.broadcast_arrays(std, np.asarray(mean, np.float64))
+    certain = np.where(mean > 0, -FAR, FAR)  # z = 0 counts as below, as in the layers
+    u = np.divide(-mean, std, out=certain, where=std > 0)
+    below = 0.5 * np.vectorize(math.erfc, otypes=[float])(-u / math.sqrt(2))
+    return std, _density(np.clip(u, -FAR, FAR)), below

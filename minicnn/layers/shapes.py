@@ -1,0 +1,99 @@
+"""Layers that only change a shape, and the shape that a sliding window leaves."""
+
+from minicnn.checks import check_pair, takes
+from minicnn.kernels import upsample as kernels
+from minicnn.layers.base import Layer
+
+
+@takes(layer=Layer)
+def window_output(layer, kernel_size, stride, padding, dilation=(1, 1)):
+    """Output height and width of a sliding window over ``layer.input_shape``.
+
+    ``(H + 2 p - d (k - 1) - 1) // s + 1`` for each of the two axes.
+
+    Raises
+    ------
+    ArgumentError
+        If the window does not fit into the padded input even once.
+    """
+    if layer.input_shape is None:
+        raise layer.error(layer.not_built)
+    layer.needs_images()
+    kernel_size = check_pair(kernel_size, "kernel_size", 1)
+    stride, padding = check_pair(stride, "stride", 1), check_pair(padding, "padding", 0)
+    dilation = check_pair(dilation, "dilation", 1)
+    axes = zip(layer.input_shape[1:], kernel_size, stride, padding, dilation)
+    sizes = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes]
+    if min(sizes) < 1:
+        window = f"{kernel_size[0]}x{kernel_size[1]} window"
+        if max(dilation) > 1:
+            window += f" with dilation {dilation}"
+        raise layer.error(
+            f"the output would be empty: a {window} does not fit into the input"
+            f" {layer.input_shape} padded by {padding}. Use a smaller kernel, more padding, or"
+            " fewer strides before it."
+        )
+    return tuple(sizes)
+
+
+class Flatten(Layer):
+    """``(C, H, W)`` becomes ``(C H W,)``, channel after channel, without a copy."""
+
+    def setup(self, rng):
+        """Check the input's shape; see :meth:`Layer.setup`."""
+        size = 1
+        for extent in self.input_shape:
+            size *= extent
+        return (size,)
+
+    def is_view(self, training):
+        """Yes."""
+        return True
+
+
+class Upsample(Layer):
+    """Nearest-neighbour upsampling: every pixel becomes a block of its copies.
+
+    ::
+
+        y[c, i, j] = x[c, i // s, j // s]
+        dE/dx[c, i, j] = sum over u, v < s of dE/dy[c, s i + u, s j + v]
+
+    It is what ``torch.nn.Upsample(scale_factor=s)`` computes.
+
+    Parameters
+    ----------
+    scale : int or pair of int
+        Of the height and the width, at least 1.
+
+    Raises
+    ------
+    ArgumentError
+        For a scale that is no such number, and at `build` for an input that is no image.
+    """
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = check_pair(scale, "Upsample: scale", 1)
+
+    def setup(self, rng):
+        """Check the input's shape; see :meth:`Layer.setup`."""
+        self.needs_images()
+        channels, height, width = self.input_shape
+        return channels, height * self.scale[0], width * self.scale[1]
+
+    def forward(self, x, y, ctx):
+        """The larger images."""
+        kernels.upsample(x, y, self.scale)
+
+    def backward(self, x, y, dy, dx, ctx):
+        """The sum over each block."""
+        kernels.upsample_gradient(dy, dx, self.scale)
+
+    def backward_reads(self, training):
+        """Nothing."""
+        return ()
+
+    def describe(self):
+        """The scale."""
+        return "x".join(map(str, self.scale))

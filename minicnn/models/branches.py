@@ -1,0 +1,119 @@
+"""Branches: several paths from one signal, joined by concatenation or by their sum."""
+
+import itertools
+
+from minicnn.checks import takes
+from minicnn.errors import ArgumentError, unknown
+from minicnn.kernels.joins import add, copy_channels
+from minicnn.layers.base import Layer
+from minicnn.layers.module import check_graph
+from minicnn.layers.views import flat, planes
+
+JOINS = ("concat", "add")
+
+
+class Branches(Layer):
+    """Layers side by side, all of the same input; a branch of several layers is a Sequential.
+
+    ::
+
+        concat   y = [f_1(x); f_2(x); ...] along the channels     dE/dx = sum of f_b'(x)ᵀ (dE/dy)_b
+        add      y = f_1(x) + f_2(x) + ...                        dE/dx = sum of f_b'(x)ᵀ dE/dy
+
+    where ``(dE/dy)_b`` are the channels of dE/dy that came from branch b. Concatenation is that
+    of Inception (Szegedy et al., CVPR 2015) and DenseNet (Huang et al., CVPR 2017); a branch
+    ``Identity()`` hands x on, as a skip connection does.
+
+    Parameters
+    ----------
+    *branches : Layer
+        At least two.
+    join : str
+        ``"concat"`` or ``"add"``.
+
+    Raises
+    ------
+    ArgumentError
+        For fewer branches, something that is no layer or another join; and at `build` for
+        branches whose shapes do not fit: to be concatenated they must be alike but for the
+        channels, to be added altogether.
+    """
+
+    def __init__(self, *branches, join="concat"):
+        super().__init__()
+        for layer in branches:
+            if not isinstance(layer, Layer):
+                raise ArgumentError(
+                    f"Branches takes layers, got {layer!r}: put the layers of a branch into a"
+                    " Sequential."
+                )
+        if len(branches) < 2:
+            raise ArgumentError(f"Branches takes at least two branches, got {len(branches)}.")
+        if join not in JOINS:
+            raise unknown("join", join, JOINS)
+        self.branches, self.join = list(branches), join
+
+    def children(self):
+        """The branches, in order."""
+        return self.branches
+
+    def parts(self):
+        """The branches, as ``branches.0``, ``branches.1`` and so on."""
+        return {f"branches.{index}": layer for index, layer in enumerate(self.branches)}
+
+    @takes(graph=check_graph)
+    def connect(self, graph, x):
+        """Each branch from `x` on, and the join of their ends."""
+        return graph.add(self, [branch.connect(graph, x) for branch in self.branches])
+
+    def setup(self, rng):
+        """Build the layers inside; what they give must fit to be joined."""
+        shapes = []
+        for branch, own in zip(self.branches, rng.spawn(len(self.branches))):
+            branch.needs_input_gradient = self.needs_input_gradient
+            shapes.append(branch.build(self.input_shape, own, self.dtype))
+        kept = 0 if self.join == "add" else 1
+        for index, (branch, shape) in enumerate(zip(self.branches, shapes)):
+            if len(shape) != len(shapes[0]) or shape[kept:] != shapes[0][kept:]:
+                alike = " in height and width" if kept and len(shapes[0]) == 3 else ""
+                raise self.error(
+                    f"branch 0 ({self.branches[0].name}) gives {shapes[0]} and branch {index}"
+                    f" ({branch.name}) gives {shape}: to be joined by {self.join!r} they must be"
+                    f" alike{alike}."
+                )
+        *self._starts, channels = itertools.accumulate((s[0] for s in shapes), initial=0)
+        return (channels if kept else shapes[0][0], *shapes[0][1:])
+
+    @property
+    def shares_gradient(self):
+        """Whether every branch gets dE/dy itself."""
+        return self.join == "add"
+
+    @property
+    def forward_in_place(self):
+        """Whether the sum may be written over the first branch's output."""
+        return self.join == "add"
+
+    def forward(self, x, y, ctx):
+        """What the branches gave, side by side or added."""
+        if self.join == "add":
+            total = x[0]
+            for part in x[1:]:
+                add(flat(total), flat(part), False, flat(y))
+                total = y
+            return
+        for part, start in zip(x, self._starts):
+            copy_channels(planes(part), 0, planes(y), start, part.shape[1])
+
+    def backward(self, x, y, dy, dx, ctx):
+        """Each branch's channels of dE/dy, for a concatenation."""
+        for part, start in zip(dx, self._starts):
+            copy_channels(planes(dy), start, planes(part), 0, part.shape[1])
+
+    def backward_reads(self, training):
+        """Nothing."""
+        return ()
+
+    def describe(self):
+        """How many branches, and how they are joined."""
+        return f"{len(self.branches)} branches, {self.join}"

@@ -1,0 +1,160 @@
+"""Named architectures: what :mod:`minicnn.models.architectures` builds, by well-known names.
+
+Each takes the activation and the initializer as arguments, so that the same network can be
+started in every way.
+"""
+
+import math
+import re
+from functools import partial
+
+from minicnn.checks import check_count, check_text, takes
+from minicnn.console.output import first_line
+from minicnn.errors import ArgumentError
+from minicnn.layers import Layer, activations
+from minicnn.models.architectures import (
+    MOST_LAYERS,
+    Parts,
+    convnet,
+    densenet,
+    inception,
+    lenet5,
+    mlp,
+    mnist_example,
+    plain,
+    quick,
+    resnet,
+    unet,
+    vgg_small,
+)
+from minicnn.models.sequential import Sequential
+from minicnn.plugins import lookup
+
+FIXED = {
+    "lenet5": lenet5, "convnet": convnet, "mnist-example": mnist_example, "vgg-small": vgg_small,
+    "quick": quick, "inception": inception, "unet": unet,
+}  # fmt: skip
+DEEP = {"plain": plain, "resnet": resnet, "densenet": densenet}
+DEFAULTS = {"activation": "relu", "init": "msra", "algorithm": "auto"}
+
+
+def names():
+    """The names that `build` knows; N stands for a depth."""
+    return [*FIXED, *(f"{name}N" for name in DEEP), "mlp:WIDTHS"]
+
+
+def help():
+    """A line for each architecture."""
+    recipes = dict(zip(names(), [*FIXED.values(), *DEEP.values(), mlp]))
+    width = max(map(len, recipes))
+    lines = (f"{name:<{width}}  {first_line(recipe)}" for name, recipe in recipes.items())
+    return "\n".join(map(str.rstrip, lines))
+
+
+def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):
+    """The architecture of that name, not yet initialized.
+
+    Parameters
+    ----------
+    name : str
+        ``lenet5``, ``convnet``, ``mnist-example``, ``vgg-small``, ``quick``, ``inception``,
+        ``unet``, ``plainN``, ``resnetN`` and ``densenetN`` with a depth N such as ``plain30``, or
+        ``mlp:400x5``. ``PATH.py:NAME`` or
+        ``package.module:NAME`` is a user's own: a function that makes a new Sequential at every
+        call. Of its parameters, `classes` gets the number of scores, `init` the Initializer,
+        `activation` a function that makes a new activation layer, `algorithm` the name; others
+        get the arguments in parentheses.
+    classes : int
+        Number of scores.
+    activation : str
+        Such as ``"tanh"`` or ``"prelu:channel"``.
+    init : str or Initializer
+        Of all weights.
+    algorithm : str
+        How convolutions are computed: ``direct``, ``winograd`` where it can be used, or
+        ``auto`` where it can be used and is faster.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown name, or a depth, width, activation or initializer that cannot be; for a
+        user's own also if it has no parameter for an activation or an initializer that is not
+        the default.
+    """
+    parts, classes = Parts(activation, init, algorithm), check_count(classes, "classes")
+    if lookup.is_own(name):
+        return _own(lookup.parse(name, "model"), parts, classes)
+    recipe, sizes = parse(name)
+    return Sequential(*recipe(parts, classes, *sizes))
+
+
+@takes(name=check_text)
+def parse(name):
+    """The recipe of that name, and the depth or widths that it takes, as a tuple.
+
+    Raises
+    ------
+    ArgumentError
+        As `build`.
+    """
+    if name in FIXED:
+        return FIXED[name], ()
+    deep = re.fullmatch(r"([a-z]+)(\d+)", name)
+    if deep and deep[1] in DEEP:
+        return DEEP[deep[1]], (_depth(name, deep[2]),)
+    kind, _, widths = name.partition(":")
+    if kind == "mlp":
+        return mlp, tuple(_widths(name, widths))
+    if name in DEEP:
+        raise ArgumentError(f"model {name!r} needs a depth, as in {name}20.")
+    raise lookup.unknown("model", name, names(), name)
+
+
+def _own(reference, parts, classes):
+    """The model that a user's function makes."""
+    function = reference.load()
+    if not callable(function) or isinstance(function, Layer):
+        raise reference.error(
+            f"expected a function that makes a Sequential, as build(classes, activation, init), got"
+            f" {function!r}."
+        )
+    chosen = {"activation": parts.activation, "init": parts.init, "algorithm": parts.algorithm}
+    for name, value in chosen.items():
+        if str(value) != DEFAULTS[name] and not lookup.takes(function, name):
+            raise reference.error(
+                f"{reference.name} takes no {name}, so {value} would have no effect: give it a"
+                f" parameter {name}, or leave --{name} out."
+            )
+    active = partial(activations.from_string, parts.activation)
+    model = reference.call(function, {**chosen, "activation": active, "classes": classes})
+    if isinstance(model, Layer) and not isinstance(model, Sequential):
+        model = Sequential(model)
+    if not isinstance(model, Sequential) or model.output_shape is not None:
+        raise reference.error(f"expected a new Sequential at every call, got {model!r}.")
+    return model
+
+
+def _depth(name, text):
+    """The number of layers that `text` says, if a model can have so many."""
+    depth = int(text) if len(text) < 9 else math.inf
+    if depth > MOST_LAYERS:
+        raise ArgumentError(f"model {name!r} is too deep: at most {MOST_LAYERS} layers.")
+    return depth
+
+
+def _widths(name, text):
+    widths = []
+    for word in text.split(",") if text else []:
+        match = re.fullmatch(r"([1-9]\d{0,8})(?:x([1-9]\d*))?", word)
+        if not match:
+            raise ArgumentError(
+                f"model {name!r}: {word!r} is no width; write mlp:300,100 or mlp:400x5."
+            )
+        times = _depth(name, match[2] or "1")
+        _depth(name, str(len(widths) + times))
+        widths += [int(match[1])] * times
+    return widths

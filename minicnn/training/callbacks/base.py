@@ -1,0 +1,178 @@
+"""Callbacks: what looks on while a model is trained.
+
+A callback is told when something begins or ends, and is given the trainer, whose public
+attributes say where training stands (see :class:`minicnn.training.trainer.Trainer`).
+Callbacks are called in the order in which they were given.
+"""
+
+import math
+
+from minicnn.checks import check_count, check_items, check_number, is_finite, restoring, takes
+from minicnn.errors import ArgumentError
+from minicnn.paths import expand
+from minicnn.training.runs.files import json_lines, write_atomically
+
+
+class Callback:
+    """Base of all callbacks: every hook does nothing; a subclass overrides what it needs.
+
+    In the order of events::
+
+        on_train_begin
+            on_epoch_begin
+                on_loss         loss and gradients are known, no parameter has changed yet
+                on_step_end     the parameters have been updated
+            on_epoch_end        the test set has been evaluated, history has its line
+        on_train_end            always, even if an error or the user ends training
+
+    ``on_loss`` and ``on_step_end`` run in every step, so they must cost next to nothing.
+    An exception raised in a hook ends training.
+    """
+
+    def on_train_begin(self, trainer):
+        """Before the first epoch."""
+
+    def on_epoch_begin(self, trainer):
+        """Before the first step of an epoch."""
+
+    def on_loss(self, trainer):
+        """Between the backward pass and the update of every step."""
+
+    def on_step_end(self, trainer):
+        """After the update of every step."""
+
+    def on_epoch_end(self, trainer):
+        """After the evaluation that follows an epoch."""
+
+    def on_train_end(self, trainer):
+        """After the last epoch, or after whatever ended training before."""
+
+    def state_dict(self):
+        """What a checkpoint must keep of this callback, as plain values; by default nothing."""
+        return {}
+
+    def load_state_dict(self, state):
+        """Take over what `state_dict` returned, before training goes on."""
+
+
+def _number_or_none(value, what):
+    return None if value is None else check_number(value, what)
+
+
+def _numbers(value, what):
+    return [check_number(n, f"{what}[{i}]") for i, n in enumerate(check_items(value, what))]
+
+
+@takes(result=check_number, best=_number_or_none, by=check_number)
+def is_better(result, best, by=0.0):
+    """Whether a result is a new best: greater by more than `by`, or the first; NaN never is.
+
+    Parameters
+    ----------
+    result : float
+    best : float or None
+        The greatest before; None or NaN if there was none.
+    by : float
+    """
+    result = float(result)
+    none = best is None or math.isnan(best)
+    return not math.isnan(result) if none else result - float(best) > by
+
+
+@takes(results=_numbers)
+def best_of(results):
+    """The greatest of some numbers, None if there is none but NaN."""
+    return max((result for result in results if not math.isnan(result)), default=None)
+
+
+class MetricsLog(Callback):
+    """Keeps a file with a line of JSON for each epoch: the lines of ``trainer.history``.
+
+    The whole file is replaced at the end of each epoch, so that it never ends in half a
+    line.
+
+    Parameters
+    ----------
+    path : str or Path
+        Such as ``runs/first/metrics.jsonl``.
+    """
+
+    def __init__(self, path):
+        self.path = expand(path, "MetricsLog: path")
+
+    def on_train_begin(self, trainer):
+        """Write the lines that there are already, of the epochs that training goes on from."""
+        self._write(trainer.history)
+
+    def on_epoch_end(self, trainer):
+        """Write all lines."""
+        self._write(trainer.history)
+
+    def _write(self, history):
+        write_atomically(self.path, json_lines(history))
+
+
+class EarlyStopping(Callback):
+    """Ends training when an epoch's result has stopped improving.
+
+    Prechelt, *Early stopping - but when?*, in *Neural networks: tricks of the trade*, 1998.
+
+    Parameters
+    ----------
+    patience : int
+        After so many epochs in a row without a new best, training ends. At least 1. NaN is never
+        the best.
+    metric : str
+        ``"test_accuracy"`` or ``"train_accuracy"`` (larger is better), ``"test_loss"`` or
+        ``"train_loss"`` (smaller is better).
+    min_delta : float
+        By how much a result must beat the best to count; at least 0.
+
+    Attributes
+    ----------
+    best : float or None
+        The best result so far; None while there was only NaN.
+    best_epoch : int or None
+        The epoch that it was reached in, from 1.
+
+    Raises
+    ------
+    ArgumentError
+        For a setting out of range.
+    """
+
+    METRICS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
+
+    def __init__(self, patience=3, metric="test_accuracy", min_delta=0.0):
+        self.patience = check_count(patience, "EarlyStopping: patience")
+        if metric not in self.METRICS:
+            raise ArgumentError(
+                f"EarlyStopping: metric must be one of {', '.join(self.METRICS)}, got {metric!r}."
+            )
+        if not (is_finite(min_delta) and min_delta >= 0):
+            raise ArgumentError(f"EarlyStopping: min_delta must be at least 0, got {min_delta!r}.")
+        self.metric, self.min_delta = metric, min_delta
+        self.best = self.best_epoch = None
+
+    def on_epoch_end(self, trainer):
+        """Compare with the best, and stop when the patience is used up."""
+        result = trainer.history[-1][self.metric]
+        sign = 1 if self.metric.endswith("accuracy") else -1
+        if is_better(
+            sign * result, None if self.best is None else sign * self.best, self.min_delta
+        ):
+            self.best, self.best_epoch = result, trainer.epoch
+        elif trainer.epoch - (self.best_epoch or 0) >= self.patience:
+            trainer.stop()
+
+    def state_dict(self):
+        """The best so far."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state):
+        """Go on with that best."""
+        with restoring(state, "EarlyStopping"):
+            best, epoch = state["best"], state["best_epoch"]
+            best = None if best is None else float(best)
+            epoch = None if epoch is None else int(epoch)
+        self.best, self.best_epoch = best, epoch

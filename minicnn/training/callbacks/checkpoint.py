@@ -1,0 +1,173 @@
+"""Checkpoint: what training writes to go on from after it was ended in any way.
+
+``checkpoint.safetensors`` holds a snapshot (:mod:`minicnn.training.runs.snapshot`). It is written
+under another name, flushed to the disk and then renamed, and the one before stays beside it
+as ``checkpoint.previous.safetensors`` until the next: a power failure at any moment leaves
+one that is whole. ``best.safetensors`` holds the weights alone, of the epoch with the best
+test accuracy, the first of equals.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from minicnn.checks import check_dict, check_path, takes
+from minicnn.errors import ArgumentError, DataError
+from minicnn.paths import expand
+from minicnn.training.callbacks.base import Callback, best_of, is_better
+from minicnn.training.runs import snapshot, tensors
+from minicnn.training.runs.files import cannot_write, write_atomically
+from minicnn.training.runs.weights import check_trainer, model_file
+
+NEWEST, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
+BEST = "best.safetensors"
+EVERY, AT_END = "1epoch", "end"
+
+
+def parse_interval(text):
+    """Steps and epochs between two checkpoints, at least one of which is 0.
+
+    Parameters
+    ----------
+    text : str or int
+        A number of steps, as ``"500"``, or of epochs, as ``"1epoch"`` or ``"2epochs"``; or
+        ``"end"``, for a checkpoint when training ends and none before.
+
+    Raises
+    ------
+    ArgumentError
+        For anything else.
+    """
+    if str(text) == AT_END:
+        return 0, 0
+    match = re.fullmatch(r"0*([1-9][0-9]{0,17})(epochs?)?", str(text))
+    if not match:
+        raise ArgumentError(
+            "checkpoint-every must be a number of steps such as 500, of epochs such as 1epoch, or"
+            f" end, got {str(text)!r}."
+        )
+    return (0, int(match[1])) if match[2] else (int(match[1]), 0)
+
+
+class Checkpoint(Callback):
+    """Writes checkpoints in the course of training, one at its end, and the best weights.
+
+    Between two of them a step costs one comparison. To be placed after callbacks whose state
+    it is to keep, and that may end training.
+
+    Parameters
+    ----------
+    folder : str or Path
+        That exists.
+    every : str or int
+        See `parse_interval`.
+    about : dict, optional
+        Plain values that go into each file's metadata.
+
+    Raises
+    ------
+    ArgumentError
+        For an interval that is none, and from within training if a file cannot be written;
+        the checkpoint before is then as it was.
+    """
+
+    def __init__(self, folder, every=EVERY, about=None):
+        self.folder, self._about = expand(folder, "Checkpoint: folder"), {}
+        if about is not None:
+            self._about = dict(check_dict(about, "Checkpoint: about"))
+        self._steps, self._epochs = parse_interval(every)
+        self._due, self._written, self._data = 0, None, None
+
+    def on_train_begin(self, trainer):
+        """Find the next step that is due."""
+        self._due = (trainer.step // self._steps + 1) * self._steps if self._steps else -1
+
+    def on_step_end(self, trainer):
+        """Write if this step is due."""
+        if trainer.step == self._due:
+            self._due += self._steps
+            self.write(trainer)
+
+    def on_epoch_end(self, trainer):
+        """Write the weights if they are the best so far, and a checkpoint if it is due."""
+        *before, last = (line["test_accuracy"] for line in trainer.history)
+        if is_better(last, best_of(before)):
+            write_atomically(self.folder / BEST, model_file(trainer, self._about))
+        if trainer.has_ended() or (self._epochs and trainer.epoch % self._epochs == 0):
+            self.write(trainer)
+
+    @takes(trainer=check_trainer)
+    def write(self, trainer):
+        """Write a checkpoint now, after a step or an epoch, unless that is done already."""
+        position = trainer.step, len(trainer.history)
+        if position == self._written:
+            return
+        if self._data is None:
+            self._data = snapshot.describe_data(trainer)
+        arrays, state = snapshot.capture(trainer, self._data)
+        data = tensors.encode(arrays, {**self._about, **state})
+        write_atomically(self.folder / NEWEST, data, keep=self.folder / PREVIOUS)
+        self._written = position
+
+    def forget_previous(self):
+        """Remove the checkpoint before the last: for the end of a training that has finished."""
+        try:
+            (self.folder / PREVIOUS).unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(self.folder / PREVIOUS, error) from error
+
+
+@takes(folder=check_path)
+def has_checkpoint(folder):
+    """Whether there is any in a folder."""
+    return any(os.path.lexists(Path(folder, name)) for name in (NEWEST, PREVIOUS))
+
+
+@takes(folder=check_path)
+def read_checkpoint(folder):
+    """The newest checkpoint of a folder that is whole.
+
+    If that is the one before the last, it becomes the last, so that the damaged one never
+    takes its place.
+
+    Parameters
+    ----------
+    folder : str or Path
+
+    Returns
+    -------
+    arrays, about : dict
+        As `snapshot.restore` takes them.
+    note : str or None
+        What was wrong with the last one, if it was not the one.
+
+    Raises
+    ------
+    DataError
+        If there are checkpoints and none is whole.
+    ArgumentError
+        If the folder cannot be written.
+    """
+    newest, previous = (Path(folder) / name for name in (NEWEST, PREVIOUS))
+    note, errors = None, []
+    for path in (newest, previous):
+        if not os.path.lexists(path):
+            continue
+        try:
+            arrays, about = tensors.read(path)
+            if "trainer" not in about:
+                raise DataError(f"{path} is no checkpoint: it does not say where training stood.")
+        except DataError as error:
+            errors.append(str(error))
+            continue
+        if path == previous:
+            note = " ".join([*errors, f"Training goes on from {previous}, the one before."])
+            try:
+                os.replace(previous, newest)
+            except OSError as error:
+                raise cannot_write(newest, error) from error
+        return arrays, about, note
+    raise DataError(
+        " ".join(errors) + " There is no other to go on from: begin a new run, or remove the"
+        " damaged files to begin this one again."
+    )

@@ -1,0 +1,90 @@
+"""GradientWatch: notices a network whose weights get no gradient at all."""
+
+from minicnn.checks import restoring
+from minicnn.metrics import predicted_classes
+from minicnn.training.callbacks.base import Callback
+
+
+class GradientWatch(Callback):
+    """Tells whether every weight gradient was exactly 0 in every step.
+
+    Weights are the parameters with ``decay``; biases, slopes and scales may learn. With the
+    first weight gradient that is not 0 the question is answered and nothing is looked at
+    any more, so an ordinary run pays for one step.
+
+    Attributes
+    ----------
+    steps : int
+        How many steps have been watched.
+    all_zero : bool
+        Whether every weight gradient was exactly 0 in all of them.
+    learned : list of str
+        Names of the other parameters that had a gradient in any step, while `all_zero`.
+    """
+
+    def __init__(self):
+        self.steps, self.all_zero, self.learned = 0, True, []
+
+    def on_step_end(self, trainer):
+        """Look at this step's gradients, which the update leaves as they are."""
+        if not self.all_zero:
+            return
+        self.steps += 1
+        for parameter in trainer.model.parameters():
+            if parameter.decay:
+                self.all_zero = self.all_zero and not parameter.grad.any()
+            elif parameter.name not in self.learned and parameter.grad.any():
+                self.learned.append(parameter.name)
+
+    def state_dict(self):
+        """What has been seen so far."""
+        return {"steps": self.steps, "all_zero": self.all_zero, "learned": list(self.learned)}
+
+    def load_state_dict(self, state):
+        """Go on from there."""
+        with restoring(state, "GradientWatch"):
+            steps, all_zero = int(state["steps"]), bool(state["all_zero"])
+            learned = [str(name) for name in state["learned"]]
+        self.steps, self.all_zero, self.learned = steps, all_zero, learned
+
+    def explanation(self, trainer):
+        """Why nothing but biases learned, in plain words.
+
+        Returns
+        -------
+        str or None
+            None if any weight had a gradient, or there was no step.
+        """
+        if not self.all_zero or self.steps == 0:
+            return None
+        text = [f"Every weight gradient was exactly 0 in all {self.steps} steps."]
+        learned = " and ".join(self.learned)
+        weights = [p.value for p in trainer.model.parameters() if p.decay]
+        if any(weight.any() for weight in weights):
+            text.append(
+                "The weights are still what the initializer made them: somewhere between the"
+                " images and the loss every path is cut, as by a layer of units that are all 0"
+                " and pass no gradient on."
+            )
+        elif learned:
+            text.append(
+                "All weights are zero, so the last layer gets x = 0, which makes its dE/dW ="
+                " delta x^T zero, and every layer before it gets delta = W^T delta = 0, which"
+                " makes theirs zero: no weight can ever leave 0."
+            )
+        else:
+            text.append(
+                "All weights are zero, so every layer before the last gets delta = W^T delta = 0,"
+                " and in the last the samples of each batch cancel."
+            )
+        if learned:
+            text.append(
+                f"Only {learned} learned, and with it the network can learn how frequent each"
+                " class is but nothing about an image."
+            )
+        else:
+            text.append("Nothing learned.")
+        if trainer.predicted is not None:
+            classes = predicted_classes(trainer.predicted)
+            text.append(f"On the test set it predicts {classes} class{'es' * (classes > 1)}.")
+        return " ".join(text)

@@ -1,0 +1,183 @@
+"""LossWatch: says why a training ended without having learned."""
+
+import math
+
+import numpy as np
+
+from minicnn import lanes
+from minicnn.checks import restoring
+from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.metrics import entropy, predicted_classes
+from minicnn.plan import NEVER
+from minicnn.training.callbacks.base import Callback
+
+MARGIN = 0.05  # of the loss of guessing: what a network that learned is below it
+LARGE = 10.0  # times the loss of guessing: an initial loss that the weights alone explain
+GROWN = 1.5  # ‖w‖ after over before: without too large steps, what learns nothing stays near 1
+RISEN = 1.2  # loss after over before
+SHRUNK = 0.5  # ‖w‖ after over before
+FEW = 100  # steps: after fewer it is no wonder
+WEAK = 0.02  # std of a score over the images
+LOST = 10.0  # that std before over after; training raises it, and steps too small leave it
+
+BEGAN = ("first", "norm", "spread")
+
+
+class LossWatch(Callback):
+    """Keeps how a training began, and its worst loss.
+
+    A step costs one comparison. Losses are those of single batches.
+
+    Attributes
+    ----------
+    first : float or None
+        The loss of the first batch, before any update.
+    worst, worst_step : float, int
+        The greatest loss of a batch, and its step, counted from 1.
+    norm : float or None
+        ‖w‖ over all weights (parameters with ``decay``) before any update.
+    spread : float or None
+        Std of a score over the images of a test batch before any update, as the root mean square
+        over the classes.
+    """
+
+    def __init__(self):
+        self.first = self.norm = self.spread = None
+        self.worst, self.worst_step = -math.inf, 0
+
+    def on_train_begin(self, trainer):
+        """Measure weights and scores, unless training goes on in its midst."""
+        if trainer.step == 0:
+            self.norm, self.spread = _norm(trainer.model), _spread(trainer)
+
+    def on_step_end(self, trainer):
+        """Look at the loss that this step's gradient was taken of."""
+        if trainer.step == 1:
+            self.first = float(trainer.loss_value)
+        if trainer.loss_value > self.worst:
+            self.worst, self.worst_step = float(trainer.loss_value), trainer.step
+
+    def state_dict(self):
+        """What has been seen so far."""
+        began = {name: getattr(self, name) for name in BEGAN}
+        worst = self.worst if math.isfinite(self.worst) else None  # JSON has no infinity
+        return {**began, "worst": worst, "worst_step": self.worst_step}
+
+    def load_state_dict(self, state):
+        """Go on from there."""
+        with restoring(state, "LossWatch"):
+            began = [None if state[name] is None else float(state[name]) for name in BEGAN]
+            worst = -math.inf if state["worst"] is None else float(state["worst"])
+            worst_step = int(state["worst_step"])
+        self.first, self.norm, self.spread = began
+        self.worst, self.worst_step = worst, worst_step
+
+    def explanation(self, trainer):
+        """Why the network did not learn, and what may help, in plain words.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            At the end of training by softmax cross-entropy.
+
+        Returns
+        -------
+        str or None
+            None if the loss is below that of guessing, training was not seen from its start or
+            too short to tell, or there is only one class.
+        """
+        seen = all(getattr(self, name) is not None for name in BEGAN) and trainer.history
+        if not (seen and isinstance(trainer.loss, SoftmaxCrossEntropy)):
+            return None
+        guess = _guessing(trainer)
+        last = trainer.history[-1]
+        high = [last[name] > (1 - MARGIN) * guess for name in ("train_loss", "test_loss")]
+        classes = predicted_classes(trainer.predicted)
+        if guess == 0 or not (high[1] and (high[0] or classes == 1)):
+            return None
+        cause = self._cause(trainer, guess, max(last["train_loss"], last["test_loss"]))
+        if cause is None:
+            return None
+        text = [
+            f"The training loss began at {self.first:.3g} and is {last['train_loss']:.3g} in the"
+            f" last epoch, the test loss is {last['test_loss']:.3g}; to guess by the classes'"
+            f" frequencies costs {guess:.3g}."
+        ]
+        if classes == 1:
+            text.append("On the test set the network predicts 1 class.")
+        return " ".join([*text, cause])
+
+    def _cause(self, trainer, guess, loss):
+        """What was seen that tells causes apart, and what would help; None if nothing was yet."""
+        optimizer, lr = trainer.optimizer, trainer.base_lr
+        before, norm = max(self.first, guess), _norm(trainer.model)
+        growth = norm / max(self.norm, _unit_norm(trainer.model))
+        if self.first > LARGE * guess and self.worst <= LARGE * self.first:
+            return (
+                "The loss was far above that of guessing before the first step: the initial"
+                " weights are too large. Try --init msra or --init xavier."
+            )
+        momentum = " or --momentum 0.9" if getattr(optimizer, "momentum", 0) > 0.95 else ""
+        lower = (
+            f"the learning rate is likely too high. Try --lr {lr / 10:g}{momentum}, or what"
+            " --preflight proposes."
+        )
+        if growth > GROWN or growth > 1.1 and loss > RISEN * before:
+            peak = f"The loss rose to {self.worst:.3g} in step {self.worst_step}, and the"
+            return (
+                f"{peak if self.worst > RISEN * before else 'The'} weights' norm grew from"
+                f" {self.norm:.3g} to {norm:.3g}: {lower}"
+            )
+        if trainer.step < FEW:
+            return None
+        if norm < SHRUNK * self.norm and optimizer.weight_decay:
+            return (
+                f"The weights' norm shrank from {self.norm:.3g} to {norm:.3g}: the weight decay is"
+                f" likely too strong. Try --weight-decay {optimizer.weight_decay / 100:g}."
+            )
+        spread = _spread(trainer)
+        if spread < WEAK and self.spread > max(LOST * spread, WEAK / LOST):
+            return (
+                f"Scores varied by {self.spread:.2g} from image to image at the start and by"
+                f" {spread:.2g} at the end, so too large steps have destroyed the signal: {lower}"
+            )
+        if spread < WEAK:
+            return (
+                f"Scores vary by only {spread:.2g} from image to image: the signal is too weak."
+                " Try another --init or --activation; --preflight says where it is lost."
+            )
+        usual = getattr(type(optimizer), "default_lr", lr)
+        return (
+            f"Scores vary by {spread:.2g} from image to image, so there is a signal, but the"
+            f" {trainer.step:,} steps were too small or too few. Try"
+            f" --lr {usual if lr < usual else 3 * lr:g}, or more --epochs."
+        )
+
+
+def _guessing(trainer):
+    """The entropy of the mean target, q_k = (1 - smoothing) f_k + smoothing / K."""
+    labels, smoothing = trainer.train.labels, trainer.loss.label_smoothing
+    classes = trainer.model.output_shape[0]
+    f = np.bincount(labels, minlength=classes) / len(labels)
+    return entropy((1 - smoothing) * f + smoothing / classes)
+
+
+def _norm(model):
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = [p.value.astype(np.float64).ravel() for p in model.parameters() if p.decay]
+        return math.sqrt(sum(float(w @ w) for w in weights))
+
+
+def _unit_norm(model):
+    """‖w‖ if the weights of every unit had length 1, as with a variance of 1 / fan_in."""
+    return math.sqrt(sum(p.value.shape[0] for p in model.parameters() if p.decay))
+
+
+def _spread(trainer):
+    """Std of a score over the images of a test batch, as the root mean square over classes."""
+    model, batch = trainer.model, next(iter(trainer.test_batches))
+    with model.lock.taken():
+        scores = lanes.unpack(
+            model.run(batch.x, False, batch.samples, backward=NEVER), batch.samples
+        )
+        return float(np.sqrt(np.mean(np.var(scores, axis=0, dtype=np.float64))))

@@ -1,0 +1,96 @@
+"""What a person sees while a model is trained."""
+
+import sys
+
+from tqdm import tqdm
+
+from minicnn.checks import check_count, check_dict, check_number, takes
+from minicnn.console import terminal
+from minicnn.console.output import say
+from minicnn.errors import ArgumentError
+from minicnn.training.callbacks.base import Callback
+
+FULL = 112  # characters that the longest line of an epoch needs
+NAMES = (
+    "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds",
+    "images_per_second",
+)  # fmt: skip
+
+
+class Progress(Callback):
+    """A bar of the running epoch on stderr, and on stdout a line for each finished one.
+
+    The bar shows the mean loss and accuracy of the epoch so far and the images a second; it
+    appears only if stderr is a terminal. Text is made only when the bar is redrawn, at most
+    ten times a second.
+    """
+
+    def __init__(self):
+        self._bar = None
+
+    def on_epoch_begin(self, trainer):
+        """Begin a bar."""
+        self._bar = tqdm(
+            desc=f"epoch {trainer.epoch}/{trainer.epochs}",
+            total=len(trainer.train),
+            initial=trainer.totals.samples,
+            bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}  {rate_noinv_fmt}{postfix}",
+            unit=" images",
+            unit_scale=True,
+            dynamic_ncols=True,
+            leave=False,
+            disable=sys.stderr is None or None,
+            file=sys.stderr,
+        )
+
+    def on_step_end(self, trainer):
+        """Move the bar."""
+        if self._bar.update(trainer.batch.samples):
+            totals = trainer.totals
+            self._bar.set_postfix_str(
+                f"loss {_short(totals.loss)}, accuracy {100 * totals.accuracy:.2f} %", refresh=False
+            )
+
+    def on_epoch_end(self, trainer):
+        """Take the bar away and print the epoch's line."""
+        self._bar.close()
+        say(epoch_line(trainer.history[-1], trainer.epochs))
+
+    def on_train_end(self, trainer):
+        """Take the bar away if training ended within an epoch."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _line(value, what):
+    """`value` if it is a line of a history."""
+    check_dict(value, what)
+    missing = [name for name in NAMES if name not in value]
+    if missing:
+        raise ArgumentError(f"{what} must be one of trainer.history, got none of {missing}.")
+    for name in NAMES:
+        check_number(value[name], f"{what}[{name!r}]")
+    return value
+
+
+@takes(line=_line, epochs=check_count)
+def epoch_line(line, epochs):
+    """One line of ``trainer.history`` as text; `epochs` is how many there will be.
+
+    The accuracy in training and the loss on the test set are left out where a line of the
+    terminal has no room for them.
+    """
+    number, loss = f"epoch {line['epoch']}/{epochs}", f"loss {_short(line['train_loss'])}"
+    accuracy, test_accuracy = (
+        f"accuracy {100 * line[f'{which}_accuracy']:.2f} %" for which in ("train", "test")
+    )
+    test_loss, seconds = f"test loss {_short(line['test_loss'])}", f"{line['seconds']:.1f} s"
+    words = [number, loss, f"test {test_accuracy}", seconds]
+    if terminal.width() >= FULL:
+        words = [number, loss, accuracy, test_loss, f"test {test_accuracy}", seconds]
+    return "  ".join([*words, f"{line['images_per_second']:,.0f} images/s"])
+
+
+def _short(loss):
+    """A loss in a few characters, however far it is from that of a network that learns."""
+    return f"{loss:.4f}" if abs(loss) < 1e4 else f"{loss:.3g}"

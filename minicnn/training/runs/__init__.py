@@ -1,0 +1,1 @@
+"""Runs: the folder of a training, its settings, checkpoints, and how it goes on."""

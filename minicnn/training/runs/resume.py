@@ -1,0 +1,212 @@
+"""Resume: go on with a run that was killed, interrupted or switched off, or give it more epochs."""
+
+import json
+import os
+from dataclasses import fields
+
+import numba
+
+from minicnn import schedules
+from minicnn.checks import check_count, check_dict, takes
+from minicnn.console.output import complain
+from minicnn.errors import ArgumentError, DataError, unknown
+from minicnn.plugins import lookup
+from minicnn.training.callbacks.checkpoint import BEST, EVERY
+from minicnn.training.runs import tensors
+from minicnn.training.runs.files import json_file
+from minicnn.training.runs.folder import RunFolder
+from minicnn.training.runs.run import Run
+from minicnn.training.runs.settings import Settings
+from minicnn.training.runs.values import FREE, OWN, is_own, meaning, versions
+
+MOST_JSON = 2**20  # bytes; the longest network that there is takes half of that
+
+
+@takes(given=check_dict)
+def resume(path, given=None, checkpoint_every=None):
+    """The run of a folder, ready to go on from its newest checkpoint.
+
+    It ends with the same bits as one that was never interrupted, on the same versions of
+    NumPy and Numba. Without a checkpoint it begins anew in the same folder.
+
+    Parameters
+    ----------
+    path : str or Path
+    given : dict, optional
+        Settings by name. The run has its own, and those given must be the same. Free are only
+        the number of `threads`, by default the run's as far as this machine has them, and
+        where the `data` are now, which must be the same images. A user's file may stand elsewhere
+        by now, if it is the same. There may be more `epochs` if the run's schedule is open-ended
+        (`Schedule.open_ended`), even after it has finished.
+    checkpoint_every : str or int, optional
+        By default the run's.
+
+    Returns
+    -------
+    Run or None
+        None if the run has finished, and nothing is left to do.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no run, another process is at work in it, it diverged, or a setting
+        differs.
+    DataError
+        If a file of the run or the data are missing, damaged or changed.
+    """
+    given = {name: value for name, value in (given or {}).items() if name != "own"}
+    folder = RunFolder.reopen(path)
+    try:
+        config = _read(folder.path / "config.json")
+        values = _settings(folder.path, config, given)
+        status, longer = _status(folder.path), values["epochs"] != config["epochs"]
+        if status == "finished" and not longer:
+            folder.release()
+            return None
+        if status == "diverged":
+            raise ArgumentError(
+                f"the run in {folder.path} diverged, and would again: begin a new one with a"
+                " smaller --lr or another --init."
+            )
+        _say_what_is_executed(folder.path, values, given)
+        settings = Settings.from_dict(values)
+        run = Run(settings, folder, checkpoint_every or config.get("checkpoint_every", EVERY))
+        if longer:
+            _lengthen(folder, config, run)
+    except BaseException:
+        folder.release()
+        raise
+    run.notes += _other_versions(config)
+    return run
+
+
+def _read(path):
+    """A JSON file with an object, as a dict."""
+    if not os.path.isfile(path) or path.stat().st_size > MOST_JSON:
+        raise DataError(f"{path} is damaged: expected a file of at most {MOST_JSON:,} bytes.")
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{path} is damaged: {error}.") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is damaged: expected an object of JSON.")
+    return value
+
+
+def _settings(folder, config, given):
+    """The run's settings as a dict, after a look at those that are given now."""
+    kept = {}
+    for field in (field for field in fields(Settings) if field.init):
+        value = config.get(field.name)
+        value = tuple(value) if isinstance(value, list) else value
+        number = type(value) is int and isinstance(1.0, field.type)
+        if not (number or isinstance(value, field.type)):
+            raise DataError(f"{folder / 'config.json'} is damaged: {field.name} is {value!r}.")
+        kept[field.name] = value
+    files = _files(folder, config, kept)
+    for name, value in given.items():
+        if name not in kept:
+            raise unknown("setting", name, kept)
+        if name == "epochs":
+            kept["epochs"] = _epochs(folder, kept, value)
+        elif name in files and is_own(name, value) and _same_name(value, kept[name]):
+            kept[name] = str(lookup.parse(value))  # the same thing, perhaps at another place
+        elif name not in FREE and meaning(name, value) != meaning(name, kept[name]):
+            raise ArgumentError(
+                f"the run in {folder} has {name} {_word(kept[name])}, and goes on with it; got"
+                f" {_word(value)}. Leave --{name.replace('_', '-')} out, or begin a new run."
+            )
+    most = numba.config.NUMBA_NUM_THREADS
+    if given.get("data", kept["data"]) != kept["data"]:
+        kept["data"] = given["data"]
+        files.pop("data", None)
+    kept["threads"] = given.get("threads", min(kept["threads"] or most, most))
+    return {**kept, "own": files} if files else kept
+
+
+def _files(folder, config, values):
+    """The user's files that the run was begun with, by setting; nothing is executed yet."""
+    files = config.get("own", {})
+    named = {name for name in OWN if is_own(name, values[name])}
+    whole = isinstance(files, dict) and all(
+        isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in files.values()
+    )
+    if not whole or files.keys() != named:
+        raise DataError(
+            f"{folder / 'config.json'} is damaged: expected the SHA-256 of the file of"
+            f" {' and '.join(sorted(named)) or 'no setting'}, got {files!r}."
+        )
+    return dict(files)
+
+
+def _say_what_is_executed(folder, values, given):
+    """Name the files on stderr that nobody has named now, before they are executed; or refuse."""
+    files = []
+    for name, entry in values.get("own", {}).items():
+        lookup.check_same(values[name], OWN[name], entry["sha256"])
+        file = lookup.parse(values[name]).file()
+        if name in given or file in files:
+            continue
+        if folder.resolve() in file.resolve().parents:
+            raise ArgumentError(
+                f"{file} lies in the run's own folder, where a run puts no programs: it is not"
+                f" executed. If it is yours, move it and give --{name} with its new place."
+            )
+        files.append(file)
+    for file in files:
+        complain(f"note: {file} is executed, the run was begun with it.")
+
+
+def _epochs(folder, kept, epochs):
+    """The epochs that were asked for, if the run can have so many."""
+    has = f"the run in {folder} has epochs {kept['epochs']}, got {check_count(epochs, 'epochs')}"
+    if epochs < kept["epochs"]:
+        raise ArgumentError(f"{has}: it can only be given more. Leave --epochs out.")
+    if epochs > kept["epochs"] and not schedules.from_string(kept["schedule"]).open_ended:
+        raise ArgumentError(
+            f"{has}. Its schedule {kept['schedule']} sets every learning rate by the length of the"
+            " whole training, so a longer one differs from the first step. Begin a new run with"
+            f" --epochs {epochs}; with --schedule constant a run can be given more epochs later."
+        )
+    return epochs
+
+
+def _lengthen(folder, config, run):
+    """Write the new number of epochs into the files that have the old one.
+
+    Killed in between, the run is still one that can go on.
+    """
+    best = folder.path / BEST
+    if best.exists():
+        arrays, about = tensors.read(best)
+        about["settings"] = {**about["settings"], "epochs": run.settings.epochs}
+        folder.write(BEST, tensors.encode(arrays, about))
+    if (folder.path / "summary.json").exists():
+        summary = {**_read(folder.path / "summary.json"), "status": "interrupted"}
+        folder.write("summary.json", json_file(summary))
+    length = {"epochs": run.settings.epochs, "total_steps": run.trainer.total_steps}
+    folder.write("config.json", json_file({**config, **length}))
+
+
+def _word(value):
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def _status(folder):
+    """How the run ended so far, or None if it was killed before it could tell."""
+    path = folder / "summary.json"
+    return _read(path).get("status") if os.path.lexists(path) else None
+
+
+def _other_versions(config):
+    then, now = config.get("versions"), versions()
+    if then == now or not isinstance(then, dict):
+        return []
+    changed = [f"{n} {then.get(n)} then, {v} now" for n, v in now.items() if then.get(n) != v]
+    return [f"the bits may differ from those of a run in one go: {', '.join(changed)}."]
+
+
+def _same_name(one, other):
+    return lookup.short(one) == lookup.short(other)

@@ -1,0 +1,206 @@
+"""Settings: everything that decides what a run computes."""
+
+from dataclasses import asdict, dataclass, field
+
+import numba
+import numpy as np
+
+from minicnn import initializers, optimizers, schedules
+from minicnn.checks import check_count, check_dict, check_kind, check_seed, takes
+from minicnn.data import Dataset, sources
+from minicnn.errors import ArgumentError
+from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.models import zoo
+from minicnn.models.lsuv import lsuv
+from minicnn.parameter import Parameter
+from minicnn.paths import name_of
+from minicnn.plugins import lookup
+from minicnn.training.runs.values import OWN, describe_own, file_word
+
+MOMENTUM = 0.9
+
+LSUV_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a run, checked when they are made; two equal ones give equal bits.
+
+    Parameters
+    ----------
+    init : str
+        An initializer of weights, see `initializers.from_string`.
+    model : str
+        A name in the zoo.
+    activation : str
+    algorithm : str
+        How convolutions are computed, see `zoo.build`.
+    data : str
+        The name of a data set, or a folder.
+    epochs, batch_size : int
+    optimizer : str
+    lr : float, optional
+        By default what `optimizers.settings` says.
+    momentum : float, optional
+        0.9 by default where the optimizer takes a momentum, else None.
+    betas : pair of float, optional
+        Of adam and adamw, theirs by default; for other optimizers None.
+    weight_decay, label_smoothing : float
+    schedule : str
+        See `schedules.from_string`.
+    seed : int
+        At least 0; of the weights, the shuffle and the dropout.
+    threads : int, optional
+        All that Numba may use by default. Does not change the bits.
+    limit : int, optional
+        Train on the first so many images; on all by default.
+
+    Attributes
+    ----------
+    own : dict or None
+        For each setting that names something of the user's, the file, the name, the arguments and
+        the file's SHA-256, as when the settings were made.
+
+    Raises
+    ------
+    ArgumentError
+        For anything unknown or out of range.
+    """
+
+    init: str = "msra"
+    model: str = "lenet5"
+    activation: str = "relu"
+    algorithm: str = "auto"
+    data: str = "mnist"
+    epochs: int = 5
+    batch_size: int = 64
+    optimizer: str = "sgd"
+    lr: float | None = None
+    momentum: float | None = None
+    betas: tuple | None = None
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    schedule: str = "one-cycle"
+    seed: int = 0
+    threads: int | None = None
+    limit: int | None = None
+    own: dict | None = field(default=None, init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "own", describe_own(vars(self)))
+        for name in self.own or ():
+            object.__setattr__(self, name, str(lookup.parse(getattr(self, name))))
+        initializers.from_string(self.init)
+        self._build_model(classes=10)
+        schedules.from_string(self.schedule)
+        self._set_optimizer_defaults()
+        self.make_optimizer([Parameter(np.zeros(1, np.float32))])
+        self.make_loss()
+        for name in ("epochs", "batch_size"):
+            check_count(getattr(self, name), name)
+        if self.limit is not None:
+            check_count(self.limit, "limit")
+        check_seed(self.seed)
+        self._set_threads_default()
+
+    def _set_optimizer_defaults(self):
+        takes = optimizers.settings(self.optimizer)
+        if self.lr is None:
+            object.__setattr__(self, "lr", takes["lr"])
+        if "momentum" not in takes:
+            if self.momentum is not None:
+                raise ArgumentError(
+                    f"{self.optimizer} takes no momentum, its betas play that part: leave it out,"
+                    " or choose sgd or rmsprop."
+                )
+        elif self.momentum is None:
+            object.__setattr__(self, "momentum", MOMENTUM)
+        if "betas" in takes:
+            betas = takes["betas"] if self.betas is None else self.betas
+            object.__setattr__(self, "betas", tuple(betas))
+        elif self.betas is not None:
+            raise ArgumentError(
+                f"{self.optimizer} takes no betas, its momentum plays that part: leave them out, or"
+                " choose adam or adamw."
+            )
+
+    def _set_threads_default(self):
+        most = numba.config.NUMBA_NUM_THREADS
+        if self.threads is None:
+            object.__setattr__(self, "threads", most)
+        if check_count(self.threads, "threads") > most:
+            raise ArgumentError(
+                f"threads must be from 1 to {most}, as many as Numba may use here, got"
+                f" {self.threads}."
+            )
+
+    def optimizer_settings(self):
+        """All settings of the optimizer, those that are at its defaults included, as a dict."""
+        given = {"lr": self.lr, "weight_decay": self.weight_decay}
+        if self.momentum is not None:
+            given["momentum"] = self.momentum
+        if self.betas is not None:
+            given["betas"] = self.betas
+        return {**optimizers.settings(self.optimizer), **given}
+
+    def make_optimizer(self, parameters):
+        """The optimizer of these parameters."""
+        return optimizers.create(self.optimizer, parameters, **self.optimizer_settings())
+
+    def make_loss(self):
+        """The loss."""
+        return SoftmaxCrossEntropy(self.label_smoothing)
+
+    def load_data(self):
+        """The training set, cut to `limit`, and the test set."""
+        self._check_own()
+        train, test = sources.load(self.data)
+        return (train if self.limit is None else train.subset(self.limit)), test
+
+    def make_model(self, dataset):
+        """The model for a data set's images and classes, initialized from the seed.
+
+        Where the initializer needs images, it sees the first of the data set.
+        """
+        self._check_own()
+        check_kind(dataset, Dataset, "Settings.make_model: dataset")
+        model = self._build_model(dataset.classes)
+        model.initialize(dataset.shape, seed=self.seed)
+        if getattr(initializers.from_string(self.init), "data_dependent", None) == "lsuv":
+            lsuv(model, dataset.normalized(range(min(LSUV_IMAGES, len(dataset)))))
+        return model
+
+    def _build_model(self, classes):
+        return zoo.build(self.model, classes, self.activation, self.init, self.algorithm)
+
+    def name(self):
+        """A name for the run that can be a folder's, such as ``lenet5-relu-msra-sgd-0``."""
+        words = (self.model, self.activation, self.init, self.optimizer, self.seed)
+        return name_of(*map(file_word, words))
+
+    def as_dict(self):
+        """All settings by name, ready for JSON; `own` only if there is something of the user's."""
+        values = asdict(self)
+        if self.own is None:
+            del values["own"]
+        return values
+
+    @classmethod
+    @takes(values=check_dict)
+    def from_dict(cls, values):
+        """The settings that `as_dict` gave, if the user's files are still what they were.
+
+        Raises
+        ------
+        ArgumentError
+            If a file has changed or is missing: before anything in it is executed.
+        """
+        values = dict(values)
+        for name, entry in (values.pop("own", None) or {}).items():
+            lookup.check_same(values[name], OWN[name], entry["sha256"])
+        return cls(**values)
+
+    def _check_own(self):
+        """Raise if a file has changed since the settings were made."""
+        for name, entry in (self.own or {}).items():
+            lookup.check_same(getattr(self, name), OWN[name], entry["sha256"])

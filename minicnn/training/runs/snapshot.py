@@ -1,0 +1,149 @@
+"""Snapshot: all that training needs to go on bit for bit, as arrays and plain values.
+
+For the package itself: it checks nothing of what it is handed.
+"""
+
+import math
+import numbers
+
+import numpy as np
+
+from minicnn.errors import DataError
+from minicnn.parameter import assign
+from minicnn.training.runs.tensors import digest_of_arrays
+from minicnn.training.runs.weights import named_arrays
+
+FORMAT = 1  # to be raised when older versions could not go on from what is kept
+MODEL, OPTIMIZER, PREDICTED = "model.", "optimizer.", "predicted"
+
+
+def capture(trainer, data):
+    """Where a trainer stands, after any step and between epochs.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    data : dict
+        As `describe_data` gives it.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        Weights, running statistics, the optimizer's averages, the last predictions. Not
+        copies: they change with the next step.
+    about : dict
+        Plain values: the trainer's state, the callbacks', and those of the generators that
+        layers draw from (a layer keeps its own as ``rng``).
+    """
+    arrays = {f"{MODEL}{name}": array for name, array in named_arrays(trainer.model).items()}
+    averages = trainer.optimizer.state_dict(copy=False)
+    arrays |= {f"{OPTIMIZER}{name}": array for name, array in averages.items()}
+    if trainer.predicted is not None:
+        arrays[PREDICTED] = trainer.predicted
+    callbacks = {}
+    for callback in trainer.callbacks:
+        state = callback.state_dict()
+        if state:
+            callbacks.setdefault(type(callback).__name__, []).append(state)
+    about = {
+        "format": FORMAT,
+        "data": data,
+        "trainer": trainer.state_dict(),
+        "generators": {n: rng.bit_generator.state for n, rng in _generators(trainer).items()},
+        "callbacks": callbacks,
+    }
+    return arrays, about
+
+
+def restore(trainer, arrays, about, data):
+    """Let a trainer stand where another with the same settings stood.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Fresh, with its callbacks or without; see `restore_callbacks`.
+    arrays, about : dict
+        As `capture` gave them.
+    data : dict
+        What `describe_data` gives for this trainer.
+
+    Raises
+    ------
+    DataError
+        If the snapshot is of other data or another training, or is none; the trainer is of
+        no use then.
+    """
+    try:
+        if about["format"] != FORMAT:
+            raise DataError(f"it has format {about['format']!r}, this version writes {FORMAT}.")
+        if about["data"] != data:
+            raise DataError(
+                "the data set is not the one that the run was trained on so far: its images,"
+                " labels or normalization have changed. Bring it back, or begin a new run."
+            )
+        assign(named_arrays(trainer.model), _of(MODEL, arrays))
+        trainer.optimizer.load_state_dict(_of(OPTIMIZER, arrays))
+        generators = _generators(trainer)
+        for name in generators.keys() | about["generators"].keys():
+            generators[name].bit_generator.state = about["generators"][name]
+        trainer.load_state_dict(_checked(about["trainer"]))
+        trainer.predicted = _checked_predictions(arrays.get(PREDICTED), trainer.test)
+        restore_callbacks(trainer.callbacks, about)
+    except (AttributeError, KeyError, OverflowError, TypeError) as error:
+        raise DataError(f"it is no state of this training: {error!r}.") from error
+    except ValueError as error:
+        raise DataError(str(error)) from error
+
+
+def restore_callbacks(callbacks, about):
+    """Give each callback the state that the snapshot keeps of one of its class, in order."""
+    kept = {name: list(states) for name, states in about["callbacks"].items()}
+    for callback in callbacks:
+        states = kept.get(type(callback).__name__)
+        if states:
+            callback.load_state_dict(states.pop(0))
+
+
+def describe_data(trainer):
+    """What tells a trainer's data from others: digests and normalization, as plain values."""
+    train, test = trainer.train, trainer.test
+    return {
+        "train": _digest(train),
+        "test": _digest(test),
+        "mean": train.mean.tolist(),
+        "std": train.std.tolist(),
+    }
+
+
+def _digest(dataset):
+    arrays = {name: getattr(dataset, name) for name in ("images", "labels", "mean", "std")}
+    return digest_of_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+
+def _generators(trainer):
+    """The generators that layers draw from in training, by the layers' names."""
+    found = {layer.name: getattr(layer, "rng", None) for layer in trainer.model.all_layers()}
+    return {n: rng for n, rng in found.items() if isinstance(rng, np.random.Generator)}
+
+
+def _of(prefix, arrays):
+    return {n.removeprefix(prefix): array for n, array in arrays.items() if n.startswith(prefix)}
+
+
+def _checked(state):
+    """A trainer's state whose history is of numbers by name, with NaN for JSON's null."""
+    if not isinstance(state["step"], int):
+        raise DataError(f"its step is {state['step']!r}.")
+    lines = []
+    for epoch, line in enumerate(state["history"], start=1):
+        lines.append({name: math.nan if n is None else n for name, n in line.items()})
+        whole = all(isinstance(value, numbers.Real) for value in lines[-1].values())
+        if not (whole and line["epoch"] == epoch and "test_accuracy" in line):
+            raise DataError(f"its line of epoch {epoch} is {line!r}.")
+    return {**state, "history": lines}
+
+
+def _checked_predictions(predicted, test):
+    if predicted is not None and (predicted.shape != (len(test),) or predicted.dtype.kind != "i"):
+        raise DataError(f"its predictions are {predicted.dtype} of shape {predicted.shape}.")
+    return predicted

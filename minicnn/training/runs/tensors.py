@@ -1,0 +1,126 @@
+"""Files of tensors: safetensors with plain values beside them, and a digest over both.
+
+The format holds arrays and text and can hold no code, so a file may come from anywhere. The
+metadata has one entry, ``"minicnn"``: JSON of the plain values, with the digest among them.
+
+For the package itself: it checks nothing of what it is handed.
+"""
+
+import hashlib
+import json
+import os
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError, safe_open
+
+from minicnn.errors import DataError
+from minicnn.paths import is_locked
+from minicnn.training.runs.files import to_json
+
+ENTRY = "minicnn"
+DIGEST = "digest"
+MOST_TENSORS = 2**16
+MOST_HEADER = 2**24  # bytes of names, shapes and plain values
+
+
+def encode(arrays, about):
+    """The bytes of a file.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+        C-contiguous.
+    about : dict
+        Plain values; ``"digest"`` is taken.
+
+    Returns
+    -------
+    bytes
+        The same for the same content: one metadata entry, since the library keeps several in
+        no fixed order.
+    """
+    text = to_json({**about, DIGEST: _digest(arrays, about)})
+    return safetensors.numpy.save(arrays, {ENTRY: text})
+
+
+def read(path):
+    """The content of a file, whole and checked.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+    about : dict
+        Empty for a file that others made.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, or no file of numbers.
+    """
+    _check_size(path)
+    try:
+        with safe_open(path, "np") as file:
+            if len(file.keys()) > MOST_TENSORS:
+                raise DataError(f"{path} has more than {MOST_TENSORS:,} tensors.")
+            text = (file.metadata() or {}).get(ENTRY)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+    except SafetensorError as error:
+        raise DataError(f"{path} is damaged or no safetensors file: {error}.") from error
+    except (AttributeError, TypeError, ValueError) as error:  # types that NumPy has not
+        raise DataError(f"{path} holds what is no array of numbers: {error}.") from error
+    if text is None:
+        return arrays, {}
+    try:
+        about = json.loads(text)
+        sound = about.pop(DIGEST) == _digest(arrays, about)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise DataError(f"{path} is damaged: its content does not have the digest noted in it.")
+    return arrays, about
+
+
+def _check_size(path):
+    """Refuse what is no file, as a pipe that would keep us waiting, and too long a header."""
+    if is_locked(path):
+        raise DataError(f"cannot read {path}: a folder around it may not be searched.")
+    if not os.path.isfile(path):
+        found = "something else" if os.path.exists(path) else "nothing"
+        raise DataError(f"cannot read {path}: expected a file, found {found} of that name.")
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+    if length > MOST_HEADER:
+        raise DataError(
+            f"{path} is damaged or no safetensors file: its header would be {length:,} bytes long,"
+            f" expected at most {MOST_HEADER:,}."
+        )
+
+
+def digest_of_arrays(arrays):
+    """SHA-256 over names, types, shapes and numbers, as hexadecimal digits.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+        In any order; C-contiguous.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        digest.update(to_json([name, array.dtype.name, array.shape]).encode())
+        digest.update(array.reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
+def _digest(arrays, about):
+    return hashlib.sha256(f"{digest_of_arrays(arrays)}{to_json(about)}".encode()).hexdigest()

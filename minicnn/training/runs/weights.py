@@ -1,0 +1,141 @@
+"""The file of a model's weights, under the names that PyTorch gives them.
+
+A parameter goes by its place, as in a twin of nested ``torch.nn.Sequential``: ``0.weight`` is
+that of the first layer, ``3.body.0.weight`` lies in the body of a residual block (a module
+with ``body`` and ``shortcut``), ``1.running_mean`` in a batch normalization. Layouts are
+PyTorch's, ``(out, in, height, width)`` and ``(out, in)``, so that there
+``module.load_state_dict(safetensors.torch.load_file(path))`` takes the file as it is.
+"""
+
+import os
+
+import numpy as np
+
+from minicnn.checks import check_dict, check_text, shown, takes
+from minicnn.errors import ArgumentError
+from minicnn.models.sequential import NOT_INITIALIZED, initialized
+from minicnn.parameter import assign
+from minicnn.training.runs import tensors
+
+#: PyTorch counts the batches that a normalization has seen; ours has no use for it.
+COUNT = "num_batches_tracked"
+
+
+@takes(model=initialized)
+def named_arrays(model):
+    """All parameters and running statistics under their names in a file; not copies.
+
+    Parameters
+    ----------
+    model : Sequential
+
+    Returns
+    -------
+    dict of str to ndarray
+
+    Raises
+    ------
+    ArgumentError
+        If the model is not initialized.
+    """
+    if model.output_shape is None:
+        raise ArgumentError(NOT_INITIALIZED)
+    arrays = {}
+    for path, layer in _places(model):
+        arrays |= {f"{path}{name}": p.value for name, p in layer.own_parameters().items()}
+        arrays |= {f"{path}{name}": array for name, array in layer.state().items()}
+    return arrays
+
+
+def check_trainer(value, what):
+    """`value` if it has what is written of a Trainer, which is imported above this."""
+    if isinstance(value, type) or not all(hasattr(value, n) for n in ("model", "train", "step")):
+        raise ArgumentError(f"{what} must be a Trainer, got {shown(value)}.")
+    return value
+
+
+@takes(trainer=check_trainer, about=check_dict)
+def model_file(trainer, about):
+    """The bytes of a file of the weights.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Of the model, the steps it has made, and the normalization of the images.
+    about : dict
+        Plain values that go into the file's metadata.
+    """
+    arrays, train = named_arrays(trainer.model), trainer.train
+    steps = np.array(trainer.step, np.int64)
+    arrays |= {f"{path}{COUNT}": steps for path, _ in _normalizations(trainer.model)}
+    images = {"shape": train.shape, "mean": train.mean, "std": train.std, "classes": train.classes}
+    return tensors.encode(arrays, {**about, "step": trainer.step, "images": images})
+
+
+@takes(model=initialized, path=(str, os.PathLike), prefix=check_text)
+def load_weights(model, path, prefix=""):
+    """Give a model the weights and running statistics of a file, all or none.
+
+    Parameters
+    ----------
+    model : Sequential
+        Initialized, of the architecture that the file was made of.
+    path : str or Path
+        A ``model.safetensors`` or ``best.safetensors`` of a run, or a file with the same
+        names that PyTorch's ``safetensors.torch.save_file`` made.
+    prefix : str
+        What the names in the file begin with, such as ``"net."`` if the twin in PyTorch is an
+        attribute ``net`` of another module. Arrays whose names begin otherwise are left out.
+
+    Returns
+    -------
+    dict
+        What the file says of itself, such as the settings of the run and the mean and
+        standard deviation of its images; empty for a file that others made.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged.
+    ArgumentError
+        If it is of another architecture or its names have another prefix, the model is not
+        initialized, or another thread computes with it.
+    """
+    own = named_arrays(model)
+    arrays, about = tensors.read(path)
+    named = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+    counts = {f"{place}{COUNT}" for place, _ in _normalizations(model)}
+    named = {name: array for name, array in named.items() if name not in counts}
+    try:
+        with model.lock.taken():
+            assign(own, named, _advice(model, own, arrays))
+    except ArgumentError as error:
+        raise ArgumentError(f"{path} is not of this model: {error}") from error
+    return about
+
+
+def _advice(model, own, arrays):
+    """What to do with arrays whose names are not those that a file has."""
+    if arrays.keys() == model._arrays().keys():
+        return (
+            "Its names are those of model.state_dict():"
+            " model.load_state_dict(safetensors.numpy.load_file(path)) takes it."
+        )
+    one = next(iter(own), "")
+    for prefix in (name.removesuffix(one) for name in arrays if one and name.endswith(f".{one}")):
+        if all(prefix + name in arrays for name in own):
+            return (
+                f"Its names begin with {prefix!r}: load_weights(model, path, {prefix!r}) takes it."
+            )
+    return "A name begins with the layer's place in the model, as a twin in PyTorch has it."
+
+
+def _places(layer, path=""):
+    """Every layer with its place, such as ``"3.body.0."``."""
+    yield path, layer
+    for part, child in layer.parts().items():
+        yield from _places(child, f"{path}{part}.")
+
+
+def _normalizations(model):
+    return [(path, layer) for path, layer in _places(model) if "running_mean" in layer.state()]

@@ -1,0 +1,121 @@
+"""Branches: what each gives, side by side or added, and the sum of what comes back."""
+
+import numpy as np
+import pytest
+
+from minicnn.errors import ArgumentError
+from minicnn.layers import Conv2d, Dense, Flatten, Identity, ReLU, Tanh, Upsample
+from minicnn.models import Branches, Sequential
+from tests.kernels.conv.test_correlate import assert_close, with_one_and_two_threads
+from tests.layers.cases import Case, run
+
+SHAPE = (3, 4, 5)
+
+
+def branches():
+    return [Conv2d(4, 3, padding=1), Identity(), Sequential(Conv2d(2, 1), Tanh())]
+
+
+def each(x, deltas, model):
+    """What the branches give alone, with the weights that they have in `model`."""
+    found, parameters = [], iter(model.parameters())
+    for branch, delta in zip(branches(), deltas):
+        alone = Case(lambda branch=branch: branch, SHAPE).built()
+        for mine in alone.parameters():
+            mine.value[...] = next(parameters).value
+        found.append(run(alone, x, delta))
+    return found
+
+
+def test_concatenation_puts_channels_side_by_side_and_adds_what_comes_back():
+    case = Case(lambda: Branches(*branches()), SHAPE)
+    model, (x, delta) = case.built(), case.batch(20)
+    assert model.output_shape == (4 + 3 + 2, 4, 5)
+    found, alone = run(model, x, delta), each(x, np.split(delta, [4, 7], axis=1), model)
+    np.testing.assert_array_equal(found["y"], np.concatenate([r["y"] for r in alone], axis=1))
+    assert_close(found["dx"], sum(r["dx"] for r in alone), 1e-14)
+    gradients = [v for r in alone for name, v in r.items() if name.startswith("d ")]
+    ours = [v for name, v in found.items() if name.startswith("d ")]
+    for mine, theirs in zip(ours, gradients, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_sum_adds_the_outputs_and_hands_delta_to_every_branch():
+    def same():
+        return [Conv2d(3, 3, padding=1), Identity(), Tanh()]
+
+    case = Case(lambda: Branches(*same(), join="add"), SHAPE)
+    model, (x, delta) = case.built(), case.batch(20)
+    found = run(model, x, delta)
+    conv = Case(lambda: same()[0], SHAPE).built()
+    for mine, theirs in zip(conv.parameters(), model.parameters(), strict=True):
+        mine.value[...] = theirs.value
+    alone = run(conv, x, delta)
+    assert_close(found["y"], alone["y"] + x + np.tanh(x), 1e-14)
+    assert_close(found["dx"], alone["dx"] + delta + delta * (1 - np.tanh(x) ** 2), 1e-13)
+
+
+def test_upsampling_copies_pixels_and_sums_blocks():
+    case = Case(lambda: Upsample((2, 3)), (2, 3, 2))
+    model, (x, delta) = case.built(), case.batch(20)
+    found = run(model, x, delta)
+    np.testing.assert_array_equal(found["y"], x.repeat(2, axis=2).repeat(3, axis=3))
+    blocks = delta.reshape(20, 2, 3, 2, 2, 3).sum(axis=(3, 5))
+    assert_close(found["dx"], blocks, 1e-15)
+
+
+def test_the_bits_do_not_depend_on_threads_or_on_fusion():
+    x = np.random.default_rng(0).normal(size=(20, *SHAPE)).astype(np.float32)
+
+    def trained(fuse):
+        inner = Branches(Sequential(Conv2d(4, 3, padding=1), ReLU()), Identity())
+        model = Sequential(Conv2d(3, 1), ReLU(), inner, ReLU(), Conv2d(2, 1), Flatten(), Dense(3))
+        model.initialize(SHAPE, input_gradient=True, fuse=fuse)
+        return run(model, x, np.ones((20, 3), np.float32))
+
+    one, two = with_one_and_two_threads(lambda: trained(True))
+    for other in (two, trained(False)):
+        for name, array in one.items():
+            np.testing.assert_array_equal(array, other[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Branches(Tanh()), "at least two branches, got 1"),
+        (lambda: Branches(Tanh(), [Tanh()]), "Branches takes layers.*Sequential"),
+        (lambda: Branches(Tanh(), Tanh(), join="sum"), "unknown join 'sum'.*add, concat"),
+        (lambda: Upsample(0), "Upsample: scale must be an integer of at least 1"),
+        (lambda: Upsample(1.5), "Upsample: scale must be an integer"),
+    ],
+)
+def test_settings_that_cannot_be(make, message):
+    with pytest.raises(ArgumentError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            lambda: Branches(Conv2d(2, 3), Identity()),
+            r"0.branches: branch 0 \(0.branches.0.conv2d\) gives \(2, 2, 3\) and branch 1"
+            r" \(0.branches.1.identity\) gives \(3, 4, 5\): .* alike in height and width",
+        ),
+        (
+            lambda: Branches(Identity(), Conv2d(2, 1), join="add"),
+            r"gives \(3, 4, 5\) and branch 1 .* gives \(2, 4, 5\): to be joined by 'add' they must",
+        ),
+        (lambda: Branches(Identity(), Flatten()), r"gives \(3, 4, 5\) and .* gives \(60,\)"),
+        (lambda: Sequential(Flatten(), Upsample(2)), r"needs images \(C, H, W\)"),
+    ],
+)
+def test_shapes_that_do_not_fit(layer, message):
+    with pytest.raises(ArgumentError, match=message):
+        Sequential(layer()).initialize(SHAPE)
+
+
+def test_a_branch_that_stands_in_two_places_is_refused():
+    shared = Tanh()
+    with pytest.raises(ArgumentError, match="one place only"):
+        Sequential(Branches(shared, shared))
