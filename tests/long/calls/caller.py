@@ -21,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn import checks, lanes
+from minicnn import lanes
+from minicnn.checks import objects
 from minicnn.errors import MinicnnError
 from minicnn.initializers import Fans, Initializer
 from minicnn.kernels.runtime.thread_pool import get_num_threads, set_num_threads
@@ -52,7 +53,7 @@ WAIT_SECONDS = 120
 ADDRESS_SPACE = 8 * 2**30  # bytes
 LONGEST_MESSAGE = 2000  # characters
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-WRAPPER = checks.__file__
+WRAPPER = objects.__file__
 PACKAGE = str(Path(callables.minicnn.__file__).parent)
 
 
