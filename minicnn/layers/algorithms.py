@@ -72,27 +72,22 @@ class Direct:
         self._forward, self._backward = plan.forward(), plan.backward()
         self._border = plan.delta_border() if input_gradient else (0, 0, 0, 0)
         self._tables = plan.gradient_tables(self._border)
-        self.copies_input = any(self._padding)
 
     def forward(self, x, weight, bias, z, ctx):
         """Fill `z`."""
-        if self.copies_input:
-            x = _with_border(ctx, "x", x, self._padding)
+        x = _with_border(ctx, x, self._padding)
         self._correlate(ctx, "forward", x, weight, bias, z, self._forward, ctx.relu)
 
     def delta(self, dy, mask, ctx):
         """`dy` within zeros, and 0 where the mask is at most 0; `dy` itself if there is none."""
-        if mask is None and not any(self._border):
-            return dy
-        return _with_border(ctx, "delta", dy, self._border, mask)
+        return _with_border(ctx, dy, self._border, mask)
 
     def parameter_gradients(self, x, delta, weight_grad, bias_grad, ctx):
         """Fill `weight_grad`, dE/dW, and `bias_grad`, dE/db, which is empty without a bias."""
-        if self.copies_input:
-            x = ctx.keep("x", _bordered(x.shape, self._padding))
+        x = _with_border(ctx, x, self._padding)
         sweep, numbers, start = ctx.table(("sweep", len(delta)), lambda: self._sweep(len(delta)))
         groups, outputs = self.plan.groups, self.plan.channels_out
-        partial = ctx.scratch("partial", (sweep.slices, groups, outputs, weight_grad[0].size))
+        partial = ctx.scratch((sweep.slices, groups, outputs, weight_grad[0].size))
         terms, channels = self._tables
         inner = delta.reshape(-1)[start:]
         parameter_gradients(
@@ -121,8 +116,6 @@ class Direct:
 class Winograd:
     """3×3 convolutions of stride 1 with a quarter of the multiplications, in float32."""
 
-    copies_input = False
-
     def __init__(self, plan, input_gradient):
         self.plan = plan
         self._inputs, self._outputs = plan.input_shape[0], plan.output_shape[0]
@@ -133,14 +126,14 @@ class Winograd:
 
     def delta(self, dy, mask, ctx):
         """`dy`, and 0 where the mask is at most 0; `dy` itself if there is none."""
-        return dy if mask is None else _with_border(ctx, "delta", dy, (0, 0, 0, 0), mask)
+        return _with_border(ctx, dy, (0, 0, 0, 0), mask)
 
     def parameter_gradients(self, x, delta, weight_grad, bias_grad, ctx):
         """Fill `weight_grad`, dE/dW, and `bias_grad`, dE/db, which is empty without a bias."""
         sizes = self._outputs, self._inputs
         slices = filter_gradient.slice_count(len(delta), self.plan.output_shape, self._inputs)
-        sums = ctx.scratch("sums", (slices, *convolution.weight_points(*sizes)))
-        scratch = ctx.scratch("scratch", (get_num_threads(), filter_gradient.scratch_size(*sizes)))
+        sums = ctx.scratch((slices, *convolution.weight_points(*sizes)))
+        scratch = ctx.scratch((get_num_threads(), filter_gradient.scratch_size(*sizes)))
         filter_gradient.point_sums(x, delta, self.plan.padding, sums, scratch)
         filter_gradient.parameters_of_points(sums, delta, weight_grad, bias_grad)
 
@@ -151,25 +144,20 @@ class Winograd:
 
     def _convolve(self, ctx, x, weight, backward, bias, y, padding, relu):
         channels = (self._inputs, self._outputs) if backward else (self._outputs, self._inputs)
-        u = ctx.scratch("u", convolution.weight_points(*channels))
+        u = ctx.scratch(convolution.weight_points(*channels))
         convolution.transform_weights(weight, u, backward)
         threads = get_num_threads()  # asked once, as another thread may change it
-        v = ctx.scratch("v", (threads, convolution.input_scratch(channels[1])))
-        m = ctx.scratch("m", (threads, convolution.output_scratch()))
+        v = ctx.scratch((threads, convolution.input_scratch(channels[1])))
+        m = ctx.scratch((threads, convolution.output_scratch()))
         convolution.convolve(x, u, bias, y, padding, relu, v, m)
 
 
-def _with_border(ctx, name, images, border, mask=None):
-    """A copy of `images` within zeros, and zero where the mask is at most 0."""
-    shape = _bordered(images.shape, border)
-    # Of an array that is kept the border is never written.
-    copy = ctx.keep(name, shape) if any(border) else ctx.scratch(name, shape)
-    masked_copy(images, mask, copy, *border[:2])
-    return copy
-
-
-def _bordered(shape, border):
-    """The shape of images with so many rows and columns more at the top, left, bottom, right."""
-    groups, channels, height, width, lanes = shape
+def _with_border(ctx, images, border, mask=None):
+    """`images` within zeros, and zero where the mask is at most 0: a copy if there is either."""
+    if mask is None and not any(border):
+        return images
+    groups, channels, height, width, lanes = images.shape
     top, left, bottom, right = border
-    return groups, channels, height + top + bottom, width + left + right, lanes
+    copy = ctx.scratch((groups, channels, top + height + bottom, left + width + right, lanes))
+    masked_copy(images, mask, copy, top, left)
+    return copy

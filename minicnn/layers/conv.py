@@ -116,8 +116,8 @@ class Conv2d(Layer):
             self._by.input_gradient(delta, self.weight.value, dx, ctx)
 
     def backward_reads(self, training):
-        """The input, unless the algorithm has a copy with a border of zeros."""
-        return () if self._by.copies_input else ("x",)
+        """The input."""
+        return ("x",)
 
     def multiply_adds(self):
         """``C_out H' W' C_in / groups kh kw``."""

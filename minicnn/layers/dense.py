@@ -71,7 +71,7 @@ class Dense(Layer):
 
     def backward(self, x, y, dy, dx, ctx):
         """Fill dE/dW, dE/db and dE/dx."""
-        delta = ctx.scratch("delta", dy.shape) if ctx.relu else dy
+        delta = ctx.scratch(dy.shape) if ctx.relu else dy
         db = ctx.keep("no db", (0,)) if self.b is None else self.b.grad
         dx = ctx.keep("no dx", (0, *x.shape[1:])) if dx is None else dx
         w = self.weight

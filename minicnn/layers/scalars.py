@@ -59,7 +59,7 @@ class Scale(_Scalar):
     @np.errstate(over="ignore", invalid="ignore")
     def backward(self, x, y, dy, dx, ctx):
         """Fill dE/da and dE/dx."""
-        self._fill(np.multiply(dy, x, out=ctx.scratch("products", dy.shape)))
+        self._fill(np.multiply(dy, x, out=ctx.scratch(dy.shape)))
         if dx is not None:
             np.multiply(dy, self.scalar.value, out=dx)
 

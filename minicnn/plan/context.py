@@ -23,18 +23,35 @@ class Context:
         What the forward pass has saved for the backward pass, see `save`.
     """
 
-    __slots__ = ("_memory", "_node", "_x", "relu", "samples", "saved", "slots", "training")
+    __slots__ = (
+        "_borrowed",
+        "_memory",
+        "_node",
+        "_x",
+        "relu",
+        "samples",
+        "saved",
+        "slots",
+        "training",
+    )
 
     def __init__(self, memory, node, x, training, samples, relu):
         self._memory: Memory = memory
         self._node, self._x = node, x  # the slot of the first input, or None
         self.training, self.samples, self.relu = training, samples, relu
         self.saved: dict[str, np.ndarray] = {}
-        self.slots = []
+        self.slots, self._borrowed = [], []
 
-    def scratch(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    def scratch(self, shape: tuple[int, ...]) -> np.ndarray:
         """An array with anything in it, for this call alone."""
-        return self._memory.scratch(name, shape)
+        slot = self._memory.take(shape)
+        self._borrowed.append(slot)
+        return slot.array
+
+    def end_call(self):
+        """Give back what was borrowed as scratch."""
+        while self._borrowed:
+            self._memory.release(self._borrowed.pop())
 
     def keep(self, name: str, shape: tuple[int, ...], dtype=None) -> np.ndarray:
         """An array that stays this layer's from pass to pass; zero when it is made."""

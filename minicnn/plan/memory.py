@@ -13,7 +13,7 @@ from contextlib import suppress
 import numpy as np
 
 from minicnn.allocation import OutOfMemory
-from minicnn.lanes import zeros
+from minicnn.lanes import LANES, zeros
 
 
 class Slot:
@@ -33,7 +33,7 @@ class Slot:
 
 
 class Memory:
-    """Slots, scratch and kept arrays of one dtype; for one thread.
+    """Slots and kept arrays of one dtype; for one thread.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Memory:
     def __init__(self, dtype):
         self.dtype, self.allocations = np.dtype(dtype), 0
         self._blocks, self._free = [], []  # free: [block, start, stop]
-        self._scratch, self._kept, self._tables = {}, {}, {}
+        self._kept, self._tables = {}, {}
 
     def reset(self):
         """Give every slot back."""
@@ -60,20 +60,20 @@ class Memory:
                 self._blocks = [self._zeros((size,))]
 
     def take(self, shape, readers=1):
-        """A slot with an array of this shape that holds anything."""
-        size = math.prod(shape)
+        """A slot with an array of this shape that holds anything, and begins a vector."""
+        size = -(-math.prod(shape) // LANES) * LANES
         fits = [free for free in self._free if free[2] - free[1] >= size]
         if fits:
             free = min(fits)  # the lowest place, so that the large room behind it stays whole
         else:
-            self._blocks.append(self._zeros(shape).reshape(-1))
+            self._blocks.append(self._zeros((size,)))
             free = [len(self._blocks) - 1, 0, size]
             self._free.append(free)
         block, start, _ = free
         free[1] = stop = start + size
         if free[1] == free[2]:
             self._free.remove(free)
-        array = self._blocks[block][start:stop].reshape(shape)
+        array = self._blocks[block][start : start + math.prod(shape)].reshape(shape)
         return Slot(block, start, stop, array, readers)
 
     def release(self, slot):
@@ -89,14 +89,6 @@ class Memory:
                 start, stop = min(start, free[1]), max(stop, free[2])
                 self._free.remove(free)
         self._free.append([slot.block, start, stop])
-
-    def scratch(self, name, shape):
-        """An array with anything in it for one call; of all calls the same, so it is cached."""
-        size = math.prod(shape)
-        if name not in self._scratch or self._scratch[name].size < size:
-            self._scratch[name] = None  # let go of the old one first
-            self._scratch[name] = self._zeros((size,))
-        return self._scratch[name][:size].reshape(shape)
 
     def keep(self, key, shape, dtype=None):
         """An array for `key` alone that lasts; zero when made. It grows along its first axis."""

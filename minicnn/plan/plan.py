@@ -236,7 +236,7 @@ class Plan:
                 slot = self.memory.take((run.groups, *step.shape, LANES), 0)
                 y = slot.array
             slot.readers += step.readers + ("y" in reads)
-            self._do(calls.forward_of(layer, _handed(inputs), y, ctx), layer, recording)
+            self._do(calls.forward_of(layer, _handed(inputs), y, ctx), layer, ctx, recording)
             run.contexts[step.index] = ctx
             if "x" not in reads:
                 for own in slots:
@@ -277,7 +277,7 @@ class Plan:
             parts = [self._place(step, run, slot, place) for place in range(places)]
         dx = _handed([array for array, _ in parts]) if parts else None
         if step.has_work:
-            self._do(calls.backward_of(layer, x, y, dy, dx, ctx), layer, recording)
+            self._do(calls.backward_of(layer, x, y, dy, dx, ctx), layer, ctx, recording)
         if len(parts) == 1:
             parts[0][1].readers += count - 1
             parts *= count
@@ -322,11 +322,12 @@ class Plan:
         run.gradients[before] = dx, slot
 
     @staticmethod
-    def _do(call, layer, recording):
+    def _do(call, layer, ctx, recording):
         if recording is None:
             call()
         else:
             recording.step(call, calls.runs_python(layer))
+        ctx.end_call()
 
 
 def _handed(arrays):

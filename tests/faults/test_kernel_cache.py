@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.faults import processes
 from tests.faults.copies import Copy
 
 
@@ -90,3 +91,26 @@ def test_a_folder_that_cannot_be_written_is_passed_over_for_the_next(copy):
     found = copy.run(NUMBA_CACHE_DIR="/proc/none")
     assert found["errors"] == "" and found["where"] == str(copy.kernels / "__pycache__")
     assert list((copy.kernels / "__pycache__").glob("minicnn-*/probe.total-*.kernel"))
+
+
+CALLER = """
+import numba
+import numpy as np
+from minicnn.kernels import probe
+
+one = np.array([3], np.float32)
+loaded = probe.total(one)
+
+@numba.njit
+def twice(x):
+    return 2 * probe.total(x)
+
+print(loaded, twice(one), sum(probe.total.stats.cache_hits.values()))
+"""
+
+
+def test_a_kernel_that_was_loaded_can_be_called_by_one_that_is_compiled(copy):
+    copy.run("float32")
+    environment = {"NUMBA_CACHE_DIR": copy.cache, "NUMBA_NUM_THREADS": 1}
+    process = processes.start(CALLER, folder=copy.folder, **environment)
+    assert processes.finish(process) == (0, "22.0 44.0 1\n", "")

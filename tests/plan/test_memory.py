@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from minicnn import lanes
 from minicnn.models import zoo
-from minicnn.plan import ONCE, Memory
+from minicnn.plan import ONCE, Context, Memory
 
 
 @given(st.lists(st.tuples(st.integers(1, 60), st.integers(1, 3), st.integers(0, 9)), max_size=40))
@@ -44,11 +44,27 @@ def test_what_nobody_reads_is_given_again_and_joined_with_what_is_beside_it():
     memory.release(None)  # an array of who called
 
 
-def test_scratch_is_one_memory_and_what_is_kept_is_not():
+def test_scratch_is_given_back_after_the_call():
     memory = Memory(np.float32)
-    first = memory.scratch("v", (4, 5))
-    assert np.shares_memory(first, memory.scratch("v", (2, 3)))
-    assert not np.shares_memory(first, memory.scratch("u", (4, 5)))
+    ctx = Context(memory, 1, None, True, 16, False)
+    first, second = ctx.scratch((4, 5)), ctx.scratch((4, 5))
+    assert not np.shares_memory(first, second)
+    ctx.end_call()
+    assert np.shares_memory(first, ctx.scratch((2, 3))) and memory.allocations == 2
+
+
+def test_each_slot_begins_a_vector():
+    memory = Memory(np.float32)
+    memory.reserve(100)
+    memory.reset()
+    for size in (1, 15, 17):
+        address = memory.take((size,)).array.__array_interface__["data"][0]
+        assert address % 64 == 0
+    assert memory.allocations == 1
+
+
+def test_what_is_kept_is_its_owners_alone():
+    memory = Memory(np.float32)
     kept = memory.keep("a", (3, 5))
     assert not kept.any() and kept.dtype == np.float32
     kept[...] = 1
@@ -71,7 +87,7 @@ def test_what_is_left_in_memory_changes_nothing(name):
                 model.run(x, True, backward=ONCE)
                 model.backward(dy)
                 memory = model.plan().memory
-                for array in [*memory._blocks, *memory._scratch.values()] if dirty else []:
+                for array in memory._blocks if dirty else []:
                     array.fill(np.nan)
         return [p.grad.copy() for p in model.parameters()]
 
@@ -79,8 +95,14 @@ def test_what_is_left_in_memory_changes_nothing(name):
         assert np.isfinite(clean).all() and np.array_equal(clean, dirty)
 
 
-def test_training_keeps_what_the_way_back_reads_and_inference_next_to_nothing():
-    model, sizes = zoo.build("plain10"), {}
+def test_training_keeps_what_the_way_back_reads_and_inference_next_to_nothing(monkeypatch):
+    model, sizes, scratch = zoo.build("plain10"), {}, []
+
+    def noted(ctx, shape, original=Context.scratch):
+        scratch.append(4 * int(np.prod(shape)))
+        return original(ctx, shape)
+
+    monkeypatch.setattr(Context, "scratch", noted)
     model.initialize((3, 16, 16))
     x = lanes.zeros((2, 3, 16, 16, 16), np.float32)
     y = model.run(x, True, backward=ONCE)
@@ -93,4 +115,5 @@ def test_training_keeps_what_the_way_back_reads_and_inference_next_to_nothing():
         model.run(x, mode == ONCE, backward=mode)
         sizes[name] = sum(block.nbytes for block in model.plan().memory._blocks)
     assert sizes["training"] <= signals + 3 * largest
-    assert sizes["inference"] <= 2 * largest
+    # A call borrows three arrays at most; where a larger one does not fit, room is made for it.
+    assert sizes["inference"] <= 2 * largest + 2 * sum(sorted(scratch)[-3:])

@@ -11,7 +11,7 @@ FEW = 4  # images that are cut, so that every thread has some of them
 
 @kernel
 def masked_copy(x, mask, out, top, left):
-    """Copy images into the middle of larger ones; what surrounds them is not touched.
+    """Copy images into the middle of larger ones, and zeros around them.
 
     Parameters
     ----------
@@ -23,24 +23,31 @@ def masked_copy(x, mask, out, top, left):
         Where in `out` the first pixel goes.
     """
     planes = x.shape[0] * x.shape[1]
-    pieces = 1 if planes > FEW else x.shape[2]  # of a plane, each a task of its own
+    pieces = 1 if planes > FEW else out.shape[2]  # of a plane, each a task of its own
     parallel_for(_copy_pieces, planes * pieces, (pieces, x, mask, out, top, left))
 
 
 @kernel
 def _copy_pieces(tasks, pieces, x, mask, out, top, left):
-    height, width = x.shape[2:4]
-    large = out.shape[2] * out.shape[3] * LANES
-    small, row = height * width * LANES, out.shape[3] * LANES
-    x0, out0 = pointer(x), pointer(out) + (top * row + left * LANES)
+    height, width, rows, columns = x.shape[2], x.shape[3], out.shape[2], out.shape[3]
+    x0, out0 = pointer(x), pointer(out)
     mask0 = x0 if mask is None else pointer(mask)
+    none = zero(x0)
     for task in tasks:
         plane, piece = task // pieces, task % pieces
-        for i in range(piece * height // pieces, (piece + 1) * height // pieces):
-            source, target = plane * small + i * width * LANES, out0 + (plane * large + i * row)
+        for row in range(piece * rows // pieces, (piece + 1) * rows // pieces):
+            target = out0 + (plane * rows + row) * columns * LANES
+            if row < top or row >= top + height:
+                for j in range(columns):
+                    store(none, target + j * LANES)
+                continue
+            for j in range(left):
+                store(none, target + j * LANES)
+            source = (plane * height + row - top) * width * LANES
             for j in range(width):
                 pixel = load(x0 + source + j * LANES)
                 if mask is not None:
-                    none = zero(x0)
                     pixel = where_above(load(mask0 + source + j * LANES), none, pixel, none)
-                store(pixel, target + j * LANES)
+                store(pixel, target + (left + j) * LANES)
+            for j in range(left + width, columns):
+                store(none, target + j * LANES)

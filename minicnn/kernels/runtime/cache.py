@@ -115,6 +115,30 @@ def _locators():
 class _Place(CompileResultCacheImpl):
     _locator_classes = _locators()
 
+    def rebuild(self, target_context, payload):
+        """A kernel from what was kept of it."""
+        result = super().rebuild(target_context, payload)
+        (_, kind, code), *_ = payload
+        if kind == "object":
+            _parse_when_linked(result.library, bitcode=code[1])
+        return result
+
+
+def _parse_when_linked(library, bitcode):
+    """Keep what a kernel can be linked with as bytes, which are a tenth of the parsed LLVM module.
+
+    Only a kernel that is compiled later in this process, and calls this one, needs it.
+    """
+    module_for_linking = library._get_module_for_linking
+
+    def parsed():
+        if library._shared_module is None:
+            library._shared_module = llvm.parse_bitcode(bitcode)
+        return module_for_linking()
+
+    library._shared_module = library._compiled_object = None
+    library._get_module_for_linking = parsed
+
 
 class KernelCache(FunctionCache):
     """Numba's cache of a kernel, with files of our own.
