@@ -1,5 +1,11 @@
 """minicnn: convolutional networks from scratch, on NumPy and Numba."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minicnn.kernels.runtime.thread_pool import get_num_threads, set_num_threads
+    from minicnn.models import Sequential
+
 __version__ = "0.1.0"
 __all__ = ["Sequential", "__version__", "get_num_threads", "set_num_threads"]
 

@@ -4,6 +4,7 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +17,7 @@ class OutOfMemory(ArgumentError, MemoryError):
     """An array that does not fit. Exit code 2."""
 
 
-def peak_memory_mb():
+def peak_memory_mb() -> float | None:
     """The most memory that this process has had resident so far, in 10^6 bytes.
 
     Returns
@@ -36,7 +37,7 @@ def peak_memory_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def free_memory():
+def free_memory() -> int | None:
     """How much this process may still take, in bytes.
 
     The least of what the machine has free, swap included, of what is left in its control group
@@ -52,7 +53,7 @@ def free_memory():
 
 
 @contextmanager
-def asked(size, what):
+def asked(size: int, what: str) -> Iterator[None]:
     """Around an allocation: an error that says how much was asked if there is not so much.
 
     Linux promises more than it has, and kills the process that takes it at its word; so a

@@ -1,6 +1,7 @@
 """The errors a user can cause, each with the exit code of the command line."""
 
 import difflib
+from collections.abc import Iterable
 
 LONGEST = 2000  # characters of a message: what is quoted in it may be of any length
 
@@ -10,7 +11,7 @@ class MinicnnError(Exception):
 
     exit_code = 2
 
-    def __str__(self):
+    def __str__(self) -> str:
         text = super().__str__()
         if len(text) <= LONGEST:
             return text
@@ -33,7 +34,7 @@ class DivergedError(MinicnnError, ArithmeticError):
     exit_code = 4
 
 
-def unknown(kind, name, known):
+def unknown(kind: str, name: object, known: Iterable[str]) -> ArgumentError:
     """The error for a name that is not in a table; it names the nearest and lists all.
 
     Parameters

@@ -4,11 +4,12 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 import importlib
+from types import ModuleType
 
 from minicnn.errors import ArgumentError
 
 
-def load(module, purpose):
+def load(module: str, purpose: str) -> ModuleType:
     """Import a module of the `lab` extra.
 
     Parameters

@@ -11,8 +11,10 @@ group ``n // 16``.
 """
 
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn import allocation
 from minicnn.checks import check_count, check_numeric, check_shape, described, is_array, shown
@@ -22,21 +24,21 @@ from minicnn.kernels import LANES
 CACHE_LINE = 64  # bytes; sixteen lanes of float32 fill just one
 
 
-def group_count(samples):
+def group_count(samples: int) -> int:
     """How many groups of sixteen lanes hold `samples` samples."""
     if not isinstance(samples, (int, np.integer)):
         raise ArgumentError(f"samples must be an integer, got {shown(samples)}.")
     return -(-samples // LANES)
 
 
-def are_lanes(x, shape, dtype):
+def are_lanes(x: Any, shape: tuple[int, ...], dtype: npt.DTypeLike) -> bool:
     """Whether kernels can take `x`: ``(G, *shape, 16)``, G at least 1, contiguous, writeable."""
     groups = len(x) if isinstance(x, np.ndarray) and x.ndim else 0
     fits = groups > 0 and isinstance(shape, tuple)
     return fits and is_array(x, (groups, *shape, LANES), dtype) and x.flags.writeable
 
 
-def zeros(shape, dtype):
+def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
     """Zeros that begin with a cache line, so that no vector of lanes lies across two.
 
     NumPy begins at a multiple of 16 bytes; to load a vector of 64 that lies across two lines
@@ -65,7 +67,9 @@ def zeros(shape, dtype):
     return room[start : start + size].reshape(shape)
 
 
-def pack(batch, dtype=np.float32, out=None):
+def pack(
+    batch: np.ndarray, dtype: npt.DTypeLike = np.float32, out: np.ndarray | None = None
+) -> np.ndarray:
     """Put samples into lanes.
 
     Parameters
@@ -106,7 +110,7 @@ def pack(batch, dtype=np.float32, out=None):
     return out
 
 
-def unpack(packed, samples):
+def unpack(packed: np.ndarray, samples: int) -> np.ndarray:
     """Take the first `samples` samples out of their lanes.
 
     Parameters
@@ -130,7 +134,7 @@ def unpack(packed, samples):
     return rows[:samples].copy()
 
 
-def check_samples(packed, samples):
+def check_samples(packed: Any, samples: int) -> None:
     """Raise an ArgumentError unless `packed` has lanes for `samples` samples, 0 among them."""
     if not isinstance(packed, np.ndarray) or packed.ndim < 2 or packed.shape[-1] != LANES:
         raise ArgumentError(

@@ -6,8 +6,11 @@ of the same shape, which is where the backward pass begins.
 """
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn.checks import (
     as_array,
@@ -35,11 +38,14 @@ class Loss(Habits):
     """
 
     _made = "_kept"
+    _value: Callable[..., tuple[float, np.ndarray]]
 
     def __init__(self):
-        self._kept = {}  # by thread; an ended thread's identifier is used again
+        self._kept: dict[
+            int, tuple[np.ndarray, np.ndarray]
+        ] = {}  # by thread; an ended thread's identifier is used again
 
-    def __call__(self, scores, targets):
+    def __call__(self, scores: np.ndarray, targets: npt.ArrayLike) -> tuple[float, np.ndarray]:
         """Value and gradient.
 
         Parameters
@@ -112,7 +118,7 @@ class SoftmaxCrossEntropy(Loss):
         If `label_smoothing` is out of range.
     """
 
-    def __init__(self, label_smoothing=0.0):
+    def __init__(self, label_smoothing: float = 0.0):
         super().__init__()
         if not (is_finite(label_smoothing) and 0 <= label_smoothing < 1):
             raise ArgumentError(f"label_smoothing must be in [0, 1), got {label_smoothing!r}.")
@@ -150,7 +156,7 @@ class MeanSquaredError(Loss):
         return kernels.mean_squared_error(scores, targets, gradient), gradient
 
 
-def check_scores(scores, who):
+def check_scores(scores: Any, who: str) -> None:
     """Raise an ArgumentError unless `scores` is a ``(G, K, 16)`` that kernels can read."""
     if not isinstance(scores, np.ndarray):
         raise ArgumentError(f"{who} needs an array of scores, got {described(scores)}.")
@@ -168,7 +174,7 @@ def check_scores(scores, who):
     )
 
 
-def check_labels(labels, classes):
+def check_labels(labels: npt.ArrayLike, classes: int) -> np.ndarray:
     """`labels` as int64.
 
     Raises
@@ -192,7 +198,7 @@ def check_labels(labels, classes):
     return whole
 
 
-def predicted_classes(scores, samples):
+def predicted_classes(scores: np.ndarray, samples: int) -> np.ndarray:
     """The class with the largest score, the first of equals.
 
     Parameters
@@ -218,7 +224,7 @@ def predicted_classes(scores, samples):
     return classes
 
 
-def check_result(result, scores):
+def check_result(result: Any, scores: np.ndarray) -> tuple[float, np.ndarray]:
     """What a loss has returned for scores, or an ArgumentError if it is no value and gradient."""
     check_scores(scores, "a loss")
     if not isinstance(result, (tuple, list)) or len(result) != 2:

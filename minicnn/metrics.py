@@ -4,6 +4,8 @@ Classes are whole numbers from 0; N is the number of samples and K that of class
 `predicted` is the answer for each sample, the arg-max over its class scores.
 """
 
+from typing import Any
+
 import numpy as np
 
 from minicnn import allocation
@@ -12,7 +14,7 @@ from minicnn.errors import ArgumentError
 from minicnn.hints.labels import advice_on_labels, first_beyond
 
 
-def accuracy(predicted, labels):
+def accuracy(predicted: Any, labels: Any) -> float:
     """Fraction of samples whose predicted class is the true one.
 
     Parameters
@@ -35,7 +37,7 @@ def accuracy(predicted, labels):
     return float(np.mean(predicted == labels))
 
 
-def top_k_accuracy(scores, labels, k):
+def top_k_accuracy(scores: Any, labels: Any, k: int) -> float:
     """Fraction of samples whose true class is among the k with the largest scores.
 
     Of equal scores the lower class goes first, as in ``argmax``, so that k = 1 is the
@@ -74,7 +76,7 @@ def top_k_accuracy(scores, labels, k):
     return float(np.mean(valid & (ahead.sum(axis=1) < k)))
 
 
-def confusion_matrix(labels, predicted, classes):
+def confusion_matrix(labels: Any, predicted: Any, classes: int) -> np.ndarray:
     """Count how often each true class was taken for each class.
 
     Parameters
@@ -105,7 +107,7 @@ def confusion_matrix(labels, predicted, classes):
     return matrix
 
 
-def predicted_classes(predicted):
+def predicted_classes(predicted: Any) -> int:
     """How many distinct classes are predicted: 1 shows a network that ignores its input.
 
     Parameters
@@ -124,7 +126,7 @@ def predicted_classes(predicted):
     return int(np.unique(_classes("predicted", predicted)).size)
 
 
-def entropy(frequencies):
+def entropy(frequencies: Any) -> float:
     """``- sum of f ln f``: the least mean cross-entropy of an answer that ignores the image.
 
     Parameters

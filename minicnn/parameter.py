@@ -1,6 +1,10 @@
 """A learned array and its gradient: the only contract between layers and optimizers."""
 
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+import numpy.typing as npt
 
 from minicnn import lanes
 from minicnn.checks import (
@@ -24,6 +28,10 @@ class _Array:
 
     It is read from the parameter itself, which takes Python no call.
     """
+
+    if TYPE_CHECKING:
+
+        def __get__(self, parameter: Any, kind: Any = None) -> np.ndarray: ...
 
     def __set_name__(self, owner, name):
         self.name = name
@@ -66,8 +74,8 @@ class Parameter:
 
     value, grad = _Array(), _Array()
 
-    def __init__(self, value, decay=True):
-        own = np.require(np.ascontiguousarray(value), requirements="CAWE")
+    def __init__(self, value: npt.ArrayLike, decay: bool = True):
+        own = np.require(np.ascontiguousarray(value), requirements=["C", "A", "W", "E"])
         if own.dtype not in (np.float32, np.float64):
             raise ArgumentError(
                 f"a parameter must be an array of float32 or float64, got {described(own)}."
@@ -78,16 +86,16 @@ class Parameter:
         self.decay = check_flag(decay, "Parameter: decay")
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of elements."""
         return self.value.size
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Parameter({self.name!r}, shape={self.value.shape}, dtype={self.value.dtype})"
 
 
 @takes(arrays=list_of(np.ndarray))
-def zeros_side_by_side(arrays):
+def zeros_side_by_side(arrays: list[np.ndarray]) -> list[np.ndarray]:
     """Zeros of the shapes of some arrays of one dtype, one after the other in memory.
 
     Each begins at a multiple of 16 numbers; those between are zeros, too.
@@ -103,7 +111,7 @@ def zeros_side_by_side(arrays):
 
 
 @takes(parameters=list_of(Parameter))
-def lay_side_by_side(parameters):
+def lay_side_by_side(parameters: Iterable[Parameter]) -> None:
     """Move the arrays of some parameters together in memory, those that decay first."""
     ordered = sorted(parameters, key=lambda parameter: not parameter.decay)
     if not ordered:
@@ -116,7 +124,11 @@ def lay_side_by_side(parameters):
 
 
 @takes(own=check_dict)
-def assign(own, arrays, advice=""):
+def assign(
+    own: dict[str, np.ndarray],
+    arrays: Mapping[str, Any] | Iterable[tuple[str, Any]],
+    advice: str = "",
+) -> None:
     """Take the values of `arrays` for those of the same names in `own`, all or none.
 
     Parameters

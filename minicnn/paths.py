@@ -11,7 +11,7 @@ from minicnn.errors import ArgumentError
 LONGEST_NAME = 80  # characters; most systems take 255 bytes, and something may be put around it
 
 
-def expand(path, what="a path"):
+def expand(path: str | os.PathLike[str], what: str = "a path") -> Path:
     """`path` with the home folder for ``~``, as a Path.
 
     Parameters
@@ -40,7 +40,7 @@ def expand(path, what="a path"):
 
 
 @takes(path=(str, os.PathLike))
-def is_locked(path):
+def is_locked(path: str | os.PathLike[str]) -> bool:
     """Whether a folder on the way to `path` may not be searched, so that it may exist or not."""
     try:
         os.stat(path)
@@ -51,7 +51,7 @@ def is_locked(path):
     return False
 
 
-def name_of(*words):
+def name_of(*words: object) -> str:
     """A file's or folder's name made of words, such as ``lenet5-relu-msra-sgd-0``.
 
     What is not a letter, digit, dot or hyphen becomes ``_``. A name that would be longer than

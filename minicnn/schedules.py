@@ -15,7 +15,9 @@ import functools
 import inspect
 import math
 import numbers
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -47,13 +49,16 @@ def _checked(factor):
 class Schedule:
     """Base of all schedules; a subclass gives ``factor`` and its ``name``."""
 
-    def __init_subclass__(cls, **named):
+    name: str
+    factor: Callable[..., float]
+
+    def __init_subclass__(cls, **named: Any) -> None:
         """Check the steps wherever the factor is asked for."""
         super().__init_subclass__(**named)
         if inspect.isfunction(vars(cls).get("factor")):
             cls.factor = _checked(cls.factor)
 
-    def __call__(self, step, total_steps):
+    def __call__(self, step: int, total_steps: int) -> float:
         """Factor of the base learning rate.
 
         Parameters
@@ -76,18 +81,19 @@ class Schedule:
         return self.factor(step, total_steps)
 
     @property
-    def open_ended(self):
+    def open_ended(self) -> bool:
         """Whether the factor at a step is the same for every `total_steps`.
 
         Only then can a finished training be continued as if it had been longer from the start.
         """
         return False
 
-    def __str__(self):
+    def __str__(self) -> str:
         """The string that `from_string` reads: the settings that are not the default."""
+        own: Any = self
         changed = [
             f"{field.name}={getattr(self, field.name)}"
-            for field in fields(self)
+            for field in fields(own)
             if getattr(self, field.name) != field.default
         ]
         return ":".join([self.name, ",".join(changed)]) if changed else self.name
@@ -100,7 +106,7 @@ class Constant(Schedule):
     name = "constant"
     open_ended = True
 
-    def factor(self, step, total_steps):
+    def factor(self, step: int, total_steps: int) -> float:
         """Factor at `step`."""
         return 1.0
 
@@ -117,13 +123,13 @@ class Step(Schedule):
         In (0, 1].
     """
 
-    milestones: tuple = (0.5, 0.75)
+    milestones: tuple[float, ...] = (0.5, 0.75)
     gamma: float = 0.1
     name = "step"
 
-    def __post_init__(self):
-        several = isinstance(self.milestones, (tuple, list))
-        milestones = tuple(self.milestones) if several else (self.milestones,)
+    def __post_init__(self) -> None:
+        given: Any = self.milestones
+        milestones = tuple(given) if isinstance(given, (tuple, list)) else (given,)
         object.__setattr__(self, "milestones", milestones)
         for milestone in milestones:
             _check(self, "milestones", milestone, lambda x: 0 < x < 1, "fractions in (0, 1)")
@@ -131,11 +137,11 @@ class Step(Schedule):
             raise ArgumentError(f"schedule step: milestones must rise, got {milestones}.")
         _check(self, "gamma", self.gamma, lambda x: 0 < x <= 1, "in (0, 1]")
 
-    def factor(self, step, total_steps):
+    def factor(self, step: int, total_steps: int) -> float:
         """Factor at `step`."""
         return self.gamma ** sum(step / total_steps >= m for m in self.milestones)
 
-    def __str__(self):
+    def __str__(self) -> str:
         gamma = [f"gamma={self.gamma}"] if self.gamma != 0.1 else []
         return "step:" + ",".join([*(str(m) for m in self.milestones), *gamma])
 
@@ -156,10 +162,10 @@ class Cosine(Schedule):
     final: float = 0.0
     name = "cosine"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check(self, "final", self.final, lambda x: 0 <= x < 1, "in [0, 1)")
 
-    def factor(self, step, total_steps):
+    def factor(self, step: int, total_steps: int) -> float:
         """Factor at `step`."""
         return _half_cosine(1.0, self.final, step / total_steps)
 
@@ -184,12 +190,12 @@ class OneCycle(Schedule):
     final: float = 1e-4
     name = "one-cycle"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check(self, "warmup", self.warmup, lambda x: 0 <= x < 1, "a fraction in [0, 1)")
         _check(self, "start", self.start, lambda x: 0 < x < 1, "in (0, 1)")
         _check(self, "final", self.final, lambda x: 0 <= x < 1, "in [0, 1)")
 
-    def factor(self, step, total_steps):
+    def factor(self, step: int, total_steps: int) -> float:
         """Factor at `step`."""
         peak = _whole_steps(self.warmup, total_steps)
         if step < peak:
@@ -217,21 +223,21 @@ class WarmUp(Schedule):
     schedule: Schedule = Constant()
     name = "warmup"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check(
             self, "length", self.length,
-            lambda x: 0 < x < 1 or (isinstance(x, numbers.Integral) and x >= 1),
+            lambda x: 0 < x < 1 or (x >= 1 and isinstance(x, numbers.Integral)),
             "a fraction in (0, 1) or a whole number of steps",
         )  # fmt: skip
         if not isinstance(self.schedule, Schedule):
             raise ArgumentError(f"warmup is followed by a Schedule, got {self.schedule!r}.")
 
     @property
-    def open_ended(self):
+    def open_ended(self) -> bool:
         """Whether the length is a number of steps, and what follows is open-ended."""
         return self.length >= 1 and self.schedule.open_ended
 
-    def factor(self, step, total_steps):
+    def factor(self, step: int, total_steps: int) -> float:
         """Factor at `step`."""
         if self.length < 1:
             warm = _whole_steps(self.length, total_steps)
@@ -246,19 +252,21 @@ class WarmUp(Schedule):
             return (step + 1) / (warm + 1) * self.schedule(0, total_steps - warm)
         return self.schedule(step - warm, total_steps - warm)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"warmup:{self.length},{self.schedule}"
 
 
-SCHEDULES = {cls.name: cls for cls in (Constant, Step, Cosine, OneCycle, WarmUp)}
+SCHEDULES: dict[str, type[Schedule]] = {
+    cls.name: cls for cls in (Constant, Step, Cosine, OneCycle, WarmUp)
+}
 
 
-def names():
+def names() -> list[str]:
     """The names that `from_string` knows, as a list."""
     return list(SCHEDULES)
 
 
-def from_string(text):
+def from_string(text: str | Schedule) -> Schedule:
     """The schedule that a string such as ``"one-cycle:0.25"`` names.
 
     Parameters
@@ -276,7 +284,7 @@ def from_string(text):
     name, _, rest = str(text).partition(":")
     if name not in SCHEDULES:
         raise unknown("schedule", name, SCHEDULES)
-    cls = SCHEDULES[name]
+    cls: Any = SCHEDULES[name]
     if cls is WarmUp and rest:
         length, comma, following = rest.partition(",")
         return WarmUp(_number(text, length), from_string(following) if comma else Constant())

@@ -5,9 +5,10 @@ For the package itself: it checks nothing of what it is handed.
 
 import os
 import sys
+from typing import Any, TextIO
 
 
-def say(*lines, file=None, end="\n"):
+def say(*lines: object, file: TextIO | None = None, end: str = "\n") -> None:
     """Print lines; where nobody reads them any more, go on in silence.
 
     A closed pipe, as behind ``| head``, a full disk, or a process without streams, as by
@@ -33,12 +34,12 @@ def say(*lines, file=None, end="\n"):
             pass
 
 
-def complain(*lines, end="\n"):
+def complain(*lines: object, end: str = "\n") -> None:
     """`say` on stderr; nothing at all if there is none."""
     if sys.stderr is not None:
         say(*lines, file=sys.stderr, end=end)
 
 
-def first_line(thing):
+def first_line(thing: Any) -> str:
     """The first line of a docstring; empty under ``python -OO``, which removes it."""
     return (thing.__doc__ or "").strip().partition("\n")[0]

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Iterable
 from functools import partial
 
 from minicnn.checks import check_count, check_items, list_of, takes
@@ -15,7 +16,9 @@ def _check_rows(value, what):
 
 
 @takes(header=list_of(str), rows=_check_rows, width=check_count, keys=partial(check_count, least=0))
-def as_text(header, rows, width=None, keys=0):
+def as_text(
+    header: list[str], rows: Iterable[list[str]], width: int | None = None, keys: int = 0
+) -> str:
     """A table in columns, ready to be printed; numbers stand to the right.
 
     Parameters
@@ -36,7 +39,7 @@ def as_text(header, rows, width=None, keys=0):
     first, rest = table[:keys], table[keys:]
     if width is not None and rest:
         first = _narrowed(first, min(width // 2, width - 2 - max(map(_width, rest))))
-    blocks = [[]]
+    blocks: list[list[list[str]]] = [[]]
     for column in rest:
         taken = sum(_width(other) + 2 for other in [*first, *blocks[-1]])
         if width is not None and blocks[-1] and taken + _width(column) > width:

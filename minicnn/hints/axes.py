@@ -8,7 +8,7 @@ import math
 COLOURS = (1, 3, 4)  # channels of an image: grey, RGB, RGB with transparency
 
 
-def look_channels_last(shape):
+def look_channels_last(shape: tuple[int, ...]) -> bool:
     """Whether images of shape (N, A, B, C) are rather of height A and width B than of A channels.
 
     That is so if the last axis is 1, 3 or 4 and the two before are longer than that.
@@ -16,7 +16,7 @@ def look_channels_last(shape):
     return len(shape) == 4 and shape[3] in COLOURS and min(shape[1:3]) > max(COLOURS)
 
 
-def advice_on_axes(shape, wanted):
+def advice_on_axes(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """How to turn an array of `shape` into a batch of samples of the shape `wanted`.
 
     Parameters

@@ -10,6 +10,8 @@ For the package itself: it checks nothing of what it is handed.
 import difflib
 import functools
 import inspect
+from collections.abc import Mapping
+from typing import Any
 
 from minicnn.checks import is_third_party
 from minicnn.errors import ArgumentError
@@ -92,7 +94,7 @@ ATTRIBUTES = {
 }
 
 #: What is imported elsewhere, and what there is, by the module.
-NAMES = {
+NAMES: Mapping[str, Mapping[str, str | None]] = {
     "minicnn.layers": {
         "Linear": "Dense(out_features)", "Conv2D": "Conv2d", "Conv2DTranspose": None,
         **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNormalization"), "BatchNorm()"),
@@ -148,16 +150,17 @@ class Habits:
     """
 
     #: What the base's ``__init__`` always makes, so that its absence shows that it was not called.
-    _made = None
+    _made: str | None = None
 
-    def __init_subclass__(cls, **named):
+    def __init_subclass__(cls, **named: Any) -> None:
         """Look at the arguments of this package's classes if they are not taken."""
         super().__init_subclass__(**named)
+        kind: Any = cls
         if is_third_party(cls):
             if not hasattr(cls, "__getattr__"):
-                cls.__getattr__ = _missing
+                kind.__getattr__ = _missing
         elif "__init__" in vars(cls):
-            cls.__init__ = _explained(cls, cls.__init__)
+            kind.__init__ = _explained(cls, kind.__init__)
 
 
 for _name in ATTRIBUTES:
@@ -222,7 +225,7 @@ def _why(kind, known, arguments, settings, error):
     return f"it needs {missing}." if missing else f"{error}."
 
 
-def no_such_name(module, name):
+def no_such_name(module: str, name: str) -> NameHabit | AttributeError:
     """The error for a name that a module does not have, to be raised by its ``__getattr__``.
 
     Returns

@@ -1,5 +1,7 @@
 """Labels: what to do with an array that should hold the class of each sample."""
 
+from typing import Any
+
 import numpy as np
 
 from minicnn.checks import check_numbers, takes
@@ -8,7 +10,7 @@ LARGEST = 2**31 - 1  # a label beyond it is an identifier, and no class
 
 
 @takes(labels=np.ndarray)
-def advice_on_labels(labels, name="labels"):
+def advice_on_labels(labels: np.ndarray, name: str = "labels") -> str:
     """What to do with an array that should be whole numbers of shape (N,).
 
     Parameters
@@ -47,7 +49,7 @@ def _are_one_hot(rows):
 
 
 @takes(labels=check_numbers)
-def first_beyond(labels):
+def first_beyond(labels: Any) -> int | None:
     """The index of the first label that is too large for a class, or None."""
     wrong = (labels.astype(np.float64) if labels.dtype.kind == "f" else labels) > LARGEST
     return int(wrong.argmax()) if wrong.any() else None

@@ -19,6 +19,8 @@ Examples
 """
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 from minicnn.checks import shown
 from minicnn.console.output import first_line
@@ -48,7 +50,7 @@ __all__ = [
     "Uniform", "VarianceScaling", "Xavier", "ZerO", "Zeros", "from_string", "gain", "names",
 ]  # fmt: skip
 
-INITIALIZERS = {
+INITIALIZERS: dict[str, type[Initializer]] = {
     cls.name: cls
     for cls in (
         Zeros, Ones, Constant, Normal, Uniform, TruncatedNormal, VarianceScaling, Xavier, MSRA,
@@ -63,15 +65,17 @@ ELSEWHERE = {
     "lecun_uniform": "lecun:uniform", "random_normal": "normal", "random_uniform": "uniform",
     "truncated_normal": "truncated-normal", "trunc_normal": "truncated-normal", "eye": "identity",
 }  # fmt: skip
-ALIASES = {"glorot": Xavier, "kaiming": MSRA, "he": MSRA, "dirac": Identity, "ZerO": ZerO}
+ALIASES: dict[str, type[Initializer]] = {
+    "glorot": Xavier, "kaiming": MSRA, "he": MSRA, "dirac": Identity, "ZerO": ZerO,
+}  # fmt: skip
 
 
-def names():
+def names() -> list[str]:
     """The names that `from_string` knows, as a list without the aliases."""
     return list(INITIALIZERS)
 
 
-def help():
+def help() -> str:
     """A line for each initializer, with its other names."""
     others = {cls: [n for n, named in ALIASES.items() if named is cls] for cls in ALIASES.values()}
     shown = [
@@ -84,7 +88,7 @@ def help():
     return "\n".join(lines)
 
 
-def from_string(text):
+def from_string(text: str | Initializer | Callable[..., Any]) -> Initializer:
     """The initializer that a string such as ``"msra:fan_out,slope=0.25"`` names.
 
     Parameters
@@ -118,6 +122,8 @@ def from_string(text):
         raise ArgumentError(f"{lookup.unknown('initializer', name, known, text)}{hint}")
     cls = known[name]
     free, given = settings_of(cls), {}
+    key: Any
+    value: Any
     for item in rest.split(",") if colon else []:
         key, equals, value = (part.strip() for part in item.rpartition("="))
         try:
@@ -127,10 +133,10 @@ def from_string(text):
             fit = [k for k, field in free.items() if takes(k, field, value)]
         key = key if equals else next(iter(fit), None)
         if key not in free:
-            known = [f"{k} ({expected(k, field)})" for k, field in settings_of(cls).items()]
+            choices = [f"{k} ({expected(k, field)})" for k, field in settings_of(cls).items()]
             raise ArgumentError(
                 f"initializer {text!r}: {item!r} does not fit; {cls.name} takes"
-                f" {', '.join([*known, 'each once']) if known else 'no settings'}."
+                f" {', '.join([*choices, 'each once']) if choices else 'no settings'}."
             )
         given[free.pop(key).name] = value
     return cls(**given)

@@ -2,9 +2,10 @@
 
 import inspect
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn import allocation
 from minicnn.checks import (
@@ -52,7 +53,7 @@ class Fans(NamedTuple):
     effective_fan_out: float | None = None
 
     @classmethod
-    def of_convolution(cls, plan):
+    def of_convolution(cls, plan: Any) -> "Fans":
         """The fans of a convolution.
 
         Parameters
@@ -77,7 +78,7 @@ class Fans(NamedTuple):
         )  # fmt: skip
 
 
-def check_fans(value, what):
+def check_fans(value: Any, what: str) -> Fans | None:
     """`value`, or an ArgumentError that names `what` if it is no Fans of numbers."""
     if value is None:  # not all initializers need them
         return None
@@ -97,21 +98,24 @@ class Initializer:
     drawn by `distribution`. `name` is the class's, in small letters, unless it is given.
     """
 
+    if TYPE_CHECKING:  # annotations of the class itself would be settings
+        name: str
+        distribution: str | None
     distribution = None
 
-    def __init_subclass__(cls, **named):
+    def __init_subclass__(cls, **named: Any) -> None:
         """Give a name to what has none."""
         super().__init_subclass__(**named)
         if not hasattr(cls, "name"):
             cls.name = cls.__name__.lower()
 
-    def __new__(cls, *settings, **named):
+    def __new__(cls, *settings: Any, **named: Any) -> "Initializer":
         """Refuse settings that are no fields of a frozen dataclass: no result would show them."""
         own = vars(cls)
         if "__dataclass_fields__" not in own:
-            bare = "__init__" in own or inspect.get_annotations(cls)
+            bare = "__init__" in own or bool(inspect.get_annotations(cls))
         else:
-            bare = not cls.__dataclass_params__.frozen
+            bare = not own["__dataclass_params__"].frozen
         if bare:
             raise ArgumentError(
                 f"initializer {cls.__name__} has settings, but is no frozen dataclass: write"
@@ -120,7 +124,7 @@ class Initializer:
             )
         return super().__new__(cls)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for key, field in settings_of(self).items():
             value = getattr(self, field.name)
             if not settings.takes(key, field, value):
@@ -129,7 +133,13 @@ class Initializer:
             object.__setattr__(self, field.name, value)
 
     @takes(fans=check_fans)
-    def __call__(self, shape, fans, rng, dtype=np.float32):
+    def __call__(
+        self,
+        shape: tuple[int, ...],
+        fans: Fans | None,
+        rng: np.random.Generator,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> np.ndarray:
         """Draw an array.
 
         Parameters
@@ -171,12 +181,12 @@ class Initializer:
         return values
 
     @takes(fans=check_fans)
-    def mean(self, fans, shape=None):
+    def mean(self, fans: Fans | None, shape: tuple[int, ...] | None = None) -> float:
         """The mean that it promises, E[w] over the elements; arguments as for `variance`."""
         return self._promise(fans, shape)[0]
 
     @takes(fans=check_fans)
-    def variance(self, fans, shape=None):
+    def variance(self, fans: Fans | None, shape: tuple[int, ...] | None = None) -> float:
         """The variance that it promises, E[(w - E[w])²] over the elements.
 
         `shape` is needed by orthogonal, delta-orthogonal and identity, which raise
@@ -200,7 +210,7 @@ class Initializer:
             )
         return mean, variance
 
-    def moments(self, fans, shape):
+    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
         """What a subclass promises: the mean and the variance of the numbers.
 
         Parameters
@@ -215,7 +225,9 @@ class Initializer:
         """
         raise self._error("moments(fans, shape) is missing, which returns (mean, variance).")
 
-    def draw(self, shape, fans, rng):
+    def draw(
+        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
+    ) -> np.ndarray:
         """What a subclass draws: an array of `shape`, with the random numbers of `rng`.
 
         By default of the class's `distribution`, with the mean and the variance of `moments`.
@@ -228,7 +240,7 @@ class Initializer:
             )
         return mean + math.sqrt(variance) * _unit_sample(self.distribution, shape, rng)
 
-    def __str__(self):
+    def __str__(self) -> str:
         """The string that `from_string` reads: settings that are not the default."""
         bare, named = [], []
         for key, field in settings_of(self).items():

@@ -1,12 +1,11 @@
 """Initializers that look at no fan: constants, normal and uniform distributions."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from minicnn.checks import check_generator
-from minicnn.initializers.base import Initializer
+from minicnn.initializers.base import Fans, Initializer
 
 
 @dataclass(frozen=True)
@@ -16,11 +15,13 @@ class Constant(Initializer):
     value: float = 0.1
     name = "constant"
 
-    def moments(self, fans, shape):
+    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         return self.value, 0.0
 
-    def draw(self, shape, fans, rng):
+    def draw(
+        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
+    ) -> np.ndarray:
         """The weights, float64."""
         return np.full(shape, self.value)
 
@@ -29,7 +30,7 @@ class Constant(Initializer):
 class Zeros(Constant):
     """w = 0: right for a bias; a network of it is dead with ReLU or tanh, tied with sigmoid."""
 
-    value: ClassVar[float] = 0.0
+    value: float = field(default=0.0, init=False, repr=False)
     name = "zeros"
 
 
@@ -37,7 +38,7 @@ class Zeros(Constant):
 class Ones(Constant):
     """w = 1: right for the scale of a normalization."""
 
-    value: ClassVar[float] = 1.0
+    value: float = field(default=1.0, init=False, repr=False)
     name = "ones"
 
 
@@ -49,7 +50,7 @@ class Normal(Initializer):
     mean_: float = 0.0
     name = distribution = "normal"
 
-    def moments(self, fans, shape):
+    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         return self.mean_, self.std * self.std
 
@@ -73,16 +74,18 @@ class Uniform(Initializer):
     high: float = 0.05
     name = "uniform"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.low > self.high:
             raise self._error(f"low must not be above high, got {self.low} and {self.high}.")
 
-    def moments(self, fans, shape):
+    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         width = self.high - self.low
         return (self.low + self.high) / 2, width * width / 12
 
-    def draw(self, shape, fans, rng):
+    def draw(
+        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
+    ) -> np.ndarray:
         """The weights, float64."""
         return self.low + (self.high - self.low) * check_generator(rng).random(shape)

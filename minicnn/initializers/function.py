@@ -3,12 +3,13 @@
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from minicnn.checks import check_callable, check_shape, check_text
 from minicnn.errors import MinicnnError
-from minicnn.initializers.base import Initializer
+from minicnn.initializers.base import Fans, Initializer
 
 SEED = 0  # of the draw that is looked at
 
@@ -28,18 +29,18 @@ class FromFunction(Initializer):
         What ``str`` gives.
     """
 
-    function: Callable
+    function: Callable[..., Any]
     name: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse what cannot be called with a shape, fans and a generator."""
         check_callable(self.function, "FromFunction: function", arguments=3)
         check_text(self.name, "FromFunction: name")
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name
 
-    def moments(self, fans, shape):
+    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         if shape is None:
             raise self._error("needs the shape of a weight to tell its mean and variance.")
@@ -47,7 +48,9 @@ class FromFunction(Initializer):
         values = self(shape, fans, np.random.default_rng(SEED), np.float64)
         return float(values.mean()), float(values.var())
 
-    def draw(self, shape, fans, rng):
+    def draw(
+        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
+    ) -> np.ndarray:
         """The weights, float64."""
         try:
             values = self.function(shape, fans, rng)

@@ -12,7 +12,7 @@ GAINS = {
 SLOPES = {"leaky-relu": 0.01, "prelu": 0.25}
 
 
-def gain(activation, slope=None):
+def gain(activation: str, slope: float | None = None) -> float:
     """Factor on the standard deviation that makes up for an activation; PyTorch's table.
 
     sqrt(2) for relu and sqrt(2 / (1 + a²)) for leaky-relu and prelu with slope a are exactly
@@ -46,7 +46,8 @@ def gain(activation, slope=None):
     )
 
 
-def factor(number_or_activation):
+def factor(number_or_activation: str | float) -> float:
     """The gain as a number."""
-    is_name = isinstance(number_or_activation, str)
-    return gain(number_or_activation) if is_name else number_or_activation
+    if isinstance(number_or_activation, str):
+        return gain(number_or_activation)
+    return number_or_activation

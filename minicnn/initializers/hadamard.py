@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minicnn.initializers.base import Initializer
+from minicnn.initializers.base import Fans, Initializer
 from minicnn.initializers.matrices import _at_centre
 
 
@@ -32,14 +32,16 @@ class ZerO(Initializer):
 
     name = "hadamard"
 
-    def moments(self, fans, shape):
+    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         _, outputs, inputs, area = self._blocks(fans, shape)
         matrix = _matrix(outputs, inputs)
         mean = matrix.mean() / area
         return mean, np.square(matrix).mean() / area - mean * mean
 
-    def draw(self, shape, fans, rng):
+    def draw(
+        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
+    ) -> np.ndarray:
         """The weights, float64."""
         groups, outputs, inputs, _ = self._blocks(fans, shape)
         return _at_centre(shape, groups, _matrix(outputs, inputs))

@@ -1,12 +1,11 @@
 """Initializers that make a matrix: orthogonal, delta-orthogonal, identity."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from minicnn.checks import check_generator
-from minicnn.initializers.base import Initializer
+from minicnn.initializers.base import Fans, Initializer
 from minicnn.initializers.gains import factor
 
 
@@ -20,17 +19,20 @@ class Orthogonal(Initializer):
     linear neural networks*, ICLR 2014 (arXiv 1312.6120).
     """
 
-    gain: float = 1.0
+    gain: float | str = 1.0
     name = "orthogonal"
 
-    def moments(self, fans, shape):
+    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         gain = factor(self.gain)
         return 0.0, gain * gain / max(self._matrix(shape))
 
-    def draw(self, shape, fans, rng):
+    def draw(
+        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
+    ) -> np.ndarray:
         """The weights, float64."""
-        return factor(self.gain) * _orthogonal(*self._matrix(shape), rng).reshape(shape)
+        rows, columns = self._matrix(shape)
+        return factor(self.gain) * _orthogonal(rows, columns, rng).reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,10 @@ class DeltaOrthogonal(Orthogonal):
 
     name = "delta-orthogonal"
 
-    def moments(self, fans, shape):
+    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         _, outputs, inputs, area = self._blocks(fans, shape)
-        if len(shape) > 2 and outputs < inputs:
+        if shape and len(shape) > 2 and outputs < inputs:
             raise self._error(
                 f"needs at least as many output as input channels in each group, got {outputs}"
                 f" and {inputs}; use orthogonal here."
@@ -55,7 +57,9 @@ class DeltaOrthogonal(Orthogonal):
         gain = factor(self.gain)
         return 0.0, gain * gain / (max(outputs, inputs) * area)
 
-    def draw(self, shape, fans, rng):
+    def draw(
+        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
+    ) -> np.ndarray:
         """The weights, float64."""
         self.moments(fans, shape)
         groups, outputs, inputs, _ = self._blocks(fans, shape)
@@ -75,13 +79,15 @@ class Identity(Initializer):
 
     name = "identity"
 
-    def moments(self, fans, shape):
+    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         _, outputs, inputs, area = self._blocks(fans, shape)
         p = 1 / (max(outputs, inputs) * area)
         return p, p * (1 - p)
 
-    def draw(self, shape, fans, rng):
+    def draw(
+        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
+    ) -> np.ndarray:
         """The weights, float64."""
         groups, outputs, inputs, _ = self._blocks(fans, shape)
         return _at_centre(shape, groups, np.eye(outputs, inputs))
@@ -102,7 +108,8 @@ def _orthogonal(rows, columns, rng):
 def _at_centre(shape, groups, blocks):
     """A weight that is 0 but for `blocks`, a matrix for each group, at the kernel's centre."""
     weight = np.zeros((groups, shape[0] // groups, *shape[1:]))
-    weight[(..., *(size // 2 for size in shape[2:]))] = blocks
+    centre = (..., *(size // 2 for size in shape[2:]))
+    weight[centre] = blocks
     return weight.reshape(shape)
 
 
@@ -117,5 +124,5 @@ class LSUV(Orthogonal):
     1511.06422).
     """
 
-    gain: ClassVar[float] = 1.0
+    gain: float = field(default=1.0, init=False, repr=False)
     name = data_dependent = "lsuv"

@@ -8,8 +8,8 @@ a branch, of its last layer, and of the network's last layer. All other weights 
 initializer `elsewhere`.
 """
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 from minicnn.checks import check_finite
 from minicnn.initializers.distributions import Zeros
@@ -44,8 +44,13 @@ class Fixup(VarianceScaling):
     blocks: float = 1.0
     layers: float = 2.0
     slope: float = 0.0
-    scale: ClassVar[float] = property(
-        lambda self: 2 / (1 + self.slope * self.slope) * self.blocks ** (-1 / (self.layers - 1))
+    scale: float = field(
+        default=cast(
+            float,
+            property(lambda s: 2 / (1 + s.slope * s.slope) * s.blocks ** (-1 / (s.layers - 1))),
+        ),
+        init=False,
+        repr=False,
     )
     name = "fixup"
     branch_gate, shifts = 1.0, True
@@ -53,7 +58,7 @@ class Fixup(VarianceScaling):
     last = scores = property(lambda self: Zeros())
     elsewhere = property(lambda self: MSRA(self.mode, self.distribution, self.slope))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.blocks < 1 or self.layers < 2:
             raise self._error(
@@ -61,7 +66,7 @@ class Fixup(VarianceScaling):
                 f" layers={self.layers:g}."
             )
 
-    def of(self, blocks, layers):
+    def of(self, blocks: float, layers: float) -> "Fixup":
         """The same for another number of branches, and of layers in each."""
         return replace(
             self, blocks=check_finite(blocks, "blocks"), layers=check_finite(layers, "layers")
@@ -84,6 +89,6 @@ class ReZero(MSRA):
         lambda self: MSRA(self.mode, self.distribution, self.slope)
     )
 
-    def of(self, blocks, layers):
+    def of(self, blocks: float, layers: float) -> "ReZero":
         """Itself: the depth does not matter."""
         return self

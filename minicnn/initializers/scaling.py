@@ -1,10 +1,10 @@
 """Variance scaling: the variance follows from the fans. Xavier, MSRA and LeCun."""
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import cast
 
-from minicnn.initializers.base import Initializer
+from minicnn.initializers.base import Fans, Initializer
 from minicnn.initializers.gains import factor
 from minicnn.initializers.settings import MODES
 
@@ -32,7 +32,7 @@ class VarianceScaling(Initializer):
     distribution: str = "normal"
     name = "variance-scaling"
 
-    def moments(self, fans, shape):
+    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         if fans is None:
             raise self._error("needs the fans of a layer, Fans(fan_in, fan_out), got None.")
@@ -52,10 +52,14 @@ class Xavier(VarianceScaling):
     neural networks*, AISTATS 2010, Eq. 12 and 16.
     """
 
-    scale: ClassVar[float] = property(lambda self: factor(self.gain) * factor(self.gain))
-    mode: ClassVar[str] = "fan_avg"
+    scale: float = field(
+        default=cast(float, property(lambda self: factor(self.gain) * factor(self.gain))),
+        init=False,
+        repr=False,
+    )
+    mode: str = field(default="fan_avg", init=False, repr=False)
     distribution: str = "uniform"
-    gain: float = 1.0
+    gain: float | str = 1.0
     name = "xavier"
 
 
@@ -72,7 +76,11 @@ class MSRA(VarianceScaling):
     rectifiers*, ICCV 2015 (arXiv 1502.01852), Eq. 10, 14 and 15.
     """
 
-    scale: ClassVar[float] = property(lambda self: 2 / (1 + self.slope * self.slope))
+    scale: float = field(
+        default=cast(float, property(lambda self: 2 / (1 + self.slope * self.slope))),
+        init=False,
+        repr=False,
+    )
     slope: float = 0.0
     name = "msra"
 
@@ -85,6 +93,6 @@ class LeCun(VarianceScaling):
     *Efficient BackProp*, 1998, Eq. 16; for SELU, Klambauer et al. 2017 (arXiv 1706.02515).
     """
 
-    scale: ClassVar[float] = 1.0
-    mode: ClassVar[str] = "fan_in"
+    scale: float = field(default=1.0, init=False, repr=False)
+    mode: str = field(default="fan_in", init=False, repr=False)
     name = "lecun"

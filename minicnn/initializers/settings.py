@@ -3,7 +3,8 @@
 For the initializers themselves: this checks nothing of what it is handed.
 """
 
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
+from typing import Any
 
 from minicnn.checks import is_finite
 from minicnn.initializers.gains import GAINS, SLOPES
@@ -27,20 +28,20 @@ WORDS = {  # the settings that take words
 SIGNED = ("value", "mean", "low", "high", "slope")  # the numbers that may be below 0
 
 
-def settings_of(initializer):
+def settings_of(initializer: Any) -> dict[str, Field[Any]]:
     """The settings by their key in strings, without the underscore that avoids a method."""
     found = fields(initializer) if is_dataclass(initializer) else ()
-    return {field.name.rstrip("_"): field for field in found}
+    return {field.name.rstrip("_"): field for field in found if field.init}
 
 
-def takes(key, field, value):
+def takes(key: str, field: Field[Any], value: Any) -> bool:
     """Whether a setting takes that value."""
     if isinstance(value, str):
         return value in WORDS.get(key, ())
     return isinstance(field.default, float) and is_finite(value) and (key in SIGNED or value >= 0)
 
 
-def expected(key, field):
+def expected(key: str, field: Field[Any]) -> str:
     """What a setting takes, in words."""
     if not isinstance(field.default, float) and key not in WORDS:
         return (

@@ -10,6 +10,8 @@ is the gradient, w the value, t = 1, 2, ... the step; averages start at zero.
 import inspect
 import math
 import numbers
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -19,17 +21,20 @@ from minicnn.hints.habits import no_such_name
 from minicnn.kernels import update
 from minicnn.optimizers.base import Optimizer, as_parameters
 from minicnn.optimizers.rules import SGD, Adam, AdamW, RMSProp
+from minicnn.parameter import Parameter
 
 __all__ = [
     "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "RMSProp", "clip_grad_norm", "create",
     "settings",
 ]  # fmt: skip
 
-OPTIMIZERS = {"sgd": SGD, "rmsprop": RMSProp, "adam": Adam, "adamw": AdamW}
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD, "rmsprop": RMSProp, "adam": Adam, "adamw": AdamW,
+}  # fmt: skip
 
 
 @takes(name=check_text)
-def settings(name):
+def settings(name: str) -> dict[str, Any]:
     """Names and defaults of the settings that the optimizer called `name` takes, as a dict.
 
     Raises
@@ -45,7 +50,7 @@ def settings(name):
 
 
 @takes(name=check_text)
-def create(name, parameters, **given):
+def create(name: str, parameters: Iterable[Parameter], **given: Any) -> Optimizer:
     """The optimizer of that name.
 
     Parameters
@@ -69,7 +74,7 @@ def create(name, parameters, **given):
     return OPTIMIZERS[name](parameters, **{**taken, **given})
 
 
-def clip_grad_norm(parameters, max_norm):
+def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     """Scale all gradients together so that their norm is at most `max_norm`.
 
     Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks*,

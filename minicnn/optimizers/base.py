@@ -1,11 +1,14 @@
 """What every optimizer is: parameters, their averages, and a state to save."""
 
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from minicnn.checks import as_array, check_dict, check_flag, check_number, is_finite, takes
 from minicnn.errors import ArgumentError
 from minicnn.hints.habits import Habits
-from minicnn.optimizers.runs import find_runs, memory_order
+from minicnn.optimizers.runs import Run, find_runs, memory_order
 from minicnn.parameter import Parameter, zeros_side_by_side
 
 
@@ -17,13 +20,17 @@ class Setting:
     dtype, in which an eps of 1e-46 would be 0.
     """
 
-    def __init__(self, valid, expected, normal=False):
+    def __init__(self, valid: Callable[[float], bool], expected: str, normal: bool = False):
         self.valid, self.expected, self.normal = valid, expected, normal
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __set__(self, optimizer, value):
+    if TYPE_CHECKING:
+
+        def __get__(self, optimizer: Any, kind: Any = None) -> float: ...
+
+    def __set__(self, optimizer: Any, value: float) -> None:
         if not (is_finite(value) and self.valid(value)):
             raise ArgumentError(
                 f"{type(optimizer).__name__}: {self.name} must be {self.expected}, got {value!r}."
@@ -33,17 +40,17 @@ class Setting:
         optimizer.__dict__[self.name] = float(value)
 
 
-def positive(normal=False):
+def positive(normal: bool = False) -> Setting:
     """A setting that must be above 0."""
     return Setting(lambda x: x > 0, "a number above 0", normal)
 
 
-def fraction():
+def fraction() -> Setting:
     """A setting that must be in [0, 1)."""
     return Setting(lambda x: 0 <= x < 1, "a number in [0, 1)")
 
 
-def as_parameters(given, who):
+def as_parameters(given: Iterable[Parameter], who: str) -> list[Parameter]:
     """A list of parameters from any iterable, which may be a generator and is read once.
 
     Raises
@@ -98,20 +105,24 @@ class Optimizer(Habits):
     """
 
     _made = "parameters"
+    _step: Callable[[], None]
+    default_lr: float
 
     lr = positive()
     weight_decay = Setting(lambda x: x >= 0, "a number of at least 0", normal=True)
 
-    def __init__(self, parameters, lr, weight_decay=0.0):
+    def __init__(self, parameters: Iterable[Parameter], lr: float, weight_decay: float = 0.0):
         self.parameters = as_parameters(parameters, "an optimizer")
         self.lr = lr
         self.check_normal("lr", self.lr)
         self.weight_decay = weight_decay
         self.steps = 0
-        self._averages, self._runs, self._by_decay = {}, None, None
+        self._averages: dict[str, list[np.ndarray]] = {}
+        self._runs: list[Run] | None = None
+        self._by_decay: bool | None = None
 
     @takes(value=check_number)
-    def check_normal(self, name, value):
+    def check_normal(self, name: str, value: float) -> None:
         """Raise an ArgumentError unless each dtype holds `value` as 0 or a normal number."""
         for dtype in {parameter.value.dtype for parameter in self.parameters}:
             least = float(np.finfo(dtype).tiny)
@@ -121,11 +132,11 @@ class Optimizer(Habits):
                     f" normal number of the parameters' {dtype}, got {value!r}."
                 )
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         """Without the runs, which are views of the parameters: a copy finds its own."""
         return {**vars(self), "_runs": None}
 
-    def step(self):
+    def step(self) -> None:
         """Change every parameter once, by its current gradient."""
         self.steps += 1
         self._step()
@@ -142,11 +153,11 @@ class Optimizer(Habits):
     def _each(self, *kinds):
         """Yield value, grad, weight decay and averages (None if not kept) of each run, flat."""
         by_decay = self.weight_decay != 0
-        kept = self._runs is not None and by_decay == self._by_decay
-        if not (kept and all(run.holds() for run in self._runs)):
-            self._runs = find_runs(self.parameters, self._averages, by_decay)
+        runs = self._runs if by_decay == self._by_decay else None
+        if runs is None or not all(run.holds() for run in runs):
+            runs = self._runs = find_runs(self.parameters, self._averages, by_decay)
             self._by_decay = by_decay
-        for run in self._runs:
+        for run in runs:
             decay = self.weight_decay if run.decay else 0.0
             yield run.value, run.grad, decay, *map(run.averages.get, kinds)
 
@@ -161,7 +172,7 @@ class Optimizer(Habits):
             for name, array in zip(names, arrays)
         }
 
-    def state_dict(self, copy=True):
+    def state_dict(self, copy: bool = True) -> dict[str, np.ndarray]:
         """All that is needed to go on bit for bit, beside values and settings.
 
         Parameters
@@ -180,7 +191,7 @@ class Optimizer(Habits):
         return {"steps": np.array(self.steps, dtype=np.int64), **state}
 
     @takes(state=check_dict)
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what ``state_dict`` of an optimizer with the same settings returned.
 
         Raises

@@ -1,8 +1,11 @@
 """The rules: stochastic gradient descent and those that scale it by running averages."""
 
+from collections.abc import Iterable
+
 from minicnn.errors import ArgumentError
 from minicnn.kernels import update
 from minicnn.optimizers.base import Optimizer, fraction, positive
+from minicnn.parameter import Parameter
 
 
 class SGD(Optimizer):
@@ -37,7 +40,14 @@ class SGD(Optimizer):
     default_lr = 0.03
     momentum = fraction()
 
-    def __init__(self, parameters, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ):
         super().__init__(parameters, lr, weight_decay)
         self.momentum = momentum
         self.nesterov = bool(nesterov)
@@ -81,7 +91,15 @@ class RMSProp(Optimizer):
     eps = positive(normal=True)
     momentum = fraction()
 
-    def __init__(self, parameters, lr, alpha=0.99, eps=1e-8, momentum=0.0, weight_decay=0.0):
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+    ):
         super().__init__(parameters, lr, weight_decay)
         self.alpha, self.eps, self.momentum = alpha, eps, momentum
         self._allocate("square_average")
@@ -130,7 +148,14 @@ class Adam(Optimizer):
     beta2 = fraction()
     eps = positive(normal=True)
 
-    def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ):
         super().__init__(parameters, lr, weight_decay)
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise ArgumentError(
@@ -166,5 +191,12 @@ class AdamW(Adam):
 
     decoupled = True
 
-    def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ):
         super().__init__(parameters, lr, betas, eps, weight_decay)

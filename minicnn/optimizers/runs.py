@@ -8,9 +8,11 @@ see one long array, or with weight decay two: the parameters that decay and thos
 For the package itself: it checks nothing of what it is handed.
 """
 
+from typing import Any
+
 import numpy as np
 
-from minicnn.parameter import ALIGNMENT
+from minicnn.parameter import ALIGNMENT, Parameter
 
 
 class Run:
@@ -24,14 +26,14 @@ class Run:
         Whether the first of the parameters decays.
     """
 
-    def __init__(self, parameters, averages):
+    def __init__(self, parameters: list[Parameter], averages: dict[str, Any]):
         self._kept = [(p, p.value, p.grad, p.decay) for p in parameters]
         self.decay = parameters[0].decay
         self.value = _spanning([p.value for p in parameters])
         self.grad = _spanning([p.grad for p in parameters])
         self.averages = {kind: _spanning(arrays) for kind, arrays in averages.items()}
 
-    def holds(self):
+    def holds(self) -> bool:
         """Whether the parameters still have the arrays and the decay that this was made of."""
         for p, value, grad, decay in self._kept:
             if p.value is not value or p.grad is not grad or p.decay != decay:
@@ -39,7 +41,9 @@ class Run:
         return True
 
 
-def find_runs(parameters, averages, by_decay):
+def find_runs(
+    parameters: list[Parameter], averages: dict[str, list[np.ndarray]], by_decay: bool
+) -> list[Run]:
     """All parameters in as few runs as their places in memory allow.
 
     Parameters
@@ -65,7 +69,7 @@ def find_runs(parameters, averages, by_decay):
     ]
 
 
-def memory_order(parameters):
+def memory_order(parameters: list[Parameter]) -> list[int]:
     """The parameters' indices, those that decay first, in the order of their places."""
     keys = [(not p.decay, p.value.ctypes.data) for p in parameters]
     return sorted(range(len(keys)), key=keys.__getitem__)

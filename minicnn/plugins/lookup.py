@@ -13,8 +13,10 @@ import importlib
 import inspect
 import os
 import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from minicnn import errors
 from minicnn.errors import ArgumentError, MinicnnError
@@ -29,12 +31,12 @@ PLACES = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEY
 FORM = "PATH.py:NAME or PATH.py:NAME(ARGUMENTS), as in ./myinit.py:HalfXavier(0.5)"
 
 
-def is_own(text):
+def is_own(text: object) -> bool:
     """Whether a string names something of the user's: a file that ends in .py, or a.module:Name."""
     return isinstance(text, str) and any(form.fullmatch(text) for form in (FILE, MODULE))
 
 
-def short(text):
+def short(text: str) -> str:
     """The name and arguments without the place; any other string as it is."""
     try:
         return parse(text).short if is_own(text) else text
@@ -42,14 +44,14 @@ def short(text):
         return text
 
 
-def unknown(kind, name, known, text):
+def unknown(kind: str, name: str, known: Iterable[str], text: str) -> ArgumentError:
     """The error for a string that is in no table, with a hint if it looks like a path."""
     if "/" in str(text) or os.sep in str(text):
         return ArgumentError(f"{kind} {str(text)!r} is no file of Python: expected {FORM}.")
     return errors.unknown(kind, name, known)
 
 
-def parse(text, kind="own thing"):
+def parse(text: str, kind: str = "own thing") -> "Reference":
     """What a string names; nothing is read yet.
 
     Parameters
@@ -69,7 +71,7 @@ def parse(text, kind="own thing"):
         If the name is missing or the arguments are no literals.
     """
     file = FILE.fullmatch(text)
-    match = file or MODULE.fullmatch(text)
+    match: Any = file or MODULE.fullmatch(text)
     named = NAMED.fullmatch(match["named"] or "")
     if not named:
         raise ArgumentError(f"{kind} {text!r}: expected {FORM}.")
@@ -83,7 +85,7 @@ def _arguments(text, what):
     if len(text) > MOST_ARGUMENTS:
         raise ArgumentError(f"{what[:100]}...: at most {MOST_ARGUMENTS} characters of arguments.")
     try:
-        call = ast.parse(f"f{text}", mode="eval").body
+        call: Any = ast.parse(f"f{text}", mode="eval").body
         if not isinstance(call.func, ast.Name) or any(k.arg is None for k in call.keywords):
             raise ValueError
         given = tuple(ast.literal_eval(node) for node in call.args)
@@ -122,29 +124,29 @@ class Reference:
     place: str
     is_module: bool
     name: str
-    given: tuple
-    named: dict
+    given: tuple[Any, ...]
+    named: dict[str, Any]
     arguments: str
 
     @property
-    def short(self):
+    def short(self) -> str:
         """The name with its arguments, such as ``HalfXavier(0.5)``."""
         return self.name + (f"({self.arguments})" if self.arguments else "")
 
-    def __str__(self):
+    def __str__(self) -> str:
         """The string that means the same in every working directory."""
         return f"{self.place}:{self.short}"
 
-    def error(self, message, cls=ArgumentError):
+    def error(self, message: str, cls: type[MinicnnError] = ArgumentError) -> MinicnnError:
         """An error that names the string."""
         return cls(f"{self.kind} {self.text!r}: {message}")
 
-    def file(self):
+    def file(self) -> Path:
         """The path of the file; nothing of it is executed."""
         with self._named():
             return program.find_module(self.place) if self.is_module else Path(self.place)
 
-    def describe(self):
+    def describe(self) -> dict[str, str]:
         """Everything about it as plain values: file, name, arguments, and the file's digest.
 
         Raises
@@ -159,7 +161,7 @@ class Reference:
             "file": str(file), "name": self.name, "arguments": self.arguments, "sha256": digest,
         }  # fmt: skip
 
-    def load(self):
+    def load(self) -> Any:
         """Execute the file, if that was not done yet, and return what is named.
 
         Raises
@@ -179,7 +181,12 @@ class Reference:
             raise self.error(str(errors.unknown("name", self.name, names)))
         return getattr(module, self.name)
 
-    def call(self, thing, offered=None, error=ArgumentError):
+    def call(
+        self,
+        thing: Callable[..., Any],
+        offered: Mapping[str, Any] | None = None,
+        error: type[MinicnnError] = ArgumentError,
+    ) -> Any:
         """Call what was loaded with the arguments.
 
         Parameters
@@ -206,7 +213,7 @@ class Reference:
         with self._explained(self.file(), "it", error):
             return thing(*given, **{**more, **named})
 
-    def check_call(self, thing, *given, **named):
+    def check_call(self, thing: Callable[..., Any], *given: Any, **named: Any) -> None:
         """Raise an ArgumentError unless something can be called with these arguments."""
         try:
             signature = inspect.signature(thing)
@@ -236,7 +243,7 @@ class Reference:
             raise self.error(f"{what} raised {program.last_line(error, file)}.", cls) from error
 
 
-def parameters_of(thing):
+def parameters_of(thing: Any) -> Mapping[str, inspect.Parameter]:
     """The parameters of a function or class by name; empty for one that has no signature."""
     try:
         return inspect.signature(thing).parameters
@@ -244,13 +251,13 @@ def parameters_of(thing):
         return {}
 
 
-def takes(thing, name):
+def takes(thing: Any, name: str) -> bool:
     """Whether a function has a parameter of that name, or takes any."""
     parameters = parameters_of(thing)
     return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
-def check_same(text, kind, digest):
+def check_same(text: str, kind: str, digest: str) -> None:
     """Raise unless the file of `text` still has that SHA-256; it is not executed.
 
     Raises

@@ -18,16 +18,18 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from minicnn.errors import ArgumentError
 
 MOST_BYTES = 2**24
 
-_LOADED = {}  # modules by path and digest
+_LOADED: dict[tuple[str, str], ModuleType] = {}  # modules by path and digest
 _LOCK = threading.RLock()  # a file that is executed may name another
 
 
-def find_module(name):
+def find_module(name: str) -> Path:
     """The file of a module, of which neither it nor its package is executed.
 
     Parameters
@@ -46,7 +48,9 @@ def find_module(name):
     """
     _let_find(os.getcwd())
     importlib.invalidate_caches()
-    parts, finders, spec = name.split("."), sys.meta_path, None
+    parts = name.split(".")
+    finders: list[Any] = sys.meta_path
+    spec: Any = None
     for end in range(1, len(parts) + 1):
         specs = [finder.find_spec(".".join(parts[:end]), None) for finder in finders]
         specs = [spec for spec in specs if spec is not None]
@@ -64,7 +68,7 @@ def find_module(name):
     return Path(os.path.abspath(spec.origin))
 
 
-def digest(file):
+def digest(file: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, in hexadecimal.
 
     Raises
@@ -75,7 +79,7 @@ def digest(file):
     return hashlib.sha256(_read(file)).hexdigest()
 
 
-def load_file(file):
+def load_file(file: Path) -> ModuleType:
     """The module that a file makes when it is executed; the same one until the file changes.
 
     Parameters
@@ -97,7 +101,7 @@ def load_file(file):
         return _LOADED[key]
 
 
-def last_line(error, file):
+def last_line(error: BaseException, file: str | os.PathLike[str]) -> str:
     """The last line of a traceback, with the line of the file that it goes through."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
@@ -148,7 +152,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 def _execute(name, file, data):
     """A new module; it stays among ``sys.modules``, as dataclasses and copies look it up there."""
-    spec = importlib.util.spec_from_loader(name, _Loader(name, str(file), data))
+    spec: Any = importlib.util.spec_from_loader(name, _Loader(name, str(file), data))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
