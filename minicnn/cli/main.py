@@ -3,6 +3,8 @@
 import sys
 import textwrap
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 from minicnn.cli.options import NO_SETTINGS, make_parser
 from minicnn.console import terminal
@@ -23,7 +25,7 @@ width=8) gets what the run has of these, activation() makes a layer;
 './net.py:build(16)' sets width."""
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Parameters
@@ -44,7 +46,8 @@ def main(argv=None):
     try:
         return _main(argv)
     except SystemExit as end:  # argparse's own, after --help and --version
-        return end.code or 0
+        code: Any = end.code
+        return code or 0
     except MinicnnError as error:
         return _fail(error, error.exit_code)
     except MemoryError as error:
@@ -164,10 +167,10 @@ def _compare(given, chosen, recipe):
     baseline = Baseline.from_strings(grid, given.get("baseline", []), _option_value)
     ablation = Ablation(grid, given.get("out"), threads)
     if not quiet:
-        done = sum(outcome.status in DONE for outcome in ablation.outcomes)
+        before = sum(outcome.status in DONE for outcome in ablation.outcomes)
         say(
             f"{len(grid.arms())} arms, {len(ablation.outcomes)} runs in {ablation.folder}"
-            + (f", {done} of them done before" if done else "")
+            + (f", {before} of them done before" if before else "")
         )
     if ablation.note:
         _note(ablation.note)

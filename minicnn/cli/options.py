@@ -1,6 +1,7 @@
 """The options of the command line, and recipes: settings that go together, by name."""
 
 import argparse
+from typing import Any, NoReturn
 
 import minicnn
 from minicnn.checks import check_text, takes
@@ -12,7 +13,7 @@ NO_SETTINGS = (
     "preflight", "resume", "checkpoint_every",
 )  # fmt: skip
 
-RECIPES = {
+RECIPES: dict[str, dict[str, Any]] = {
     # The least time to 99 % on MNIST that we know: two passes over the training set.
     "fastest": {
         "model": "quick", "optimizer": "adam", "betas": (0.8, 0.95), "lr": 0.015,
@@ -24,13 +25,13 @@ RECIPES = {
 class Parser(argparse.ArgumentParser):
     """`argparse.ArgumentParser` that raises `ArgumentError` in the place of printing its usage."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         """Raise what argparse would print with the whole usage."""
         raise ArgumentError(f"{message}; {self.prog} --help lists all options.")
 
 
 @takes(name=check_text)
-def recipe(name):
+def recipe(name: str) -> dict[str, Any]:
     """The settings of that name, as a dict.
 
     Raises
@@ -43,7 +44,7 @@ def recipe(name):
     return dict(RECIPES[name])
 
 
-def make_parser():
+def make_parser() -> Parser:
     """The parser of all options; a setting that is not given is left out of the result."""
     parser = Parser(
         prog="minicnn",

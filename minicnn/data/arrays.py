@@ -1,6 +1,7 @@
 """What a data set is made of: an array of images and one of their classes, checked once."""
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn.checks import check_count
 from minicnn.errors import DataError
@@ -8,7 +9,13 @@ from minicnn.hints.axes import look_channels_last
 from minicnn.hints.labels import advice_on_labels, first_beyond
 
 
-def checked(images, labels, classes, channels_first, name):
+def checked(
+    images: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    classes: int | None,
+    channels_first: bool | None,
+    name: str,
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Images, labels and the number of classes, as :class:`minicnn.data.Dataset` keeps them.
 
     Parameters are those of `Dataset`.
@@ -29,7 +36,7 @@ def checked(images, labels, classes, channels_first, name):
     return made, labels, int(labels.max()) + 1 if classes is None else int(classes)
 
 
-def _as_array(given, what):
+def _as_array(given: npt.ArrayLike, what: str) -> np.ndarray:
     if np.ma.is_masked(given):
         raise DataError(
             f"{np.ma.count_masked(given)} elements of the {what} are masked, which would be"
@@ -41,7 +48,7 @@ def _as_array(given, what):
         raise DataError(f"the {what} are no array: {error}.") from error
 
 
-def _check_images(images, channels_first):
+def _check_images(images: np.ndarray, channels_first: bool | None) -> np.ndarray:
     if images.ndim not in (3, 4) or images.size == 0:
         raise DataError(
             "expected images of shape (N, C, H, W) or (N, H, W), at least one of at least one"
@@ -86,7 +93,9 @@ def _convert(images):
     )
 
 
-def _check_labels(labels, classes, count, given):
+def _check_labels(
+    labels: np.ndarray, classes: int | None, count: int, given: tuple[int, ...]
+) -> np.ndarray:
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(
             f"labels must be whole numbers of shape (N,), got {labels.dtype} of shape"

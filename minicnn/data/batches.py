@@ -3,10 +3,12 @@
 import itertools
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn.checks import check_count, check_dtype, check_generator, check_numbers, takes
 from minicnn.data.dataset import Dataset
@@ -72,7 +74,14 @@ class Batches:
     """
 
     @takes(dataset=Dataset, rng=check_generator, dtype=check_dtype)
-    def __init__(self, dataset, batch_size, rng=None, dtype=np.float32, prefetch=None):
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        rng: np.random.Generator | None = None,
+        dtype: npt.DTypeLike = np.float32,
+        prefetch: bool | None = None,
+    ):
         if rng is not None and not isinstance(rng, np.random.Generator):
             raise ArgumentError(
                 f"rng must be a numpy.random.Generator or None, got {rng!r}; of a seed, make"
@@ -84,21 +93,21 @@ class Batches:
         if self.dtype not in (np.float32, np.float64):
             raise ArgumentError(f"batches are of float32 or float64, got {dtype}.")
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Batches in an epoch."""
         return -(-len(self.dataset) // self.batch_size)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Batch]:
         return self.epoch(self.order())
 
-    def order(self):
+    def order(self) -> np.ndarray:
         """The order of the samples in the next epoch, ndarray of int64; draws from `rng`."""
         if self.rng is None:
             return np.arange(len(self.dataset))
         return self.rng.permutation(len(self.dataset))
 
     @takes(order=check_numbers)
-    def epoch(self, order, start=0):
+    def epoch(self, order: npt.ArrayLike, start: int = 0) -> Generator[Batch, None, None]:
         """Iterate over the samples of a given order, from batch number `start` on.
 
         With the same order and a later start an epoch that was broken off goes on.
@@ -147,7 +156,7 @@ class Batches:
     def _ahead(self, parts, terms):
         """While one buffer is out with the caller, the thread fills the other."""
         buffers = itertools.cycle([self._buffer(parts), self._buffer(parts)])
-        packing = deque()
+        packing: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(1, THREAD_NAME) as thread:
             for part in parts:
                 packing.append(thread.submit(self._pack, part, terms, next(buffers)))

@@ -2,8 +2,10 @@
 
 import copy
 import warnings
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn.checks import check_count, check_dtype, check_kind, check_numbers, takes
 from minicnn.data import arrays
@@ -58,7 +60,14 @@ class Dataset:
     """
 
     def __init__(
-        self, images, labels, classes=None, mean=None, std=None, name="", channels_first=None
+        self,
+        images: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        classes: int | None = None,
+        mean: npt.ArrayLike | None = None,
+        std: npt.ArrayLike | None = None,
+        name: str = "",
+        channels_first: bool | None = None,
     ):
         self.name = name or "the data set"
         self.images, self.labels, self.classes = arrays.checked(
@@ -68,16 +77,16 @@ class Dataset:
         if classes is None:
             warn_of_empty_classes(self)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """Of one image, ``(C, H, W)``."""
         return self.images.shape[1:]
 
     @takes(mean=check_numbers, std=check_numbers)
-    def with_normalization(self, mean, std):
+    def with_normalization(self, mean: npt.ArrayLike, std: npt.ArrayLike) -> "Dataset":
         """The same data, sharing its arrays, with another mean and standard deviation.
 
         Parameters
@@ -93,7 +102,7 @@ class Dataset:
         other._set_normalization(mean, std)
         return other
 
-    def subset(self, n):
+    def subset(self, n: int) -> "Dataset":
         """The first `n` images, all if there are fewer; classes and normalization stay.
 
         Raises
@@ -107,7 +116,7 @@ class Dataset:
         return other
 
     @takes(dtype=check_dtype)
-    def affine(self, dtype=np.float32):
+    def affine(self, dtype: npt.DTypeLike = np.float32) -> tuple[np.ndarray, ...]:
         """The normalization as ``(pixel - centre[c]) * scale[c] + shift[c]``, in that order.
 
         Floating-point pixels may have a mean far from 0: it is subtracted first, in float64.
@@ -129,7 +138,7 @@ class Dataset:
             return tuple(term.astype(dtype) for term in terms)
         return self.mean, 1 / self.std, nothing
 
-    def normalized(self, indices):
+    def normalized(self, indices: npt.ArrayLike | slice) -> np.ndarray:
         """Chosen images, normalized, with the bits that `Batches` give.
 
         Parameters
@@ -152,7 +161,7 @@ class Dataset:
         pixels += shift
         return pixels.astype(np.float32, copy=False)
 
-    def class_frequencies(self):
+    def class_frequencies(self) -> np.ndarray:
         """The fraction of the images in each class, an ndarray of shape (classes,)."""
         return np.bincount(self.labels, minlength=self.classes) / len(self)
 
@@ -183,7 +192,7 @@ class Dataset:
                     " float32. Use a larger one."
                 )
 
-    def _per_channel(self, what, value):
+    def _per_channel(self, what: str, value: npt.ArrayLike) -> np.ndarray:
         channels = self.shape[0]
         try:
             value = np.asarray(value, np.float64)
@@ -197,7 +206,7 @@ class Dataset:
         return np.full(channels, value)
 
 
-def warn_of_empty_classes(dataset):
+def warn_of_empty_classes(dataset: Dataset) -> None:
     """A UserWarning if a class has no image: that labels begin at 1 is a frequent reason."""
     check_kind(dataset, Dataset, "dataset")
     present = np.unique(dataset.labels)
@@ -219,7 +228,7 @@ def warn_of_empty_classes(dataset):
 
 
 @takes(dataset=Dataset)
-def normalization(dataset):
+def normalization(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each channel, over all images and positions.
 
     In the units of `Dataset`: uint8 pixels count as fractions of 255. Summed in float64, or
@@ -257,7 +266,7 @@ def _integer_moments(images):
 def _float_moments(images):
     """In two passes, as differences from the first pixel: exactly 0 in a constant channel."""
     n, pivot = images[:, 0].size, images[:1, :, :1, :1].astype(np.float64)
-    axes = dict(axis=(0, 2, 3), keepdims=True)
+    axes: Any = dict(axis=(0, 2, 3), keepdims=True)
     mean = pivot + sum(np.sum(part - pivot, **axes) for part in _slices(images)) / n
     variance = sum(np.sum((part - mean) ** 2, **axes) for part in _slices(images)) / n
     return mean.ravel(), variance.ravel()

@@ -1,9 +1,11 @@
 """A folder with the four IDX files of MNIST, or of one of the data sets shaped like it."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn.checks import check_items, check_path, check_text, takes
 from minicnn.data.dataset import Dataset, normalization, warn_of_empty_classes
@@ -22,7 +24,7 @@ LOCKED = "it, or a folder around it, may not be searched. Give the right to it"
 
 
 @takes(folder=check_path)
-def find_files(folder):
+def find_files(folder: str | os.PathLike[str]) -> list[Path | None]:
     """Where each of the four files is, in the order of `FILES`; None for one that is missing.
 
     Each may be compressed or not, and spelled ``train-images-idx3-ubyte`` or
@@ -45,7 +47,9 @@ def find_files(folder):
     return found
 
 
-def load_folder(folder, name=None, classes=None):
+def load_folder(
+    folder: str | os.PathLike[str], name: str | None = None, classes: int | None = None
+) -> tuple[Dataset, Dataset]:
     """The training and the test set of a folder, both normalized as the training set needs.
 
     Parameters
@@ -84,7 +88,12 @@ def _check_two(value, what):
 
 
 @takes(train=_check_two, test=_check_two)
-def from_arrays(name, train, test, classes=None):
+def from_arrays(
+    name: str,
+    train: Sequence[npt.ArrayLike],
+    test: Sequence[npt.ArrayLike],
+    classes: int | None = None,
+) -> tuple[Dataset, Dataset]:
     """Both sets of pairs of images and labels, normalized as the training set needs.
 
     Parameters
@@ -108,21 +117,21 @@ def from_arrays(name, train, test, classes=None):
     given, labels = classes, [np.asarray(labels) for _, labels in (train, test)]
     if given is None and all(array.dtype.kind in "iu" for array in labels):  # else refused below
         classes = max(int(array.max(initial=0)) for array in labels) + 1
-    train = Dataset(*train, classes, name=f"{name} training set")
-    test = Dataset(*test, classes, name=f"{name} test set")
-    if train.shape != test.shape:
+    first = Dataset(train[0], train[1], classes, name=f"{name} training set")
+    second = Dataset(test[0], test[1], classes, name=f"{name} test set")
+    if first.shape != second.shape:
         raise DataError(
-            f"{name}: training images are of shape {train.shape}, test images of {test.shape}:"
+            f"{name}: training images are of shape {first.shape}, test images of {second.shape}:"
             " expected the same."
         )
     if given is None:
-        warn_of_empty_classes(train)
-    scaling = normalization(train)
-    return train.with_normalization(*scaling), test.with_normalization(*scaling)
+        warn_of_empty_classes(first)
+    scaling = normalization(first)
+    return first.with_normalization(*scaling), second.with_normalization(*scaling)
 
 
 @takes(folder=check_path)
-def missing_files(folder):
+def missing_files(folder: str | os.PathLike[str]) -> str:
     """A sentence that says which of the four files a folder lacks."""
     folder = Path(folder)
     if not os.path.isdir(folder):

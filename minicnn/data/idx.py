@@ -17,7 +17,7 @@ from minicnn.checks import check_count, takes
 from minicnn.errors import DataError
 from minicnn.paths import is_locked
 
-TYPES = {
+TYPES: dict[int, np.dtype] = {
     0x08: np.dtype("u1"),
     0x09: np.dtype("i1"),
     0x0B: np.dtype(">i2"),
@@ -34,7 +34,7 @@ CHUNK = 2**16
 
 
 @takes(path=(str, os.PathLike), max_bytes=check_count)
-def read_idx(path, max_bytes=MAX_BYTES):
+def read_idx(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> np.ndarray:
     """Read an IDX file, gzip-compressed or not (its first bytes tell, not its name).
 
     The header is checked against the file first: a raw file must be exactly as long as it

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import minicnn
 from minicnn.checks import check_path
+from minicnn.data.dataset import Dataset
 from minicnn.data.folder import FILES, find_files, load_folder, missing_files
 from minicnn.errors import DataError
 from minicnn.paths import expand, is_locked
@@ -17,7 +18,7 @@ from minicnn.paths import expand, is_locked
 VARIABLE = "MINICNN_DATA"
 
 
-def load_mnist(folder=None):
+def load_mnist(folder: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:
     """MNIST, both sets normalized with the mean and standard deviation of the training set.
 
     Each folder looked into may hold the four files itself or in a folder ``mnist``, as

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from minicnn.checks import takes
 from minicnn.data.dataset import Dataset
@@ -14,18 +15,18 @@ from minicnn.plugins import lookup
 SOURCES = {"mnist": load_mnist}
 
 
-def names():
+def names() -> list[str]:
     """The names that `load` knows, as a list."""
     return list(SOURCES)
 
 
-def is_own(name):
+def is_own(name: Any) -> bool:
     """Whether a name is that of a user's function, see `load`; any folder that exists is not."""
     return lookup.is_own(name) and not os.path.isdir(os.path.expanduser(name))
 
 
 @takes(name=(str, os.PathLike, type(None)))
-def load(name):
+def load(name: str | os.PathLike[str]) -> tuple[Dataset, Dataset]:
     """The training and the test set that a name or a folder stands for.
 
     Parameters
@@ -49,11 +50,11 @@ def load(name):
     DataError
         If files are missing or damaged.
     """
-    if name in SOURCES:
+    if isinstance(name, str) and name in SOURCES:
         return SOURCES[name]()
-    text, separators = str(name), {"/", os.sep, os.altsep} - {None}
+    text, separators = str(name), [s for s in ("/", os.sep, os.altsep) if s]
     if is_own(name):
-        return _own(lookup.parse(name, "data"))
+        return _own(lookup.parse(text, "data"))
     folder = expand(text, "the data set or folder")
     is_path = isinstance(name, Path) or any(s in text for s in separators)
     if is_path or (text and os.path.exists(folder)):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from minicnn import initializers, optimizers
 from minicnn.checks import takes
@@ -16,7 +17,9 @@ REMEDIES = ("msra", "xavier", "lecun", "lsuv")
 
 
 @takes(settings=Settings, dataset=Dataset)
-def remedy(settings, dataset, kind):
+def remedy(
+    settings: Settings, dataset: Dataset, kind: str
+) -> tuple[dict[str, Any] | None, preflight.Preflight | None]:
     """What else the same network would train with.
 
     Parameters
@@ -42,8 +45,8 @@ def remedy(settings, dataset, kind):
         if found.trains:
             return change, found
         if "init" in change and found.kind in preflight.OF_TRIAL:
-            more, found = remedy(other, dataset, found.kind)
-            return (more and {**change, **more}), found
+            more, last = remedy(other, dataset, found.kind)
+            return (more and {**change, **more}), last
     return None, None
 
 
@@ -78,7 +81,7 @@ def _theory(settings, model, dataset):
 
 
 @takes(settings=Settings, dataset=Dataset)
-def report(settings, dataset):
+def report(settings: Settings, dataset: Dataset) -> tuple[str, str, bool]:
     """The verdict as text: tables, and a sentence with what would help.
 
     Returns

@@ -25,6 +25,7 @@ import copy
 import math
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ from minicnn.lab.theory.prediction import predict
 from minicnn.lab.trial import Trial, attempt
 from minicnn.layers import Sigmoid
 from minicnn.losses import SoftmaxCrossEntropy
-from minicnn.models.sequential import initialized
+from minicnn.models.sequential import Sequential, initialized
 from minicnn.optimizers import SGD, Optimizer
 from minicnn.plan import trace
 from minicnn.training.runs.settings import Settings
@@ -81,12 +82,13 @@ class Preflight:
     trial: Trial | None = None
 
     @property
-    def trains(self):
+    def trains(self) -> bool:
         """Whether the network is expected to train."""
         return self.kind == "fine"
 
-    def __str__(self):
+    def __str__(self) -> str:
         record = self.record
+        trial: Any = self.trial
         size = (
             f"scores vary by {record.logit_std:.2g} from image to image, delta in the first layer"
             f" is {record.delta_ratio:.2g} of that in the last, the loss is {record.loss:.3g}"
@@ -99,12 +101,12 @@ class Preflight:
             why = str(self.front).splitlines()[0].partition(": ")[2].rstrip(".")
             return f"will not train: {self.kind}, {why}."
         if self.kind == "too fast":
-            return f"will not train at a learning rate of {self.trial.lr:g}: {self.trial}."
+            return f"will not train at a learning rate of {trial.lr:g}: {trial}."
         if self.kind == "too slow":
             return (
-                f"will hardly train at a learning rate of {self.trial.lr:g}: it moves the weights"
-                f" by {self.trial.moved_in_all:.1g} of their length in all"
-                f" {self.trial.total_steps:,} steps."
+                f"will hardly train at a learning rate of {trial.lr:g}: it moves the weights"
+                f" by {trial.moved_in_all:.1g} of their length in all"
+                f" {trial.total_steps:,} steps."
             )
         where = f"; it begins at {self.layer}" if self.layer else ""
         end = "diverge or saturate" if self.kind == "exploding" else "stall"
@@ -116,7 +118,13 @@ class Preflight:
     model=initialized, images=check_numbers, labels=partial(check_numbers, ndim=1),
     optimizer=Optimizer,
 )  # fmt: skip
-def preflight(model, images, labels, optimizer=None, **training):
+def preflight(
+    model: Sequential,
+    images: np.ndarray,
+    labels: np.ndarray,
+    optimizer: Optimizer | None = None,
+    **training: Any,
+) -> Preflight:
     """Judge an initialized model by one batch, and its optimizer, if given, by a short trial.
 
     Parameters
@@ -147,7 +155,8 @@ def preflight(model, images, labels, optimizer=None, **training):
     if optimizer is None:
         return _at_start(model, images, labels)
     found = _at_start(model, images[:IMAGES], labels[:IMAGES])
-    data = Dataset(images, labels, model.output_shape[0])
+    shape: Any = model.output_shape
+    data = Dataset(images, labels, shape[0])
     return _tried(found, model, optimizer, data, images[:IMAGES], labels[:IMAGES], **training)
 
 
@@ -226,7 +235,7 @@ def _first(names, values, holds):
 
 
 @takes(settings=Settings, dataset=Dataset)
-def of_settings(settings, dataset):
+def of_settings(settings: Settings, dataset: Dataset) -> Preflight:
     """The verdict on the model of a run, before it is trained.
 
     Parameters
@@ -249,14 +258,14 @@ def of_settings(settings, dataset):
 
 
 @takes(dataset=Dataset, count=check_count)
-def first_images(dataset, count):
+def first_images(dataset: Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The first images of a data set, normalized, and their labels."""
     chosen = np.arange(min(count, len(dataset)))
     return dataset.normalized(chosen), dataset.labels[chosen]
 
 
 @takes(model=initialized, labels=check_numbers)
-def beside_theory(model, images, labels):
+def beside_theory(model: Sequential, images: np.ndarray, labels: np.ndarray) -> str:
     """A table of the layers with weights: what flows through them, and what theory says."""
     record, predictions = probe(model, images, labels), predict(model, images, labels)
     return comparison.table(record, predictions, _weighted(model))

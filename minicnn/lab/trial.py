@@ -23,7 +23,7 @@ from minicnn.checks import check_count, check_number, check_numbers, takes
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError, DivergedError
 from minicnn.losses import Loss, SoftmaxCrossEntropy
-from minicnn.models.sequential import initialized
+from minicnn.models.sequential import Sequential, initialized
 from minicnn.optimizers import Optimizer
 from minicnn.training.callbacks.nan_guard import NanGuard
 from minicnn.training.trainer import Trainer
@@ -67,12 +67,12 @@ class Trial:
     moved: float
 
     @property
-    def moved_in_all(self):
+    def moved_in_all(self) -> float:
         """How far the weights would go in the whole training, if they went on like that."""
         return self.moved * self.total_steps / self.steps
 
     @takes(guess=check_number, faded=check_number)
-    def kind(self, guess, faded):
+    def kind(self, guess: float, faded: float) -> str:
         """``fine``, ``too fast`` or ``too slow``.
 
         Parameters
@@ -88,7 +88,7 @@ class Trial:
             return "too fast"
         return "too slow" if self.total_steps > LEAST and self.moved_in_all < STILL else "fine"
 
-    def __str__(self):
+    def __str__(self) -> str:
         if math.isnan(self.loss):
             return f"a trial of {self.steps} steps diverged"
         return (
@@ -117,9 +117,18 @@ class _Shortened(schedules.Schedule):
     total_steps=check_count,
 )  # fmt: skip
 def attempt(
-    model, optimizer, data, images, labels, *, loss=None, schedule="constant", batch_size=64,
-    total_steps=None, seed=0,
-):  # fmt: skip
+    model: Sequential,
+    optimizer: Optimizer,
+    data: Dataset,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    loss: Loss | None = None,
+    schedule: str | schedules.Schedule = "constant",
+    batch_size: int = 64,
+    total_steps: int | None = None,
+    seed: int = 0,
+) -> Trial:
     """Train a copy of a model for a few dozen steps.
 
     Parameters

@@ -5,9 +5,12 @@ import shutil
 import signal
 import sys
 import textwrap
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numba
 from tqdm import tqdm
@@ -20,7 +23,7 @@ from minicnn.errors import ArgumentError
 from minicnn.lab.ablation import workers
 from minicnn.lab.ablation.grid import Grid, label
 from minicnn.lab.ablation.register import GRID_FILE, Register
-from minicnn.lab.ablation.results import DONE, ERROR_FILE, read_outcome, write_error
+from minicnn.lab.ablation.results import DONE, ERROR_FILE, Outcome, read_outcome, write_error
 from minicnn.lab.ablation.tables import csv_text
 from minicnn.lab.ablation.workers import train_all, train_trial
 from minicnn.paths import expand
@@ -75,12 +78,20 @@ class Ablation:
     """
 
     @takes(grid=Grid, out=check_path, train=partial(check_callable, arguments=2))
-    def __init__(self, grid, out=None, processors=None, train=None):
+    def __init__(
+        self,
+        grid: Grid,
+        out: str | os.PathLike[str] | None = None,
+        processors: int | None = None,
+        train: Callable[[dict[str, Any], Path], Any] | None = None,
+    ):
         extras.load("joblib", workers.PURPOSE)
-        processors = numba.config.NUMBA_NUM_THREADS if processors is None else processors
+        config: Any = numba.config  # which makes its names at run time
+        processors = config.NUMBA_NUM_THREADS if processors is None else processors
         self._processors = check_count(processors, "processors")
         self._train = train or train_trial
-        self.grid, self.signal = grid, None
+        self.grid = grid
+        self.signal: int | None = None
         grid.check(_Look())
         self._claimed, register = _claim(grid, out)
         self.folder = self._claimed.path
@@ -88,7 +99,7 @@ class Ablation:
         self._read_outcomes()
 
     @takes(quiet=check_flag)
-    def run(self, quiet=False):
+    def run(self, quiet: bool = False) -> list[Outcome]:
         """Train all trials that are not done yet.
 
         Parameters

@@ -1,7 +1,9 @@
 """Baseline: the arm that others are compared with, the best one or one that is named."""
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,7 @@ class Baseline:
     """
 
     @takes(grid=Grid, settings=check_dict)
-    def __init__(self, grid, settings=None):
+    def __init__(self, grid: Grid, settings: dict[str, Any] | None = None):
         self._arms, self._settings = grid.arms(), dict(settings or {})
         for name, value in self._settings.items():
             if name not in grid.axes:
@@ -47,7 +49,9 @@ class Baseline:
 
     @classmethod
     @takes(grid=Grid, texts=list_of(str), convert=partial(check_callable, arguments=2))
-    def from_strings(cls, grid, texts, convert):
+    def from_strings(
+        cls, grid: Grid, texts: Iterable[str], convert: Callable[[str, str], Any]
+    ) -> "Baseline":
         """The baseline whose settings are written as on the command line.
 
         Parameters
@@ -70,11 +74,11 @@ class Baseline:
             settings[name] = convert(name, word.strip()) if name in grid.axes else word
         return cls(grid, settings)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return label(self._settings) if self._settings else "best"
 
     @takes(accuracy=list_of(dict))
-    def of_arms(self, accuracy):
+    def of_arms(self, accuracy: Sequence[dict[int, float]]) -> list[int]:
         """For each arm of the grid the number of the one that it is compared with.
 
         Parameters

@@ -2,11 +2,13 @@
 
 import io
 import math
+from collections.abc import Iterable
+from typing import Any
 
 from minicnn import extras
 from minicnn.checks import takes
 from minicnn.lab.ablation.grid import Grid, label, text_of
-from minicnn.lab.ablation.results import check_outcomes
+from minicnn.lab.ablation.results import Outcome, check_outcomes
 
 # Okabe & Ito's palette, which the colour-blind can tell apart, without its pale yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -24,7 +26,7 @@ LOSS = ("train_loss", "training loss (nats)", 1, 10)  # to guess costs ln K, les
 
 
 @takes(grid=Grid, outcomes=check_outcomes)
-def curves(grid, outcomes):
+def curves(grid: Grid, outcomes: Iterable[Outcome]) -> list[tuple[str, bytes]]:
     """Accuracy and training loss over epochs, a figure for each value of the later axes.
 
     Losses are drawn within epochs, where runs have kept them, and the accuracy is that on the
@@ -55,7 +57,7 @@ def curves(grid, outcomes):
     """
     extras.load("matplotlib", "a figure")
     first = next(iter(grid.axes))
-    common = {}
+    common: dict[str, list[Any]] = {}
     for arm in grid.arms():
         rest = label({name: value for name, value in arm.items() if name != first})
         found = [o for o in outcomes if o.trial.arm == arm]
@@ -66,7 +68,7 @@ def curves(grid, outcomes):
 
 
 @takes(outcomes=check_outcomes)
-def within_one_epoch(outcomes):
+def within_one_epoch(outcomes: Iterable[Outcome]) -> bool:
     """Whether no run has a second epoch, and some have a curve within the first."""
     return all(len(o.history) < 2 for o in outcomes) and any(o.steps for o in outcomes)
 

@@ -8,10 +8,11 @@ a semicolon may end the list, so that ``betas=0.8,0.95;`` is one value.
 """
 
 import itertools
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minicnn.checks import check_callable, check_count, check_dict, check_seed, list_of, takes
 from minicnn.errors import ArgumentError, DataError, unknown
@@ -94,7 +95,7 @@ class Grid:
     base: dict = field(default_factory=dict)
     own: dict = field(default_factory=dict, init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_count(self.seeds, "seeds")
         check_seed(self.first_seed, "first_seed")
         check_dict(self.axes, "axes")
@@ -125,7 +126,14 @@ class Grid:
         texts=list_of(str), convert=partial(check_callable, arguments=2), recipe=check_dict,
         base=check_dict,
     )  # fmt: skip
-    def from_strings(cls, texts, convert, recipe=None, base=None, **seeds):
+    def from_strings(
+        cls,
+        texts: Iterable[str],
+        convert: Callable[[str, str], Any],
+        recipe: dict[str, Any] | None = None,
+        base: dict[str, Any] | None = None,
+        **seeds: int,
+    ) -> "Grid":
         """The grid whose axes are written as on the command line.
 
         Parameters
@@ -156,7 +164,7 @@ class Grid:
         return grid
 
     @takes(look=partial(check_callable, arguments=1))
-    def check(self, look=lambda settings: None):
+    def check(self, look: Callable[[Settings], Any] = lambda settings: None) -> None:
         """Make the settings of every arm, to find what cannot be before anything is trained.
 
         Parameters
@@ -177,11 +185,11 @@ class Grid:
             except (ArgumentError, TypeError, ValueError) as error:
                 raise ArgumentError(f"the arm {label(arm)} cannot be: {error}") from error
 
-    def arms(self):
+    def arms(self) -> list[dict[str, Any]]:
         """Every combination of values, as a list of dicts; the last axis changes fastest."""
         return [dict(zip(self.axes, values)) for values in itertools.product(*self.axes.values())]
 
-    def trials(self):
+    def trials(self) -> list[Trial]:
         """Every arm with every seed, as a list of Trial; all arms of one seed come first."""
         arms = self.arms()
         return [
@@ -190,24 +198,24 @@ class Grid:
             for name, arm in zip(file_names(arms), arms)
         ]
 
-    def all_seeds(self):
+    def all_seeds(self) -> range:
         """The seeds, as a range."""
         return range(self.first_seed, self.first_seed + self.seeds)
 
     @takes(arm=check_dict)
-    def settings(self, arm, seed, threads=None):
+    def settings(self, arm: dict[str, Any], seed: int, threads: int | None = None) -> Settings:
         """The Settings of one trial."""
         for name in arm:
             _check_name(name)
         return Settings(**{**self.base, **arm}, seed=seed, threads=threads)
 
     @takes(arm=check_dict)
-    def epochs(self, arm):
+    def epochs(self, arm: dict[str, Any]) -> int:
         """How many epochs an arm is trained for."""
         return {"epochs": Settings.epochs, **self.base, **arm}["epochs"]
 
     @takes(trial=Trial)
-    def values(self, trial):
+    def values(self, trial: Trial) -> dict[str, Any]:
         """The settings of a trial as `Settings.from_dict` takes them, with the files' digests."""
         values = {**self.base, **trial.arm, "seed": trial.seed}
         files = {
@@ -217,24 +225,24 @@ class Grid:
         }
         return {**values, "own": files} if files else values
 
-    def name(self):
+    def name(self) -> str:
         """A name that can be a folder's, such as ``ablation-init-activation``."""
         return "-".join(["ablation", *self.axes])
 
 
 @takes(arm=check_dict)
-def label(arm):
+def label(arm: dict[str, Any]) -> str:
     """An arm in words, such as ``init=msra, activation=relu``."""
     return ", ".join(f"{name}={text_of(value)}" for name, value in arm.items())
 
 
-def text_of(value):
+def text_of(value: Any) -> str:
     """A setting's value as on the command line."""
     return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
 @takes(arms=list_of(dict), first=check_count)
-def file_names(arms, first=1):
+def file_names(arms: Sequence[dict[str, Any]], first: int = 1) -> list[str]:
     """What the names of the arms' folders begin with, such as ``2-msra-relu``; counted up."""
     width = len(str(len(arms)))
     return [

@@ -1,6 +1,7 @@
 """A mean over seeds and its confidence interval, from Student's t distribution."""
 
 import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class Interval(NamedTuple):
     half_width: float | None
 
     @takes(least=check_number, most=check_number)
-    def within(self, least, most=math.inf):
+    def within(self, least: float, most: float = math.inf) -> tuple[float, float] | None:
         """The ends of the interval, cut to where the true mean can be: ``(low, high)`` or None.
 
         An accuracy has a mean from 0 to 1, and Student's t does not know that: over three seeds
@@ -52,7 +53,7 @@ class Interval(NamedTuple):
 
 
 @takes(values=partial(check_numbers, ndim=1))
-def interval(values):
+def interval(values: Sequence[float]) -> Interval | None:
     """Mean of the values and its 95 % interval: ``t(0.975, n - 1) s / sqrt(n)`` to each side.
 
     `s` is the standard deviation with ``n - 1``. The interval supposes values that are
@@ -97,7 +98,7 @@ def _check_by_seed(value, what):
 
 
 @takes(values=_check_by_seed, others=_check_by_seed)
-def paired(values, others):
+def paired(values: Mapping[int, float], others: Mapping[int, float]) -> tuple[Interval | None, int]:
     """The interval of the mean difference of two treatments of the same subjects, here seeds.
 
     The differences within a seed are a single sample: what the seed does to both falls out
@@ -120,7 +121,7 @@ def paired(values, others):
 
 
 @takes(freedom=check_count)
-def student_t(freedom, confidence=CONFIDENCE):
+def student_t(freedom: int, confidence: float = CONFIDENCE) -> float:
     """The t that a Student variable stays within, ``P(|T| <= t) = confidence``.
 
     With ``t = sqrt(freedom) tan(theta)`` the probability is a finite sum for whole degrees of

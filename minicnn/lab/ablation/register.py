@@ -9,10 +9,12 @@ For the package itself: it checks nothing of what it is handed.
 import itertools
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 from minicnn import schedules
 from minicnn.errors import ArgumentError
-from minicnn.lab.ablation.grid import NO_AXES, file_names, label, text_of
+from minicnn.lab.ablation.grid import NO_AXES, Grid, Trial, file_names, label, text_of
 from minicnn.plugins.lookup import check_same
 from minicnn.training.runs.files import to_json
 from minicnn.training.runs.settings import Settings
@@ -43,7 +45,7 @@ class Register:
         See `Grid.own`.
     """
 
-    def __init__(self, grid):
+    def __init__(self, grid: Grid):
         self.axes = {name: list(values) for name, values in grid.axes.items()}
         self.seeds, self.base = list(grid.all_seeds()), dict(grid.base)
         arms = grid.arms()
@@ -51,7 +53,7 @@ class Register:
         self.own = dict(grid.own)
 
     @classmethod
-    def read(cls, folder):
+    def read(cls, folder: Path) -> "Register":
         """The register that a folder has.
 
         Parameters
@@ -81,7 +83,8 @@ class Register:
             for given in register.arms.values():
                 for name, value in given.items():
                     if is_own(name, value):
-                        check_same(value, OWN[name], register.own.get(value))
+                        digest: Any = register.own.get(value)
+                        check_same(value, OWN[name], digest)
                 _resolved(given)
         except ArgumentError as error:
             raise ArgumentError(
@@ -93,7 +96,7 @@ class Register:
             ) from error
         return register
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """What ``grid.json`` holds: paths are absolute, so that it holds in every folder."""
         about = {
             "axes": {n: [absolute(n, v) for v in values] for n, values in self.axes.items()},
@@ -103,7 +106,7 @@ class Register:
         }
         return {**about, "own": self.own} if self.own else about
 
-    def grow(self, grid, folder):
+    def grow(self, grid: Grid, folder: Path) -> None:
         """Add the arms and seeds of a grid that are not there yet, and its epochs.
 
         Parameters
@@ -120,10 +123,10 @@ class Register:
         new = [{**grid.base, **arm} for arm in grid.arms()]
         was, now = list(map(_resolved, self.arms.values())), list(map(_resolved, new))
         for name in now[0].keys() - {"epochs", *NO_AXES}:
-            given = ({to_json(g.get(name)) for g in arms} for arms in (self.arms.values(), new))
-            values = [_distinct(settings[name] for settings in arms) for arms in (was, now)]
-            if name not in self.axes and len({*map(frozenset, given)}) > 1:
-                _check_shared(name, *values, name in grid.axes, folder)
+            texts = ({to_json(g.get(name)) for g in arms} for arms in (self.arms.values(), new))
+            before, after = (_distinct(settings[name] for settings in arms) for arms in (was, now))
+            if name not in self.axes and len({*map(frozenset, texts)}) > 1:
+                _check_shared(name, before, after, name in grid.axes, folder)
         if self._set_epochs(grid, new, folder):
             was = list(map(_resolved, self.arms.values()))
         known, number = set(map(_key, was)), max(map(_number, self.arms))
@@ -132,8 +135,8 @@ class Register:
                 number += 1
                 self.arms[file_names([arm], number)[0]] = given
         for name in {**self.axes, **grid.axes}:
-            before = self.axes.get(name, (settings[name] for settings in was))
-            self.axes[name] = _distinct([*before, *(settings[name] for settings in now)])
+            kept = self.axes.get(name, (settings[name] for settings in was))
+            self.axes[name] = _distinct([*kept, *(settings[name] for settings in now)])
         self.base = {name: v for name, v in self.base.items() if name not in self.axes}
         self.seeds = sorted({*self.seeds, *grid.all_seeds()})
         self.own |= grid.own
@@ -161,16 +164,16 @@ class Register:
             given["epochs"] = now[0]
         return True
 
-    def trials(self, grid):
+    def trials(self, grid: Grid) -> list[Trial]:
         """The trials of a grid that is in the register, each with the name of its folder."""
         names = {_key(_resolved(given)): name for name, given in self.arms.items()}
         arms = {label(arm): names[_key(_resolved({**grid.base, **arm}))] for arm in grid.arms()}
         return [t._replace(name=f"{arms[label(t.arm)]}-seed{t.seed}") for t in grid.trials()]
 
-    def others(self, grid, folder):
+    def others(self, grid: Grid, folder: Path) -> str | None:
         """A sentence on runs in the folder that the grid does not ask for; None without any."""
         asked = {trial.name for trial in self.trials(grid)}
-        found = {}
+        found: dict[str, list[int]] = {}
         for path in folder.iterdir():
             name, _, seed = path.name.rpartition("-seed")
             if name in self.arms and seed.isdigit() and path.name not in asked:
@@ -184,7 +187,7 @@ class Register:
             words.append(f"{arm} (seed{'s'[: len(found[name]) - 1]} {seeds})")
         if len(found) > SHOWN:
             words.append(f"and {len(found) - SHOWN} more arms")
-        count = sum(map(len, found.values()))
+        count = sum(len(seeds) for seeds in found.values())
         return (
             f"{folder} keeps {count} more run{'s'[: count - 1]}, not asked for and not in this"
             f" report: {'; '.join(words)}."
@@ -202,7 +205,7 @@ def _key(settings):
 
 
 def _number(name):
-    return int(re.match("[0-9]*", name)[0] or 0)
+    return int(re.split("[^0-9]", name, maxsplit=1)[0] or 0)
 
 
 def _check_shared(name, was, now, is_axis, folder):

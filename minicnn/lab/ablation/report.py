@@ -2,7 +2,10 @@
 
 import base64
 import html
+import os
 import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from minicnn.checks import check_count, check_kind, check_path, check_text, list_of, takes
 from minicnn.console.table import as_text
@@ -10,7 +13,7 @@ from minicnn.errors import ArgumentError
 from minicnn.lab.ablation import figures
 from minicnn.lab.ablation.baseline import Baseline
 from minicnn.lab.ablation.grid import Grid, label, text_of
-from minicnn.lab.ablation.results import check_outcomes
+from minicnn.lab.ablation.results import Outcome, check_outcomes
 from minicnn.lab.ablation.tables import table
 from minicnn.training.runs.files import write_atomically
 from minicnn.training.runs.values import versions
@@ -51,7 +54,9 @@ PAGE = """<!DOCTYPE html>
 
 
 @takes(grid=Grid, outcomes=check_outcomes, baseline=Baseline, width=check_count)
-def text(grid, outcomes, baseline=None, width=WIDTH):
+def text(
+    grid: Grid, outcomes: Iterable[Outcome], baseline: Baseline | None = None, width: int = WIDTH
+) -> str:
     """The table with its explanation and the errors there were, ready to be printed.
 
     Parameters
@@ -77,7 +82,7 @@ def _note(baseline):
 
 
 @takes(outcomes=check_outcomes)
-def errors(outcomes):
+def errors(outcomes: Iterable[Outcome]) -> list[str]:
     """A sentence for each trial that diverged or crashed, as a list of str."""
     return [
         f"{label(o.trial.arm)}, seed {o.trial.seed} {o.status}: {o.error}"
@@ -87,7 +92,12 @@ def errors(outcomes):
 
 
 @takes(grid=Grid, outcomes=check_outcomes, folder=check_path, baseline=Baseline)
-def write(grid, outcomes, folder, baseline=None):
+def write(
+    grid: Grid,
+    outcomes: Iterable[Outcome],
+    folder: str | os.PathLike[str],
+    baseline: Baseline | None = None,
+) -> str | None:
     """Write ``table.txt``, the figures ``curves-N.svg``, and ``report.html`` with all of it.
 
     Parameters
@@ -107,6 +117,7 @@ def write(grid, outcomes, folder, baseline=None):
     ArgumentError
         If a file cannot be written.
     """
+    folder = Path(folder)
     write_atomically(folder / "table.txt", (text(grid, outcomes, baseline) + "\n").encode())
     try:
         drawn, missing = figures.curves(grid, outcomes), None
@@ -135,7 +146,13 @@ def _check_drawn(value, what):
 @takes(
     grid=Grid, outcomes=check_outcomes, drawn=_check_drawn, missing=check_text, baseline=Baseline
 )
-def page(grid, outcomes, drawn, missing=None, baseline=None):
+def page(
+    grid: Grid,
+    outcomes: Iterable[Outcome],
+    drawn: Sequence[tuple[str, bytes]],
+    missing: str | None = None,
+    baseline: Baseline | None = None,
+) -> str:
     """The page as HTML that needs no other file.
 
     Parameters

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from minicnn.checks import check_path, check_seed, check_text, list_of, takes
 from minicnn.errors import unknown
@@ -42,7 +43,7 @@ class Outcome:
     steps: list = field(default_factory=list)
 
     @takes(metric=check_text)
-    def final(self, metric):
+    def final(self, metric: str) -> Any:
         """The last epoch's value, or None if the trial did not finish.
 
         Parameters
@@ -61,7 +62,7 @@ check_outcomes = list_of(Outcome)
 
 
 @takes(trial=Trial, folder=check_path, epochs=check_seed)
-def read_outcome(trial, folder, epochs=0):
+def read_outcome(trial: Trial, folder: str | os.PathLike[str], epochs: int = 0) -> Outcome:
     """The outcome of a trial that was to be trained in `folder`.
 
     Parameters
@@ -75,6 +76,7 @@ def read_outcome(trial, folder, epochs=0):
     -------
     Outcome
     """
+    folder = Path(folder)
     summary = json.loads(_read(folder / "summary.json") or "{}")
     error = _read(folder / ERROR_FILE).partition("\n")[0]
     short = summary.get("status") == "finished" and summary.get("epochs", 0) < epochs
@@ -85,7 +87,7 @@ def read_outcome(trial, folder, epochs=0):
 
 
 @takes(folder=check_path, sentence=check_text, details=check_text)
-def write_error(folder, sentence, details=""):
+def write_error(folder: str | os.PathLike[str], sentence: str, details: str = "") -> None:
     """Keep why a trial did not finish: its first line becomes `Outcome.error`.
 
     Raises

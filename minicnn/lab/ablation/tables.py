@@ -5,13 +5,14 @@ import io
 import itertools
 import math
 from collections import Counter
+from collections.abc import Iterable
 
 from minicnn.checks import takes
 from minicnn.errors import ArgumentError
 from minicnn.lab.ablation.baseline import Baseline
 from minicnn.lab.ablation.grid import Grid, label, text_of
 from minicnn.lab.ablation.interval import interval, paired
-from minicnn.lab.ablation.results import check_outcomes
+from minicnn.lab.ablation.results import Outcome, check_outcomes
 
 METRICS = {  # of results.csv: the column, and where the number comes from
     "test_accuracy": lambda o: o.final("test_accuracy"),
@@ -27,7 +28,7 @@ METRICS = {  # of results.csv: the column, and where the number comes from
 
 
 @takes(grid=Grid, outcomes=check_outcomes)
-def csv_text(grid, outcomes):
+def csv_text(grid: Grid, outcomes: Iterable[Outcome]) -> str:
     """A line for each trial: axes, seed, status, final metrics, folder, error.
 
     Accuracies are fractions, losses in nats; what there is not is empty.
@@ -54,7 +55,9 @@ def csv_text(grid, outcomes):
 
 
 @takes(grid=Grid, outcomes=check_outcomes, baseline=Baseline)
-def table(grid, outcomes, baseline=None):
+def table(
+    grid: Grid, outcomes: Iterable[Outcome], baseline: Baseline | None = None
+) -> tuple[list[str], list[list[str]]]:
     """A row for each arm: mean and 95 % interval over the seeds that finished, and each seed.
 
     The difference is to the baseline and paired: the mean of the seeds' differences, among the

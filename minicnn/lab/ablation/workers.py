@@ -5,8 +5,11 @@ import signal
 import threading
 import traceback
 import warnings
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from minicnn import extras, schedules
 from minicnn.checks import (
@@ -20,6 +23,7 @@ from minicnn.checks import (
 )
 from minicnn.errors import ArgumentError, DataError, MinicnnError
 from minicnn.lab.ablation.results import write_error
+from minicnn.training.callbacks.base import Callback
 from minicnn.training.callbacks.checkpoint import AT_END, has_checkpoint
 from minicnn.training.runs.resume import resume
 from minicnn.training.runs.run import Run
@@ -50,7 +54,9 @@ def _check_processors(value, what):
 
 
 @takes(settings=check_dict, folder=check_path)
-def train_trial(settings, folder, callbacks=()):
+def train_trial(
+    settings: dict[str, Any], folder: str | os.PathLike[str], callbacks: Iterable[Callback] = ()
+) -> Run:
     """Train one trial into its folder, or go on with it.
 
     Where the schedule is open-ended a checkpoint is written at the end and when a signal comes,
@@ -75,11 +81,11 @@ def train_trial(settings, folder, callbacks=()):
     MinicnnError
         As a Run.
     """
-    settings = Settings.from_dict(settings)
-    run = _begun(settings, folder)
+    chosen = Settings.from_dict(settings)
+    run = _begun(chosen, folder)
     if run is None:
-        open_ended = schedules.from_string(settings.schedule).open_ended
-        run = Run(settings, folder, checkpoint_every=AT_END if open_ended else None)
+        open_ended = schedules.from_string(chosen.schedule).open_ended
+        run = Run(chosen, folder, checkpoint_every=AT_END if open_ended else None)
     run.train(quiet=True, callbacks=callbacks)
     if run.summary["status"] == "interrupted":
         raise KeyboardInterrupt(run.signal or signal.SIGINT)
@@ -101,7 +107,11 @@ def _begun(settings, folder):
 
 
 @takes(jobs=_check_jobs, processors=_check_processors, train=partial(check_callable, arguments=2))
-def train_all(jobs, processors, train=train_trial):
+def train_all(
+    jobs: Sequence[tuple[dict[str, Any], Path]],
+    processors: int,
+    train: Callable[[dict[str, Any], Path], Any] = train_trial,
+) -> Generator[int, None, None]:
     """Train jobs, as many at once as there are processors, and give each when it has ended.
 
     Each is trained in another process on one thread; where there are fewer jobs than

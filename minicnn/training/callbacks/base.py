@@ -6,11 +6,17 @@ Callbacks are called in the order in which they were given.
 """
 
 import math
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from minicnn.checks import check_count, check_items, check_number, is_finite, restoring, takes
 from minicnn.errors import ArgumentError
 from minicnn.paths import expand
 from minicnn.training.runs.files import json_lines, write_atomically
+
+if TYPE_CHECKING:
+    from minicnn.training.trainer import Trainer
 
 
 class Callback:
@@ -29,29 +35,29 @@ class Callback:
     An exception raised in a hook ends training.
     """
 
-    def on_train_begin(self, trainer):
+    def on_train_begin(self, trainer: "Trainer") -> None:
         """Before the first epoch."""
 
-    def on_epoch_begin(self, trainer):
+    def on_epoch_begin(self, trainer: "Trainer") -> None:
         """Before the first step of an epoch."""
 
-    def on_loss(self, trainer):
+    def on_loss(self, trainer: "Trainer") -> None:
         """Between the backward pass and the update of every step."""
 
-    def on_step_end(self, trainer):
+    def on_step_end(self, trainer: "Trainer") -> None:
         """After the update of every step."""
 
-    def on_epoch_end(self, trainer):
+    def on_epoch_end(self, trainer: "Trainer") -> None:
         """After the evaluation that follows an epoch."""
 
-    def on_train_end(self, trainer):
+    def on_train_end(self, trainer: "Trainer") -> None:
         """After the last epoch, or after whatever ended training before."""
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must keep of this callback, as plain values; by default nothing."""
         return {}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned, before training goes on."""
 
 
@@ -64,7 +70,7 @@ def _numbers(value, what):
 
 
 @takes(result=check_number, best=_number_or_none, by=check_number)
-def is_better(result, best, by=0.0):
+def is_better(result: float, best: float | None, by: float = 0.0) -> bool:
     """Whether a result is a new best: greater by more than `by`, or the first; NaN never is.
 
     Parameters
@@ -75,12 +81,13 @@ def is_better(result, best, by=0.0):
     by : float
     """
     result = float(result)
-    none = best is None or math.isnan(best)
-    return not math.isnan(result) if none else result - float(best) > by
+    if best is None or math.isnan(best):
+        return not math.isnan(result)
+    return result - float(best) > by
 
 
 @takes(results=_numbers)
-def best_of(results):
+def best_of(results: Iterable[float]) -> float | None:
     """The greatest of some numbers, None if there is none but NaN."""
     return max((result for result in results if not math.isnan(result)), default=None)
 
@@ -97,14 +104,14 @@ class MetricsLog(Callback):
         Such as ``runs/first/metrics.jsonl``.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]):
         self.path = expand(path, "MetricsLog: path")
 
-    def on_train_begin(self, trainer):
+    def on_train_begin(self, trainer: "Trainer") -> None:
         """Write the lines that there are already, of the epochs that training goes on from."""
         self._write(trainer.history)
 
-    def on_epoch_end(self, trainer):
+    def on_epoch_end(self, trainer: "Trainer") -> None:
         """Write all lines."""
         self._write(trainer.history)
 
@@ -143,7 +150,7 @@ class EarlyStopping(Callback):
 
     METRICS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
 
-    def __init__(self, patience=3, metric="test_accuracy", min_delta=0.0):
+    def __init__(self, patience: int = 3, metric: str = "test_accuracy", min_delta: float = 0.0):
         self.patience = check_count(patience, "EarlyStopping: patience")
         if metric not in self.METRICS:
             raise ArgumentError(
@@ -152,9 +159,10 @@ class EarlyStopping(Callback):
         if not (is_finite(min_delta) and min_delta >= 0):
             raise ArgumentError(f"EarlyStopping: min_delta must be at least 0, got {min_delta!r}.")
         self.metric, self.min_delta = metric, min_delta
-        self.best = self.best_epoch = None
+        self.best: float | None = None
+        self.best_epoch: int | None = None
 
-    def on_epoch_end(self, trainer):
+    def on_epoch_end(self, trainer: "Trainer") -> None:
         """Compare with the best, and stop when the patience is used up."""
         result = trainer.history[-1][self.metric]
         sign = 1 if self.metric.endswith("accuracy") else -1
@@ -165,11 +173,11 @@ class EarlyStopping(Callback):
         elif trainer.epoch - (self.best_epoch or 0) >= self.patience:
             trainer.stop()
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """The best so far."""
         return {"best": self.best, "best_epoch": self.best_epoch}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with that best."""
         with restoring(state, "EarlyStopping"):
             best, epoch = state["best"], state["best_epoch"]

@@ -10,6 +10,9 @@ test accuracy, the first of equals.
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from minicnn.checks import check_dict, check_path, takes
 from minicnn.errors import ArgumentError, DataError
@@ -19,12 +22,15 @@ from minicnn.training.runs import snapshot, tensors
 from minicnn.training.runs.files import cannot_write, write_atomically
 from minicnn.training.runs.weights import check_trainer, model_file
 
+if TYPE_CHECKING:
+    from minicnn.training.trainer import Trainer
+
 NEWEST, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
 BEST = "best.safetensors"
 EVERY, AT_END = "1epoch", "end"
 
 
-def parse_interval(text):
+def parse_interval(text: str | int) -> tuple[int, int]:
     """Steps and epochs between two checkpoints, at least one of which is 0.
 
     Parameters
@@ -71,24 +77,32 @@ class Checkpoint(Callback):
         the checkpoint before is then as it was.
     """
 
-    def __init__(self, folder, every=EVERY, about=None):
-        self.folder, self._about = expand(folder, "Checkpoint: folder"), {}
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        every: str | int = EVERY,
+        about: dict[str, Any] | None = None,
+    ):
+        self.folder = expand(folder, "Checkpoint: folder")
+        self._about: dict[str, Any] = {}
         if about is not None:
             self._about = dict(check_dict(about, "Checkpoint: about"))
         self._steps, self._epochs = parse_interval(every)
-        self._due, self._written, self._data = 0, None, None
+        self._due = 0
+        self._written: tuple[int, int] | None = None
+        self._data: dict[str, Any] | None = None
 
-    def on_train_begin(self, trainer):
+    def on_train_begin(self, trainer: "Trainer") -> None:
         """Find the next step that is due."""
         self._due = (trainer.step // self._steps + 1) * self._steps if self._steps else -1
 
-    def on_step_end(self, trainer):
+    def on_step_end(self, trainer: "Trainer") -> None:
         """Write if this step is due."""
         if trainer.step == self._due:
             self._due += self._steps
             self.write(trainer)
 
-    def on_epoch_end(self, trainer):
+    def on_epoch_end(self, trainer: "Trainer") -> None:
         """Write the weights if they are the best so far, and a checkpoint if it is due."""
         *before, last = (line["test_accuracy"] for line in trainer.history)
         if is_better(last, best_of(before)):
@@ -97,7 +111,7 @@ class Checkpoint(Callback):
             self.write(trainer)
 
     @takes(trainer=check_trainer)
-    def write(self, trainer):
+    def write(self, trainer: "Trainer") -> None:
         """Write a checkpoint now, after a step or an epoch, unless that is done already."""
         position = trainer.step, len(trainer.history)
         if position == self._written:
@@ -109,7 +123,7 @@ class Checkpoint(Callback):
         write_atomically(self.folder / NEWEST, data, keep=self.folder / PREVIOUS)
         self._written = position
 
-    def forget_previous(self):
+    def forget_previous(self) -> None:
         """Remove the checkpoint before the last: for the end of a training that has finished."""
         try:
             (self.folder / PREVIOUS).unlink(missing_ok=True)
@@ -118,13 +132,15 @@ class Checkpoint(Callback):
 
 
 @takes(folder=check_path)
-def has_checkpoint(folder):
+def has_checkpoint(folder: str | os.PathLike[str]) -> bool:
     """Whether there is any in a folder."""
     return any(os.path.lexists(Path(folder, name)) for name in (NEWEST, PREVIOUS))
 
 
 @takes(folder=check_path)
-def read_checkpoint(folder):
+def read_checkpoint(
+    folder: str | os.PathLike[str],
+) -> tuple[dict[str, np.ndarray], dict[str, Any], str | None]:
     """The newest checkpoint of a folder that is whole.
 
     If that is the one before the last, it becomes the last, so that the damaged one never

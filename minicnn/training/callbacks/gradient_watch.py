@@ -1,8 +1,13 @@
 """GradientWatch: notices a network whose weights get no gradient at all."""
 
+from typing import TYPE_CHECKING, Any
+
 from minicnn.checks import restoring
 from minicnn.metrics import predicted_classes
 from minicnn.training.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from minicnn.training.trainer import Trainer
 
 
 class GradientWatch(Callback):
@@ -22,10 +27,11 @@ class GradientWatch(Callback):
         Names of the other parameters that had a gradient in any step, while `all_zero`.
     """
 
-    def __init__(self):
-        self.steps, self.all_zero, self.learned = 0, True, []
+    def __init__(self) -> None:
+        self.steps, self.all_zero = 0, True
+        self.learned: list[str] = []
 
-    def on_step_end(self, trainer):
+    def on_step_end(self, trainer: "Trainer") -> None:
         """Look at this step's gradients, which the update leaves as they are."""
         if not self.all_zero:
             return
@@ -36,18 +42,18 @@ class GradientWatch(Callback):
             elif parameter.name not in self.learned and parameter.grad.any():
                 self.learned.append(parameter.name)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """What has been seen so far."""
         return {"steps": self.steps, "all_zero": self.all_zero, "learned": list(self.learned)}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         with restoring(state, "GradientWatch"):
             steps, all_zero = int(state["steps"]), bool(state["all_zero"])
             learned = [str(name) for name in state["learned"]]
         self.steps, self.all_zero, self.learned = steps, all_zero, learned
 
-    def explanation(self, trainer):
+    def explanation(self, trainer: "Trainer") -> str | None:
         """Why nothing but biases learned, in plain words.
 
         Returns

@@ -2,8 +2,13 @@
 
 import signal
 import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from minicnn.training.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from minicnn.training.trainer import Trainer
 
 
 class Interruption(Callback):
@@ -29,16 +34,18 @@ class Interruption(Callback):
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, save=None):
+    def __init__(self, save: "Callable[[Trainer], Any] | None" = None):
         self._save = save
-        self.received, self._deferred, self._before = None, False, {}
+        self.received: int | None = None
+        self._deferred = False
+        self._before: dict[signal.Signals, Any] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._handle) for number in self.SIGNALS}
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
@@ -48,16 +55,16 @@ class Interruption(Callback):
         if not (first and self._deferred):
             raise KeyboardInterrupt
 
-    def on_train_begin(self, trainer):
+    def on_train_begin(self, trainer: "Trainer") -> None:
         """From here on, wait for the end of the step."""
         self._deferred = True
 
-    def on_step_end(self, trainer):
+    def on_step_end(self, trainer: "Trainer") -> None:
         """End training if a signal came."""
         if self.received:
             self._end(trainer)
 
-    def on_epoch_end(self, trainer):
+    def on_epoch_end(self, trainer: "Trainer") -> None:
         """End training if a signal came during the evaluation."""
         if self.received and trainer.epoch < trainer.epochs:
             self._end(trainer)

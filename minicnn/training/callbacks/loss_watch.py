@@ -1,6 +1,7 @@
 """LossWatch: says why a training ended without having learned."""
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.metrics import entropy, predicted_classes
 from minicnn.plan import NEVER
 from minicnn.training.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from minicnn.training.trainer import Trainer
 
 MARGIN = 0.05  # of the loss of guessing: what a network that learned is below it
 LARGE = 10.0  # times the loss of guessing: an initial loss that the weights alone explain
@@ -41,29 +45,32 @@ class LossWatch(Callback):
         over the classes.
     """
 
-    def __init__(self):
-        self.first = self.norm = self.spread = None
+    def __init__(self) -> None:
+        self.first: float | None = None
+        self.norm: float | None = None
+        self.spread: float | None = None
         self.worst, self.worst_step = -math.inf, 0
 
-    def on_train_begin(self, trainer):
+    def on_train_begin(self, trainer: "Trainer") -> None:
         """Measure weights and scores, unless training goes on in its midst."""
         if trainer.step == 0:
             self.norm, self.spread = _norm(trainer.model), _spread(trainer)
 
-    def on_step_end(self, trainer):
+    def on_step_end(self, trainer: "Trainer") -> None:
         """Look at the loss that this step's gradient was taken of."""
+        loss: Any = trainer.loss_value
         if trainer.step == 1:
-            self.first = float(trainer.loss_value)
-        if trainer.loss_value > self.worst:
-            self.worst, self.worst_step = float(trainer.loss_value), trainer.step
+            self.first = float(loss)
+        if loss > self.worst:
+            self.worst, self.worst_step = float(loss), trainer.step
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """What has been seen so far."""
         began = {name: getattr(self, name) for name in BEGAN}
         worst = self.worst if math.isfinite(self.worst) else None  # JSON has no infinity
         return {**began, "worst": worst, "worst_step": self.worst_step}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         with restoring(state, "LossWatch"):
             began = [None if state[name] is None else float(state[name]) for name in BEGAN]
@@ -72,7 +79,7 @@ class LossWatch(Callback):
         self.first, self.norm, self.spread = began
         self.worst, self.worst_step = worst, worst_step
 
-    def explanation(self, trainer):
+    def explanation(self, trainer: "Trainer") -> str | None:
         """Why the network did not learn, and what may help, in plain words.
 
         Parameters
@@ -110,9 +117,10 @@ class LossWatch(Callback):
     def _cause(self, trainer, guess, loss):
         """What was seen that tells causes apart, and what would help; None if nothing was yet."""
         optimizer, lr = trainer.optimizer, trainer.base_lr
-        before, norm = max(self.first, guess), _norm(trainer.model)
-        growth = norm / max(self.norm, _unit_norm(trainer.model))
-        if self.first > LARGE * guess and self.worst <= LARGE * self.first:
+        first, norm_before, spread_before = (getattr(self, name) for name in BEGAN)
+        before, norm = max(first, guess), _norm(trainer.model)
+        growth = norm / max(norm_before, _unit_norm(trainer.model))
+        if first > LARGE * guess and self.worst <= LARGE * first:
             return (
                 "The loss was far above that of guessing before the first step: the initial"
                 " weights are too large. Try --init msra or --init xavier."
@@ -126,19 +134,19 @@ class LossWatch(Callback):
             peak = f"The loss rose to {self.worst:.3g} in step {self.worst_step}, and the"
             return (
                 f"{peak if self.worst > RISEN * before else 'The'} weights' norm grew from"
-                f" {self.norm:.3g} to {norm:.3g}: {lower}"
+                f" {norm_before:.3g} to {norm:.3g}: {lower}"
             )
         if trainer.step < FEW:
             return None
-        if norm < SHRUNK * self.norm and optimizer.weight_decay:
+        if norm < SHRUNK * norm_before and optimizer.weight_decay:
             return (
-                f"The weights' norm shrank from {self.norm:.3g} to {norm:.3g}: the weight decay is"
-                f" likely too strong. Try --weight-decay {optimizer.weight_decay / 100:g}."
+                f"The weights' norm shrank from {norm_before:.3g} to {norm:.3g}: the weight decay"
+                f" is likely too strong. Try --weight-decay {optimizer.weight_decay / 100:g}."
             )
         spread = _spread(trainer)
-        if spread < WEAK and self.spread > max(LOST * spread, WEAK / LOST):
+        if spread < WEAK and spread_before > max(LOST * spread, WEAK / LOST):
             return (
-                f"Scores varied by {self.spread:.2g} from image to image at the start and by"
+                f"Scores varied by {spread_before:.2g} from image to image at the start and by"
                 f" {spread:.2g} at the end, so too large steps have destroyed the signal: {lower}"
             )
         if spread < WEAK:

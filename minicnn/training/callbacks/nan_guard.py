@@ -1,6 +1,7 @@
 """NanGuard: stops at the first loss that is not a number, and says where that began."""
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -8,9 +9,13 @@ from minicnn import lanes
 from minicnn.checks import check_flag, takes
 from minicnn.data.batches import Batch
 from minicnn.errors import DivergedError
-from minicnn.models.sequential import initialized
+from minicnn.layers.base import Layer
+from minicnn.models.sequential import Sequential, initialized
 from minicnn.plan import NEVER, Plan
 from minicnn.training.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from minicnn.training.trainer import Trainer
 
 
 class NanGuard(Callback):
@@ -30,13 +35,14 @@ class NanGuard(Callback):
         From within ``Trainer.fit``.
     """
 
-    def on_loss(self, trainer):
+    def on_loss(self, trainer: "Trainer") -> None:
         """Check the loss of this step, before it changes anything."""
-        if not math.isfinite(trainer.loss_value):
-            what = f"the loss is {trainer.loss_value} in step {trainer.step + 1}"
+        loss: Any = trainer.loss_value
+        if not math.isfinite(loss):
+            what = f"the loss is {loss} in step {trainer.step + 1}"
             raise _diverged(trainer, what, [trainer.batch], training=True)
 
-    def on_epoch_end(self, trainer):
+    def on_epoch_end(self, trainer: "Trainer") -> None:
         """Check the test loss and the parameters."""
         loss = trainer.history[-1]["test_loss"]
         if not math.isfinite(loss):
@@ -88,7 +94,9 @@ def _output_sentence(model, batches, training):
 
 
 @takes(model=initialized, batch=Batch, training=check_flag)
-def first_broken_output(model, batch, training):
+def first_broken_output(
+    model: Sequential, batch: Batch, training: bool
+) -> tuple[Layer, np.ndarray] | None:
     """The first layer, in the order in which outputs are done, with one that is not finite.
 
     Parameters
@@ -104,7 +112,7 @@ def first_broken_output(model, batch, training):
     (Layer, ndarray of shape (samples, *output_shape)) or None
         The layer with its output.
     """
-    found = []
+    found: list[tuple[Layer, np.ndarray]] = []
 
     def look(layer, which, arrays, compute):
         output = compute()

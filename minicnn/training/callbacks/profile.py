@@ -2,11 +2,15 @@
 
 import time
 from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 from minicnn.console import terminal
 from minicnn.console.table import as_text
 from minicnn.kernels.peak import measure_peak
 from minicnn.training.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from minicnn.training.trainer import Trainer
 
 
 class Profile(Callback):
@@ -24,33 +28,35 @@ class Profile(Callback):
         Floating-point operations a second of the machine, measured at the end.
     """
 
-    def __init__(self):
-        self.peak = None
-        self._seconds, self._layers = {}, []
+    def __init__(self) -> None:
+        self.peak: Any = None
+        self._seconds: dict[tuple[str, str], float] = {}
+        self._layers: list[Any] = []
         self._steps = self._samples = 0
         self._start = self._whole = 0.0
         self._timing, self._clock = False, ExitStack()
 
-    def on_train_begin(self, trainer):
+    def on_train_begin(self, trainer: "Trainer") -> None:
         """Put a clock around the passes of every layer."""
         self._layers = trainer.model.all_layers()
         self._clock.enter_context(trainer.model.plan().observed(self._timed))
 
-    def on_epoch_begin(self, trainer):
+    def on_epoch_begin(self, trainer: "Trainer") -> None:
         """Start the clock of the epoch's steps."""
         self._timing, self._start = trainer.step > 0, time.perf_counter()
 
-    def on_step_end(self, trainer):
+    def on_step_end(self, trainer: "Trainer") -> None:
         """Count the step, and begin to time after the first one."""
         now = time.perf_counter()
         if self._timing:
             self._whole += now - self._start
             self._steps += 1
-            self._samples += trainer.batch.samples
+            batch: Any = trainer.batch
+            self._samples += batch.samples
         last = trainer.totals.samples == len(trainer.train)
         self._timing, self._start = not last, now
 
-    def on_train_end(self, trainer):
+    def on_train_end(self, trainer: "Trainer") -> None:
         """Take the clocks away, and measure what the machine can do."""
         self._clock.close()
         self._timing = False
@@ -64,7 +70,7 @@ class Profile(Callback):
             self._seconds[key] = self._seconds.get(key, 0.0) + time.perf_counter() - start
         return result
 
-    def table(self):
+    def table(self) -> str:
         """The times as text: a row for each layer and pass, the rest, and the whole step."""
         if not self._steps:
             return "profile: no step was timed; train for more than one step."

@@ -1,6 +1,7 @@
 """What a person sees while a model is trained."""
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -9,6 +10,9 @@ from minicnn.console import terminal
 from minicnn.console.output import say
 from minicnn.errors import ArgumentError
 from minicnn.training.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from minicnn.training.trainer import Trainer
 
 FULL = 112  # characters that the longest line of an epoch needs
 NAMES = (
@@ -25,10 +29,10 @@ class Progress(Callback):
     ten times a second.
     """
 
-    def __init__(self):
-        self._bar = None
+    def __init__(self) -> None:
+        self._bar: Any = None
 
-    def on_epoch_begin(self, trainer):
+    def on_epoch_begin(self, trainer: "Trainer") -> None:
         """Begin a bar."""
         self._bar = tqdm(
             desc=f"epoch {trainer.epoch}/{trainer.epochs}",
@@ -43,20 +47,21 @@ class Progress(Callback):
             file=sys.stderr,
         )
 
-    def on_step_end(self, trainer):
+    def on_step_end(self, trainer: "Trainer") -> None:
         """Move the bar."""
-        if self._bar.update(trainer.batch.samples):
+        batch: Any = trainer.batch
+        if self._bar.update(batch.samples):
             totals = trainer.totals
             self._bar.set_postfix_str(
                 f"loss {_short(totals.loss)}, accuracy {100 * totals.accuracy:.2f} %", refresh=False
             )
 
-    def on_epoch_end(self, trainer):
+    def on_epoch_end(self, trainer: "Trainer") -> None:
         """Take the bar away and print the epoch's line."""
         self._bar.close()
         say(epoch_line(trainer.history[-1], trainer.epochs))
 
-    def on_train_end(self, trainer):
+    def on_train_end(self, trainer: "Trainer") -> None:
         """Take the bar away if training ended within an epoch."""
         if self._bar is not None:
             self._bar.close()
@@ -74,7 +79,7 @@ def _line(value, what):
 
 
 @takes(line=_line, epochs=check_count)
-def epoch_line(line, epochs):
+def epoch_line(line: dict[str, Any], epochs: int) -> str:
     """One line of ``trainer.history`` as text; `epochs` is how many there will be.
 
     The accuracy in training and the loss on the test set are left out where a line of the

@@ -1,8 +1,14 @@
 """StepLog: loss and accuracy in the course of an epoch, in at most some hundred points."""
 
+import os
+from typing import TYPE_CHECKING, Any
+
 from minicnn.checks import restoring
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.runs.files import json_lines, write_atomically
+
+if TYPE_CHECKING:
+    from minicnn.training.trainer import Trainer
 
 MOST = 400  # points; at so many, each two become one
 STEPS_FILE = "steps.jsonl"
@@ -26,26 +32,29 @@ class StepLog(Callback):
         Such as ``runs/first/steps.jsonl``.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]):
         self.path = path
         self._length = 1  # steps in a stretch
-        self._ended = []  # stretches: last step, images, sum of losses, correct predictions
+        #: Stretches: last step, images, sum of losses, correct predictions.
+        self._ended: list[list[Any]] = []
         self._before = 0
         self._begin()
 
     def _begin(self):
         self._steps, self._images, self._loss, self._correct = 0, 0, 0.0, 0
 
-    def on_epoch_begin(self, trainer):
+    def on_epoch_begin(self, trainer: "Trainer") -> None:
         """Where the running totals stand: not at 0 if the epoch was broken off."""
         self._before = trainer.totals.correct
 
-    def on_step_end(self, trainer):
+    def on_step_end(self, trainer: "Trainer") -> None:
         """Add a batch; end the stretch if it is long enough."""
-        images, correct = trainer.batch.samples, trainer.totals.correct
+        batch: Any = trainer.batch
+        loss: Any = trainer.loss_value
+        images, correct = batch.samples, trainer.totals.correct
         self._steps += 1
         self._images += images
-        self._loss += float(trainer.loss_value) * images
+        self._loss += float(loss) * images
         self._correct += correct - self._before
         self._before = correct
         if self._steps == self._length:
@@ -59,11 +68,11 @@ class StepLog(Callback):
         self._ended = [[b[0], *(x + y for x, y in zip(a[1:], b[1:]))] for a, b in pairs]
         self._length *= 2
 
-    def on_epoch_end(self, trainer):
+    def on_epoch_end(self, trainer: "Trainer") -> None:
         """Write the file."""
         self._write(trainer)
 
-    def on_train_end(self, trainer):
+    def on_train_end(self, trainer: "Trainer") -> None:
         """Write the file."""
         self._write(trainer)
 
@@ -81,12 +90,12 @@ class StepLog(Callback):
         ]
         write_atomically(self.path, json_lines(lines))
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """All stretches, the running one included."""
         running = [self._steps, self._images, self._loss, self._correct]
         return {"length": self._length, "ended": self._ended, "running": running}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on after these stretches."""
         with restoring(state, "StepLog"):
             length, ended = int(state["length"]), [_numbers(s) for s in state["ended"]]

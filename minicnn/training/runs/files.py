@@ -5,8 +5,10 @@ import json
 import math
 import os
 import re
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +17,11 @@ from minicnn.errors import ArgumentError
 
 
 @takes(path=check_path, data=(bytes, bytearray, memoryview), keep=check_path)
-def write_atomically(path, data, keep=None):
+def write_atomically(
+    path: str | os.PathLike[str],
+    data: bytes | bytearray | memoryview,
+    keep: str | os.PathLike[str] | None = None,
+) -> None:
     """Write a file so that its path shows the old content or the new one, never a part.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and only
@@ -55,13 +61,13 @@ def write_atomically(path, data, keep=None):
 
 
 @takes(path=check_path)
-def is_temporary(path):
+def is_temporary(path: str | os.PathLike[str]) -> bool:
     """Whether this is a file that a killed process had not finished to write."""
-    return re.fullmatch(r"\..+\.\d+\.tmp", path.name) is not None
+    return re.fullmatch(r"\..+\.\d+\.tmp", Path(path).name) is not None
 
 
 @takes(path=check_path)
-def flush_folder(path):
+def flush_folder(path: str | os.PathLike[str]) -> None:
     """Wait until the names in a folder are on the disk, where the system can do that."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows
         return
@@ -79,7 +85,7 @@ def flush_folder(path):
 
 
 #: What to do about an error of the system's.
-ADVICE = {
+ADVICE: dict[int | None, str] = {
     errno.EEXIST: "A file or link stands where a folder is needed: choose another --out.",
     errno.ENOTDIR: "A file stands where a folder is needed: choose another --out.",
     errno.ENAMETOOLONG: "Choose a shorter --out.",
@@ -87,7 +93,7 @@ ADVICE = {
 
 
 @takes(error=OSError)
-def cannot_write(path, error):
+def cannot_write(path: str | os.PathLike[str], error: OSError) -> ArgumentError:
     """The ArgumentError for a file or folder that the system refused to write."""
     other = "Make room or give the right to it, or choose another folder with --out."
     advice = ADVICE.get(error.errno, other)
@@ -95,7 +101,7 @@ def cannot_write(path, error):
 
 
 @takes(path=check_path)
-def make_folder(path):
+def make_folder(path: str | os.PathLike[str]) -> None:
     """Make a folder and those around it, as far as they do not exist.
 
     Raises
@@ -110,7 +116,7 @@ def make_folder(path):
 
 
 @takes(indent=partial(check_count, most=80))
-def to_json(value, indent=None):
+def to_json(value: Any, indent: int | None = None) -> str:
     """`value` as one line of JSON, or several if `indent` is given.
 
     NaN and infinity, which JSON does not have, become null; NumPy's numbers become plain
@@ -126,13 +132,13 @@ def to_json(value, indent=None):
     return re.sub("[\ud800-\udfff]", lambda lone: f"\\u{ord(lone[0]):04x}", text)
 
 
-def json_file(value):
+def json_file(value: Any) -> bytes:
     """The bytes of a JSON file for people to read: `to_json`, indented."""
     return to_json(value, indent=2).encode() + b"\n"
 
 
 @takes(values=check_items)
-def json_lines(values):
+def json_lines(values: Iterable[Any]) -> bytes:
     """The bytes of a file with a line of JSON for each value."""
     return "".join(to_json(value) + "\n" for value in values).encode()
 

@@ -34,8 +34,9 @@ class RunFolder:
         be made.
     """
 
-    def __init__(self, out, name):
-        self._written, self._new = [], True
+    def __init__(self, out: str | os.PathLike[str] | None, name: str):
+        self._written: list[str] = []
+        self._new = True
         if out is None:
             self.path, self._made = _new_folder(Path("runs"), name), True
             self._enter()
@@ -54,7 +55,7 @@ class RunFolder:
 
     @classmethod
     @takes(proof=check_text)
-    def reopen(cls, path, proof="config.json"):
+    def reopen(cls, path: str | os.PathLike[str], proof: str = "config.json") -> "RunFolder":
         """The folder of what was begun before; `withdraw` then takes nothing away.
 
         Parameters
@@ -101,12 +102,12 @@ class RunFolder:
         except OSError as error:
             raise cannot_write(path, error) from error
 
-    def release(self):
+    def release(self) -> None:
         """Let other processes in."""
         self._lock.release()
 
     @takes(name=check_text)
-    def write(self, name, data):
+    def write(self, name: str, data: bytes | bytearray | memoryview) -> None:
         """Write a file of the run whole, or not at all; see `write_atomically`.
 
         If the first one of a new run cannot be written, the folder goes too.
@@ -120,7 +121,7 @@ class RunFolder:
         if self._new:
             self._written.append(name)
 
-    def withdraw(self):
+    def withdraw(self) -> None:
         """Take away what was written, and the folder itself if it was made here."""
         self.release()
         if not self._new:

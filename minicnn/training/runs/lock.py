@@ -2,6 +2,8 @@
 
 import os
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 from minicnn.checks import check_path, takes
 from minicnn.errors import ArgumentError
@@ -10,7 +12,7 @@ from minicnn.training.runs.files import cannot_write
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 
 class FolderLock:
@@ -32,15 +34,15 @@ class FolderLock:
     """
 
     @takes(path=check_path)
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]):
+        #: Let others in; may be called again.
+        self.release: Callable[[], Any] = lambda: None
         if fcntl is None:
-            self.release = lambda: None
             return
         try:
             number = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise cannot_write(path, error) from error
-        #: Let others in; may be called again.
         self.release = weakref.finalize(self, os.close, number)
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

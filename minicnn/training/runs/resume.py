@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import fields
+from typing import Any
 
 import numba
 
@@ -23,7 +24,11 @@ MOST_JSON = 2**20  # bytes; the longest network that there is takes half of that
 
 
 @takes(given=check_dict)
-def resume(path, given=None, checkpoint_every=None):
+def resume(
+    path: str | os.PathLike[str],
+    given: dict[str, Any] | None = None,
+    checkpoint_every: str | int | None = None,
+) -> Run | None:
     """The run of a folder, ready to go on from its newest checkpoint.
 
     It ends with the same bits as one that was never interrupted, on the same versions of
@@ -101,8 +106,9 @@ def _settings(folder, config, given):
     for field in (field for field in fields(Settings) if field.init):
         value = config.get(field.name)
         value = tuple(value) if isinstance(value, list) else value
-        number = type(value) is int and isinstance(1.0, field.type)
-        if not (number or isinstance(value, field.type)):
+        kind: Any = field.type
+        number = type(value) is int and isinstance(1.0, kind)
+        if not (number or isinstance(value, kind)):
             raise DataError(f"{folder / 'config.json'} is damaged: {field.name} is {value!r}.")
         kept[field.name] = value
     files = _files(folder, config, kept)
@@ -118,7 +124,8 @@ def _settings(folder, config, given):
                 f"the run in {folder} has {name} {_word(kept[name])}, and goes on with it; got"
                 f" {_word(value)}. Leave --{name.replace('_', '-')} out, or begin a new run."
             )
-    most = numba.config.NUMBA_NUM_THREADS
+    of_numba: Any = numba.config  # which makes its names at run time
+    most = of_numba.NUMBA_NUM_THREADS
     if given.get("data", kept["data"]) != kept["data"]:
         kept["data"] = given["data"]
         files.pop("data", None)

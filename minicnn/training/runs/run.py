@@ -4,7 +4,9 @@ import os
 import platform
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import contextmanager
+from typing import Any
 
 from minicnn.allocation import peak_memory_mb
 from minicnn.checks import check_flag, takes
@@ -12,7 +14,7 @@ from minicnn.console.output import complain
 from minicnn.errors import ArgumentError, DataError, DivergedError, MinicnnError
 from minicnn.kernels.runtime.thread_pool import get_num_threads, set_num_threads
 from minicnn.metrics import predicted_classes
-from minicnn.training.callbacks.base import MetricsLog, best_of
+from minicnn.training.callbacks.base import Callback, MetricsLog, best_of
 from minicnn.training.callbacks.checkpoint import (
     EVERY,
     Checkpoint,
@@ -81,18 +83,27 @@ class Run:
     """
 
     @takes(settings=Settings)
-    def __init__(self, settings, out=None, checkpoint_every=EVERY):
+    def __init__(
+        self,
+        settings: Settings,
+        out: str | os.PathLike[str] | RunFolder | None = None,
+        checkpoint_every: str | int | None = EVERY,
+    ):
         self.settings, self._every = settings, checkpoint_every
         if checkpoint_every is not None:
             parse_interval(checkpoint_every)
         train, test = settings.load_data()
         self.model = settings.make_model(train)
-        self._watches = [GradientWatch(), LossWatch()]
+        self._watches = GradientWatch(), LossWatch()
         self.trainer = self._make_trainer(
             self.model, train, test, schedule=settings.schedule, epochs=settings.epochs
         )
-        self.summary = self.error = self.signal = self.explanation = None
-        self.notes, self._kept = [], None
+        self.summary: dict[str, Any] | None = None
+        self.error: DivergedError | None = None
+        self.signal: int | None = None
+        self.explanation: str | None = None
+        self.notes: list[str] = []
+        self._kept: dict[str, Any] | None = None
         if isinstance(out, RunFolder):
             self.folder = out
             self._restore()
@@ -126,7 +137,7 @@ class Run:
             loss=settings.make_loss(), batch_size=settings.batch_size, seed=settings.seed, **length,
         )  # fmt: skip
 
-    def train(self, quiet=False, callbacks=()):
+    def train(self, quiet: bool = False, callbacks: Iterable[Callback] = ()) -> dict[str, Any]:
         """Compile, train, and write the files.
 
         Parameters
@@ -149,7 +160,7 @@ class Run:
         """
         quiet, callbacks = check_flag(quiet, "Run.train: quiet"), as_callbacks(callbacks)
         try:
-            self._train(quiet, callbacks)
+            return self._train(quiet, callbacks)
         except ArgumentError as error:
             if not has_checkpoint(self.folder.path):
                 raise
@@ -158,14 +169,13 @@ class Run:
             ) from error
         finally:
             self.folder.release()
-        return self.summary
 
     def _train(self, quiet, callbacks):
         trainer, status, compile_seconds = self.trainer, "finished", None
         checkpoint = None
         if self._every is not None:
             checkpoint = Checkpoint(self.folder.path, self._every, self._about())
-        with Interruption(checkpoint and checkpoint.write) as interruption:
+        with Interruption(checkpoint.write if checkpoint else None) as interruption:
             trainer.callbacks = [] if quiet else [Progress()]
             log = MetricsLog(self.folder.path / "metrics.jsonl")
             steps = StepLog(self.folder.path / STEPS_FILE)
@@ -191,6 +201,7 @@ class Run:
             self.folder.write("summary.json", json_file(self.summary))
             if checkpoint and status == "finished":
                 checkpoint.forget_previous()
+        return self.summary
 
     def _explain(self, status):
         """Why the network did not learn, by the first watch that knows; None if it did.
@@ -220,7 +231,7 @@ class Run:
             raise
         return time.perf_counter() - start
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """Everything that is needed to repeat the run, and what it ran on, as a dict.
 
         The settings under their own names, with the defaults that were in force.

@@ -1,6 +1,8 @@
 """Settings: everything that decides what a run computes."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numba
 import numpy as np
@@ -12,6 +14,8 @@ from minicnn.errors import ArgumentError
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.models import zoo
 from minicnn.models.lsuv import lsuv
+from minicnn.models.sequential import Sequential
+from minicnn.optimizers import Optimizer
 from minicnn.parameter import Parameter
 from minicnn.paths import name_of
 from minicnn.plugins import lookup
@@ -86,7 +90,7 @@ class Settings:
     limit: int | None = None
     own: dict | None = field(default=None, init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "own", describe_own(vars(self)))
         for name in self.own or ():
             object.__setattr__(self, name, str(lookup.parse(getattr(self, name))))
@@ -125,7 +129,8 @@ class Settings:
             )
 
     def _set_threads_default(self):
-        most = numba.config.NUMBA_NUM_THREADS
+        config: Any = numba.config  # which makes its names at run time
+        most = config.NUMBA_NUM_THREADS
         if self.threads is None:
             object.__setattr__(self, "threads", most)
         if check_count(self.threads, "threads") > most:
@@ -134,30 +139,30 @@ class Settings:
                 f" {self.threads}."
             )
 
-    def optimizer_settings(self):
+    def optimizer_settings(self) -> dict[str, Any]:
         """All settings of the optimizer, those that are at its defaults included, as a dict."""
-        given = {"lr": self.lr, "weight_decay": self.weight_decay}
+        given: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay}
         if self.momentum is not None:
             given["momentum"] = self.momentum
         if self.betas is not None:
             given["betas"] = self.betas
         return {**optimizers.settings(self.optimizer), **given}
 
-    def make_optimizer(self, parameters):
+    def make_optimizer(self, parameters: Iterable[Parameter]) -> Optimizer:
         """The optimizer of these parameters."""
         return optimizers.create(self.optimizer, parameters, **self.optimizer_settings())
 
-    def make_loss(self):
+    def make_loss(self) -> SoftmaxCrossEntropy:
         """The loss."""
         return SoftmaxCrossEntropy(self.label_smoothing)
 
-    def load_data(self):
+    def load_data(self) -> tuple[Dataset, Dataset]:
         """The training set, cut to `limit`, and the test set."""
         self._check_own()
         train, test = sources.load(self.data)
         return (train if self.limit is None else train.subset(self.limit)), test
 
-    def make_model(self, dataset):
+    def make_model(self, dataset: Dataset) -> Sequential:
         """The model for a data set's images and classes, initialized from the seed.
 
         Where the initializer needs images, it sees the first of the data set.
@@ -173,12 +178,12 @@ class Settings:
     def _build_model(self, classes):
         return zoo.build(self.model, classes, self.activation, self.init, self.algorithm)
 
-    def name(self):
+    def name(self) -> str:
         """A name for the run that can be a folder's, such as ``lenet5-relu-msra-sgd-0``."""
         words = (self.model, self.activation, self.init, self.optimizer, self.seed)
         return name_of(*map(file_word, words))
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """All settings by name, ready for JSON; `own` only if there is something of the user's."""
         values = asdict(self)
         if self.own is None:
@@ -187,7 +192,7 @@ class Settings:
 
     @classmethod
     @takes(values=check_dict)
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict[str, Any]) -> "Settings":
         """The settings that `as_dict` gave, if the user's files are still what they were.
 
         Raises

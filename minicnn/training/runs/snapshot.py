@@ -5,6 +5,8 @@ For the package itself: it checks nothing of what it is handed.
 
 import math
 import numbers
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,11 +15,17 @@ from minicnn.parameter import assign
 from minicnn.training.runs.tensors import digest_of_arrays
 from minicnn.training.runs.weights import named_arrays
 
+if TYPE_CHECKING:
+    from minicnn.training.callbacks.base import Callback
+    from minicnn.training.trainer import Trainer
+
 FORMAT = 1  # to be raised when older versions could not go on from what is kept
 MODEL, OPTIMIZER, PREDICTED = "model.", "optimizer.", "predicted"
 
 
-def capture(trainer, data):
+def capture(
+    trainer: "Trainer", data: dict[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Where a trainer stands, after any step and between epochs.
 
     Parameters
@@ -40,7 +48,7 @@ def capture(trainer, data):
     arrays |= {f"{OPTIMIZER}{name}": array for name, array in averages.items()}
     if trainer.predicted is not None:
         arrays[PREDICTED] = trainer.predicted
-    callbacks = {}
+    callbacks: dict[str, list[dict[str, Any]]] = {}
     for callback in trainer.callbacks:
         state = callback.state_dict()
         if state:
@@ -55,7 +63,9 @@ def capture(trainer, data):
     return arrays, about
 
 
-def restore(trainer, arrays, about, data):
+def restore(
+    trainer: "Trainer", arrays: dict[str, np.ndarray], about: dict[str, Any], data: dict[str, Any]
+) -> None:
     """Let a trainer stand where another with the same settings stood.
 
     Parameters
@@ -95,7 +105,7 @@ def restore(trainer, arrays, about, data):
         raise DataError(str(error)) from error
 
 
-def restore_callbacks(callbacks, about):
+def restore_callbacks(callbacks: "Iterable[Callback]", about: dict[str, Any]) -> None:
     """Give each callback the state that the snapshot keeps of one of its class, in order."""
     kept = {name: list(states) for name, states in about["callbacks"].items()}
     for callback in callbacks:
@@ -104,7 +114,7 @@ def restore_callbacks(callbacks, about):
             callback.load_state_dict(states.pop(0))
 
 
-def describe_data(trainer):
+def describe_data(trainer: "Trainer") -> dict[str, Any]:
     """What tells a trainer's data from others: digests and normalization, as plain values."""
     train, test = trainer.train, trainer.test
     return {

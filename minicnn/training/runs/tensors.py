@@ -9,6 +9,7 @@ For the package itself: it checks nothing of what it is handed.
 import hashlib
 import json
 import os
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -24,7 +25,7 @@ MOST_TENSORS = 2**16
 MOST_HEADER = 2**24  # bytes of names, shapes and plain values
 
 
-def encode(arrays, about):
+def encode(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> bytes:
     """The bytes of a file.
 
     Parameters
@@ -44,7 +45,7 @@ def encode(arrays, about):
     return safetensors.numpy.save(arrays, {ENTRY: text})
 
 
-def read(path):
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The content of a file, whole and checked.
 
     Parameters
@@ -106,7 +107,7 @@ def _check_size(path):
         )
 
 
-def digest_of_arrays(arrays):
+def digest_of_arrays(arrays: dict[str, np.ndarray]) -> str:
     """SHA-256 over names, types, shapes and numbers, as hexadecimal digits.
 
     Parameters
@@ -118,7 +119,7 @@ def digest_of_arrays(arrays):
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
         digest.update(to_json([name, array.dtype.name, array.shape]).encode())
-        digest.update(array.reshape(-1).view(np.uint8))
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -6,6 +6,8 @@ For the package itself: it checks nothing of what it is handed.
 import os
 import platform
 import re
+from collections.abc import Collection
+from typing import Any
 
 import numba
 import numpy as np
@@ -26,7 +28,7 @@ FREE = ("threads", "data")
 OWN = {"init": "initializer", "model": "model", "activation": "activation", "data": "data"}
 
 
-def describe_own(values):
+def describe_own(values: dict[str, Any]) -> dict[str, Any] | None:
     """What settings, as a dict, name of the user's, see `Settings.own`; None if nothing."""
     found = {
         name: lookup.parse(values[name], kind).describe()
@@ -36,17 +38,17 @@ def describe_own(values):
     return found or None
 
 
-def is_own(name, value):
+def is_own(name: str, value: Any) -> bool:
     """Whether a setting's value names something of the user's."""
     return name in OWN and (sources.is_own if name == "data" else lookup.is_own)(value)
 
 
-def absolute(name, value):
+def absolute(name: str, value: Any) -> Any:
     """A setting's value that means the same in every working directory."""
     return str(lookup.parse(value, OWN[name])) if is_own(name, value) else value
 
 
-def meaning(name, value):
+def meaning(name: str, value: Any) -> Any:
     """What stands for a setting's value: equal for two that make the same training.
 
     Nothing of the user's is executed, and a value that cannot be stands for itself.
@@ -57,7 +59,7 @@ def meaning(name, value):
         return value
 
 
-def decisive(settings, free=FREE):
+def decisive(settings: Any, free: Collection[str] = FREE) -> str | None:
     """The settings that decide what is computed, as JSON has them; None for what is no dict.
 
     Of a user's file it is the digest, not where it stands.
@@ -73,7 +75,7 @@ def decisive(settings, free=FREE):
     return to_json(kept)
 
 
-def file_word(text):
+def file_word(text: Any) -> Any:
     """A setting's value as a word in the name of a file: of a user's thing without its place."""
     return (
         re.sub(r"[^A-Za-z0-9.-]+", "_", lookup.short(text)).strip("_")
@@ -110,7 +112,7 @@ MEANINGS = {
 }
 
 
-def versions():
+def versions() -> dict[str, str]:
     """The versions that decide a run's bits, by name, as a dict of str."""
     return {
         "minicnn": minicnn.__version__,

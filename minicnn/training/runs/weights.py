@@ -8,21 +8,25 @@ PyTorch's, ``(out, in, height, width)`` and ``(out, in)``, so that there
 """
 
 import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minicnn.checks import check_dict, check_text, shown, takes
 from minicnn.errors import ArgumentError
-from minicnn.models.sequential import NOT_INITIALIZED, initialized
+from minicnn.models.sequential import NOT_INITIALIZED, Sequential, initialized
 from minicnn.parameter import assign
 from minicnn.training.runs import tensors
+
+if TYPE_CHECKING:
+    from minicnn.training.trainer import Trainer
 
 #: PyTorch counts the batches that a normalization has seen; ours has no use for it.
 COUNT = "num_batches_tracked"
 
 
 @takes(model=initialized)
-def named_arrays(model):
+def named_arrays(model: Sequential) -> dict[str, np.ndarray]:
     """All parameters and running statistics under their names in a file; not copies.
 
     Parameters
@@ -40,14 +44,14 @@ def named_arrays(model):
     """
     if model.output_shape is None:
         raise ArgumentError(NOT_INITIALIZED)
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for path, layer in _places(model):
         arrays |= {f"{path}{name}": p.value for name, p in layer.own_parameters().items()}
         arrays |= {f"{path}{name}": array for name, array in layer.state().items()}
     return arrays
 
 
-def check_trainer(value, what):
+def check_trainer(value: Any, what: str) -> Any:
     """`value` if it has what is written of a Trainer, which is imported above this."""
     if isinstance(value, type) or not all(hasattr(value, n) for n in ("model", "train", "step")):
         raise ArgumentError(f"{what} must be a Trainer, got {shown(value)}.")
@@ -55,7 +59,7 @@ def check_trainer(value, what):
 
 
 @takes(trainer=check_trainer, about=check_dict)
-def model_file(trainer, about):
+def model_file(trainer: "Trainer", about: dict[str, Any]) -> bytes:
     """The bytes of a file of the weights.
 
     Parameters
@@ -73,7 +77,9 @@ def model_file(trainer, about):
 
 
 @takes(model=initialized, path=(str, os.PathLike), prefix=check_text)
-def load_weights(model, path, prefix=""):
+def load_weights(
+    model: Sequential, path: str | os.PathLike[str], prefix: str = ""
+) -> dict[str, Any]:
     """Give a model the weights and running statistics of a file, all or none.
 
     Parameters
