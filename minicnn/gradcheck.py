@@ -18,8 +18,10 @@ True
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -79,9 +81,9 @@ class Report:
     where: str = ""
     analytic: float = 0.0
     numeric: float = 0.0
-    arrays: dict = field(default_factory=dict)
+    arrays: dict[str, float] = field(default_factory=dict)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"worst relative disagreement {self.worst:.2e} at {self.where}:"
             f" backward gives {self.analytic:.10g}, central differences {self.numeric:.10g}"
@@ -95,7 +97,13 @@ class Report:
     rng=check_generator,
     step=check_positive,
 )
-def check_function(value, arrays, gradients, rng=None, step=STEP):
+def check_function(
+    value: Callable[[], float],
+    arrays: dict[str, np.ndarray],
+    gradients: dict[str, np.ndarray],
+    rng: np.random.Generator | None = None,
+    step: float = STEP,
+) -> Report:
     """Hold gradients against central differences of any scalar function.
 
     Parameters
@@ -167,7 +175,15 @@ def check_function(value, arrays, gradients, rng=None, step=STEP):
     training=check_flag,
     step=check_positive,
 )
-def check_layer(layer, input_shape, samples=3, seed=0, x=None, training=True, step=STEP):
+def check_layer(
+    layer: Layer,
+    input_shape: Sequence[int],
+    samples: int = 3,
+    seed: int = 0,
+    x: np.ndarray | None = None,
+    training: bool = True,
+    step: float = STEP,
+) -> Report:
     """Check both gradients of a layer or model: of its input and of its parameters.
 
     The layer is built anew, in float64, with weights and biases drawn from the seed. If all is
@@ -213,7 +229,7 @@ def check_layer(layer, input_shape, samples=3, seed=0, x=None, training=True, st
         # Zero biases and equal slopes would hide mistakes.
         parameter.value += 0.1 * rng.standard_normal(parameter.value.shape)
     drawn = x is None
-    x = rng.standard_normal((samples, *input_shape)) if drawn else x
+    x = rng.standard_normal((samples, *input_shape)) if x is None else x
     weighting = rng.standard_normal((len(x), *model.output_shape))
     packed = lanes.pack(x, np.float64)
 
@@ -248,7 +264,13 @@ def check_layer(layer, input_shape, samples=3, seed=0, x=None, training=True, st
     seed=check_seed,
     step=check_positive,
 )
-def check_loss(loss, scores, labels, seed=0, step=STEP):
+def check_loss(
+    loss: Callable[..., Any],
+    scores: np.ndarray,
+    labels: np.ndarray,
+    seed: int = 0,
+    step: float = STEP,
+) -> Report:
     """Check the gradient that a loss gives for its scores.
 
     If it is right for the given batch, batches of 1, 5, 16 and 17 of its samples are tried, too.

@@ -15,7 +15,7 @@ import numpy as np
 
 from minicnn import lanes
 from minicnn.checks import check_count, check_positive, check_seed, takes
-from minicnn.models.sequential import initialized
+from minicnn.models.sequential import Sequential, initialized
 
 VALUES = (-1.0, 0.0, 1.0)
 OUTPUTS, DIRECTIONS = 24, 4  # at most, and beside that of all ones
@@ -23,7 +23,9 @@ SLACK = 1e-2  # wrong rules are off by a good part of the gradient; smooth layer
 
 
 @takes(model=initialized, samples=check_count, seed=check_seed, step=check_positive)
-def worst_at_kinks(model, samples, training, seed, step):
+def worst_at_kinks(
+    model: Sequential, samples: int, training: bool, seed: int, step: float
+) -> tuple[float, str, float, float] | None:
     """The gradient of a model's input that is farthest from where it must lie.
 
     Parameters
@@ -64,7 +66,8 @@ def worst_at_kinks(model, samples, training, seed, step):
             outputs(x)
             gradient = lanes.unpack(model.backward(lanes.pack(delta, np.float64)), samples)
             for v, pair in zip(directions, sides):
-                low, high = sorted(pair[(slice(None), *at)])
+                both = (slice(None), *at)
+                low, high = sorted(pair[both])
                 analytic = float(np.sum(gradient * v))
                 error = max(low - analytic, analytic - high) / scales[at]
                 error = np.inf if np.isnan(analytic) else error

@@ -11,21 +11,32 @@ width may be an int or a pair; results have the dtype of the input.
 """
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from minicnn.errors import ArgumentError, unknown
 
+Pair = int | Sequence[int]  # of height and width
+
 
 # Borders and sliding windows, of convolution and pooling.
-def pad(x, rows, columns, value=0):
+def pad(x: np.ndarray, rows: Sequence[int], columns: Sequence[int], value: float = 0) -> np.ndarray:
     """Put `value` around images: ``rows = (above, below)``, ``columns``; negative ones crop."""
     border = [(0, 0), rows, columns]
     padded = np.pad(x, [(max(a, 0), max(b, 0)) for a, b in border], constant_values=value)
     return padded[tuple(slice(max(-a, 0), -max(-b, 0) or None) for a, b in border)]
 
 
-def windows(x, kernel_size, stride=1, padding=0, dilation=1, value=0):
+def windows(
+    x: np.ndarray,
+    kernel_size: Pair,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    value: float = 0,
+) -> np.ndarray:
     """What a sliding window sees: ``[c, i, j, u, v] = x_pad[c, s i + d u, s j + d v]``.
 
     Window (i, j) has kh x kw elements (u, v); x_pad is `x` with p times `value` on every side.
@@ -47,7 +58,15 @@ def _pair(n):
     return (n, n) if np.ndim(n) == 0 else n
 
 
-def correlate(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
+def correlate(
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray | None = None,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> np.ndarray:
     """Cross-correlation, which everyone calls convolution.
 
     ``z[o, i, j] = b[o] + sum over c, u, v of W[o, c, u, v] x_pad[c, s i + d u, s j + d v]``
@@ -66,7 +85,7 @@ def correlate(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     return z
 
 
-def dilate(delta, stride):
+def dilate(delta: np.ndarray, stride: Pair) -> np.ndarray:
     """Put ``s - 1`` zeros between the elements of images."""
     (sh, sw), (channels, height, width) = _pair(stride), delta.shape
     spread = np.zeros((channels, sh * (height - 1) + 1, sw * (width - 1) + 1), delta.dtype)
@@ -74,19 +93,27 @@ def dilate(delta, stride):
     return spread
 
 
-def rot180(w):
+def rot180(w: np.ndarray) -> np.ndarray:
     """Turn kernels by 180 degrees."""
     return w[..., ::-1, ::-1]
 
 
-def trans(w, groups=1):
+def trans(w: np.ndarray, groups: int = 1) -> np.ndarray:
     """Swap C_out and C_in of weights, within each group: (C_in, C_out / groups, kh, kw)."""
     c_out, c_in, kh, kw = w.shape
     by_group = w.reshape(groups, c_out // groups, c_in, kh, kw)
     return by_group.swapaxes(1, 2).reshape(groups * c_in, c_out // groups, kh, kw)
 
 
-def conv_input_gradient(delta, w, input_shape, stride=1, padding=0, dilation=1, groups=1):
+def conv_input_gradient(
+    delta: np.ndarray,
+    w: np.ndarray,
+    input_shape: Sequence[int],
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> np.ndarray:
     """``dE/dx = pad(dilate(delta)) ⋆ rot180(trans(W))``, where ⋆ is cross-correlation.
 
     On every side pad puts ``d (k - 1) - p`` zeros (or crops), and below and on the right as
@@ -97,11 +124,19 @@ def conv_input_gradient(delta, w, input_shape, stride=1, padding=0, dilation=1, 
     for n, k, s, p, d in axes:
         unreached = (n + 2 * p - d * (k - 1) - 1) % s
         borders.append((d * (k - 1) - p, d * (k - 1) - p + unreached))
-    delta_pad = pad(dilate(delta, stride), *borders)
+    delta_pad = pad(dilate(delta, stride), borders[0], borders[1])
     return correlate(delta_pad, rot180(trans(w, groups)), dilation=dilation, groups=groups)
 
 
-def conv_weight_gradient(delta, x, w_shape, stride=1, padding=0, dilation=1, groups=1):
+def conv_weight_gradient(
+    delta: np.ndarray,
+    x: np.ndarray,
+    w_shape: Sequence[int],
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> np.ndarray:
     """``dE/dW[o, c, u, v] = sum over i, j of delta[o, i, j] x_pad[c, s i + d u, s j + d v]``."""
     seen = np.split(windows(x, w_shape[2:], stride, padding, dilation), groups)
     dw = np.empty(w_shape, x.dtype)
@@ -110,33 +145,37 @@ def conv_weight_gradient(delta, x, w_shape, stride=1, padding=0, dilation=1, gro
     return dw
 
 
-def conv_bias_gradient(delta):
+def conv_bias_gradient(delta: np.ndarray) -> np.ndarray:
     """``dE/db[o] = sum over i, j of delta[o, i, j]``."""
     return delta.sum(axis=(1, 2))
 
 
-def dense(x, w, b=0):
+def dense(x: np.ndarray, w: np.ndarray, b: np.ndarray | float = 0) -> np.ndarray:
     """``z = W x + b``, for `x` (in,), `w` (out, in) and `b` (out,)."""
     return w @ x + b
 
 
-def dense_input_gradient(delta, w):
+def dense_input_gradient(delta: np.ndarray, w: np.ndarray) -> np.ndarray:
     """``dE/dx = Wᵀ delta``."""
     return w.T @ delta
 
 
-def dense_weight_gradient(delta, x):
+def dense_weight_gradient(delta: np.ndarray, x: np.ndarray) -> np.ndarray:
     """``dE/dW = delta xᵀ``; the bias has ``dE/db = delta``."""
     return np.outer(delta, x)
 
 
 # Pooling; by default the windows touch, stride = kernel_size.
-def max_pool(x, kernel_size, stride=None, padding=0):
+def max_pool(
+    x: np.ndarray, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
+) -> np.ndarray:
     """``z[c, i, j] = max over u, v of x_pad[c, s i + u, s j + v]``, padded with -infinity."""
     return windows(x, kernel_size, stride or kernel_size, padding, value=-np.inf).max(axis=(3, 4))
 
 
-def max_pool_mask(x, kernel_size, stride=None, padding=0):
+def max_pool_mask(
+    x: np.ndarray, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
+) -> np.ndarray:
     """M: in each window 1 at the arg-max, the first of equals, and 0 elsewhere.
 
     ``M[c, i, j, u, v]`` belongs to window (i, j) of channel c; (C, rows, columns, kh, kw).
@@ -148,25 +187,45 @@ def max_pool_mask(x, kernel_size, stride=None, padding=0):
     return mask
 
 
-def max_pool_gradient(delta, x, kernel_size, stride=None, padding=0):
+def max_pool_gradient(
+    delta: np.ndarray,
+    x: np.ndarray,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+) -> np.ndarray:
     """``dE/dx = M ⊙ upsample(delta)`` with the mask of :func:`max_pool_mask`."""
     mask = max_pool_mask(x, kernel_size, stride, padding)
     return masked_upsample(mask, delta, x.shape, stride, padding)
 
 
-def average_pool(x, kernel_size, stride=None, padding=0):
+def average_pool(
+    x: np.ndarray, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
+) -> np.ndarray:
     """``z[c, i, j] = mean over u, v of x_pad[c, s i + u, s j + v]``; padded zeros count."""
     return windows(x, kernel_size, stride or kernel_size, padding).mean(axis=(3, 4))
 
 
-def average_pool_gradient(delta, input_shape, kernel_size, stride=None, padding=0):
+def average_pool_gradient(
+    delta: np.ndarray,
+    input_shape: Sequence[int],
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+) -> np.ndarray:
     """``dE/dx = M ⊙ upsample(delta)`` with ``M = 1 / (kh kw)`` everywhere."""
     kh, kw = _pair(kernel_size)
     mask = np.full((*delta.shape, kh, kw), 1 / (kh * kw), delta.dtype)
     return masked_upsample(mask, delta, input_shape, stride, padding)
 
 
-def masked_upsample(mask, delta, input_shape, stride=None, padding=0):
+def masked_upsample(
+    mask: np.ndarray,
+    delta: np.ndarray,
+    input_shape: Sequence[int],
+    stride: Pair | None = None,
+    padding: Pair = 0,
+) -> np.ndarray:
     """``M ⊙ upsample(delta)``: each delta over its window, times M; where windows overlap, add."""
     channels, height, width = input_shape
     (sh, sw), (ph, pw) = _pair(stride or mask.shape[3:]), _pair(padding)
@@ -193,7 +252,7 @@ _normal_cdf = np.vectorize(lambda z: math.erfc(-z / math.sqrt(2)) / 2, otypes=[f
 ALPHA, SCALE = 1.6732632423543772, 1.0507009873554805  # of SELU: Klambauer et al. 2017
 
 # sigma(z) and sigma'(z); a or alpha is a setting.
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "identity": (lambda z: z, lambda z: 1),
     "relu": (lambda z: np.maximum(z, 0), lambda z: z > 0),
     "leaky-relu": (
@@ -213,7 +272,7 @@ ACTIVATIONS = {
 }
 
 
-def activation(name, z, *a):
+def activation(name: str, z: np.ndarray, *a: Any) -> np.ndarray:
     """``sigma(z)``, element by element.
 
     `a`: slope below 0 of leaky-relu (0.01) or prelu (0.25, or (C, 1, 1)), alpha of elu (1).
@@ -221,7 +280,7 @@ def activation(name, z, *a):
     return np.asarray(_activation(name)[0](z, *a), z.dtype)
 
 
-def activation_gradient(name, z, delta, *a):
+def activation_gradient(name: str, z: np.ndarray, delta: np.ndarray, *a: Any) -> np.ndarray:
     """``dE/dz = diag(sigma'(z)) delta``: the Jacobian is diagonal, so elements multiply."""
     return np.asarray(_activation(name)[1](z, *a) * delta, z.dtype)
 
@@ -232,46 +291,46 @@ def _activation(name):
     return ACTIVATIONS[name]
 
 
-def prelu_slope_gradient(z, delta):
+def prelu_slope_gradient(z: np.ndarray, delta: np.ndarray) -> np.ndarray:
     """``dE/da = sum over z < 0 of delta z`` of each channel, (C,) (He et al. 2015)."""
     return (delta * np.minimum(z, 0)).reshape(len(z), -1).sum(axis=1)
 
 
-def softmax(scores):
+def softmax(scores: np.ndarray) -> np.ndarray:
     """``p_k = exp(s_k) / sum over j of exp(s_j)``; the largest score is taken off first."""
     e = np.exp(scores - scores.max())
     return e / e.sum()
 
 
-def smoothed_target(scores, label, smoothing=0.0):
+def smoothed_target(scores: np.ndarray, label: int, smoothing: float = 0.0) -> np.ndarray:
     """``q_k = (1 - smoothing) [k = label] + smoothing / K`` (Szegedy et al. 2016)."""
     one_hot = np.eye(len(scores), dtype=scores.dtype)[label]
     return (1 - smoothing) * one_hot + smoothing / len(scores)
 
 
-def cross_entropy(scores, label, smoothing=0.0):
+def cross_entropy(scores: np.ndarray, label: int, smoothing: float = 0.0) -> float:
     """``E = - sum over k of q_k log p_k`` with ``log p_k = s_k - log sum over j of exp(s_j)``."""
     log_p = scores - np.logaddexp.reduce(scores)
     return -np.sum(smoothed_target(scores, label, smoothing) * log_p)
 
 
-def cross_entropy_gradient(scores, label, smoothing=0.0):
+def cross_entropy_gradient(scores: np.ndarray, label: int, smoothing: float = 0.0) -> np.ndarray:
     """``dE/ds = p - q``."""
     return softmax(scores) - smoothed_target(scores, label, smoothing)
 
 
-def mean_squared_error(scores, target):
+def mean_squared_error(scores: np.ndarray, target: np.ndarray) -> float:
     """``E = (1/K) sum over k of (s_k - t_k)²``."""
     return np.mean((scores - target) ** 2)
 
 
-def mean_squared_error_gradient(scores, target):
+def mean_squared_error_gradient(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
     """``dE/ds = 2 (s - t) / K``."""
     return 2 * (scores - target) / len(scores)
 
 
 # In batch normalization alone samples meet, so x is (N, C, H, W) or (N, F).
-def batch_norm(x, gamma, beta, eps=1e-5):
+def batch_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float = 1e-5) -> np.ndarray:
     """``y = gamma x_hat + beta`` with ``x_hat = (x - mu) / sqrt(var + eps)``, for each channel.
 
     mu and var are mean and biased variance over samples and positions (Ioffe & Szegedy 2015).
@@ -280,7 +339,9 @@ def batch_norm(x, gamma, beta, eps=1e-5):
     return np.moveaxis(gamma * x_hat + beta, -1, 1)
 
 
-def batch_norm_gradients(delta, x, gamma, eps=1e-5):
+def batch_norm_gradients(
+    delta: np.ndarray, x: np.ndarray, gamma: np.ndarray, eps: float = 1e-5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """dE/dx, dE/dgamma and dE/dbeta (Ioffe & Szegedy 2015, §3); m values a channel.
 
     The paper's dE/dmu has one more term, which is 0 as x - mu sums to 0.

@@ -1,6 +1,7 @@
 """Theory beside measurement: what each layer's signals are, should be, and how far that is off."""
 
 import math
+from collections.abc import Iterable
 
 from minicnn.checks import check_names, list_of, takes
 from minicnn.console import terminal
@@ -13,7 +14,7 @@ UNUSUAL = 4.0  # standard errors
 
 
 @takes(record=Record, predictions=list_of(Prediction))
-def scores(record, predictions):
+def scores(record: Record, predictions: Iterable[Prediction]) -> dict[str, dict[str, float]]:
     """z-scores of all three signals.
 
     Parameters
@@ -35,7 +36,9 @@ def scores(record, predictions):
 
 
 @takes(record=Record, predictions=list_of(Prediction), layers=check_names)
-def table(record, predictions, layers=None):
+def table(
+    record: Record, predictions: Iterable[Prediction], layers: str | Iterable[str] | None = None
+) -> str:
     """Measured and predicted root mean squares and the z of their squares, as text.
 
     Parameters
@@ -58,17 +61,17 @@ def table(record, predictions, layers=None):
     shown = [layer for layer in record.layers if layers is None or layer.name in layers]
     groups = []  # the three numbers of a signal stay side by side
     for of in SIGNALS:
-        rows = []
+        cells = []
         for layer in shown:
             statistics, known = getattr(layer, of), layer.name in z[of]
-            rows.append([
+            cells.append([
                 "" if statistics is None else f"{statistics.rms:.3g}",
                 f"{math.sqrt(predicted[of][layer.name].value):.3g}" if known else "",
                 f"{z[of][layer.name]:+.1f}" if known else "",
             ])  # fmt: skip
-        lines = as_text([TITLES[of], "theory", "z"], rows).split("\n")
+        lines = as_text([TITLES[of], "theory", "z"], cells).split("\n")
         groups.append([line.ljust(len(lines[0])) for line in lines])
-    header, *rows = zip(["layer", *(layer.name for layer in shown)], *groups)
+    header, *rows = map(list, zip(["layer", *(layer.name for layer in shown)], *groups))
     every = [value for by_layer in z.values() for value in by_layer.values()]
     far = sum(not abs(value) <= UNUSUAL for value in every)
     whole = as_text(header, rows, terminal.width(), keys=1)

@@ -10,6 +10,7 @@ Sixteen lanes hold sixteen copies of the image, each with a vector of its own.
 """
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -77,7 +78,9 @@ class Jacobian:
     """
 
     @takes(model=initialized, image=check_numbers, layers=check_names)
-    def __init__(self, model, image, layers=None):
+    def __init__(
+        self, model: Sequential, image: np.ndarray, layers: str | Iterable[str] | None = None
+    ):
         signals = Signals(model, dtype=np.float64)
         signals.follow()
         image = np.asarray(image)
@@ -90,7 +93,7 @@ class Jacobian:
         self.shape = (math.prod(self._out), math.prod(self._in))
 
     @takes(v=check_numbers)
-    def times(self, v):
+    def times(self, v: np.ndarray) -> np.ndarray:
         """``J v``, by forward mode.
 
         Parameters
@@ -115,7 +118,7 @@ class Jacobian:
         return self._rows(tangents, columns, v)
 
     @takes(u=check_numbers)
-    def transposed_times(self, u):
+    def transposed_times(self, u: np.ndarray) -> np.ndarray:
         """``Jᵀ u``, by the backward pass; `u` of m outputs, as `times` takes its n inputs."""
         columns = self._columns(u, 0)
         gradients = lanes.pack(columns.T.reshape(-1, *self._out), np.float64)
@@ -126,7 +129,7 @@ class Jacobian:
             gradients = plan.backward(gradients)
         return self._rows(gradients, columns, u)
 
-    def dense(self):
+    def dense(self) -> np.ndarray:
         """The whole matrix, ndarray of shape (m, n): its rows are ``Jᵀ e_k``, `ROWS` at a time."""
         matrix = np.empty(self.shape)
         for start in range(0, len(matrix), ROWS):
@@ -136,7 +139,9 @@ class Jacobian:
         return matrix
 
     @takes(count=check_count, seed=check_seed)
-    def singular_values(self, count=None, tolerance=1e-4, seed=0):
+    def singular_values(
+        self, count: int | None = None, tolerance: float = 1e-4, seed: int = 0
+    ) -> np.ndarray:
         """The singular values, the largest first.
 
         Parameters
@@ -231,7 +236,9 @@ class Jacobian:
 
 
 @takes(model=initialized)
-def jacobian(model, image, layers=None):
+def jacobian(
+    model: Sequential, image: np.ndarray, layers: str | Iterable[str] | None = None
+) -> np.ndarray:
     """The dense Jacobian at one image, ndarray of shape (m, n); see :class:`Jacobian`.
 
     It costs a forward and a backward pass for each sixteen of its rows.
@@ -239,7 +246,12 @@ def jacobian(model, image, layers=None):
     return Jacobian(model, image, layers).dense()
 
 
-def singular_values(model, image, count=None, layers=None):
+def singular_values(
+    model: Sequential,
+    image: np.ndarray,
+    count: int | None = None,
+    layers: str | Iterable[str] | None = None,
+) -> np.ndarray:
     """The Jacobian's singular values, the largest first; see :class:`Jacobian`.
 
     With `count`, that many of the largest, without making the matrix.

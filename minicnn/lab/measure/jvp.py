@@ -18,6 +18,7 @@ from minicnn.layers import (
     Dense,
     Dropout,
     Flatten,
+    Layer,
     MaxPool2d,
     Upsample,
 )
@@ -29,7 +30,7 @@ DIAGONAL = (Activation, BatchNorm, Dropout, Scale, Shift)
 LINEAR = (Dense, Conv2d, AvgPool2d, Flatten, Upsample)
 
 
-def push(layer, x, tangent):
+def push(layer: Layer, x: np.ndarray, tangent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``f(x)`` and ``J(x) t`` of a layer or model, in evaluation mode.
 
     Parameters

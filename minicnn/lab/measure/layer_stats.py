@@ -3,6 +3,7 @@
 import math
 import textwrap
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,11 +34,11 @@ class Statistics:
     mean: float
     second_moment: float
     std: float
-    quantiles: dict
+    quantiles: dict[str, float]
 
     @classmethod
     @takes(array=check_numbers)
-    def of(cls, array):
+    def of(cls, array: np.ndarray) -> "Statistics":
         """Of an array; sums are in float64.
 
         Quantiles are of at most 16,384 of the numbers, evenly spread, since sorting would
@@ -60,7 +61,7 @@ class Statistics:
         return cls(float(mean), float(second), std, quantiles)
 
     @property
-    def rms(self):
+    def rms(self) -> float:
         """√E[v²]."""
         return math.sqrt(self.second_moment)
 
@@ -123,7 +124,7 @@ class Record:
         Updates made before.
     """
 
-    layers: tuple
+    layers: tuple[LayerRecord, ...]
     loss: float
     classes: int
     class_entropy: float
@@ -131,25 +132,25 @@ class Record:
     samples: int
     step: int | None = None
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> LayerRecord:
         for layer in self.layers:
             if layer.name == name:
                 return layer
         raise unknown("layer", name, [layer.name for layer in self.layers])
 
     @property
-    def ln_classes(self):
+    def ln_classes(self) -> float:
         """``ln K``: the loss of a network that gives every class the same score."""
         return math.log(self.classes)
 
     @property
-    def delta_ratio(self):
+    def delta_ratio(self) -> float:
         """Rms of delta in the first layer with a weight over that in the last; NaN if none."""
         weighted = [layer.delta.rms for layer in self.layers if layer.gradient is not None]
         return ratio(weighted[0], weighted[-1]) if weighted else math.nan
 
     @takes(of=check_text)
-    def second_moments(self, of="output"):
+    def second_moments(self, of: str = "output") -> dict[str, float]:
         """The second moment of one signal in every layer that has it.
 
         Parameters
@@ -172,13 +173,13 @@ class Record:
         found = {layer.name: getattr(layer, of) for layer in self.layers}
         return {name: s.second_moment for name, s in found.items() if s is not None}
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers; NaN and infinity stay, ``to_json`` makes them null."""
         whole = {"ln_classes": self.ln_classes, "delta_ratio": self.delta_ratio}
         plain = asdict(self) | whole
         return plain | {"layers": list(plain["layers"])}
 
-    def __str__(self):
+    def __str__(self) -> str:
         header = ["layer", "mean", "rms", "std", "2 %", "50 %", "98 %", "delta rms", "dW rms"]
         header += ["dead", "saturated", "update"]
         where = "" if self.step is None else f"step {self.step}, "
@@ -192,7 +193,7 @@ class Record:
 
 
 @takes(measured=check_dict, predicted=check_dict)
-def z_scores(measured, predicted):
+def z_scores(measured: dict[str, float], predicted: dict[str, Moment]) -> dict[str, float]:
     """How far measured values are from a theory, in its standard errors.
 
     Parameters
@@ -226,7 +227,7 @@ def z_scores(measured, predicted):
 
 
 @takes(above=check_number, below=check_number)
-def ratio(above, below):
+def ratio(above: float, below: float) -> float:
     """``above / below``; of 0 below, infinity with the sign of `above`, or NaN for 0 / 0."""
     if below:
         return above / below

@@ -1,6 +1,10 @@
 """Probes: measure what flows through a model, on real batches, before and during training."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from minicnn.checks import (
     check_count,
@@ -12,13 +16,16 @@ from minicnn.checks import (
     check_numbers,
     takes,
 )
+from minicnn.data.batches import Batch
 from minicnn.errors import ArgumentError
 from minicnn.lab.measure.layer_stats import LayerRecord, Record, Statistics, ratio
 from minicnn.lab.measure.signals import Signals, leaves, select
 from minicnn.layers import Layer, ReLU, Sigmoid, Softsign, Tanh
 from minicnn.metrics import entropy
 from minicnn.models import Sequential
+from minicnn.parameter import Parameter
 from minicnn.training.callbacks.base import Callback
+from minicnn.training.trainer import Trainer
 
 BOUNDS = {Tanh: (-1.0, 1.0), Sigmoid: (0.0, 1.0), Softsign: (-1.0, 1.0)}
 SATURATED = 0.05  # an output so near to a bound counts as saturated
@@ -29,8 +36,16 @@ SATURATED = 0.05  # an output so near to a bound counts as saturated
     updates=check_dict, layers=check_names, training=check_flag,
 )  # fmt: skip
 def probe(
-    model, images, labels, layers=None, *, training=True, frequencies=None, updates=None, step=None
-):
+    model: Sequential | Signals,
+    images: np.ndarray,
+    labels: np.ndarray,
+    layers: str | Iterable[str] | None = None,
+    *,
+    training: bool = True,
+    frequencies: npt.ArrayLike | None = None,
+    updates: dict[str, float] | None = None,
+    step: int | None = None,
+) -> Record:
     """Measure every layer's output, delta and weight gradient on one batch.
 
     Nothing of the model changes. It takes a forward and a backward pass, and some twenty
@@ -90,7 +105,9 @@ def probe(
 
 
 @takes(model=(Sequential, Signals), batches=check_iterable, layers=check_names)
-def dead_units(model, batches, layers=None):
+def dead_units(
+    model: Sequential | Signals, batches: Iterable[Batch], layers: str | Iterable[str] | None = None
+) -> dict[str, np.ndarray]:
     """Which ReLU units are 0 for every sample of a data set.
 
     Parameters
@@ -113,9 +130,10 @@ def dead_units(model, batches, layers=None):
         If there is no ReLU layer of that name, or no batch.
     """
     signals = model if isinstance(model, Signals) else Signals(model)
-    rectifiers = [layer for layer in leaves(signals.twin) if isinstance(layer, ReLU)]
+    rectifiers: list[Layer] = [layer for layer in leaves(signals.twin) if isinstance(layer, ReLU)]
     chosen = [layer.name for layer in select(signals.twin, layers, "ReLU layer", rectifiers)]
-    alive, seen = {}, 0
+    alive: dict[str, Any] = {}
+    seen = 0
 
     def visit(layer, y):
         alive[layer.name] = alive.get(layer.name, False) | _alive(y)
@@ -129,7 +147,7 @@ def dead_units(model, batches, layers=None):
 
 
 @takes(before=check_dict, after=check_dict)
-def update_ratios(before, after):
+def update_ratios(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> dict[str, float]:
     """How far each parameter has gone, as a part of what it was.
 
     ``‖after - before‖ / ‖before‖``; some 1e-3 a step is common.
@@ -191,17 +209,26 @@ class Probes(Callback):
     """
 
     @takes(at=check_items, layers=check_names)
-    def __init__(self, images, labels, *, every=None, at=None, layers=None):
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        every: int | None = None,
+        at: Iterable[int] | None = None,
+        layers: str | Iterable[str] | None = None,
+    ):
         if every is not None and at is not None:
             raise ArgumentError("Probes: give every or at, not both.")
         self.every = None if every is None else check_count(every, "Probes: every")
-        self.at = None if at is None else frozenset(_check_step(step) for step in at)
+        self.at: Any = None if at is None else frozenset(_check_step(step) for step in at)
         self.layers = layers
         self.images, self.labels = images, labels
-        self.records = []
-        self._signals = self._before = None
+        self.records: list[Record] = []
+        self._signals: Any = None
+        self._before: Any = None
 
-    def on_train_begin(self, trainer):
+    def on_train_begin(self, trainer: Trainer) -> None:
         """Make the twin, and measure the untrained model."""
         if self.every is None and self.at is None:
             self.every = -(-len(trainer.train) // trainer.batch_size)
@@ -210,18 +237,18 @@ class Probes(Callback):
         if trainer.step == 0 and self._due(0):
             self._measure(trainer, None)
 
-    def on_loss(self, trainer):
+    def on_loss(self, trainer: Trainer) -> None:
         """Keep the weights that the coming update will change, if it is to be measured."""
         if self._due(trainer.step + 1):
             self._before = {name: w.copy() for name, w in self._weights(trainer).items()}
 
-    def on_step_end(self, trainer):
+    def on_step_end(self, trainer: Trainer) -> None:
         """Measure, if this step is one of those chosen."""
         if self._due(trainer.step):
             self._measure(trainer, update_ratios(self._before, self._weights(trainer)))
             self._before = None
 
-    def on_train_end(self, trainer):
+    def on_train_end(self, trainer: Trainer) -> None:
         """Let go of the twin."""
         self._signals = self._before = None
 
@@ -242,7 +269,7 @@ class Probes(Callback):
 
 
 @takes(layer=Layer)
-def weight_of(layer):
+def weight_of(layer: Layer) -> Parameter | None:
     """The layer's W, or None: slopes and scales, which are not to decay, are none."""
     weight = layer.own_parameters().get("weight")
     return weight if weight is not None and weight.decay else None

@@ -1,10 +1,12 @@
 """Signals: what flows through every layer of a model, seen from beside it."""
 
 import copy
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn import lanes
 from minicnn.checks import (
@@ -68,13 +70,15 @@ class Signals:
     """
 
     @takes(model=initialized, loss=Loss, dtype=check_dtype)
-    def __init__(self, model, loss=None, dtype=None):
+    def __init__(
+        self, model: Sequential, loss: Loss | None = None, dtype: npt.DTypeLike | None = None
+    ):
         if model.output_shape is None:
             raise ArgumentError(NOT_INITIALIZED)
         self.model, self.twin = model, _twin(model, np.dtype(dtype or model.dtype))
         self._loss = SoftmaxCrossEntropy() if loss is None else copy.deepcopy(loss)
 
-    def follow(self):
+    def follow(self) -> None:
         """Take over the model's parameters and running statistics, as every pass does."""
         pairs = zip(self.twin.parameters(), self.model.parameters())
         arrays = [(mine.value, theirs.value) for mine, theirs in pairs]
@@ -88,7 +92,14 @@ class Signals:
         labels=check_numbers, visit=partial(check_callable, arguments=5), layers=check_names,
         training=check_flag,
     )  # fmt: skip
-    def record(self, images, labels, visit, layers=None, training=True):
+    def record(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        visit: Callable[..., Any],
+        layers: str | Iterable[str] | None = None,
+        training: bool = True,
+    ) -> Pass:
         """Run one batch forwards and backwards, and show every layer's signals.
 
         E is the mean loss over the batch, so every dE/d(...) of a single sample has 1/N in it.
@@ -139,7 +150,13 @@ class Signals:
         batch=Batch, visit=partial(check_callable, arguments=2), layers=check_names,
         training=check_flag,
     )  # fmt: skip
-    def outputs(self, batch, visit, layers=None, training=False):
+    def outputs(
+        self,
+        batch: Batch,
+        visit: Callable[..., Any],
+        layers: str | Iterable[str] | None = None,
+        training: bool = False,
+    ) -> None:
         """Run one batch forwards, and show every layer's output.
 
         Parameters
@@ -165,13 +182,18 @@ class Signals:
 
 
 @takes(model=Sequential)
-def leaves(model):
+def leaves(model: Sequential) -> list[Layer]:
     """The layers of a model that hold no other layers, in the order of the forward pass."""
     return [layer for layer in model.all_layers() if not layer.children()]
 
 
 @takes(model=Sequential, names=check_names, among=list_of(Layer))
-def select(model, names=None, kind="layer", among=None):
+def select(
+    model: Sequential,
+    names: str | Iterable[str] | None = None,
+    kind: str = "layer",
+    among: list[Layer] | None = None,
+) -> list[Layer]:
     """The leaf layers of these names, in the order of the forward pass; all by default.
 
     Parameters

@@ -9,16 +9,19 @@ matrix: rows may be equal without being tied, as they may feed different units, 
 being equal, as those of an identity matrix behind tied units.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from minicnn.checks import check_count, check_items, check_numbers, is_finite, shown, takes
 from minicnn.errors import ArgumentError
 from minicnn.lab.symmetry.tied_units import Network, clusters
-from minicnn.models.sequential import initialized
+from minicnn.models.sequential import Sequential, initialized
 from minicnn.training.callbacks.base import Callback
+from minicnn.training.trainer import Trainer
 
 
 def _check_tolerance(value, what):
@@ -51,7 +54,7 @@ class LayerSymmetry:
 
     layer: str
     units: int
-    classes: tuple
+    classes: tuple[tuple[int, ...], ...]
     rank: int | None = None
     full_rank: int | None = None
     distinct: int | None = None
@@ -73,24 +76,24 @@ class Certificate:
         the longer side of W times the spacing of its numbers at 1.
     """
 
-    layers: tuple
+    layers: tuple[LayerSymmetry, ...]
     tolerance: float
     rank_tolerance: float | None
 
     @property
-    def tied(self):
+    def tied(self) -> bool:
         """Whether any two units of the model are tied."""
         return any(len(row.classes) < row.units for row in self.layers)
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
         return asdict(self)
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> LayerSymmetry:
         """The row of the layer of that name."""
         return {row.layer: row for row in self.layers}[name]
 
-    def __str__(self):
+    def __str__(self) -> str:
         rows = [("layer", "units", "classes", "rank", "distinct filters")]
         for row in self.layers:
             rank = "" if row.rank is None else f"{row.rank} of {row.full_rank}"
@@ -104,7 +107,9 @@ class Certificate:
 
 
 @takes(model=initialized)
-def certify(model, tolerance=0.0, rank_tolerance=None):
+def certify(
+    model: Sequential, tolerance: float = 0.0, rank_tolerance: float | None = None
+) -> Certificate:
     """The symmetry of a model as it is now.
 
     Parameters
@@ -152,7 +157,7 @@ def _row(layer, labels, tolerance, rank_tolerance):
 
 
 @takes(matrix=partial(check_numbers, ndim=2), tolerance=_check_tolerance)
-def numerical_rank(matrix, tolerance=None):
+def numerical_rank(matrix: np.ndarray, tolerance: float | None = None) -> int:
     """How many singular values are above `tolerance` times the largest.
 
     Parameters
@@ -207,22 +212,29 @@ class SymmetryWatch(Callback):
     """
 
     @takes(at=check_items, tolerance=_check_tolerance, rank_tolerance=_check_tolerance)
-    def __init__(self, every=None, at=(), tolerance=0.0, rank_tolerance=None):
+    def __init__(
+        self,
+        every: int | None = None,
+        at: Iterable[int] = (),
+        tolerance: float = 0.0,
+        rank_tolerance: float | None = None,
+    ):
         self.every = None if every is None else check_count(every, "SymmetryWatch: every")
         self.at = {_check_step(step) for step in at}
         if self.every is None and not self.at:
             raise ArgumentError("SymmetryWatch needs steps: every=100, or at=[0, 1, 10].")
-        self.tolerance, self.rank_tolerance, self.records = tolerance, rank_tolerance, []
+        self.tolerance, self.rank_tolerance = tolerance, rank_tolerance
+        self.records: list[tuple[int, Certificate]] = []
 
-    def on_train_begin(self, trainer):
+    def on_train_begin(self, trainer: Trainer) -> None:
         """Record the start."""
         self._look(trainer, self.every is not None)
 
-    def on_step_end(self, trainer):
+    def on_step_end(self, trainer: Trainer) -> None:
         """Record this step if it is chosen."""
         self._look(trainer, self.every is not None and trainer.step % self.every == 0)
 
-    def on_train_end(self, trainer):
+    def on_train_end(self, trainer: Trainer) -> None:
         """Record the end."""
         self._look(trainer, self.every is not None)
 
@@ -234,7 +246,7 @@ class SymmetryWatch(Callback):
             certificate = certify(trainer.model, self.tolerance, self.rank_tolerance)
             self.records.append((trainer.step, certificate))
 
-    def table(self):
+    def table(self) -> str:
         """The number of classes of tied units, by layer and recorded step, as text."""
         if not self.records:
             return "no step was recorded."

@@ -8,18 +8,19 @@ It holds for generic data and for every optimizer whose update is 0 while all gr
 
 from dataclasses import asdict, dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from minicnn.checks import check_finite, check_flag, takes
 from minicnn.lab.symmetry.tied_units import Network
 from minicnn.lab.symmetry.zero_flow import FREE, SAMPLES, Signal, added, derivative, rule_of
-from minicnn.models.sequential import initialized
+from minicnn.models.sequential import Sequential, initialized
 from minicnn.plan import trace
 
 
 @takes(model=initialized, balanced=check_flag)
-def first_steps(model, balanced=False):
+def first_steps(model: Sequential, balanced: bool = False) -> tuple[dict[str, int | None], bool]:
     """The step at which each parameter first has a gradient that is not 0.
 
     Parameters
@@ -85,21 +86,21 @@ class Verdict:
     """
 
     kind: str
-    first_step: dict
-    tied: dict
-    collapsed: tuple
-    weights: tuple
+    first_step: dict[str, int | None]
+    tied: dict[str, tuple[int, ...]]
+    collapsed: tuple[str, ...]
+    weights: tuple[str, ...]
 
     @property
-    def asleep(self):
+    def asleep(self) -> tuple[str, ...]:
         """The weights that never get a gradient."""
         return tuple(name for name in self.weights if self.first_step[name] is None)
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
         return {**asdict(self), "asleep": self.asleep}
 
-    def __str__(self):
+    def __str__(self) -> str:
         learning = [name for name, step in self.first_step.items() if step is not None]
         if self.kind == "dead":
             rest = f"what learns is {' and '.join(learning)}" if learning else "nothing learns"
@@ -119,13 +120,13 @@ class Verdict:
         return "\n".join(lines)
 
     @property
-    def last_step(self):
+    def last_step(self) -> int:
         """The step at which the last of the weights that ever get a gradient first has one."""
         return max(self.first_step[name] or 0 for name in self.weights)
 
 
 @takes(model=initialized, balanced=check_flag, tolerance=check_finite)
-def verdict(model, balanced=False, tolerance=0.0):
+def verdict(model: Sequential, balanced: bool = False, tolerance: float = 0.0) -> Verdict:
     """What gradient descent can make of a model as it is now.
 
     Parameters

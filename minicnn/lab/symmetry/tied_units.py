@@ -29,7 +29,7 @@ For the package itself: it checks nothing of what it is handed.
 
 from functools import partial
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,7 +47,7 @@ from minicnn.layers import (
     Upsample,
 )
 from minicnn.layers.scalars import Scale, Shift
-from minicnn.models import Branches, Residual
+from minicnn.models import Branches, Residual, Sequential
 from minicnn.plan import trace
 
 UNIT_BY_UNIT = (
@@ -96,8 +96,9 @@ class Network:
         If the model is not initialized, or has no units to tie.
     """
 
-    def __init__(self, model):
-        self.links, self.own = [], []  # (layer, from, to) and (layer, places)
+    def __init__(self, model: Sequential):
+        self.links: list[Any] = []  # (layer, from, to)
+        self.own: list[Any] = []  # (layer, places)
         self._same, self._free = np.zeros(0, int), np.zeros(0, bool)  # by unit
         graph = trace(model)
         start = self._new(model.input_shape[0], free=False)
@@ -164,7 +165,7 @@ class Network:
         around.append(np.where(bound, numbers, -1))
         return clusters(np.stack(around, axis=1))
 
-    def units(self):
+    def units(self) -> dict[str, np.ndarray]:
         """``{layer name: labels}`` for every layer that has units, in no special order.
 
         Classes count from 0 in each layer, in the order of their first units.
@@ -177,7 +178,7 @@ class Network:
             found[layer.name] = self._labels[list(dict.fromkeys(units)), None]
         return {name: clusters(rows) for name, rows in found.items()}
 
-    def refine(self, tolerance=0.0):
+    def refine(self, tolerance: float = 0.0) -> "Network":
         """Split classes until all equations hold, up to `tolerance` times the largest number.
 
         That is the largest weight or bias of the layer, or the largest of its scales, shifts or
@@ -190,10 +191,13 @@ class Network:
         """
         before = None
         while before != (now := self._labels.max()):
-            before, seen = now, {}
+            before = now
+            seen: dict[Any, Any] = {}
             for units, signature in self._signatures(tolerance):
                 labels, sizes = np.unique(self._labels[units], return_counts=True)
-                numbers = signature() if sizes.max() > 1 else None
+                if sizes.max() == 1:
+                    continue
+                numbers = signature()
                 for label in labels[sizes > 1]:
                     own = self._labels[units] == label
                     seen.setdefault(label, (units[own], []))[1].append(numbers[own])
@@ -206,10 +210,11 @@ class Network:
         """Units, ascending, with makers of a row of numbers for each; tied units' are alike."""
         for layer, before, after in self.links:
             bias = layer.own_parameters().get("bias")
-            weight, mask = (
+            ends: Any = (
                 None if a is None else after.by_unit(before.by_unit(a).swapaxes(0, 1))
                 for a in connections(layer)
             )
+            weight, mask = ends
             arrays = [weight] if bias is None else [weight, bias.value]
             scale = max(np.abs(array).max() for array in arrays) if tolerance else 0
             ins, outs = np.unique(before.units), np.unique(after.units)
@@ -227,7 +232,7 @@ class Network:
                     yield np.unique(places.units), partial(_scaled, rows, scale)
 
 
-def connections(layer):
+def connections(layer: Conv2d | Dense) -> tuple[np.ndarray, np.ndarray | None]:
     """A layer's weight between all that comes in and all that goes out, and where there is none.
 
     Parameters
@@ -251,10 +256,10 @@ def connections(layer):
     for group in range(groups):
         weight[group, :, group] = own[group]
         mask[group, :, group] = 1
-    return tuple(a.reshape(len(value), inputs, -1) for a in (weight, mask))
+    return weight.reshape(len(value), inputs, -1), mask.reshape(len(value), inputs, -1)
 
 
-def clusters(rows, tolerance=0.0):
+def clusters(rows: np.ndarray, tolerance: float = 0.0) -> np.ndarray:
     """Label equal rows alike.
 
     Parameters
@@ -271,18 +276,19 @@ def clusters(rows, tolerance=0.0):
     rows = np.ascontiguousarray(rows, np.float64) + 0.0  # -0 becomes 0
     labels = np.empty(len(rows), int)
     if not tolerance:
-        known = {}
+        known: dict[bytes, int] = {}
         for n, row in enumerate(rows):
             labels[n] = known.setdefault(row.tobytes(), len(known))
         return labels
-    firsts, means = [], rows.mean(axis=1)  # rows that are near have near means
-    known = np.empty(len(rows))
+    firsts: list[int] = []
+    means = rows.mean(axis=1)  # rows that are near have near means
+    of_firsts = np.empty(len(rows))
     for n, row in enumerate(rows):
-        near = np.flatnonzero(np.abs(known[: len(firsts)] - means[n]) <= 1.001 * tolerance)
+        near = np.flatnonzero(np.abs(of_firsts[: len(firsts)] - means[n]) <= 1.001 * tolerance)
         same = (k for k in near if (np.abs(rows[firsts[k]] - row) <= tolerance).all())
         labels[n] = next(same, len(firsts))
         if labels[n] == len(firsts):
-            known[len(firsts)] = means[n]
+            of_firsts[len(firsts)] = means[n]
             firsts.append(n)
     return labels
 

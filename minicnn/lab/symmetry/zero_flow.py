@@ -23,6 +23,7 @@ For the package itself: it checks nothing of what it is handed.
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn.kernels.activation import LOOPS
 from minicnn.lab.symmetry.tied_units import connections
@@ -37,6 +38,7 @@ from minicnn.layers import (
     Flatten,
     GlobalAvgPool2d,
     Identity,
+    Layer,
     MaxPool2d,
     PReLU,
     Upsample,
@@ -64,12 +66,14 @@ class Derivative(NamedTuple):
     flat: np.ndarray  # the same at all positions
 
 
-def derivative(live, level, flat=False):
+def derivative(
+    live: np.ndarray, level: npt.ArrayLike, flat: np.ndarray | bool = False
+) -> Derivative:
     """A `Derivative`; of what is 0 everything is true, so that others decide about a sum."""
     return Derivative(live, np.where(live, level, SAMPLES), ~live | flat)
 
 
-def added(first, second):
+def added(first: Derivative, second: Derivative) -> Derivative:
     """The sum of two derivatives, as two consumers hand them to their common input."""
     level = np.minimum(first.level, second.level)
     return Derivative(first.live | second.live, level, first.flat & second.flat)
@@ -279,7 +283,7 @@ KINDS = {  # the first that fits
 }  # fmt: skip
 
 
-def rule_of(layer):
+def rule_of(layer: Layer) -> _Rule:
     """The rule of a layer.
 
     A rule has ``forward(*signals)``, ``backward(derivative)``, which returns a derivative, or a

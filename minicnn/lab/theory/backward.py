@@ -8,14 +8,17 @@ For the package itself: it checks nothing of what it is handed.
 
 from dataclasses import replace
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 
-from minicnn.lab.theory.finite_width import coherence, linear_spread
+from minicnn.lab.theory.finite_width import Law, coherence, linear_spread
 from minicnn.lab.theory.forward import gaussian_parts
-from minicnn.lab.theory.gradient import added
+from minicnn.lab.theory.gradient import Gradient, added
 from minicnn.lab.theory.maps import Field, spread_sums, through_windows
-from minicnn.lab.theory.signal import NoPromiseError
+from minicnn.lab.theory.moments import Moments
+from minicnn.lab.theory.pooled_maps import AveragePooling, MaxPooling
+from minicnn.lab.theory.signal import NoPromiseError, Signal
 from minicnn.lab.theory.weights import tap_weights
 from minicnn.layers import (
     Activation,
@@ -25,6 +28,7 @@ from minicnn.layers import (
     Dense,
     Dropout,
     Flatten,
+    Layer,
     MaxPool2d,
     Upsample,
 )
@@ -34,7 +38,7 @@ LARGEST_SPREAD = 0.6  # of the variances of channels
 
 
 @singledispatch
-def backward(layer, memory, gradient, signal):
+def backward(layer: Layer, memory: Any, gradient: Gradient, signal: Signal) -> Gradient:
     """The gradient before a layer, from that behind it.
 
     Parameters
@@ -90,30 +94,30 @@ def _before_weights(gradient, field, share, signal, weights, square, inputs, ext
 
 
 @backward.register
-def _(layer: Conv2d, weights, gradient, signal):
+def _(layer: Conv2d, weights: Law, gradient: Gradient, signal: Signal) -> Gradient:
     taps = tap_weights(layer, weights, layer.out_channels // layer.groups)
     window = (taps, layer.stride, layer.padding, layer.dilation, layer.input_shape[1:])
     field = through_windows(gradient.field, spread_sums, *window)
     share = spread_sums(gradient.share, *window)
     # Orthogonal as a matrix of windows; where they overlap, its columns are not.
     weights = replace(weights, orthogonal=False)
-    extra = gradient.extra.convolved(np.prod(layer.kernel_size), np.prod(field.size))
+    extra = gradient.extra.convolved(int(np.prod(layer.kernel_size)), int(np.prod(field.size)))
     return _before_weights(
         gradient, field, share, signal, weights, False, layer._fans.fan_out, extra
     )
 
 
 @backward.register
-def _(layer: Dense, weights, gradient, signal):
+def _(layer: Dense, weights: Law, gradient: Gradient, signal: Signal) -> Gradient:
     size, factor = signal.field.size, weights.second * layer.out_features
     # Weights from different positions are independent: so are the gradients there.
-    diagonal = np.eye(np.prod(size)).reshape(*size, *size) * factor
+    diagonal = np.eye(int(np.prod(size))).reshape(*size, *size) * factor
     given = gradient.field
     pairs = np.broadcast_to(factor * given.pairs, (*given.pairs.shape[:2], *size))
     field = Field(pairs, diagonal * given.same, diagonal * given.cross)
     share = np.broadcast_to(factor * gradient.share, (len(gradient.share), *size))
     weights = replace(weights, orthogonal=weights.orthogonal and np.prod(size) == 1)
-    extra = gradient.extra.averaged(np.prod(size))
+    extra = gradient.extra.averaged(int(np.prod(size)))
     square = layer.input_shape[0] == layer.out_features
     return _before_weights(
         gradient, field, share, signal, weights, square, layer.out_features, extra
@@ -121,14 +125,17 @@ def _(layer: Dense, weights, gradient, signal):
 
 
 @backward.register
-def _(layer: Activation, moments, gradient, signal):
+def _(layer: Activation, moments: Moments, gradient: Gradient, signal: Signal) -> Gradient:
     before, (q, arrays) = signal.field, gaussian_parts(signal)
     slopes = [moments.slope_kernel(*parts) for parts in arrays]
     # Behind a fork, winners' gradients have met their slopes, those of other consumers have not.
-    rest = gradient if gradient.gated is None else gradient.rest
-    passed = gradient.gated if rest is None else _sloped(rest, slopes, moments.growth(q))
-    if None not in (rest, gradient.gated):
-        passed = added(gradient.gated, passed)
+    gated, rest = gradient.gated, gradient.rest
+    if gated is None:
+        passed = _sloped(gradient, slopes, moments.growth(q))
+    elif rest is None:
+        passed = gated
+    else:
+        passed = added(gated, _sloped(rest, slopes, moments.growth(q)))
     spectrum = moments.slope_spectrum(before.moment)
     alike = coherence(before, spectrum) + spectrum[1] * signal.extra.total
     varying = alike / signal.units
@@ -147,7 +154,7 @@ def _sloped(gradient, slopes, growth):
 
 
 @backward.register
-def _(layer: MaxPool2d, pooling, gradient, signal):
+def _(layer: MaxPool2d, pooling: MaxPooling, gradient: Gradient, signal: Signal) -> Gradient:
     shares = pooling.aligned(gradient.share)
     plain, gated = (
         gradient.passed(field, share)
@@ -158,34 +165,38 @@ def _(layer: MaxPool2d, pooling, gradient, signal):
 
 @backward.register(AvgPool2d)
 @backward.register(Upsample)
-def _(layer, pooling, gradient, signal):
+def _(
+    layer: AvgPool2d | Upsample, pooling: AveragePooling, gradient: Gradient, signal: Signal
+) -> Gradient:
     return gradient.passed(pooling.backward(gradient.field), pooling.aligned(gradient.share))
 
 
 @backward.register
-def _(layer: Flatten, memory, gradient, signal):
+def _(layer: Flatten, memory: None, gradient: Gradient, signal: Signal) -> Gradient:
     return gradient
 
 
 @backward.register
-def _(layer: Scale, a, gradient, signal):
+def _(layer: Scale, a: float, gradient: Gradient, signal: Signal) -> Gradient:
     return gradient.passed(gradient.field.scaled(a * a), gradient.share * a)
 
 
 @backward.register
-def _(layer: Shift, memory, gradient, signal):
+def _(layer: Shift, memory: None, gradient: Gradient, signal: Signal) -> Gradient:
     return gradient
 
 
 @backward.register
-def _(layer: Dropout, p, gradient, signal):
+def _(layer: Dropout, p: float | None, gradient: Gradient, signal: Signal) -> Gradient:
     if p is None:
         return gradient
     return gradient.passed(gradient.field.dropped(p), gradient.share / (1 - p))
 
 
 @backward.register
-def _(layer: BatchNorm, memory, gradient, signal):
+def _(
+    layer: BatchNorm, memory: tuple[Field, float] | None, gradient: Gradient, signal: Signal
+) -> Gradient:
     if memory is None:
         scale = 1 / (1 + layer.eps)
         return gradient.passed(gradient.field.scaled(scale), gradient.share * scale)

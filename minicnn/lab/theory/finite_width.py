@@ -10,6 +10,7 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,9 @@ from minicnn.initializers import (
     Orthogonal,
     Uniform,
 )
+from minicnn.lab.theory.maps import Field
 from minicnn.lab.theory.pooled_maps import windows
+from minicnn.layers import Conv2d, Dense
 
 MOST_TERMS = 100_000  # of a spectrum
 EXCESS = {"normal": 0.0, "uniform": -1.2, "truncated-normal": -0.63}  # kurtosis less 3
@@ -45,7 +48,7 @@ class Moment:
     error: float
     floor: float = 0.0
 
-    def z(self, measured):
+    def z(self, measured: float) -> float:
         """How many standard errors a measurement lies off.
 
         On a logarithmic scale, as factors multiply: of a log-normal number with mean `value`
@@ -75,7 +78,7 @@ class Moment:
         return (math.log(measured / self.value) + square / 2) / math.sqrt(square)
 
     @property
-    def interval(self):
+    def interval(self) -> tuple[float, ...]:
         """Low and high end of the central 95 %."""
         square = math.log1p(self.error**2)
         middle = math.log(self.value) - square / 2 if self.value > 0 else -math.inf
@@ -85,7 +88,9 @@ class Moment:
 UNKNOWN = Moment(math.nan, math.inf)
 
 
-def coherence(field, spectrum, sizes=None):
+def coherence(
+    field: Field, spectrum: Sequence[float] | np.ndarray, sizes: np.ndarray | None = None
+) -> float:
     """Mean over all pairs of numbers of ``Σ spectrum[k - 1] rho^k``, weighted by their sizes.
 
     ``coherence(field, (0, 1))`` is 1 / d. Pairs of samples count exactly at one position; their
@@ -134,7 +139,7 @@ def coherence(field, spectrum, sizes=None):
     return float(max(total, 0))
 
 
-def window_coherence(layer, field):
+def window_coherence(layer: Conv2d, field: Field) -> float:
     """1 / d of what a convolution makes of given images of one channel, exactly.
 
     It is that of the matrix of products of two places in the window, ``tr A² / (tr A)²``.
@@ -170,7 +175,7 @@ class Law:
     centred: bool = False
 
 
-def law(layer, name="weight"):
+def law(layer: Conv2d | Dense, name: str = "weight") -> Law:
     """The law of a layer's weights, or of its bias, by what its initializer promises."""
     initializer, std = layer.initializers()[name]
     shape = layer.own_parameters()[name].value.shape
@@ -199,28 +204,36 @@ class Excess:
         What each layer has added, and over how many products it has been averaged since.
     """
 
-    parts: tuple = ()
+    parts: tuple[tuple[float, float], ...] = ()
 
     @property
-    def total(self):
+    def total(self) -> float:
         """What 1 / d is raised by."""
         return sum(amount / averaged for amount, averaged in self.parts)
 
-    def joined(self, units):
+    def joined(self, units: float) -> "Excess":
         """With what another layer of so many units adds."""
         return Excess((*self.parts, (1 / units, 1.0)))
 
-    def convolved(self, taps, positions):
+    def convolved(self, taps: int, positions: int) -> "Excess":
         """Behind a kernel of so many taps, on an image of so many positions."""
         limit = max(positions, 1)
         return Excess(tuple((a, max(n, min(n + taps - 1, limit))) for a, n in self.parts))
 
-    def averaged(self, positions):
+    def averaged(self, positions: int) -> "Excess":
         """Where each position has weights of its own."""
         return Excess(tuple((a, n * positions) for a, n in self.parts))
 
 
-def linear_spread(field, weights, units, inputs, participation, extra=0.0, shape=None):
+def linear_spread(
+    field: Field,
+    weights: Law,
+    units: float,
+    inputs: float,
+    participation: float,
+    extra: float = 0.0,
+    shape: float | None = None,
+) -> tuple[float, float]:
     """Relative variance of the mean square over units of sums of a field with random weights.
 
     Parameters

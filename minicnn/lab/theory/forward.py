@@ -7,16 +7,17 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 
 from minicnn.lab.theory.finite_width import coherence
 from minicnn.lab.theory.maps import MAX_PIXELS, Field
-from minicnn.lab.theory.moments import LeakyMoments, moments_of
+from minicnn.lab.theory.moments import LeakyMoments, Moments, moments_of
 from minicnn.lab.theory.pooled_maps import AveragePooling, MaxPooling, Upsampling
 from minicnn.lab.theory.pooled_pairs import pooled
 from minicnn.lab.theory.products import Activated, Centred, Dropped, Scaled
-from minicnn.lab.theory.signal import SKEWED, NoPromiseError
+from minicnn.lab.theory.signal import SKEWED, NoPromiseError, Signal
 from minicnn.lab.theory.weights import convolution, dense
 from minicnn.layers import (
     Activation,
@@ -26,6 +27,7 @@ from minicnn.layers import (
     Dense,
     Dropout,
     Flatten,
+    Layer,
     MaxPool2d,
     Upsample,
 )
@@ -39,7 +41,7 @@ ROUGHEST = 0.1  # and of means over samples of squares, where products are scale
 
 
 @singledispatch
-def forward(layer, signal):
+def forward(layer: Layer, signal: Signal) -> tuple[Signal, Any]:
     """The signal behind a layer, and the memory that the way back needs.
 
     Parameters
@@ -66,7 +68,7 @@ forward.register(Conv2d, convolution)
 forward.register(Dense, dense)
 
 
-def gaussian_parts(signal):
+def gaussian_parts(signal: Signal) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
     """What an activation takes: variances, and all arguments of kernels for a field's arrays.
 
     Returns
@@ -88,7 +90,7 @@ def gaussian_parts(signal):
 
 
 @forward.register
-def _(layer: Activation, signal):
+def _(layer: Activation, signal: Signal) -> tuple[Signal, Moments]:
     moments, before = moments_of(layer), signal.field
     q, arrays = gaussian_parts(signal)
     pairs, same, cross = (moments.kernel(*parts) for parts in arrays)
@@ -111,9 +113,9 @@ def _(layer: Activation, signal):
 
 
 @forward.register
-def _(layer: MaxPool2d, signal):
+def _(layer: MaxPool2d, signal: Signal) -> tuple[Signal, MaxPooling]:
     before, moments = signal.before, signal.moments
-    if before is None:
+    if before is None or moments is None:
         before, moments = signal.field, LeakyMoments(1.0)
     pooling = MaxPooling(layer, signal.field, before, moments, signal.draws)
     # What orthogonal weights fix of all numbers they do not fix of the largest.
@@ -126,7 +128,7 @@ def _(layer: MaxPool2d, signal):
 
 
 @forward.register
-def _(layer: AvgPool2d, signal):
+def _(layer: AvgPool2d, signal: Signal) -> tuple[Signal, AveragePooling]:
     pooling = AveragePooling(layer, signal.field)
     products = pooling.products(signal.source)
     field, rough, roughest = _corrected(pooling.forward(signal.field), products)
@@ -164,7 +166,7 @@ def _corrected(field, products):
 
 
 @forward.register
-def _(layer: Upsample, signal):
+def _(layer: Upsample, signal: Signal) -> tuple[Signal, Upsampling]:
     pixels = np.prod(layer.output_shape[1:])
     if pixels > MAX_PIXELS:
         raise NoPromiseError(
@@ -178,24 +180,24 @@ def _(layer: Upsample, signal):
 
 
 @forward.register
-def _(layer: Flatten, signal):
+def _(layer: Flatten, signal: Signal) -> tuple[Signal, None]:
     return signal, None
 
 
 @forward.register
-def _(layer: Scale, signal):
+def _(layer: Scale, signal: Signal) -> tuple[Signal, float]:
     a = layer.start
     field, products = signal.field.scaled(a * a), Scaled(signal.source, a * a)
     return signal.passed(field, products, mean=a * signal.mean), a
 
 
 @forward.register
-def _(layer: Shift, signal):  # by 0 at the start
+def _(layer: Shift, signal: Signal) -> tuple[Signal, None]:  # by 0 at the start
     return signal, None
 
 
 @forward.register
-def _(layer: Dropout, signal):
+def _(layer: Dropout, signal: Signal) -> tuple[Signal, float | None]:
     if not signal.training or not layer.p:
         return signal, None
     field, products = signal.field.dropped(layer.p), Dropped(signal.source, layer.p)
@@ -203,7 +205,7 @@ def _(layer: Dropout, signal):
 
 
 @forward.register
-def _(layer: BatchNorm, signal):
+def _(layer: BatchNorm, signal: Signal) -> tuple[Signal, tuple[Field, float] | None]:
     if not signal.training:
         scale = 1 / (1 + layer.eps)
         return signal.passed(signal.field.scaled(scale), Scaled(signal.source, scale)), None

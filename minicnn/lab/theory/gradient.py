@@ -5,6 +5,7 @@ For the package itself: it checks nothing of what it is handed.
 
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -55,16 +56,16 @@ class Gradient:
     rest: "Gradient | None" = None
 
     @property
-    def variance(self):
+    def variance(self) -> float:
         """Relative variance of the field's moment."""
         return self.carried + self.own + self.shift**2
 
-    def passed(self, field, share, **changes):
+    def passed(self, field: Field, share: np.ndarray, **changes: Any) -> "Gradient":
         """The gradient with another field, before another layer."""
         return replace(self, field=field, share=share, gated=None, rest=None, **changes)
 
 
-def added(a, b):
+def added(a: Gradient, b: Gradient) -> Gradient:
     """The gradient before a fork, from those of two consumers, the first one first."""
     total, gated = _sum(a, b), [one.gated for one in (a, b) if one.gated is not None]
     if not gated:

@@ -12,8 +12,10 @@ part's own weights have added does, what came with the inputs counts as common t
 For the package itself: it checks nothing of what it is handed.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,11 +24,13 @@ from minicnn.lab.theory.gradient import Gradient
 from minicnn.lab.theory.maps import Field
 from minicnn.lab.theory.products import Mean, Sum
 from minicnn.lab.theory.signal import SKEWED, NoPromiseError, Signal
+from minicnn.plan import Node
 
+Part = TypeVar("Part", Signal, Gradient)
 MIXED = ("shift", "summed", "chain")  # relative errors of gradients that are common to parts
 
 
-def joined(node, inputs):
+def joined(node: Node, inputs: list[list[Signal]]) -> list[Signal]:
     """The parts behind a join.
 
     Parameters
@@ -53,7 +57,9 @@ def joined(node, inputs):
     return [reduce(lambda a, b: added(a, b, node.name), parts) for parts in zip(*split)]
 
 
-def handed_back(node, inputs, gradients, signals):
+def handed_back(
+    node: Node, inputs: list[list[Signal]], gradients: list[Gradient], signals: list[Signal]
+) -> list[list[Gradient]]:
     """The gradients that a join hands to its inputs, in the parts of each.
 
     Parameters
@@ -77,23 +83,24 @@ def handed_back(node, inputs, gradients, signals):
     return [regrouped(plain, widths(signals), widths(parts)) for parts in inputs]
 
 
-def concatenates(node):
+def concatenates(node: Node) -> bool:
     """Whether a join puts channels side by side; else it adds."""
     return getattr(node.layer, "join", "add") == "concat"
 
 
-def widths(parts):
+def widths(parts: Sequence[Signal]) -> list[float]:
     """The number of channels of each signal."""
     return [part.units for part in parts]
 
 
-def regrouped(parts, given, wanted):
+def regrouped(parts: Sequence[Part], given: list[float], wanted: list[float]) -> list[Part]:
     """The same channels in other groups: parts of `given` numbers of channels as of `wanted`."""
     if given == wanted:
         return list(parts)
     found, start = [], 0
     for end in np.cumsum(wanted).tolist():
-        seen, at = [], 0
+        seen: list[Any] = []
+        at: float = 0
         for part, width in zip(parts, given):
             count = min(at + width, end) - max(at, start)
             if count > 0:
@@ -112,7 +119,7 @@ def _cut(part, width, count):
     return replace(part, own=part.own * width / count, **units)
 
 
-def added(a, b, name="a sum"):
+def added(a: Signal, b: Signal, name: str = "a sum") -> Signal:
     """The signal that is the sum of two that are independent, but for their means."""
     if a.origins & b.origins or _of_images(a, b) or _of_images(b, a):
         raise NoPromiseError(
@@ -138,7 +145,7 @@ def added(a, b, name="a sum"):
     )  # fmt: skip
 
 
-def merged(parts, counts):
+def merged(parts: Sequence[Part], counts: Sequence[float]) -> Part:
     """The mean over channels of several kinds, as a signal or a gradient of channels alike.
 
     Parameters
@@ -167,8 +174,8 @@ def merged(parts, counts):
             mean=_dot(shares, parts, "mean"), rough=max(part.rough for part in parts),
             training=largest.training,
             products=Mean([part.source for part in parts], shares.tolist()),
-            **{key: frozenset().union(*(getattr(part, key) for part in parts))
-               for key in ("origins", "past")},
+            origins=frozenset().union(*(part.origins for part in parts)),
+            past=frozenset().union(*(part.past for part in parts)),
         )  # fmt: skip
     return Gradient(
         field, _dot(shares, parts, "share"), own=own, extra=largest.extra,

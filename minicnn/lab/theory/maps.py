@@ -12,9 +12,12 @@ as means over samples, which pooling, batch normalization and the intervals need
 For the package itself: it checks nothing of what it is handed.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn.errors import ArgumentError
 
@@ -41,34 +44,34 @@ class Field:
     cross: np.ndarray
 
     @property
-    def map(self):
+    def map(self) -> np.ndarray:
         """E[x²] by sample and position, shape (N, H, W)."""
         return np.moveaxis(np.diagonal(self.pairs, axis1=0, axis2=1), -1, 0)
 
     @property
-    def moment(self):
+    def moment(self) -> float:
         """E[x²], the mean over samples and positions."""
         return float(self.map.mean())
 
     @property
-    def samples(self):
+    def samples(self) -> int:
         """N."""
         return len(self.pairs)
 
     @property
-    def size(self):
+    def size(self) -> tuple[int, ...]:
         """(H, W)."""
         return self.pairs.shape[2:]
 
-    def scaled(self, factor):
+    def scaled(self, factor: float) -> "Field":
         """The field of ``√factor x``."""
         return Field(self.pairs * factor, self.same * factor, self.cross * factor)
 
-    def plus(self, other):
+    def plus(self, other: "Field") -> "Field":
         """The field of a sum with an independent signal of mean 0."""
         return Field(self.pairs + other.pairs, self.same + other.same, self.cross + other.cross)
 
-    def with_pairs(self, pairs):
+    def with_pairs(self, pairs: np.ndarray) -> "Field":
         """The field with other products of samples, to whose size that of positions is scaled."""
         n, index = self.samples, np.arange(self.samples)
         own = pairs[index, index].mean(0)
@@ -81,7 +84,7 @@ class Field:
         np.fill_diagonal(cross.reshape(pixels, -1), between)
         return Field(pairs, same, cross)
 
-    def with_map(self, squares):
+    def with_map(self, squares: np.ndarray) -> "Field":
         """The field whose numbers are scaled to these second moments, shape (N, H, W)."""
         root, size = np.sqrt(_over(squares, self.map)), np.sqrt(squares)
         most = size[:, None] * size
@@ -90,7 +93,7 @@ class Field:
         pairs[index, index] = squares
         return self.with_pairs(pairs)
 
-    def dropped(self, p):
+    def dropped(self, p: float) -> "Field":
         """The field behind dropout: each number is 0 with probability p, else over 1 - p."""
         keep = 1 / (1 - p)
         pairs, same = self.pairs.copy(), self.same.copy()
@@ -100,12 +103,12 @@ class Field:
         flat[np.diag_indices(len(flat))] *= keep
         return replace(self, pairs=pairs, same=same)
 
-    def mean_square_of_sum(self):
+    def mean_square_of_sum(self) -> float:
         """E of the squared mean over all samples and positions, of one channel."""
         n = self.samples
         return float((self.same.mean() + (n - 1) * self.cross.mean()) / n)
 
-    def centred(self):
+    def centred(self) -> "Field":
         """The field less each channel's mean over samples and positions, as batch norm takes it.
 
         How the products with that mean fall off over positions is taken as alike for samples.
@@ -120,7 +123,7 @@ class Field:
         np.fill_diagonal(flat, np.maximum(np.diag(flat), 0))
         return Field(pairs, same, self.cross - both)
 
-    def with_mean(self):
+    def with_mean(self) -> tuple[np.ndarray, np.ndarray, float]:
         """E[x μ], μ a channel's mean over samples and positions.
 
         Returns
@@ -139,7 +142,7 @@ class Field:
         return rows, each, float(rows.mean())
 
 
-def from_images(images):
+def from_images(images: npt.ArrayLike) -> Field:
     """The field of given images: their own products, mean over channels.
 
     Parameters
@@ -174,7 +177,15 @@ def from_images(images):
     return Field(pairs, same.reshape(shape), cross.reshape(shape))
 
 
-def window_sums(array, taps, stride, padding, dilation, size, axes=(-2, -1)):
+def window_sums(
+    array: np.ndarray,
+    taps: np.ndarray,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    size: Sequence[int],
+    axes: Sequence[int] = (-2, -1),
+) -> np.ndarray:
     """Sum over a kernel's taps with a border of zeros; what E[z²] is made of E[x²] by.
 
     Parameters
@@ -202,7 +213,15 @@ def window_sums(array, taps, stride, padding, dilation, size, axes=(-2, -1)):
     return total
 
 
-def spread_sums(array, taps, stride, padding, dilation, size, axes=(-2, -1)):
+def spread_sums(
+    array: np.ndarray,
+    taps: np.ndarray,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    size: Sequence[int],
+    axes: Sequence[int] = (-2, -1),
+) -> np.ndarray:
     """The adjoint of `window_sums`: what E[dE/dx²] is made of E[dE/dz²] by; `size` is x's."""
     shape = list(array.shape)
     for number, axis in enumerate(axes):
@@ -217,7 +236,7 @@ def spread_sums(array, taps, stride, padding, dilation, size, axes=(-2, -1)):
     return total[tuple(inside)]
 
 
-def through_windows(field, sums, *window):
+def through_windows(field: Field, sums: Callable[..., np.ndarray], *window: Any) -> Field:
     """A field through `window_sums` or `spread_sums`, with their arguments."""
     pair = (0, 1, 2, 3)
     return Field(
@@ -227,7 +246,7 @@ def through_windows(field, sums, *window):
     )
 
 
-def box_factor(size, kernel_size, padding):
+def box_factor(size: Sequence[int], kernel_size: Sequence[int], padding: Sequence[int]) -> float:
     """Share of a kernel's taps that see the image, mean over positions, at stride 1.
 
     It is the factor by which zero padding lowers E[z²], once; .819 for 3×3 'same' at 7×7.
@@ -238,7 +257,7 @@ def box_factor(size, kernel_size, padding):
     return float(window_sums(np.ones(size), taps, (1, 1), padding, (1, 1), out).mean())
 
 
-def asymptotic_box_factor(size, kernel_size):
+def asymptotic_box_factor(size: Sequence[int], kernel_size: Sequence[int]) -> float:
     """The factor a layer that zero padding tends to over many layers of one size.
 
     The largest eigenvalue of the box filter with zero border, a product over the two axes;

@@ -17,13 +17,15 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 import math
+from collections.abc import Callable, Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn.errors import ArgumentError
 from minicnn.kernels.activation import LOOPS
 from minicnn.lab.theory.saturation import expectation
-from minicnn.layers import Activation, Identity, LeakyReLU, PReLU, ReLU
+from minicnn.layers import Activation, Identity, Layer, LeakyReLU, PReLU, ReLU
 
 NODES = 96  # on either side of the kink
 REACH = 9.0  # standard deviations; what lies beyond has a probability of 1e-19
@@ -33,7 +35,7 @@ ORDERS = 24  # Hermite polynomials; what is left over counts as one more order
 SHORT = 1e-5  # relative, of a series: what it may lack at most, several times what it does
 
 
-def moments_of(layer):
+def moments_of(layer: Layer) -> "Moments":
     """The moments of an activation layer, as it is at initialization.
 
     Parameters
@@ -69,30 +71,37 @@ def moments_of(layer):
 class Moments:
     """By quadrature, for a function of :data:`minicnn.kernels.activation.LOOPS` by its name."""
 
-    def __init__(self, function, alpha=0.0):
+    def __init__(self, function: str, alpha: float = 0.0):
         self.function, self.alpha = function, float(alpha)
 
-    def value(self, z):
+    def value(self, z: npt.ArrayLike) -> np.ndarray:
         """σ(z), elementwise, float64."""
         return self._loop(z)[0]
 
-    def derivative(self, z):
+    def derivative(self, z: npt.ArrayLike) -> np.ndarray:
         """σ'(z), elementwise, float64."""
         return self._loop(z)[1]
 
-    def mean(self, q, mean=0.0):
+    def mean(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> np.ndarray:
         """E[σ(z)] for z of N(mean, q); arrays broadcast."""
         return _integral(self.value, q, mean)
 
-    def second(self, q, mean=0.0):
+    def second(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> np.ndarray:
         """E[σ(z)²] for z of N(mean, q)."""
         return _integral(lambda z: self.value(z) ** 2, q, mean)
 
-    def slope(self, q, mean=0.0):
+    def slope(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> np.ndarray:
         """E[σ'(z)²] for z of N(mean, q): chi, what a gradient's second moment is multiplied by."""
         return _integral(lambda z: self.derivative(z) ** 2, q, mean)
 
-    def kernel(self, q, other, covariance, mean=0.0, other_mean=0.0):
+    def kernel(
+        self,
+        q: npt.ArrayLike,
+        other: npt.ArrayLike,
+        covariance: npt.ArrayLike,
+        mean: np.ndarray | float = 0.0,
+        other_mean: np.ndarray | float = 0.0,
+    ) -> np.ndarray:
         """E[σ(z) σ(z')] for two Gaussians.
 
         Parameters
@@ -110,33 +119,42 @@ class Moments:
         """
         return _pair(self.value, q, other, covariance, mean, other_mean)
 
-    def expansion(self, q, mean=0.0):
+    def expansion(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> list[np.ndarray]:
         """What `product` needs of one number, a list of arrays like q."""
         return coefficients(self.value, q, mean)
 
-    def product(self, left, right, rho):
+    def product(
+        self, left: Iterable[np.ndarray], right: Iterable[np.ndarray], rho: np.ndarray
+    ) -> np.ndarray:
         """`kernel` of two numbers by their expansions and the correlation; arrays broadcast."""
         return _series(left, right, rho)
 
-    def slope_kernel(self, q, other, covariance, mean=0.0, other_mean=0.0):
+    def slope_kernel(
+        self,
+        q: npt.ArrayLike,
+        other: npt.ArrayLike,
+        covariance: npt.ArrayLike,
+        mean: np.ndarray | float = 0.0,
+        other_mean: np.ndarray | float = 0.0,
+    ) -> np.ndarray:
         """E[σ'(z) σ'(z')] for two Gaussians; arguments as for `kernel`."""
         return _pair(self.derivative, q, other, covariance, mean, other_mean)
 
-    def elasticity(self, q):
+    def elasticity(self, q: float) -> float:
         """d log E[σ(z)²] / d log q: what becomes of a small relative change of q."""
         return _log_slope(self.second, q)
 
-    def slope_elasticity(self, q):
+    def slope_elasticity(self, q: float) -> float:
         """d log E[σ'(z)²] / d log q."""
         return _log_slope(self.slope, q)
 
-    def growth(self, q):
+    def growth(self, q: npt.ArrayLike) -> np.ndarray:
         """d E[σ(z)²] / dq, elementwise, which is E[z σ(z) σ'(z)] / q; 0 where q is 0."""
         q = np.asarray(q, np.float64)
         change = self.second(q * (1 + STEP)) - self.second(q * (1 - STEP))
         return np.divide(change, 2 * STEP * q, out=np.zeros_like(q), where=q > 0)
 
-    def square_spectrum(self, q):
+    def square_spectrum(self, q: float) -> np.ndarray:
         """Shares of σ(z)² in the Hermite polynomials, ``f_k(q)² / f_0(q)²`` for k = 1, 2, ...
 
         The covariance of σ(z)² and σ(z')², over the product of their means, is the sum over k
@@ -144,7 +162,7 @@ class Moments:
         """
         return _shares(lambda z: self.value(z) ** 2, q)
 
-    def slope_spectrum(self, q):
+    def slope_spectrum(self, q: float) -> np.ndarray:
         """The same of σ'(z)²."""
         return _shares(lambda z: self.derivative(z) ** 2, q)
 
@@ -171,28 +189,35 @@ class LeakyMoments(Moments):
         a.
     """
 
-    def __init__(self, slope):
+    def __init__(self, slope: float):
         super().__init__("leaky-relu", slope)
         self._linear, self._folded = (1 + self.alpha) / 2, (1 - self.alpha) / 2
 
-    def mean(self, q, mean=0.0):
+    def mean(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> np.ndarray:
         """``(1 + a)/2 mean + (1 - a)/2 E|z|``."""
         std, density, below = _at_zero(q, mean)
         return self._linear * mean + self._folded * (mean * (1 - 2 * below) + 2 * std * density)
 
-    def second(self, q, mean=0.0):
+    def second(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> np.ndarray:
         """``E[z²; z > 0] + a² E[z²; z < 0]``; for mean 0 ``(1 + a²) q / 2``."""
         std, density, below = _at_zero(q, mean)
         whole = np.asarray(q) + np.square(mean)
         above = whole * (1 - below) + mean * std * density
         return above + self.alpha**2 * (whole - above)
 
-    def slope(self, q, mean=0.0):
+    def slope(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> np.ndarray:
         """``P(z > 0) + a² P(z < 0)``; for mean 0 ``(1 + a²) / 2``."""
         below = _at_zero(q, mean)[2]
         return (1 - below) + self.alpha**2 * below
 
-    def kernel(self, q, other, covariance, mean=0.0, other_mean=0.0):
+    def kernel(
+        self,
+        q: npt.ArrayLike,
+        other: npt.ArrayLike,
+        covariance: npt.ArrayLike,
+        mean: np.ndarray | float = 0.0,
+        other_mean: np.ndarray | float = 0.0,
+    ) -> np.ndarray:
         """Arc-cosine kernel of order 1, for means of 0; see :meth:`Moments.kernel`."""
         if np.any(mean) or np.any(other_mean):
             return super().kernel(q, other, covariance, mean, other_mean)
@@ -200,13 +225,15 @@ class LeakyMoments(Moments):
             self.expansion(q), self.expansion(other), correlation(q, other, covariance)
         )
 
-    def expansion(self, q, mean=0.0):
+    def expansion(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> list[np.ndarray]:
         """The standard deviation alone, for a mean of 0."""
         if np.any(mean):
             return super().expansion(q, mean)
         return [np.sqrt(np.asarray(q, np.float64))]
 
-    def product(self, left, right, rho):
+    def product(
+        self, left: Iterable[np.ndarray], right: Iterable[np.ndarray], rho: np.ndarray
+    ) -> np.ndarray:
         """Arc-cosine kernel of order 1 where there are standard deviations alone."""
         left, right = list(left), list(right)
         if len(left) > 1:
@@ -214,7 +241,14 @@ class LeakyMoments(Moments):
         folded = 2 / math.pi * (np.sqrt(1 - rho * rho) + rho * np.arcsin(rho))
         return left[0] * right[0] * (self._linear**2 * rho + self._folded**2 * folded)
 
-    def slope_kernel(self, q, other, covariance, mean=0.0, other_mean=0.0):
+    def slope_kernel(
+        self,
+        q: npt.ArrayLike,
+        other: npt.ArrayLike,
+        covariance: npt.ArrayLike,
+        mean: np.ndarray | float = 0.0,
+        other_mean: np.ndarray | float = 0.0,
+    ) -> np.ndarray:
         """Arc-cosine kernel of order 0, for means of 0; see :meth:`Moments.slope_kernel`."""
         if np.any(mean) or np.any(other_mean):
             return super().slope_kernel(q, other, covariance, mean, other_mean)
@@ -226,7 +260,7 @@ class LeakyMoments(Moments):
         return means[0] * means[1] + np.where(moving & both, turns, 0)
 
 
-def correlation(q, other, covariance):
+def correlation(q: npt.ArrayLike, other: npt.ArrayLike, covariance: npt.ArrayLike) -> np.ndarray:
     """``covariance / √(q other)``, within ±1; 0 where there is no signal."""
     size = np.sqrt(np.asarray(q, np.float64)) * np.sqrt(np.asarray(other, np.float64))
     covariance, size = np.broadcast_arrays(np.asarray(covariance, np.float64), size)
@@ -234,7 +268,9 @@ def correlation(q, other, covariance):
     return np.clip(rho, -1, 1)
 
 
-def coefficients(function, q, mean=0.0):
+def coefficients(
+    function: Callable[[np.ndarray], np.ndarray], q: npt.ArrayLike, mean: np.ndarray | float = 0.0
+) -> list[np.ndarray]:
     """``E[f(mean + √q u) he_k(u)]`` for u of N(0, 1), he_k the orthonormal Hermite polynomials.
 
     Returns
@@ -258,8 +294,8 @@ def _pair(function, q, other, covariance, mean, other_mean):
         missing = np.abs(left[-1] * right[-1] * rho ** (ORDERS + 1))
         short = (missing > SHORT * np.abs(total)) & (np.abs(rho) < 1)
         if short.any():
-            sizes = (np.broadcast_to(size, rho.shape)[short] for size in (q, other))
-            total[short] = expectation(function, *sizes, rho[short])
+            size, its = (np.broadcast_to(array, rho.shape)[short] for array in (q, other))
+            total[short] = expectation(function, size, its, rho[short])
     return total
 
 

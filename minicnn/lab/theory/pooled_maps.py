@@ -14,16 +14,18 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn.lab.theory.maps import Field
-from minicnn.lab.theory.positions import Windows, members
+from minicnn.lab.theory.moments import Moments
+from minicnn.lab.theory.positions import Products, Windows, members
 from minicnn.lab.theory.products import Copies
-from minicnn.layers import GlobalAvgPool2d
+from minicnn.layers import AvgPool2d, Conv2d, GlobalAvgPool2d, MaxPool2d, Upsample
 
 DRAWS = 512  # pairs of images
 
 
-def windows(layer):
+def windows(layer: Conv2d | AvgPool2d | MaxPool2d) -> np.ndarray:
     """Flat input positions of each output's window, shape (P_out, k); -1 is padding."""
     _, height, width = layer.input_shape
     if isinstance(layer, GlobalAvgPool2d):
@@ -36,7 +38,7 @@ def windows(layer):
     return np.where(inside, rows * width + columns, -1)
 
 
-def membership(places, pixels):
+def membership(places: np.ndarray, pixels: int) -> np.ndarray:
     """Which position lies in which window, 0 or 1, shape (P_out, P)."""
     member = np.zeros((len(places), pixels))
     output, tap = np.nonzero(places >= 0)
@@ -54,13 +56,13 @@ class AveragePooling:
         Of its input.
     """
 
-    def __init__(self, layer, field):
+    def __init__(self, layer: AvgPool2d, field: Field):
         places, self._size = windows(layer), field.size
         self._out, self._window = layer.output_shape[1:] or (1, 1), layer._window
         self._same = field.same.reshape(int(np.prod(field.size)), -1)
-        self._matrix = membership(places, np.prod(field.size)) / places.shape[1]
+        self._matrix = membership(places, int(np.prod(field.size))) / places.shape[1]
 
-    def products(self, source):
+    def products(self, source: Products) -> Products:
         """Products of two positions of the means, from those of the input."""
         kernel_size, stride, _ = self._window
         seen = [
@@ -69,21 +71,21 @@ class AveragePooling:
         ]
         return Windows(source, seen, stride, 1 / np.prod(kernel_size) ** 2, weighted=False)
 
-    def mean(self, mean):
+    def mean(self, mean: npt.ArrayLike) -> np.ndarray:
         """E[y] from E[x], a number or of shape (N, H, W)."""
         mean = np.broadcast_to(mean, (*(np.shape(mean)[:-2] or (1,)), *self._size))
         flat = mean.reshape(len(mean), -1) @ self._matrix.T
         return flat.reshape(-1, *self._out)
 
-    def forward(self, field):
+    def forward(self, field: Field) -> Field:
         """The field of the means."""
         return _through(field, self._matrix, self._out)
 
-    def backward(self, field):
+    def backward(self, field: Field) -> Field:
         """The field of dE/dx from that of dE/dy."""
         return _through(field, self._matrix.T, self._size)
 
-    def aligned(self, share):
+    def aligned(self, share: np.ndarray) -> np.ndarray:
         """How much of x is in dE/dx, from how much of y is in dE/dy, by sample and position."""
         input_ = self._same / np.maximum(np.diag(self._same), 1e-300)
         shares = share.reshape(len(share), -1) @ (self._matrix * (self._matrix @ input_))
@@ -100,14 +102,14 @@ class Upsampling(AveragePooling):
         Of its input.
     """
 
-    def __init__(self, layer, field):
+    def __init__(self, layer: Upsample, field: Field):
         self._size, self._out, self._scale = field.size, layer.output_shape[1:], layer.scale
         self._same = field.same.reshape(int(np.prod(field.size)), -1)
         rows, columns = (i // s for i, s in zip(np.indices(self._out), self._scale))
         places = (rows * field.size[1] + columns).reshape(-1, 1)
-        self._matrix = membership(places, np.prod(field.size))
+        self._matrix = membership(places, int(np.prod(field.size)))
 
-    def products(self, source):
+    def products(self, source: Products) -> Products:
         """Products of two positions of the copies, from those of the input."""
         return Copies(source, self._out, self._scale)
 
@@ -128,10 +130,17 @@ class MaxPooling:
         Of the input, from the max pooling right before this one, instead of those two.
     """
 
-    def __init__(self, layer, field, before, moments, draws=None):
+    def __init__(
+        self,
+        layer: MaxPool2d,
+        field: Field,
+        before: Field,
+        moments: Moments,
+        draws: np.ndarray | None = None,
+    ):
         self._layer, self._input, self._size = layer, field, field.size
         places = windows(layer)
-        self._member = membership(places, np.prod(field.size))
+        self._member = membership(places, int(np.prod(field.size)))
         self._z = z = _draw(before) if draws is None else draws
         x = moments.value(z)
         inside = np.where(places < 0, -np.inf, x[..., places])
@@ -143,7 +152,7 @@ class MaxPooling:
         np.add.at(wins.reshape(len(rows), -1), (rows, won.reshape(len(rows), -1)), 1)
         self._wins, self._slopes = wins, moments.derivative(z)
 
-    def forward(self):
+    def forward(self) -> Field:
         """The field of the maxima."""
         x, y, member = self._x, self.draws, self._member
         share = member / member.sum(1, keepdims=True)
@@ -170,16 +179,16 @@ class MaxPooling:
             cross.reshape(*shape, *shape),
         )
 
-    def mean(self, field):
+    def mean(self, field: Field) -> np.ndarray:
         """E[y] by sample and position, of the size that the field of the maxima has."""
         share = _ratio(np.mean(self.draws, (0, 1)), np.sqrt(np.mean(self.draws**2, (0, 1))))
         return share.reshape(field.size) * np.sqrt(np.maximum(field.map, 0))
 
-    def backward(self, field):
+    def backward(self, field: Field) -> tuple[Field, Field]:
         """The field of dE/dx from that of dE/dy, and that of dE/dz before the activation."""
         return self._routed(field, 1.0), self._routed(field, self._slopes)
 
-    def aligned(self, share):
+    def aligned(self, share: np.ndarray) -> tuple[np.ndarray, ...]:
         """How much of x is in dE/dx and of z in dE/dz, from how much of y is in dE/dy.
 
         Parameters

@@ -14,17 +14,19 @@ computed, which E[y²] hangs on; and if these would, too, nothing.
 For the package itself: it checks nothing of what it is handed.
 """
 
+from typing import Any
+
 import numpy as np
 
 from minicnn.checks import check_count
-from minicnn.lab.theory.positions import HERE, extent
+from minicnn.lab.theory.positions import HERE, Products, extent
 
 MOST = 100_000  # samples
 BUDGET = 1e8  # numbers, over all layers and pairs of samples
 BLOCK = 2**22  # numbers of a layer: 32 MB
 
 
-def pooled(products, samples, budget=None):
+def pooled(products: Products, samples: int, budget: float | None = None) -> np.ndarray | None:
     """E[y_n(o) y_m(o)] behind a pooling, of as many pairs of samples as the budget allows.
 
     Parameters
@@ -79,7 +81,7 @@ def _in_blocks(layers, asked, n, m, alike):
 def _block(layers, asked, n, m, alike):
     """The last layer's products at one position; of the others as long as they are needed."""
     last = {parent: layer for layer in layers for parent in layer.parents}
-    found = {}
+    found: dict[Products, Any] = {}
     for layer in layers:
         given = [lambda e, of=found[parent]: of[_key(e, alike)] for parent in layer.parents]
         found[layer] = {d: layer.at(d, n, m, given) for d in asked[layer]}
@@ -91,7 +93,8 @@ def _block(layers, asked, n, m, alike):
 
 def _ancestors(products):
     """A layer and all before it, each behind its parents."""
-    order, stack = {}, [(products, False)]
+    order: dict[Products, None] = {}
+    stack = [(products, False)]
     while stack:
         layer, ready = stack.pop()
         if ready:

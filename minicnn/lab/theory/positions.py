@@ -21,11 +21,18 @@ d`` for the few offsets d that reach one window, times the strides on the way. F
 For the package itself: it checks nothing of what it is handed.
 """
 
-import numpy as np
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from minicnn.lab.theory.maps import Field
 from minicnn.lab.theory.moments import correlation
 
-HERE = (0, 0)  # the offset of a position to itself
+Offset = tuple[int, int]
+Given = Sequence[Callable[[Offset], np.ndarray]]
+HERE: Offset = (0, 0)  # the offset of a position to itself
 
 
 class Products:
@@ -46,15 +53,15 @@ class Products:
 
     cost, near = 1.0, False
 
-    def __init__(self, size, *parents):
+    def __init__(self, size: Sequence[int], *parents: "Products"):
         self.size, self.parents = tuple(size), parents
-        self.exact = not self.near and all(parent.exact for parent in parents)
+        self.exact: bool = not self.near and all(parent.exact for parent in parents)
 
-    def needs(self, d):
+    def needs(self, d: Offset) -> list[Offset]:
         """The offsets of the parents' products that those at offset d are made of."""
         return [d]
 
-    def at(self, d, n, m, given):
+    def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """``E[x_n(p) x_m(p + d)]``.
 
         Parameters
@@ -75,12 +82,12 @@ class Products:
 class Images(Products):
     """Of given images: ``1 / C sum over c of x_n[c, p] x_m[c, q]``."""
 
-    def __init__(self, images):
+    def __init__(self, images: npt.ArrayLike):
         images = np.asarray(images, np.float64)
         self._x = images[:, :, None, None] if images.ndim == 2 else images
         super().__init__(self._x.shape[2:])
 
-    def at(self, d, n, m, given):
+    def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """The images' own products."""
         p, q = (np.index_exp[:] + slices for slices in overlap(self.size, d))
         x = self._x[p][n], self._x[q][m]
@@ -96,13 +103,13 @@ class Alike(Products):
 
     near = True
 
-    def __init__(self, field):
+    def __init__(self, field: Field):
         super().__init__(field.size)
         root = np.sqrt(np.maximum(field.map, 0))
         self._field, self._root = field, root
         self._rho = correlation(field.map[:, None], field.map, field.pairs)
 
-    def at(self, d, n, m, given):
+    def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """The correlation times what the positions have."""
         p, q = overlap(self.size, d)
         falloff = _falloff(self._field.same, p, q)
@@ -126,13 +133,21 @@ class Windows(Products):
         Whether taps have independent weights, so that products of two taps count nothing.
     """
 
-    def __init__(self, source, members, steps, factor, bias=0.0, weighted=True):
+    def __init__(
+        self,
+        source: Products,
+        members: Sequence[np.ndarray],
+        steps: Sequence[int],
+        factor: float,
+        bias: float = 0.0,
+        weighted: bool = True,
+    ):
         super().__init__([len(member) for member in members], source)
         self._members, self._steps = members, steps
         self._factor, self._bias, self._weighted = factor, bias, weighted
         self._reach = (0, 0) if weighted else [int(member.sum(1).max()) - 1 for member in members]
 
-    def needs(self, d):
+    def needs(self, d: Offset) -> list[Offset]:
         """Those from a tap of a window to a tap of the one at d."""
         (dy, dx), (sy, sx), (ky, kx) = d, self._steps, self._reach
         rows = range(sy * dy - ky, sy * dy + ky + 1)
@@ -140,7 +155,7 @@ class Windows(Products):
         asked = [(y, x) for y in rows for x in columns]
         return [e for e in asked if inside(self.parents[0].size, e)]
 
-    def at(self, d, n, m, given):
+    def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """Rows are summed, then columns."""
         size = self.parents[0].size
         total = np.zeros((len(n), *extent(self.size, d)))
@@ -157,24 +172,26 @@ class Windows(Products):
         return self._factor * total + self._bias
 
 
-def overlap(size, d):
+def overlap(size: Sequence[int], d: Offset) -> tuple[Any, ...]:
     """Indices into a map by sample of the positions p with p + d inside, and of those p + d."""
     rows, columns = axes(size, d)
     return tuple(np.index_exp[:, rows[side], columns[side]] for side in (0, 1))
 
 
-def inside(size, d):
+def inside(size: Sequence[int], d: Offset) -> bool:
     """Whether there are such positions."""
     return all(abs(step) < n for n, step in zip(size, d))
 
 
-def members(size, count, stride, padding, dilation, taps):
+def members(
+    size: int, count: int, stride: int, padding: int, dilation: int, taps: npt.ArrayLike
+) -> np.ndarray:
     """Which of `size` positions lie in which of `count` windows, 0 or 1, of one axis."""
     seen = stride * np.arange(count)[:, None] - padding + dilation * np.asarray(taps)
     return (seen[:, :, None] == np.arange(size)).any(1).astype(float)
 
 
-def axes(size, d):
+def axes(size: Sequence[int], d: Offset) -> list[tuple[slice, slice]]:
     """Of both axes, the slices of the positions p with p + d inside, and of those p + d."""
     return [
         (slice(max(0, -step), n - max(0, step)), slice(max(0, step), n - max(0, -step)))
@@ -182,7 +199,7 @@ def axes(size, d):
     ]
 
 
-def extent(size, d):
+def extent(size: Sequence[int], d: Offset) -> tuple[int, ...]:
     """Height and width of the positions p for which p + d is inside."""
     return tuple(n - abs(step) for n, step in zip(size, d))
 

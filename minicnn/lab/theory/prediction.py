@@ -64,6 +64,7 @@ not normal there, 22 where `Moment.z` is below 4.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,7 +79,7 @@ from minicnn.lab.theory.forward import SUMS, forward
 from minicnn.lab.theory.joins import handed_back, joined, merged, widths
 from minicnn.lab.theory.signal import NoPromiseError, from_batch
 from minicnn.losses import check_labels
-from minicnn.models.sequential import NOT_INITIALIZED, initialized
+from minicnn.models.sequential import NOT_INITIALIZED, Sequential, initialized
 from minicnn.plan import trace
 
 ROUNDING = 1e-4  # relative error of what is exact, as float32 has it
@@ -106,12 +107,14 @@ class Prediction:
     kind: str
     output: Moment = UNKNOWN
     delta: Moment = UNKNOWN
-    gradients: dict = field(default_factory=dict)
+    gradients: dict[str, Moment] = field(default_factory=dict)
     reason: str = ""
 
 
 @takes(model=initialized, images=check_numbers, training=check_flag)
-def predict(model, images, labels=None, training=True):
+def predict(
+    model: Sequential, images: np.ndarray, labels: np.ndarray | None = None, training: bool = True
+) -> list[Prediction]:
     """Second moments that the initializers promise, layer by layer.
 
     The weights themselves are not looked at.
@@ -167,7 +170,7 @@ def predict(model, images, labels=None, training=True):
 
 
 @takes(predictions=list_of(Prediction), of=check_text)
-def second_moments(predictions, of="output"):
+def second_moments(predictions: Iterable[Prediction], of: str = "output") -> dict[str, Moment]:
     """One signal's predictions by layer, as `minicnn.lab.measure.layer_stats.z_scores` takes them.
 
     Parameters

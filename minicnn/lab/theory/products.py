@@ -3,11 +3,23 @@
 For the package itself: it checks nothing of what it is handed.
 """
 
+from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 
-from minicnn.lab.theory.positions import HERE, Products, axes, extent, inside, overlap
+from minicnn.lab.theory.moments import Moments
+from minicnn.lab.theory.positions import (
+    HERE,
+    Given,
+    Offset,
+    Products,
+    axes,
+    extent,
+    inside,
+    overlap,
+)
 
 HERMITE = 10  # what a number costs that is a sum over Hermite polynomials
 
@@ -23,20 +35,20 @@ class Activated(Products):
         Variance and mean of each number.
     """
 
-    def __init__(self, source, moments, q, mean):
+    def __init__(self, source: Products, moments: Moments, q: np.ndarray, mean: np.ndarray | float):
         super().__init__(source.size, source)
         self._moments, self._q = moments, q
         root = np.sqrt(q)
         self._inverse = np.divide(1, root, out=np.zeros(q.shape), where=root > 0)
         self._mean = np.broadcast_to(mean, q.shape) if np.any(mean) else None
-        self._parts = None
+        self._parts: list[np.ndarray] | None = None
 
     @property
-    def cost(self):
+    def cost(self) -> float:  # type: ignore[override]  # a constant of all others
         """One, or that of many polynomials."""
         return 1.0 if len(self._expansion()) == 1 else HERMITE
 
-    def at(self, d, n, m, given):
+    def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """``E[σ(z_n(p)) σ(z_m(q))]``."""
         p, q = overlap(self.size, d)
         covariance = given[0](d)
@@ -57,11 +69,11 @@ class Activated(Products):
 class Scaled(Products):
     """``factor K``."""
 
-    def __init__(self, source, factor):
+    def __init__(self, source: Products, factor: float):
         super().__init__(source.size, source)
         self._factor = factor
 
-    def at(self, d, n, m, given):
+    def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """Times the factor."""
         return self._factor * given[0](d)
 
@@ -83,11 +95,11 @@ class Centred(Scaled):
 
     near = True
 
-    def __init__(self, source, each, whole, factor):
+    def __init__(self, source: Products, each: np.ndarray, whole: float, factor: float):
         super().__init__(source, factor)
         self._each, self._whole = each, whole
 
-    def at(self, d, n, m, given):
+    def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """``factor E[(x_n(p) - μ) (x_m(q) - μ)]``."""
         p, q = overlap(self.size, d)
         less = self._each[p][n] + self._each[q][m]
@@ -97,11 +109,11 @@ class Centred(Scaled):
 class Dropped(Products):
     """Behind dropout, by which a number's own square grows to ``1 / (1 - p)`` of it."""
 
-    def __init__(self, source, p):
+    def __init__(self, source: Products, p: float):
         super().__init__(source.size, source)
         self._keep = 1 / (1 - p)
 
-    def at(self, d, n, m, given):
+    def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """What else there is stays."""
         products = given[0](d)
         if d == HERE:
@@ -119,11 +131,11 @@ class Sum(Products):
         E[x] in both, if neither is 0.
     """
 
-    def __init__(self, body, around, means=None):
+    def __init__(self, body: Products, around: Products, means: Sequence[np.ndarray] | None = None):
         super().__init__(body.size, body, around)
         self._means = means
 
-    def at(self, d, n, m, given):
+    def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """The sum, and twice the product of the means."""
         total = given[0](d) + given[1](d)
         if self._means is None:
@@ -136,28 +148,29 @@ class Sum(Products):
 class Mean(Products):
     """Over channels of several kinds, each with its share of them."""
 
-    def __init__(self, sources, shares):
+    def __init__(self, sources: Sequence[Products], shares: Sequence[float]):
         super().__init__(sources[0].size, *sources)
         self._shares = shares
 
-    def at(self, d, n, m, given):
+    def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """The mean."""
-        return sum(share * source(d) for share, source in zip(self._shares, given))
+        total: Any = sum(share * source(d) for share, source in zip(self._shares, given))
+        return total
 
 
 class Copies(Products):
     """Of images that have grown by whole factors: ``K'[p, q] = K[p // s, q // s]``."""
 
-    def __init__(self, source, size, scale):
+    def __init__(self, source: Products, size: Sequence[int], scale: Sequence[int]):
         super().__init__(size, source)
         self._scale = scale
 
-    def needs(self, d):
+    def needs(self, d: Offset) -> list[Offset]:
         """Those between the blocks in which p and p + d may lie."""
-        asked = product(*(range(e // s, (e + s - 1) // s + 1) for e, s in zip(d, self._scale)))
+        asked: Any = product(*(range(e // s, (e + s - 1) // s + 1) for e, s in zip(d, self._scale)))
         return [e for e in asked if inside(self.parents[0].size, e)]
 
-    def at(self, d, n, m, given):
+    def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """Each from its blocks."""
         found = np.empty((len(n), *extent(self.size, d)))
         blocks = [

@@ -15,6 +15,7 @@ For the package itself: it checks nothing of what it is handed.
 
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -25,7 +26,9 @@ TURNS, SIZES = 32, 8  # Chebyshev nodes in the angle and, at most for one factor
 BLOCK = 1 << 11  # pairs that are interpolated at a time
 
 
-def expectation(f, q, other, rho):
+def expectation(
+    f: Callable[[np.ndarray], np.ndarray], q: np.ndarray, other: np.ndarray, rho: np.ndarray
+) -> np.ndarray:
     """``E[f(z) f(z')]`` for means of 0, pair by pair.
 
     Parameters

@@ -4,6 +4,7 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class Signal:
     """
 
     field: Field
-    units: int
+    units: float
     carried: float = 0.0
     own: float = 0.0
     fixed: float = 0.0
@@ -81,22 +82,24 @@ class Signal:
     past: frozenset = frozenset()
 
     @property
-    def variance(self):
+    def variance(self) -> float:
         """Relative variance of the field's moment."""
         return self.carried + self.own
 
     @property
-    def source(self):
+    def source(self) -> Products:
         """Its products of two positions, near enough where they are not known."""
         return self.products or Alike(self.field)
 
-    def passed(self, field, products=None, skewed=0.0, **changes):
+    def passed(
+        self, field: Field, products: Products | None = None, skewed: float = 0.0, **changes: Any
+    ) -> "Signal":
         """The signal with another field, which is no activation's any more."""
         changes = {"before": None, "moments": None, "draws": None, **changes}
         return replace(self, field=field, products=products, skewed=skewed, **changes)
 
 
-def from_batch(images, training=True):
+def from_batch(images: np.ndarray, training: bool = True) -> Signal:
     """The signal that images are, shape (N, C, H, W) or (N, F)."""
     return Signal(
         from_images(images), units=images.shape[1], training=training,

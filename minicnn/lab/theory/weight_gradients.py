@@ -14,7 +14,8 @@ from minicnn.lab.theory.forward import ROUGH
 from minicnn.lab.theory.gradient import Gradient
 from minicnn.lab.theory.maps import Field, through_windows, window_sums
 from minicnn.lab.theory.moments import correlation
-from minicnn.layers import Conv2d
+from minicnn.lab.theory.signal import Signal
+from minicnn.layers import Conv2d, Dense
 
 DRAWS = 256  # of the scores
 GROWTH = 1.1  # by which the scores' second moment is raised to see what that changes
@@ -23,7 +24,7 @@ ROUNDING = 1e-6  # of a sum in float32, over its number of terms
 EXACT = 1e-3  # relative error of a sum in float32 of terms that partly cancel
 
 
-def at_scores(signal, classes, labels):
+def at_scores(signal: Signal, classes: int, labels: np.ndarray | None) -> Gradient:
     """dE/d(scores) of the softmax cross-entropy, ``(p - y) / N``, for Gaussian scores.
 
     The scores of each class are draws of the signal's field; the mean is taken over a fixed
@@ -98,7 +99,7 @@ def _softmax_products(pairs, classes, labels, weights):
     return total / (DRAWS * classes * n * n), np.transpose(sums), share / (DRAWS * n)
 
 
-def weight_gradient(layer, gradient, signal):
+def weight_gradient(layer: Conv2d | Dense, gradient: Gradient, signal: Signal) -> Moment:
     """E[(dE/dw)²], the mean over a layer's weights: the sum over pairs of gradient times input.
 
     ``Σ over samples n, m and positions i, j of E[delta delta'] E[x x']``; the tap's x. Off the
@@ -128,7 +129,7 @@ def weight_gradient(layer, gradient, signal):
     return Moment(value, float(np.sqrt(varying + (ROUGH * apart) ** 2 + EXACT**2)))
 
 
-def bias_gradient(gradient):
+def bias_gradient(gradient: Gradient) -> Moment:
     """E[(dE/db)²]: the same with an input of 1."""
     own = gradient.field
     ones = Field(*(np.ones_like(a) for a in (own.pairs, own.same, own.cross)))

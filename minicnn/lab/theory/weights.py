@@ -8,11 +8,11 @@ import numpy as np
 from minicnn.lab.theory.finite_width import Law, coherence, law, linear_spread, window_coherence
 from minicnn.lab.theory.maps import Field, through_windows, window_sums
 from minicnn.lab.theory.positions import Windows, members
-from minicnn.lab.theory.signal import NoPromiseError
+from minicnn.lab.theory.signal import NoPromiseError, Signal
 from minicnn.layers import Conv2d, Dense
 
 
-def tap_weights(layer, weights, channels):
+def tap_weights(layer: Conv2d, weights: Law, channels: int) -> np.ndarray:
     """What each tap of a kernel counts: E[w²] times the channels that it sums over."""
     taps = np.full(layer.kernel_size, weights.second * channels)
     if weights.centred:
@@ -25,15 +25,15 @@ def tap_weights(layer, weights, channels):
 def _members(layer, taps):
     """Rows and columns that each window of a convolution sees at taps that count."""
     return [
-        members(*axis, np.flatnonzero(counts))
-        for *axis, counts in zip(
+        members(size, count, step, border, gap, np.flatnonzero(counts))
+        for size, count, step, border, gap, counts in zip(
             layer.input_shape[1:], layer.output_shape[1:], layer.stride, layer.padding,
             layer.dilation, (taps.any(1), taps.any(0)),
         )
     ]  # fmt: skip
 
 
-def promised(layer):
+def promised(layer: Conv2d | Dense) -> Law:
     """The law of a layer's weights, if they are of mean 0."""
     weights = law(layer)
     if weights.mean:
@@ -60,10 +60,11 @@ def _weighted(layer, signal, field, weights, units, windows):
         extra = extra.convolved(np.prod(layer.kernel_size), np.prod(field.size))
     share, shape = float(uneven) / inputs, _known_shape(layer, signal)
     own, gaussian = linear_spread(field, weights, units, inputs, share, extra.total, shape)
+    seen, steps, factor = windows
     # All samples and positions share the bias.
     biased = Field(*(array + bias.second for array in (field.pairs, field.same, field.cross)))
     return signal.passed(
-        biased, Windows(signal.source, *windows, bias.second), units=units,
+        biased, Windows(signal.source, seen, steps, factor, bias.second), units=units,
         carried=signal.variance, own=own, fixed=gaussian - own, extra=extra,
         offset=0.0 if shape is None else shape - coherence(field, (0, 1)), mean=bias.mean,
         origins=frozenset({layer}), past=signal.past | {layer},
@@ -77,7 +78,7 @@ def _known_shape(layer, signal):
     return None
 
 
-def convolution(layer, signal):
+def convolution(layer: Conv2d, signal: Signal) -> tuple[Signal, Law]:
     """The signal behind a Conv2d, and the law of its weights."""
     weights, channels = promised(layer), layer.input_shape[0] // layer.groups
     taps = tap_weights(layer, weights, channels)
@@ -87,7 +88,7 @@ def convolution(layer, signal):
     return _weighted(layer, signal, field, weights, layer.out_channels, windows), weights
 
 
-def dense(layer, signal):
+def dense(layer: Dense, signal: Signal) -> tuple[Signal, Law]:
     """The signal behind a Dense layer, and the law of its weights."""
     weights, source = promised(layer), signal.field
     factor = weights.second * layer.input_shape[0]
