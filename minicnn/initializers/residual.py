@@ -8,16 +8,15 @@ a branch, of its last layer, and of the network's last layer. All other weights 
 initializer `elsewhere`.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import cast
+from dataclasses import dataclass, replace
 
 from minicnn.checks import check_finite
 from minicnn.initializers.distributions import Zeros
-from minicnn.initializers.scaling import MSRA, VarianceScaling
+from minicnn.initializers.scaling import MSRA, Scaled
 
 
 @dataclass(frozen=True)
-class Fixup(VarianceScaling):
+class Fixup(Scaled):
     """Residual branches: MSRA whose std is scaled by L^(-1/(2m-2)), for L branches of m layers.
 
     ::
@@ -41,22 +40,21 @@ class Fixup(VarianceScaling):
         a, of PReLU, as for `MSRA`; ``slope=`` in strings.
     """
 
+    mode: str = "fan_in"
+    distribution: str = "normal"
     blocks: float = 1.0
     layers: float = 2.0
     slope: float = 0.0
-    scale: float = field(
-        default=cast(
-            float,
-            property(lambda s: 2 / (1 + s.slope * s.slope) * s.blocks ** (-1 / (s.layers - 1))),
-        ),
-        init=False,
-        repr=False,
-    )
     name = "fixup"
     branch_gate, shifts = 1.0, True
     inner = property(lambda self: self)
     last = scores = property(lambda self: Zeros())
     elsewhere = property(lambda self: MSRA(self.mode, self.distribution, self.slope))
+
+    @property
+    def scale(self) -> float:
+        """``2 / (1 + a²) L^(-1/(m-1))``."""
+        return 2 / (1 + self.slope * self.slope) * self.blocks ** (-1 / (self.layers - 1))
 
     def __post_init__(self) -> None:
         super().__post_init__()

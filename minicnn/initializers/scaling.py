@@ -1,16 +1,38 @@
 """Variance scaling: the variance follows from the fans. Xavier, MSRA and LeCun."""
 
 import math
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import dataclass
 
 from minicnn.initializers.base import Fans, Initializer
 from minicnn.initializers.gains import factor
 from minicnn.initializers.settings import MODES
 
 
+class Scaled(Initializer):
+    """Var w = `scale` / fan, mean 0, for the fan that `mode` names; base of those below."""
+
+    @property
+    def scale(self) -> float:
+        """Var w times the fan; 1 unless a subclass says otherwise."""
+        return 1.0
+
+    @property
+    def mode(self) -> str:
+        """Which fan, see `VarianceScaling`; fan_in unless a subclass says otherwise."""
+        return "fan_in"
+
+    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
+        """Mean and variance of the weights."""
+        if fans is None:
+            raise self._error("needs the fans of a layer, Fans(fan_in, fan_out), got None.")
+        fan = MODES[self.mode](fans)
+        if not 0 < fan < math.inf:
+            raise self._error(f"{self.mode} must be a number above 0, got {fan}.")
+        return 0.0, self.scale / fan
+
+
 @dataclass(frozen=True)
-class VarianceScaling(Initializer):
+class VarianceScaling(Scaled):
     """Var w = scale / fan, mean 0.
 
     Parameters
@@ -32,18 +54,9 @@ class VarianceScaling(Initializer):
     distribution: str = "normal"
     name = "variance-scaling"
 
-    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
-        """Mean and variance of the weights."""
-        if fans is None:
-            raise self._error("needs the fans of a layer, Fans(fan_in, fan_out), got None.")
-        fan = MODES[self.mode](fans)
-        if not 0 < fan < math.inf:
-            raise self._error(f"{self.mode} must be a number above 0, got {fan}.")
-        return 0.0, self.scale / fan
-
 
 @dataclass(frozen=True)
-class Xavier(VarianceScaling):
+class Xavier(Scaled):
     """Var w = 2 gain² / (fan_in + fan_out); uniform unless said otherwise.
 
     Keeps the variance of signals forward and of gradients backward, as far as one number can
@@ -52,19 +65,18 @@ class Xavier(VarianceScaling):
     neural networks*, AISTATS 2010, Eq. 12 and 16.
     """
 
-    scale: float = field(
-        default=cast(float, property(lambda self: factor(self.gain) * factor(self.gain))),
-        init=False,
-        repr=False,
-    )
-    mode: str = field(default="fan_avg", init=False, repr=False)
     distribution: str = "uniform"
     gain: float | str = 1.0
-    name = "xavier"
+    name, mode = "xavier", "fan_avg"
+
+    @property
+    def scale(self) -> float:
+        """The square of the gain."""
+        return factor(self.gain) * factor(self.gain)
 
 
 @dataclass(frozen=True)
-class MSRA(VarianceScaling):
+class MSRA(Scaled):
     """Var w = 2 / ((1 + a²) fan_in) with a = `slope`; normal unless said otherwise.
 
     Keeps the second moment of signals through ReLU (a = 0) or PReLU of slope a; with mode
@@ -76,23 +88,24 @@ class MSRA(VarianceScaling):
     rectifiers*, ICCV 2015 (arXiv 1502.01852), Eq. 10, 14 and 15.
     """
 
-    scale: float = field(
-        default=cast(float, property(lambda self: 2 / (1 + self.slope * self.slope))),
-        init=False,
-        repr=False,
-    )
+    mode: str = "fan_in"
+    distribution: str = "normal"
     slope: float = 0.0
     name = "msra"
 
+    @property
+    def scale(self) -> float:
+        """``2 / (1 + a²)``."""
+        return 2 / (1 + self.slope * self.slope)
+
 
 @dataclass(frozen=True)
-class LeCun(VarianceScaling):
+class LeCun(Scaled):
     """Var w = 1 / fan_in; normal unless said otherwise.
 
     Unit variance stays unit variance through a linear layer. LeCun, Bottou, Orr & Müller,
     *Efficient BackProp*, 1998, Eq. 16; for SELU, Klambauer et al. 2017 (arXiv 1706.02515).
     """
 
-    scale: float = field(default=1.0, init=False, repr=False)
-    mode: str = field(default="fan_in", init=False, repr=False)
+    distribution: str = "normal"
     name = "lecun"
