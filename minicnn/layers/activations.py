@@ -4,6 +4,8 @@ Forward ``a = σ(z)``, backward ``dE/dz = diag(σ'(z)) dE/da``, whatever the fun
 formulas stand in :mod:`minicnn.kernels.activation`.
 """
 
+from typing import Any
+
 import numpy as np
 
 from minicnn.checks import check_finite, check_flag
@@ -17,6 +19,7 @@ from minicnn.kernels.activation import (
     total,
 )
 from minicnn.layers.base import Layer
+from minicnn.layers.context import Array, Context, Shape
 from minicnn.layers.views import planes, same
 from minicnn.plugins import lookup
 
@@ -35,7 +38,7 @@ class Activation(Layer):
 
     backward_in_place = "dy"
 
-    def setup(self, rng):
+    def setup(self, rng: np.random.Generator) -> Shape:
         """The output has the input's shape."""
         self._alpha = np.array([self.alpha], self.dtype)
         return self.input_shape
@@ -44,7 +47,7 @@ class Activation(Layer):
         """What the kernels take for alpha: one number, or one for each channel."""
         return self._alpha
 
-    def forward(self, x, y, ctx):
+    def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """``a = σ(z)``."""
         if ctx.training and self.function in WITH_SLOPE:
             slope = ctx.save("slope", x.shape, over_x=True)
@@ -54,7 +57,7 @@ class Activation(Layer):
             forward, _ = LOOPS[self.function]
             forward(planes(x), planes(y), self._alphas())
 
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: Array, y: Array, dy: Array, dx: Any, ctx: Context) -> None:
         """``dE/dz = diag(σ'(z)) dE/da``."""
         out = None if same(dx, dy) else planes(dx)
         if "slope" in ctx.saved:
@@ -63,7 +66,7 @@ class Activation(Layer):
             _, backward = LOOPS[self.function]
             backward(planes(x), planes(y), planes(dy), out, self._alphas())
 
-    def backward_reads(self, training):
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
         """z and a, unless the slope is kept."""
         return () if training and self.function in WITH_SLOPE else ("x", "y")
 
@@ -73,7 +76,7 @@ class Identity(Activation):
 
     function = "identity"
 
-    def is_view(self, training):
+    def is_view(self, training: bool) -> bool:
         """Yes."""
         return True
 
@@ -104,11 +107,11 @@ class LeakyReLU(Activation):
 
     function = "leaky-relu"
 
-    def __init__(self, slope=0.01):
+    def __init__(self, slope: float = 0.01):
         super().__init__()
         self.alpha = check_finite(slope, "LeakyReLU: slope")
 
-    def describe(self):
+    def describe(self) -> str:
         """The slope."""
         return f"slope {self.alpha:g}"
 
@@ -135,12 +138,12 @@ class PReLU(Activation):
 
     function = "leaky-relu"
 
-    def __init__(self, slope=0.25, per_channel=False):
+    def __init__(self, slope: float = 0.25, per_channel: bool = False):
         super().__init__()
         self.slope = check_finite(slope, "PReLU: slope")
         self.per_channel = check_flag(per_channel, "PReLU: per_channel")
 
-    def setup(self, rng):
+    def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input and make the parameters."""
         super().setup(rng)
         count = self.input_shape[0] if self.per_channel else 1
@@ -151,7 +154,7 @@ class PReLU(Activation):
     def _alphas(self):
         return self.slopes.value
 
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: Array, y: Array, dy: Array, dx: Any, ctx: Context) -> None:
         """Fill dE/ds and dE/dz."""
         grad = self.slopes.grad
         channels = grad if self.per_channel else ctx.keep("channels", self.input_shape[:1])
@@ -161,7 +164,7 @@ class PReLU(Activation):
         if dx is not None:
             super().backward(x, y, dy, dx, ctx)
 
-    def describe(self):
+    def describe(self) -> str:
         """Whether the slope is shared."""
         return "a slope a channel" if self.per_channel else "one slope"
 
@@ -182,11 +185,11 @@ class ELU(Activation):
 
     function = "elu"
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha: float = 1.0):
         super().__init__()
         self.alpha = check_finite(alpha, "ELU: alpha")
 
-    def describe(self):
+    def describe(self) -> str:
         """The alpha."""
         return f"alpha {self.alpha:g}"
 
@@ -227,7 +230,7 @@ ACTIVATIONS = {
 }  # fmt: skip
 
 
-def from_string(text):
+def from_string(text: str) -> Activation:
     """A new activation layer from a string such as ``"relu"`` or ``"leaky-relu:0.2"``.
 
     Parameters

@@ -6,17 +6,21 @@ asked, in this order: `forward`; then `delta`, which makes dE/dz of dE/dy; then 
 For the package itself: it checks nothing of what it is handed.
 """
 
+from typing import Any
+
 from minicnn.errors import ArgumentError, unknown
 from minicnn.kernels.conv.correlate import correlate
+from minicnn.kernels.conv.geometry import Convolution
 from minicnn.kernels.conv.masked_copy import masked_copy
 from minicnn.kernels.conv.weight_gradient import parameter_gradients
 from minicnn.kernels.conv.winograd import convolution, filter_gradient
 from minicnn.kernels.runtime.thread_pool import get_num_threads
+from minicnn.layers.context import Array, Context
 
 ALGORITHMS = ("auto", "direct", "winograd")
 
 
-def choose(name, plan, input_gradient):
+def choose(name: str, plan: Convolution, input_gradient: bool) -> "Direct | Winograd":
     """The algorithm for a convolution.
 
     ``auto`` takes Winograd's F(4×4, 3×3) where it can be used and is faster: for 3×3
@@ -45,7 +49,7 @@ def choose(name, plan, input_gradient):
     return (Winograd if fast else Direct)(plan, input_gradient)
 
 
-def check_name(name):
+def check_name(name: Any) -> str:
     """`name`, or an ArgumentError that names the nearest."""
     if not isinstance(name, str) or name not in ALGORITHMS:
         raise unknown("convolution algorithm", name, ALGORITHMS)
@@ -67,22 +71,24 @@ def _worthwhile(plan):
 class Direct:
     """Sums of products, term by term; for every convolution and both dtypes."""
 
-    def __init__(self, plan, input_gradient):
+    def __init__(self, plan: Convolution, input_gradient: bool):
         self.plan, self._padding = plan, (*plan.padding, *plan.padding)
         self._forward, self._backward = plan.forward(), plan.backward()
         self._border = plan.delta_border() if input_gradient else (0, 0, 0, 0)
         self._tables = plan.gradient_tables(self._border)
 
-    def forward(self, x, weight, bias, z, ctx):
+    def forward(self, x: Array, weight: Array, bias: Array, z: Array, ctx: Context) -> None:
         """Fill `z`."""
         x = _with_border(ctx, x, self._padding)
         self._correlate(ctx, "forward", x, weight, bias, z, self._forward, ctx.relu)
 
-    def delta(self, dy, mask, ctx):
+    def delta(self, dy: Array, mask: Array | None, ctx: Context) -> Array:
         """`dy` within zeros, and 0 where the mask is at most 0; `dy` itself if there is none."""
         return _with_border(ctx, dy, self._border, mask)
 
-    def parameter_gradients(self, x, delta, weight_grad, bias_grad, ctx):
+    def parameter_gradients(
+        self, x: Array, delta: Array, weight_grad: Array, bias_grad: Array, ctx: Context
+    ) -> None:
         """Fill `weight_grad`, dE/dW, and `bias_grad`, dE/db, which is empty without a bias."""
         x = _with_border(ctx, x, self._padding)
         sweep, numbers, start = ctx.table(("sweep", len(delta)), lambda: self._sweep(len(delta)))
@@ -94,7 +100,7 @@ class Direct:
             x.reshape(-1), terms, inner, channels, partial, numbers, weight_grad, bias_grad
         )
 
-    def input_gradient(self, delta, weight, dx, ctx):
+    def input_gradient(self, delta: Array, weight: Array, dx: Array, ctx: Context) -> None:
         """Fill `dx`, dE/dx."""
         bias = ctx.keep("no bias", (1,))
         for number, phase in enumerate(self._backward):
@@ -116,19 +122,21 @@ class Direct:
 class Winograd:
     """3×3 convolutions of stride 1 with a quarter of the multiplications, in float32."""
 
-    def __init__(self, plan, input_gradient):
+    def __init__(self, plan: Convolution, input_gradient: bool):
         self.plan = plan
         self._inputs, self._outputs = plan.input_shape[0], plan.output_shape[0]
 
-    def forward(self, x, weight, bias, z, ctx):
+    def forward(self, x: Array, weight: Array, bias: Array, z: Array, ctx: Context) -> None:
         """Fill `z`."""
         self._convolve(ctx, x, weight, False, bias, z, self.plan.padding, ctx.relu)
 
-    def delta(self, dy, mask, ctx):
+    def delta(self, dy: Array, mask: Array | None, ctx: Context) -> Array:
         """`dy`, and 0 where the mask is at most 0; `dy` itself if there is none."""
         return _with_border(ctx, dy, (0, 0, 0, 0), mask)
 
-    def parameter_gradients(self, x, delta, weight_grad, bias_grad, ctx):
+    def parameter_gradients(
+        self, x: Array, delta: Array, weight_grad: Array, bias_grad: Array, ctx: Context
+    ) -> None:
         """Fill `weight_grad`, dE/dW, and `bias_grad`, dE/db, which is empty without a bias."""
         sizes = self._outputs, self._inputs
         slices = filter_gradient.slice_count(len(delta), self.plan.output_shape, self._inputs)
@@ -137,7 +145,7 @@ class Winograd:
         filter_gradient.point_sums(x, delta, self.plan.padding, sums, scratch)
         filter_gradient.parameters_of_points(sums, delta, weight_grad, bias_grad)
 
-    def input_gradient(self, delta, weight, dx, ctx):
+    def input_gradient(self, delta: Array, weight: Array, dx: Array, ctx: Context) -> None:
         """Fill `dx`, dE/dx: the same convolution of delta with weights rot180(trans(W))."""
         padding = tuple(2 - p for p in self.plan.padding)
         self._convolve(ctx, delta, weight, True, ctx.keep("no bias", (1,)), dx, padding, False)

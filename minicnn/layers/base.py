@@ -1,8 +1,13 @@
 """What every layer is: shapes, and a forward and a backward equation."""
 
+from typing import Any
+
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import DTypeLike
 
 from minicnn.checks import check_dtype, check_generator, check_shape, is_third_party
+from minicnn.layers.context import Array, Context, Shape
 from minicnn.layers.module import Module
 
 #: What a class says of its passes: it does not hold for passes that a user's class replaces.
@@ -30,13 +35,15 @@ class Layer(Module):
         How often the layer was built.
     """
 
+    input_shape: Shape
+    output_shape: Shape
     #: Where a ReLU may stand that this layer computes if ``ctx.relu``: before its ``"input"`` or
     #: after its ``"output"``; None if it cannot.
-    fuses_relu = None
+    fuses_relu: str | None = None
     #: Whether `y` may be the array of the first input.
     forward_in_place = False
     #: Which array `dx` may be, ``"dy"`` or ``"x"``; None if neither.
-    backward_in_place = None
+    backward_in_place: str | None = None
     #: Whether dE/dx is the same for all inputs, and dE/dy itself without a ReLU.
     shares_gradient = False
     #: Whether a sample's output depends on the other samples of its batch, in training.
@@ -46,7 +53,7 @@ class Layer(Module):
     #: What a layer says that has no shapes yet.
     not_built = "the layer has no shapes yet: initialize the model that it stands in."
 
-    def __init_subclass__(cls, **named):
+    def __init_subclass__(cls, **named: Any) -> None:
         super().__init_subclass__(**named)
         if is_third_party(cls):
             cls.in_python = vars(cls).get("in_python", True)
@@ -56,10 +63,10 @@ class Layer(Module):
 
     def __init__(self):
         super().__init__()
-        self.input_shape = self.output_shape = None
+        self.input_shape = self.output_shape = None  # type: ignore[assignment] # until `build`
         self.needs_input_gradient, self.version = True, 0
 
-    def build(self, input_shape, rng, dtype=np.float32):
+    def build(self, input_shape: Shape, rng: Generator, dtype: DTypeLike = np.float32) -> Shape:
         """Fix the shapes, make the parameters, and return the output's shape.
 
         Parameters
@@ -83,18 +90,18 @@ class Layer(Module):
         self.output_shape = tuple(self.setup(rng))
         return self.output_shape
 
-    def setup(self, rng):
+    def setup(self, rng: Generator) -> Shape:
         """What a subclass does in `build`: check, add parameters, return the output's shape."""
         return self.input_shape
 
-    def forward(self, x, y, ctx):
+    def forward(self, x: Any, y: Array, ctx: Context) -> None:
         """Fill `y`, shape (G, *output_shape, 16); `x` is a tuple where there are several inputs.
 
         ``ctx``, a :class:`minicnn.plan.Context`, tells of this pass and gives memory.
         """
         raise NotImplementedError
 
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: Any, y: Array, dy: Array, dx: Any, ctx: Context) -> None:
         """Fill the gradients of the parameters, and `dx` with dE/dx unless that is None.
 
         `dy` is dE/dy, zero in spare lanes, as `dx` must be. Only what `backward_reads` names of
@@ -102,23 +109,23 @@ class Layer(Module):
         """
         raise NotImplementedError
 
-    def backward_reads(self, training):
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
         """Which of ``"x"`` and ``"y"`` the backward pass reads."""
         return ("x", "y")
 
-    def is_view(self, training):
+    def is_view(self, training: bool) -> bool:
         """Whether y is x, perhaps in another shape: then neither pass is called."""
         return False
 
-    def needs_images(self):
+    def needs_images(self) -> None:
         """Raise an ArgumentError unless the input is ``(C, H, W)``."""
         if len(self.input_shape) != 3:
             raise self.error(f"needs images (C, H, W), got a sample of shape {self.input_shape}.")
 
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
         """Multiply-adds of the forward pass for one sample, by the layer's own equation."""
         return 0
 
-    def training_flops(self):
+    def training_flops(self) -> int:
         """Of a training step for one sample: two a multiply-add, forwards, for dE/dw and dE/dx."""
         return 2 * self.multiply_adds() * (2 + self.needs_input_gradient)

@@ -2,13 +2,16 @@
 
 import math
 
+import numpy as np
+
 from minicnn import initializers
 from minicnn.checks import check_count, check_flag, check_pair
 from minicnn.errors import ArgumentError
-from minicnn.initializers import Fans
+from minicnn.initializers import Fans, Initializer
 from minicnn.kernels.conv.geometry import Convolution
 from minicnn.layers import algorithms
 from minicnn.layers.base import Layer
+from minicnn.layers.context import Array, Context, Shape
 from minicnn.layers.shapes import window_output
 
 
@@ -58,9 +61,20 @@ class Conv2d(Layer):
     fuses_relu = "output"
 
     def __init__(
-        self, out_channels, kernel_size, *, stride=1, padding=0, dilation=1, groups=1,
-        bias=True, init="msra", bias_init="zeros", in_channels=None, algorithm="auto",
-    ):  # fmt: skip
+        self,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        *,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        init: str | Initializer = "msra",
+        bias_init: str | Initializer = "zeros",
+        in_channels: int | None = None,
+        algorithm: str = "auto",
+    ):
         super().__init__()
         self.out_channels = check_count(out_channels, "Conv2d: out_channels")
         self.kernel_size = check_pair(kernel_size, "Conv2d: kernel_size", 1)
@@ -73,7 +87,7 @@ class Conv2d(Layer):
         self.bias_init = initializers.from_string(bias_init)
         self.in_channels, self.algorithm = in_channels, algorithms.check_name(algorithm)
 
-    def setup(self, rng):
+    def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input and make the parameters."""
         self.needs_images()
         c_in, c_out = self.input_shape[0], self.out_channels
@@ -102,12 +116,12 @@ class Conv2d(Layer):
             raise self.error(str(error)) from None
         return plan.output_shape
 
-    def forward(self, x, y, ctx):
+    def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """``z = x ⋆ W + b``."""
         b = ctx.keep("no bias", (1,)) if self.b is None else self.b.value
         self._by.forward(x, self.weight.value, b, y, ctx)
 
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """Fill dE/dW, dE/db and dE/dx."""
         db = ctx.keep("no db", (0,)) if self.b is None else self.b.grad
         delta = self._by.delta(dy, y if ctx.relu else None, ctx)
@@ -115,15 +129,15 @@ class Conv2d(Layer):
         if dx is not None:
             self._by.input_gradient(delta, self.weight.value, dx, ctx)
 
-    def backward_reads(self, training):
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
         """The input."""
         return ("x",)
 
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
         """``C_out H' W' C_in / groups kh kw``."""
         return math.prod(self.output_shape) * self.weight.value[0].size
 
-    def describe(self):
+    def describe(self) -> str:
         """Kernel size, and what differs from the plain case."""
         words = ["x".join(map(str, self.kernel_size))]
         for name, plain in (("stride", (1, 1)), ("padding", (0, 0)), ("dilation", (1, 1))):

@@ -1,12 +1,15 @@
 """Dense: every output is a weighted sum of every input."""
 
+import numpy as np
+
 from minicnn import initializers
 from minicnn.checks import check_count, check_flag
-from minicnn.initializers import Fans
+from minicnn.initializers import Fans, Initializer
 from minicnn.kernels.conv.correlate import correlate
 from minicnn.kernels.conv.geometry import dense_tables
 from minicnn.kernels.dense import dense_gradients
 from minicnn.layers.base import Layer
+from minicnn.layers.context import Array, Context, Shape
 
 
 class Dense(Layer):
@@ -37,7 +40,13 @@ class Dense(Layer):
     fuses_relu = "output"
 
     def __init__(
-        self, out_features, *, bias=True, init="msra", bias_init="zeros", in_features=None
+        self,
+        out_features: int,
+        *,
+        bias: bool = True,
+        init: str | Initializer = "msra",
+        bias_init: str | Initializer = "zeros",
+        in_features: int | None = None,
     ):
         super().__init__()
         self.out_features = check_count(out_features, "Dense: out_features")
@@ -46,7 +55,7 @@ class Dense(Layer):
         self.bias_init = initializers.from_string(bias_init)
         self.in_features = in_features
 
-    def setup(self, rng):
+    def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input and make the parameters."""
         if len(self.input_shape) != 1:
             raise self.error(
@@ -63,13 +72,13 @@ class Dense(Layer):
             self.b = self.add_parameter("bias", shape[:1], self.bias_init, self._fans, rng, False)
         return (self.out_features,)
 
-    def forward(self, x, y, ctx):
+    def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """``z = W x + b``."""
         b = ctx.keep("no bias", (1,)) if self.b is None else self.b.value
-        found = ctx.table(len(x), lambda: dense_tables(*self.weight.value.shape, x))
+        found = ctx.table(len(x), lambda: dense_tables(self.out_features, x.shape[1], x))
         correlate(x.reshape(-1), self.weight.value.reshape(-1), b, y.reshape(-1), *found, ctx.relu)
 
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """Fill dE/dW, dE/db and dE/dx."""
         delta = ctx.scratch(dy.shape) if ctx.relu else dy
         db = ctx.keep("no db", (0,)) if self.b is None else self.b.grad
@@ -77,10 +86,10 @@ class Dense(Layer):
         w = self.weight
         dense_gradients(x, w.value, dy, y, ctx.relu, delta, w.grad, db, dx)
 
-    def backward_reads(self, training):
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
         """The input."""
         return ("x",)
 
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
         """Outputs times inputs."""
         return self.weight.size

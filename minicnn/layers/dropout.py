@@ -5,6 +5,7 @@ import numpy as np
 from minicnn.checks import is_finite
 from minicnn.errors import ArgumentError
 from minicnn.layers.base import Layer
+from minicnn.layers.context import Array, Context, Shape
 
 
 class Dropout(Layer):
@@ -36,22 +37,22 @@ class Dropout(Layer):
     in_python = True  # it draws
     backward_in_place = "dy"
 
-    def __init__(self, p=0.5):
+    def __init__(self, p: float = 0.5):
         super().__init__()
         if not (is_finite(p) and 0 <= p < 1):
             raise ArgumentError(f"Dropout: p must be in [0, 1), got {p!r}.")
         self.p = float(p)
 
-    def setup(self, rng):
+    def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input's shape; see :meth:`Layer.setup`."""
         self.rng = rng
         return self.input_shape
 
-    def is_view(self, training):
+    def is_view(self, training: bool) -> bool:
         """In evaluation."""
         return not training
 
-    def forward(self, x, y, ctx):
+    def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """``m * x / (1 - p)``."""
         mask = ctx.save("mask", x.shape)
         if self.p:
@@ -61,14 +62,14 @@ class Dropout(Layer):
             mask[...] = 1
         np.multiply(x, mask, out=y)
 
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """``m * dE/dy / (1 - p)``."""
         np.multiply(dy, ctx.saved["mask"], out=dx)
 
-    def backward_reads(self, training):
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
         """Nothing."""
         return ()
 
-    def describe(self):
+    def describe(self) -> str:
         """The probability."""
         return f"p {self.p:g}"

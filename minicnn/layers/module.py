@@ -1,6 +1,7 @@
 """What a layer holds: parameters, other layers, and its place in a graph."""
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.random import Generator
@@ -9,11 +10,15 @@ from minicnn import allocation, initializers
 from minicnn.checks import check_array, check_flag, check_shape, check_text, shown, takes
 from minicnn.errors import ArgumentError
 from minicnn.hints.habits import Habits
-from minicnn.initializers import Fans
+from minicnn.initializers import Fans, Initializer
+from minicnn.layers.context import Shape
 from minicnn.parameter import Parameter
 
+if TYPE_CHECKING:
+    from minicnn.plan.graph import Graph, Node
 
-def check_graph(value, what):
+
+def check_graph(value: Any, what: str) -> Any:
     """`value`, or an ArgumentError that names `what` if it is no Graph."""
     if isinstance(value, type) or not all(hasattr(value, n) for n in ("add", "nodes", "output")):
         raise ArgumentError(f"{what} must be a minicnn.plan.Graph, got {shown(value)}.")
@@ -46,7 +51,7 @@ class Module(Habits):
         self.name = type(self).__name__.lower()
         self._parameters, self._initializers = {}, {}
 
-    def error(self, message):
+    def error(self, message: str) -> ArgumentError:
         """An ArgumentError that names this layer."""
         return ArgumentError(f"{self.name}: {message}" if self.name else message)
 
@@ -54,7 +59,15 @@ class Module(Habits):
         name=check_text, shape=_check_shape, initializer=_check_initializer, fans=Fans,
         rng=Generator, decay=check_flag,
     )  # fmt: skip
-    def add_parameter(self, name, shape, initializer, fans, rng, decay=True):
+    def add_parameter(
+        self,
+        name: str,
+        shape: Shape,
+        initializer: Any,
+        fans: Fans,
+        rng: np.random.Generator,
+        decay: bool = True,
+    ) -> Parameter:
         """Make a parameter; for `setup`.
 
         Parameters
@@ -91,33 +104,33 @@ class Module(Habits):
         self._initializers[name] = (initializer, initializer.variance(fans, shape) ** 0.5)
         return parameter
 
-    def own_parameters(self):
+    def own_parameters(self) -> dict[str, Parameter]:
         """This layer's own parameters by name, such as ``{"weight": ..., "bias": ...}``."""
         return dict(self._parameters)
 
-    def parameters(self):
+    def parameters(self) -> list[Parameter]:
         """All parameters, those of the layers inside included, in a fixed order."""
         inner = [p for child in self.children() for p in child.parameters()]
         return [*self._parameters.values(), *inner]
 
-    def state(self):
+    def state(self) -> dict[str, np.ndarray]:
         """Arrays that are no parameters but belong to what was learned, by name."""
         return {}
 
-    def initializers(self):
+    def initializers(self) -> dict[str, tuple[Initializer, float]]:
         """Which initializer made each parameter: ``{name: (initializer, promised std)}``."""
         return dict(self._initializers)
 
-    def children(self):
+    def children(self) -> list[Any]:
         """The layers inside this one, as a list; empty for most."""
         return []
 
-    def parts(self):
+    def parts(self) -> dict[str, Any]:
         """The layers inside by the names that a file of weights gives them."""
         return {str(index): layer for index, layer in enumerate(self.children())}
 
     @takes(graph=check_graph)
-    def connect(self, graph, x):
+    def connect(self, graph: "Graph", x: "Node") -> "Node":
         """Add what this layer is made of to a :class:`minicnn.plan.Graph`.
 
         Parameters
@@ -133,6 +146,6 @@ class Module(Habits):
         """
         return graph.add(self, [x])
 
-    def describe(self):
+    def describe(self) -> str:
         """The settings that make this layer what it is, for the summary table."""
         return ""

@@ -8,6 +8,7 @@ from minicnn.initializers import Fans
 from minicnn.kernels import batch_norm as kernels
 from minicnn.lanes import LANES
 from minicnn.layers.base import Layer
+from minicnn.layers.context import Array, Context, Shape
 from minicnn.layers.views import positions
 
 
@@ -43,32 +44,32 @@ class BatchNorm(Layer):
     fuses_relu, backward_in_place = "output", "dy"
     mixes_samples = True
 
-    def __init__(self, *, eps=1e-5, momentum=0.1):
+    def __init__(self, *, eps: float = 1e-5, momentum: float = 0.1):
         super().__init__()
         self._terms = np.zeros(2)  # momentum and eps, where a captured step finds them
         self.eps, self.momentum = eps, momentum
 
     @property
-    def momentum(self):
+    def momentum(self) -> float:
         """Share of a new batch in the running averages."""
         return float(self._terms[0])
 
     @momentum.setter
-    def momentum(self, value):
+    def momentum(self, value: float) -> None:
         if not (is_finite(value) and 0 < value <= 1):
             raise ArgumentError(f"BatchNorm: momentum must be in (0, 1], got {shown(value)}.")
         self._terms[0] = value
 
     @property
-    def eps(self):
+    def eps(self) -> float:
         """What is added to the variance."""
         return float(self._terms[1])
 
     @eps.setter
-    def eps(self, value):
+    def eps(self, value: float) -> None:
         self._terms[1] = check_positive(value, "BatchNorm: eps")
 
-    def setup(self, rng):
+    def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input and make the parameters."""
         least = np.finfo(self.dtype).tiny
         if self.eps < least:
@@ -83,16 +84,16 @@ class BatchNorm(Layer):
         self._running = {"running_mean": np.zeros(channels), "running_var": np.ones(channels)}
         return self.input_shape
 
-    def describe(self):
+    def describe(self) -> str:
         """What differs from the plain case."""
         plain = (("eps", 1e-5), ("momentum", 0.1))
         return " ".join(f"{n} {getattr(self, n):g}" for n, v in plain if getattr(self, n) != v)
 
-    def state(self):
+    def state(self) -> dict[str, Array]:
         """The running mean and variance, float64, shape (C,)."""
         return dict(self._running)
 
-    def forward(self, x, y, ctx):
+    def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """``gamma x_hat + beta``."""
         x = positions(x)
         count = self._count(x, ctx)
@@ -105,7 +106,7 @@ class BatchNorm(Layer):
         kernels.factors(self._terms, variance, gamma, beta, inverse, scale, shift)
         kernels.normalize(x, mean, scale, shift, ctx.relu, positions(y))
 
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """Fill dE/dgamma, dE/dbeta and dE/dx."""
         x, dy, mask = positions(x), positions(dy), positions(y) if ctx.relu else None
         filled, (mean, _, inverse, *_) = self._arrays(x, ctx)
@@ -117,7 +118,7 @@ class BatchNorm(Layer):
                 self._count(x, ctx), positions(dx),
             )  # fmt: skip
 
-    def backward_reads(self, training):
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
         """The input."""
         return ("x",)
 

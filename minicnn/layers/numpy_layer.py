@@ -1,5 +1,7 @@
 """NumpyLayer: a layer of one's own in plain NumPy."""
 
+import numpy as np
+
 from minicnn.layers.base import Layer
 
 
@@ -38,7 +40,7 @@ class NumpyLayer(Layer):
     in_python = True
     training = False
 
-    def forward(self, x):
+    def forward(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
         """The output for a batch, ndarray of shape (N, *output_shape) and the dtype of `x`.
 
         Parameters
@@ -48,7 +50,7 @@ class NumpyLayer(Layer):
         """
         raise NotImplementedError(f"{type(self).__name__} needs a method forward(self, x).")
 
-    def backward(self, dy):
+    def backward(self, dy: np.ndarray) -> np.ndarray:  # type: ignore[override]
         """dE/dx for the last batch, ndarray of shape (N, *input_shape).
 
         Parameters

@@ -1,8 +1,13 @@
 """Pooling: a window of pixels becomes one, its maximum or its mean."""
 
+from typing import Any
+
+import numpy as np
+
 from minicnn.checks import check_pair
 from minicnn.kernels import pool
 from minicnn.layers.base import Layer
+from minicnn.layers.context import Array, Context, Shape
 from minicnn.layers.shapes import window_output
 
 
@@ -25,7 +30,7 @@ class _Pool2d(Layer):
         """Check the input's shape; see :meth:`Layer.setup`."""
         self.needs_images()
         size = window_output(self, self.kernel_size, self.stride, self.padding)
-        self._window = (self.kernel_size, self.stride, self.padding)
+        self._window: Any = self.kernel_size, self.stride, self.padding
         # Whether no pixel is in two windows, and all that are in none stand at the end.
         self._apart = self.stride == self.kernel_size and not any(self.padding)
         return (self.input_shape[0], *size)
@@ -67,15 +72,15 @@ class MaxPool2d(_Pool2d):
     fuses_relu = "input"
 
     @property
-    def backward_in_place(self):
+    def backward_in_place(self) -> str | None:  # type: ignore[override]
         """Windows that lie apart read each pixel of x just before it is written."""
         return "x" if self._apart else None
 
-    def forward(self, x, y, ctx):
+    def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """The maxima."""
         pool.max_pool(x, y, *self._window, ctx.relu)
 
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """``dE/dx = M * upsample(dE/dy)``."""
         pool.max_pool_gradient(x, y, dy, dx, *self._window, ctx.relu, self._apart)
 
@@ -91,15 +96,15 @@ class AvgPool2d(_Pool2d):
     Parameters and errors as for :class:`MaxPool2d`.
     """
 
-    def forward(self, x, y, ctx):
+    def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """The means."""
         pool.average_pool(x, y, *self._window)
 
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """``dE/dx = upsample(dE/dy) / (kh kw)``."""
         pool.average_pool_gradient(dy, dx, *self._window)
 
-    def backward_reads(self, training):
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
         """Nothing."""
         return ()
 
@@ -114,21 +119,21 @@ class GlobalAvgPool2d(AvgPool2d):
     def __init__(self):
         super().__init__(1)
 
-    def setup(self, rng):
+    def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input's shape; see :meth:`Layer.setup`."""
         self.needs_images()
         whole = self.input_shape[1:]
-        self._window = (whole, whole, (0, 0))
+        self._window = whole, whole, (0, 0)
         return self.input_shape[:1]
 
-    def forward(self, x, y, ctx):
+    def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """The means."""
         pool.average_pool(x, y[:, :, None, None], *self._window)
 
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """``dE/dx = upsample(dE/dy) / (H W)``."""
         pool.average_pool_gradient(dy[:, :, None, None], dx, *self._window)
 
-    def describe(self):
+    def describe(self) -> str:
         """Nothing: there are no settings."""
         return ""

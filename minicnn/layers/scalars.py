@@ -5,6 +5,7 @@ import numpy as np
 from minicnn.checks import check_finite
 from minicnn.initializers import Fans
 from minicnn.layers.base import Layer
+from minicnn.layers.context import Array, Context
 from minicnn.layers.views import same
 
 
@@ -47,27 +48,27 @@ class Scale(_Scalar):
         If `start` is not a finite number.
     """
 
-    def __init__(self, start=0.0):
+    def __init__(self, start: float = 0.0):
         super().__init__()
         self.start = check_finite(start, "Scale: start")
 
     @np.errstate(over="ignore", invalid="ignore")
-    def forward(self, x, y, ctx):
+    def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """``a x``."""
         np.multiply(x, self.scalar.value, out=y)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """Fill dE/da and dE/dx."""
         self._fill(np.multiply(dy, x, out=ctx.scratch(dy.shape)))
         if dx is not None:
             np.multiply(dy, self.scalar.value, out=dx)
 
-    def backward_reads(self, training):
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
         """The input."""
         return ("x",)
 
-    def describe(self):
+    def describe(self) -> str:
         """Where it starts."""
         return f"from {self.start:g}"
 
@@ -81,17 +82,17 @@ class Shift(_Scalar):
     """
 
     @np.errstate(over="ignore", invalid="ignore")
-    def forward(self, x, y, ctx):
+    def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """``x + b``."""
         np.add(x, self.scalar.value, out=y)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """Fill dE/db and dE/dx."""
         self._fill(dy)
         if dx is not None and not same(dx, dy):
             dx[...] = dy
 
-    def backward_reads(self, training):
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
         """Nothing."""
         return ()

@@ -1,12 +1,21 @@
 """Layers that only change a shape, and the shape that a sliding window leaves."""
 
+import numpy as np
+
 from minicnn.checks import check_pair, takes
 from minicnn.kernels import upsample as kernels
 from minicnn.layers.base import Layer
+from minicnn.layers.context import Array, Context, Shape
 
 
 @takes(layer=Layer)
-def window_output(layer, kernel_size, stride, padding, dilation=(1, 1)):
+def window_output(
+    layer: Layer,
+    kernel_size: int | tuple[int, int],
+    stride: int | tuple[int, int],
+    padding: int | tuple[int, int],
+    dilation: int | tuple[int, int] = (1, 1),
+) -> Shape:
     """Output height and width of a sliding window over ``layer.input_shape``.
 
     ``(H + 2 p - d (k - 1) - 1) // s + 1`` for each of the two axes.
@@ -39,14 +48,14 @@ def window_output(layer, kernel_size, stride, padding, dilation=(1, 1)):
 class Flatten(Layer):
     """``(C, H, W)`` becomes ``(C H W,)``, channel after channel, without a copy."""
 
-    def setup(self, rng):
+    def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input's shape; see :meth:`Layer.setup`."""
         size = 1
         for extent in self.input_shape:
             size *= extent
         return (size,)
 
-    def is_view(self, training):
+    def is_view(self, training: bool) -> bool:
         """Yes."""
         return True
 
@@ -72,28 +81,28 @@ class Upsample(Layer):
         For a scale that is no such number, and at `build` for an input that is no image.
     """
 
-    def __init__(self, scale):
+    def __init__(self, scale: int | tuple[int, int]):
         super().__init__()
         self.scale = check_pair(scale, "Upsample: scale", 1)
 
-    def setup(self, rng):
+    def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input's shape; see :meth:`Layer.setup`."""
         self.needs_images()
         channels, height, width = self.input_shape
         return channels, height * self.scale[0], width * self.scale[1]
 
-    def forward(self, x, y, ctx):
+    def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """The larger images."""
         kernels.upsample(x, y, self.scale)
 
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """The sum over each block."""
         kernels.upsample_gradient(dy, dx, self.scale)
 
-    def backward_reads(self, training):
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
         """Nothing."""
         return ()
 
-    def describe(self):
+    def describe(self) -> str:
         """The scale."""
         return "x".join(map(str, self.scale))

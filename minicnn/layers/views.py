@@ -4,31 +4,35 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from minicnn.layers.context import Array
 
-def flat(x):
+
+def flat(x: Array) -> Array:
     """``(G, ..., 16)`` as ``(G, M)``."""
     return x.reshape(len(x), -1)
 
 
-def planes(x):
+def planes(x: Array) -> Array:
     """``(G, C, ..., 16)`` as ``(G, C, M)``."""
     return x.reshape(x.shape[0], x.shape[1], -1)
 
 
-def positions(x):
+def positions(x: Array) -> Array:
     """``(G, C, ..., 16)`` as ``(G, C, P, 16)``."""
     return x.reshape(x.shape[0], x.shape[1], -1, x.shape[-1])
 
 
-def same(a, b):
+def same(a: Array, b: Array) -> bool:
     """Whether two arrays of one size begin at the same place."""
     return a.__array_interface__["data"] == b.__array_interface__["data"]
 
 
-def joined(layer, parts):
+def joined(layer: Any, parts: Sequence[Array]) -> Array:
     """What the branches of a `Residual` or `Branches` give, joined: a new array.
 
     It is the plain twin of their `forward`, for whatever comes in lanes.

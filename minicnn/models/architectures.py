@@ -5,10 +5,12 @@ name.
 """
 
 from functools import partial
+from typing import Any
 
 from minicnn import initializers
 from minicnn.checks import check_count, check_pair, takes
 from minicnn.errors import ArgumentError
+from minicnn.initializers import Initializer
 from minicnn.layers import (
     AvgPool2d,
     BatchNorm,
@@ -22,6 +24,7 @@ from minicnn.layers import (
     activations,
 )
 from minicnn.layers.algorithms import check_name
+from minicnn.layers.base import Layer
 from minicnn.layers.scalars import Scale, Shift
 from minicnn.models import Branches, Residual
 from minicnn.models.sequential import Sequential
@@ -43,16 +46,23 @@ class Parts:
         How convolutions are computed, see :class:`minicnn.layers.Conv2d`.
     """
 
-    def __init__(self, activation="relu", init="msra", algorithm="auto"):
+    def __init__(
+        self,
+        activation: str = "relu",
+        init: str | Initializer = "msra",
+        algorithm: str = "auto",
+    ):
         activations.from_string(activation)
         self.activation, self.init = activation, initializers.from_string(init)
         self.algorithm = check_name(algorithm)
 
-    def active(self):
+    def active(self) -> Layer:
         """A new activation layer."""
         return activations.from_string(self.activation)
 
-    def conv(self, channels, kernel_size=3, **settings):
+    def conv(
+        self, channels: int, kernel_size: int | tuple[int, int] = 3, **settings: Any
+    ) -> list[Layer]:
         """A convolution and its activation."""
         check_pair(kernel_size, "kernel_size", 1)
         settings = {
@@ -62,7 +72,7 @@ class Parts:
         }
         return [Conv2d(channels, kernel_size, **settings), self.active()]
 
-    def normal_conv(self, channels, **settings):
+    def normal_conv(self, channels: int, **settings: Any) -> list[Layer]:
         """A 3×3 convolution with batch normalization in the place of a bias."""
         convolution, _ = self.conv(channels, padding=1, bias=False, **settings)
         return [convolution, BatchNorm()]
@@ -71,17 +81,17 @@ class Parts:
         fits = kernel_size == 3 and settings.get("stride", 1) == 1
         return "auto" if self.algorithm == "winograd" and not fits else self.algorithm
 
-    def dense(self, features):
+    def dense(self, features: int) -> list[Layer]:
         """A dense layer and its activation."""
         return [Dense(features, init=self.init), self.active()]
 
-    def scores(self, classes):
+    def scores(self, classes: int) -> list[Layer]:
         """The last layer: a score for each class."""
         return [Dense(classes, init=self.init)]
 
 
 @takes(parts=Parts, classes=check_count)
-def lenet5(parts, classes):
+def lenet5(parts: Parts, classes: int) -> list[Layer]:
     """LeCun et al. 1998: conv5×5 6, pool, conv5×5 16, pool, dense 120, 84; max pooling."""
     return [
         *parts.conv(6, 5, padding=2), MaxPool2d(2),
@@ -91,7 +101,7 @@ def lenet5(parts, classes):
 
 
 @takes(parts=Parts, classes=check_count)
-def convnet(parts, classes):
+def convnet(parts: Parts, classes: int) -> list[Layer]:
     """conv3×3 32, pool, conv3×3 64, pool, dense."""
     return [
         *parts.conv(32), MaxPool2d(2),
@@ -101,7 +111,7 @@ def convnet(parts, classes):
 
 
 @takes(parts=Parts, classes=check_count)
-def mnist_example(parts, classes):
+def mnist_example(parts: Parts, classes: int) -> list[Layer]:
     """PyTorch's MNIST example without dropout: conv3×3 32, 64, pool, dense 128."""
     return [
         *parts.conv(32), *parts.conv(64), MaxPool2d(2),
@@ -110,7 +120,7 @@ def mnist_example(parts, classes):
 
 
 @takes(parts=Parts, classes=check_count)
-def vgg_small(parts, classes):
+def vgg_small(parts: Parts, classes: int) -> list[Layer]:
     """Pairs of 3×3 convolutions of 32, 64 and 128 channels, each pair with a pool, dense."""
     layers = []
     for channels in (32, 64, 128):
@@ -120,7 +130,7 @@ def vgg_small(parts, classes):
 
 
 @takes(parts=Parts, classes=check_count)
-def quick(parts, classes):
+def quick(parts: Parts, classes: int) -> list[Layer]:
     """For the fastest recipe: conv5×5 8 and 24, each pooled and then normalized, dense."""
     layers = []
     for channels in (8, 24):
@@ -131,7 +141,7 @@ def quick(parts, classes):
 
 
 @takes(parts=Parts, classes=check_count, depth=partial(check_count, most=MOST_LAYERS))
-def plain(parts, classes, depth):
+def plain(parts: Parts, classes: int, depth: int) -> list[Layer]:
     """N weight layers without shortcuts: N - 3 3×3 convs of 16, two of stride 2, dense 64, 64."""
     if depth < 4:
         raise ArgumentError(f"plain{depth}: needs at least 4 layers (one convolution), as plain4.")
@@ -142,7 +152,7 @@ def plain(parts, classes, depth):
 
 
 @takes(parts=Parts, classes=check_count, depth=partial(check_count, most=MOST_LAYERS))
-def resnet(parts, classes, depth):
+def resnet(parts: Parts, classes: int, depth: int) -> list[Layer]:
     """He et al. 2015 §4.2, N = 6 n + 2: three stages of n blocks, 16, 32 and 64 channels."""
     if depth < 8 or (depth - 2) % 6:
         raise ArgumentError(
@@ -191,7 +201,7 @@ def _gated_resnet(parts, classes, depth):
 
 
 @takes(parts=Parts, classes=check_count)
-def inception(parts, classes):
+def inception(parts: Parts, classes: int) -> list[Layer]:
     """GoogLeNet's blocks of 1×1, 3×3, 5×5 and pooled branches, three of them; Szegedy 2015."""
     return [
         *parts.conv(32, padding=1), MaxPool2d(2),
@@ -212,7 +222,7 @@ def _inception(parts, one, three, five, pooled):
 
 
 @takes(parts=Parts, classes=check_count, depth=partial(check_count, most=MOST_LAYERS))
-def densenet(parts, classes, depth):
+def densenet(parts: Parts, classes: int, depth: int) -> list[Layer]:
     """Huang et al. 2017, N = 3 n + 4: three blocks of n layers, each of which adds 12 channels."""
     if depth < 7 or (depth - 4) % 3:
         raise ArgumentError(
@@ -234,7 +244,7 @@ def densenet(parts, classes, depth):
 
 
 @takes(parts=Parts, classes=check_count)
-def unet(parts, classes):
+def unet(parts: Parts, classes: int) -> list[Layer]:
     """Two scales down and up with skips, a residual block at the bottom; Ronneberger 2015."""
     bottom = [
         *parts.conv(64, padding=1),
@@ -253,7 +263,7 @@ def _across(layers):
 
 
 @takes(parts=Parts, classes=check_count)
-def mlp(parts, classes, *widths):
+def mlp(parts: Parts, classes: int, *widths: int) -> list[Layer]:
     """Dense layers only: mlp:300,100 has two hidden layers, mlp:400x5 five of 400."""
     hidden = [layer for width in widths for layer in parts.dense(width)]
     return [Flatten(), *hidden, *parts.scores(classes)]

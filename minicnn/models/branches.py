@@ -1,13 +1,18 @@
 """Branches: several paths from one signal, joined by concatenation or by their sum."""
 
 import itertools
+from typing import Any
+
+import numpy as np
 
 from minicnn.checks import takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.kernels.joins import add, copy_channels
 from minicnn.layers.base import Layer
+from minicnn.layers.context import Array, Context, Shape
 from minicnn.layers.module import check_graph
 from minicnn.layers.views import flat, planes
+from minicnn.plan import Graph, Node
 
 JOINS = ("concat", "add")
 
@@ -39,7 +44,7 @@ class Branches(Layer):
         channels, to be added altogether.
     """
 
-    def __init__(self, *branches, join="concat"):
+    def __init__(self, *branches: Layer, join: str = "concat"):
         super().__init__()
         for layer in branches:
             if not isinstance(layer, Layer):
@@ -53,20 +58,20 @@ class Branches(Layer):
             raise unknown("join", join, JOINS)
         self.branches, self.join = list(branches), join
 
-    def children(self):
+    def children(self) -> list[Layer]:
         """The branches, in order."""
         return self.branches
 
-    def parts(self):
+    def parts(self) -> dict[str, Layer]:
         """The branches, as ``branches.0``, ``branches.1`` and so on."""
         return {f"branches.{index}": layer for index, layer in enumerate(self.branches)}
 
     @takes(graph=check_graph)
-    def connect(self, graph, x):
+    def connect(self, graph: Graph, x: Node) -> Node:
         """Each branch from `x` on, and the join of their ends."""
         return graph.add(self, [branch.connect(graph, x) for branch in self.branches])
 
-    def setup(self, rng):
+    def setup(self, rng: np.random.Generator) -> Shape:
         """Build the layers inside; what they give must fit to be joined."""
         shapes = []
         for branch, own in zip(self.branches, rng.spawn(len(self.branches))):
@@ -85,16 +90,16 @@ class Branches(Layer):
         return (channels if kept else shapes[0][0], *shapes[0][1:])
 
     @property
-    def shares_gradient(self):
+    def shares_gradient(self) -> bool:  # type: ignore[override]
         """Whether every branch gets dE/dy itself."""
         return self.join == "add"
 
     @property
-    def forward_in_place(self):
+    def forward_in_place(self) -> bool:  # type: ignore[override]
         """Whether the sum may be written over the first branch's output."""
         return self.join == "add"
 
-    def forward(self, x, y, ctx):
+    def forward(self, x: tuple[Array, ...], y: Array, ctx: Context) -> None:
         """What the branches gave, side by side or added."""
         if self.join == "add":
             total = x[0]
@@ -105,15 +110,15 @@ class Branches(Layer):
         for part, start in zip(x, self._starts):
             copy_channels(planes(part), 0, planes(y), start, part.shape[1])
 
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: tuple[Array, ...], y: Array, dy: Array, dx: Any, ctx: Context) -> None:
         """Each branch's channels of dE/dy, for a concatenation."""
         for part, start in zip(dx, self._starts):
             copy_channels(planes(dy), start, planes(part), 0, part.shape[1])
 
-    def backward_reads(self, training):
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
         """Nothing."""
         return ()
 
-    def describe(self):
+    def describe(self) -> str:
         """How many branches, and how they are joined."""
         return f"{len(self.branches)} branches, {self.join}"

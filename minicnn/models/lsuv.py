@@ -31,7 +31,7 @@ from minicnn.errors import ArgumentError
 from minicnn.initializers import Orthogonal
 from minicnn.layers import Dropout
 from minicnn.layers.views import joined
-from minicnn.models.sequential import initialized
+from minicnn.models.sequential import Sequential, initialized
 from minicnn.plan import NEVER, Plan, trace
 
 ROUNDING = 16  # outputs that differ by so many units in the last place are the same number
@@ -62,7 +62,7 @@ class Scaled(NamedTuple):
 class Report(list):
     """The layers in the order of the forward pass, as `Scaled`; prints as a table."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         header = ["layer", "passes", "variance before", "after", ""]
         rows = [
             [
@@ -81,7 +81,13 @@ class Report(list):
     passes=check_count,
     rng=check_generator,
 )
-def lsuv(model, images, tolerance=0.1, passes=5, rng=None):
+def lsuv(
+    model: Sequential,
+    images: np.ndarray,
+    tolerance: float = 0.1,
+    passes: int = 5,
+    rng: np.random.Generator | None = None,
+) -> Report:
     """Scale the weights of a model in place, as the module says.
 
     Batch normalization uses the batch, as in training; dropout drops nothing. Nothing but the

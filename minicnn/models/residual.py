@@ -1,14 +1,21 @@
 """Residual: a block of layers with a shortcut around it."""
 
+from typing import Any
+
+import numpy as np
+
 from minicnn import initializers
 from minicnn.checks import takes
 from minicnn.errors import ArgumentError
+from minicnn.initializers import Initializer
 from minicnn.kernels.conv.masked_copy import masked_copy
 from minicnn.kernels.joins import add
 from minicnn.layers.base import Layer
+from minicnn.layers.context import Array, Context, Shape
 from minicnn.layers.conv import Conv2d
 from minicnn.layers.module import check_graph
 from minicnn.layers.views import flat, positions
+from minicnn.plan import Graph, Node
 
 
 class Residual(Layer):
@@ -37,7 +44,9 @@ class Residual(Layer):
     fuses_relu, forward_in_place, backward_in_place = "output", True, "dy"
     shares_gradient, join = True, "add"
 
-    def __init__(self, body, shortcut=None, init="msra"):
+    def __init__(
+        self, body: Layer, shortcut: Layer | None = None, init: str | Initializer = "msra"
+    ):
         super().__init__()
         for layer in (body,) if shortcut is None else (body, shortcut):
             if not isinstance(layer, Layer):
@@ -46,23 +55,23 @@ class Residual(Layer):
         self.init = initializers.from_string(init)
         self._joined = shortcut
 
-    def children(self):
+    def children(self) -> list[Layer]:
         """The body and, if it has one, the shortcut's layer."""
         return list(self.parts().values())
 
-    def parts(self):
+    def parts(self) -> dict[str, Layer]:
         """Those two, as ``body`` and ``shortcut``."""
         named = {"body": self.body, "shortcut": self._joined}
         return {name: layer for name, layer in named.items() if layer is not None}
 
     @takes(graph=check_graph)
-    def connect(self, graph, x):
+    def connect(self, graph: Graph, x: Node) -> Node:
         """The body and the shortcut from `x` on, and the sum of their ends."""
         inner = self.body.connect(graph, x)
         around = x if self._joined is None else self._joined.connect(graph, x)
         return graph.add(self, [inner, around])
 
-    def setup(self, rng):
+    def setup(self, rng: np.random.Generator) -> Shape:
         """Build the layers inside; what they give must fit to be joined."""
         own, other = rng.spawn(2)
         self.body.needs_input_gradient = self.needs_input_gradient
@@ -92,16 +101,16 @@ class Residual(Layer):
         projection.name = f"{self.name}.shortcut"
         return projection
 
-    def forward(self, x, y, ctx):
+    def forward(self, x: tuple[Array, ...], y: Array, ctx: Context) -> None:
         """The sum of what body and shortcut gave."""
         inner, around = x
         add(flat(inner), flat(around), ctx.relu, flat(y))
 
-    def backward(self, x, y, dy, dx, ctx):
+    def backward(self, x: tuple[Array, ...], y: Array, dy: Array, dx: Any, ctx: Context) -> None:
         """dE/dy where the sum is above 0: of a ReLU behind it, for body and shortcut alike."""
         pixels = (positions(array)[:, :, None] for array in (dy, y, dx))
         masked_copy(*pixels, 0, 0)
 
-    def backward_reads(self, training):
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
         """Nothing."""
         return ()

@@ -2,18 +2,22 @@
 
 import math
 import threading
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn import lanes
 from minicnn.checks import check_count, check_flag, check_kind, make_rng, takes
 from minicnn.errors import ArgumentError
 from minicnn.hints.axes import advice_on_axes
 from minicnn.layers.base import Layer
+from minicnn.layers.context import Array, Shape
 from minicnn.layers.module import check_graph
 from minicnn.models.summary import table
 from minicnn.parameter import assign, lay_side_by_side
-from minicnn.plan import OFTEN, Passes, Plan, Recording
+from minicnn.plan import OFTEN, Graph, Node, Passes, Plan, Recording
 from minicnn.plan.micro_batches import EVALUATION_BATCH, micro_batch_size
 from minicnn.plan.model_lock import ModelLock
 
@@ -65,11 +69,13 @@ class Sequential(Layer):
 
     not_built = NOT_INITIALIZED
 
-    def __init__(self, *layers):
+    def __init__(self, *layers: Layer):
         super().__init__()
         self.name = ""
         self.signal_bytes = 0
-        self.fused, self.built, self._versions = True, None, []
+        self.fused = True
+        self.built: list[Layer] | None = None
+        self._versions: list[tuple[Layer, int]] = []
         self.lock, self._own = ModelLock(), _OfThread()
         for layer in layers:
             if not isinstance(layer, Layer):
@@ -84,18 +90,25 @@ class Sequential(Layer):
         if len({id(layer) for layer in everywhere}) < len(everywhere):
             raise ArgumentError("a layer object can stand in one place only: make a second one.")
 
-    def children(self):
+    def children(self) -> list[Layer]:
         """The layers, in order."""
         return self.layers
 
     @takes(graph=check_graph)
-    def connect(self, graph, x):
+    def connect(self, graph: Graph, x: Node) -> Node:
         """The layers one after the other, from `x` on."""
         for layer in self.layers:
             x = layer.connect(graph, x)
         return x
 
-    def initialize(self, input_shape, seed=0, dtype=np.float32, input_gradient=False, fuse=True):
+    def initialize(
+        self,
+        input_shape: Shape,
+        seed: int | np.random.Generator = 0,
+        dtype: npt.DTypeLike = np.float32,
+        input_gradient: bool = False,
+        fuse: bool = True,
+    ) -> Shape:
         """Build the whole model from a seed, and name its layers and parameters.
 
         Every layer draws from a generator of its own, spawned from the seed by its
@@ -142,7 +155,7 @@ class Sequential(Layer):
         lay_side_by_side(self.parameters())
         return shape
 
-    def setup(self, rng):
+    def setup(self, rng: np.random.Generator) -> Shape:
         """Build the layers, each from a generator of its own."""
         shape, needed = self.input_shape, self.needs_input_gradient
         self.built, self._own = list(self.layers), _OfThread()
@@ -155,11 +168,11 @@ class Sequential(Layer):
         self._versions = [(layer, layer.version) for layer in self.all_layers()]
         return shape
 
-    def all_layers(self):
+    def all_layers(self) -> list[Layer]:
         """Every layer that is not a Sequential, those inside blocks included, in order."""
         return [layer for layer in _walk(self) if not isinstance(layer, Sequential)]
 
-    def check_layers(self):
+    def check_layers(self) -> None:
         """Refuse a model that is not built, or whose layers are not those that were.
 
         Raises
@@ -181,14 +194,16 @@ class Sequential(Layer):
                 " make each model from layers of its own, then initialize it."
             )
 
-    def plan(self):
+    def plan(self) -> Plan:
         """How this thread computes the layers, a :class:`minicnn.plan.Plan`; made when needed."""
         if self._own.plan is None:
             self.check_layers()
             self._own.plan = Plan(self, self.fused)
         return self._own.plan
 
-    def forward(self, x, training=False, samples=None):
+    def forward(  # type: ignore[override] # of a whole model, see `Layer`
+        self, x: Array, training: bool = False, samples: int | None = None
+    ) -> Array:
         """Apply the layers in order.
 
         Parameters
@@ -214,7 +229,14 @@ class Sequential(Layer):
         self.lock.take()
         return self.run(x, training, samples)
 
-    def run(self, x, training=False, samples=None, recording=None, backward=OFTEN):
+    def run(
+        self,
+        x: Array,
+        training: bool = False,
+        samples: int | None = None,
+        recording: Recording | None = None,
+        backward: int = OFTEN,
+    ) -> Array:
         """`forward`, for who has the model or knows that nobody changes it.
 
         Parameters
@@ -228,7 +250,9 @@ class Sequential(Layer):
             check_kind(recording, Recording, "recording")
         return self.plan().forward(x, training, samples, recording, backward)
 
-    def backward(self, dy, recording=None):
+    def backward(  # type: ignore[override] # of a whole model, see `Layer`
+        self, dy: Array, recording: Recording | None = None
+    ) -> Any:
         """Apply the layers' backward passes in reverse, of the last forward pass.
 
         Parameters
@@ -256,15 +280,15 @@ class Sequential(Layer):
             check_kind(recording, Recording, "recording")
         return self.plan().backward(dy, recording)
 
-    def forget(self):
+    def forget(self) -> None:
         """Refuse to go back through the last forward pass: what it left is not there any more."""
         self.plan().forget()
 
-    def release(self):
+    def release(self) -> None:
         """Let other threads compute with the model; what it returned may then be overwritten."""
         self.lock.release()
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> NoReturn:
         """Refuse, and say what to call.
 
         Raises
@@ -277,7 +301,7 @@ class Sequential(Layer):
             " model.forward(lanes.pack(images)) those of a step of training."
         )
 
-    def predict(self, images, batch_size=None):
+    def predict(self, images: np.ndarray, batch_size: int | None = None) -> np.ndarray:
         """Scores of ordinary arrays, in evaluation mode.
 
         Parameters
@@ -330,7 +354,7 @@ class Sequential(Layer):
             )
         return images
 
-    def summary(self):
+    def summary(self) -> str:
         """A table of the layers: output shape, parameters, initializer and its std.
 
         Returns
@@ -347,7 +371,7 @@ class Sequential(Layer):
             raise ArgumentError(NOT_INITIALIZED)
         return table(self)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """Every parameter and running statistic by name, as copies.
 
         Returns
@@ -362,7 +386,7 @@ class Sequential(Layer):
         with self.lock.taken():
             return {name: array.copy() for name, array in self._arrays().items()}
 
-    def load_state_dict(self, arrays):
+    def load_state_dict(self, arrays: Mapping[str, npt.ArrayLike]) -> None:
         """Take the values of `arrays`, all or none.
 
         Raises
@@ -388,7 +412,9 @@ class Sequential(Layer):
 class _OfThread(threading.local):
     """What each thread that computes with a model has of its own; a copy has none of it."""
 
-    plan = recorded = input = None
+    plan: Any = None
+    recorded: Any = None
+    input: Any = None
 
     def passes(self, model):
         """Passes for inference."""
@@ -406,7 +432,7 @@ class _OfThread(threading.local):
         return _OfThread, ()
 
 
-def initialized(model, what="model"):
+def initialized(model: Any, what: str = "model") -> Sequential:
     """`model`, or an ArgumentError that names `what` if it is no Sequential with weights."""
     check_kind(model, Sequential, what)
     if model.output_shape is None:

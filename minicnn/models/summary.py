@@ -3,11 +3,16 @@
 For the package itself: it checks nothing of what it is handed.
 """
 
+from typing import TYPE_CHECKING
+
 from minicnn.console import terminal
 from minicnn.console.table import as_text
 
+if TYPE_CHECKING:
+    from minicnn.models.sequential import Sequential
 
-def table(model):
+
+def table(model: "Sequential") -> str:
     """A row for each layer with the initializers of its parameters, and the total.
 
     Parameters

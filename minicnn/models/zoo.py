@@ -6,12 +6,15 @@ started in every way.
 
 import math
 import re
+from collections.abc import Callable
 from functools import partial
 
 from minicnn.checks import check_count, check_text, takes
 from minicnn.console.output import first_line
 from minicnn.errors import ArgumentError
+from minicnn.initializers import Initializer
 from minicnn.layers import Layer, activations
+from minicnn.layers.context import Shape
 from minicnn.models.architectures import (
     MOST_LAYERS,
     Parts,
@@ -38,12 +41,12 @@ DEEP = {"plain": plain, "resnet": resnet, "densenet": densenet}
 DEFAULTS = {"activation": "relu", "init": "msra", "algorithm": "auto"}
 
 
-def names():
+def names() -> list[str]:
     """The names that `build` knows; N stands for a depth."""
     return [*FIXED, *(f"{name}N" for name in DEEP), "mlp:WIDTHS"]
 
 
-def help():
+def help() -> str:
     """A line for each architecture."""
     recipes = dict(zip(names(), [*FIXED.values(), *DEEP.values(), mlp]))
     width = max(map(len, recipes))
@@ -51,7 +54,13 @@ def help():
     return "\n".join(map(str.rstrip, lines))
 
 
-def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):
+def build(
+    name: str,
+    classes: int = 10,
+    activation: str = "relu",
+    init: str | Initializer = "msra",
+    algorithm: str = "auto",
+) -> Sequential:
     """The architecture of that name, not yet initialized.
 
     Parameters
@@ -93,7 +102,7 @@ def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):
 
 
 @takes(name=check_text)
-def parse(name):
+def parse(name: str) -> tuple[Callable[..., list[Layer]], Shape]:
     """The recipe of that name, and the depth or widths that it takes, as a tuple.
 
     Raises
@@ -147,7 +156,7 @@ def _depth(name, text):
 
 
 def _widths(name, text):
-    widths = []
+    widths: list[int] = []
     for word in text.split(",") if text else []:
         match = re.fullmatch(r"([1-9]\d{0,8})(?:x([1-9]\d*))?", word)
         if not match:

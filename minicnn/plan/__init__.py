@@ -1,6 +1,6 @@
 """What is done with a model's layers, and in which order: graph, fusion, plan, recording."""
 
-from minicnn.plan.context import Context
+from minicnn.layers.context import Context
 from minicnn.plan.fuse import fuse
 from minicnn.plan.graph import Graph, Node, trace
 from minicnn.plan.memory import Memory

@@ -4,18 +4,22 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 import inspect
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from minicnn import lanes
 from minicnn.checks import described, is_third_party
+from minicnn.layers.base import Layer
+from minicnn.layers.context import Array, Context
 from minicnn.layers.numpy_layer import NumpyLayer
 
 PASSES = {"forward", "backward"}
 
 
-def check_passes(layer):
+def check_passes(layer: Layer) -> None:
     """Raise an ArgumentError if a layer's passes do not take what a plan calls them with."""
     if not is_third_party(type(layer)):
         return
@@ -32,7 +36,7 @@ def check_passes(layer):
             ) from None
 
 
-def runs_python(layer):
+def runs_python(layer: Layer) -> bool:
     """Whether a layer works outside of the kernels, or somebody has put a method in its place.
 
     If one pass does, both are called: the way back needs what the layer has kept of this batch.
@@ -40,14 +44,16 @@ def runs_python(layer):
     return layer.in_python or not PASSES.isdisjoint(vars(layer))
 
 
-def forward_of(layer, x, y, ctx):
+def forward_of(layer: Layer, x: Any, y: Array, ctx: Context) -> Callable[[], None]:
     """A call without arguments that fills `y`."""
     if isinstance(layer, NumpyLayer):
         return partial(_ordinary_forward, layer, x, y, ctx)
     return partial(layer.forward, x, y, ctx)
 
 
-def backward_of(layer, x, y, dy, dx, ctx):
+def backward_of(
+    layer: Layer, x: Any, y: Array, dy: Array, dx: Any, ctx: Context
+) -> Callable[[], None]:
     """A call without arguments that fills `dx` and the gradients of the parameters."""
     if isinstance(layer, NumpyLayer):
         return partial(_ordinary_backward, layer, dy, dx, ctx)

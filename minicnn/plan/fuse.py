@@ -8,9 +8,10 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 from minicnn.layers.activations import ReLU
+from minicnn.plan.graph import Graph, Node
 
 
-def fuse(graph):
+def fuse(graph: Graph) -> dict[Node, Node]:
     """What does the work of which ReLU.
 
     Parameters

@@ -5,7 +5,9 @@ Containers dissolve: of ``Sequential`` nothing is left but the order, and of ``R
 goes through the nodes, and needs to know no container.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from minicnn.checks import check_callable, check_items, check_shape, takes
 from minicnn.errors import ArgumentError
@@ -30,14 +32,14 @@ class Node:
         The nodes that this one is an input of; once for each time.
     """
 
-    layer: Layer | None
+    layer: Any
     inputs: tuple
     shape: tuple
     index: int
     consumers: list = field(default_factory=list, repr=False)
 
     @property
-    def name(self):
+    def name(self) -> str:
         """That of the layer, ``"input"`` for the input."""
         return "input" if self.layer is None else self.layer.name
 
@@ -53,25 +55,25 @@ class Graph:
         Whose output is the model's; the input itself if there are no layers.
     """
 
-    def __init__(self, input_shape):
+    def __init__(self, input_shape: tuple[int, ...]):
         shape = check_shape(input_shape, "Graph: input_shape", "such as (1, 28, 28)")
         self.nodes = [Node(None, (), shape, 0)]
         self.output = self.nodes[0]
-        self._of = {}  # by the identity of the layer
+        self._of: dict[int, Node] = {}  # by the identity of the layer
 
     @property
-    def input(self):
+    def input(self) -> Node:
         """The node of the model's input."""
         return self.nodes[0]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.nodes)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
 
     @takes(layer=Layer, inputs=check_items)
-    def add(self, layer, inputs):
+    def add(self, layer: Any, inputs: Sequence[Node]) -> Node:
         """A new node for `layer`, whose inputs are nodes of this graph.
 
         Raises
@@ -94,7 +96,7 @@ class Graph:
         self._of[id(layer)] = node
         return node
 
-    def of(self, layer):
+    def of(self, layer: Layer) -> Node:
         """The node of a layer.
 
         Raises
@@ -107,7 +109,7 @@ class Graph:
             raise ArgumentError(f"{getattr(layer, 'name', layer)} has no node of its own.")
         return self._of[id(layer)]
 
-    def forward(self, start, step):
+    def forward(self, start: Any, step: Callable[..., Any]) -> Any:
         """Follow something from the input to the output.
 
         Parameters
@@ -128,7 +130,7 @@ class Graph:
             values[node] = step(node, [values[before] for before in node.inputs])
         return values
 
-    def backward(self, end, step, add):
+    def backward(self, end: Any, step: Callable[..., Any], add: Callable[..., Any]) -> Any:
         """Follow something from the output back to the input; what a fork gets is added.
 
         Parameters
@@ -159,7 +161,7 @@ class Graph:
 
 
 @takes(model=Layer)
-def trace(model, input_shape=None):
+def trace(model: Layer, input_shape: tuple[int, ...] | None = None) -> Graph:
     """The graph of a model, a block or a single layer.
 
     Parameters

@@ -8,9 +8,12 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn.allocation import OutOfMemory
 from minicnn.lanes import LANES, zeros
@@ -27,7 +30,7 @@ class Slot:
 
     __slots__ = ("array", "block", "readers", "start", "stop")
 
-    def __init__(self, block, start, stop, array, readers):
+    def __init__(self, block: int, start: int, stop: int, array: np.ndarray, readers: int):
         self.block, self.start, self.stop = block, start, stop
         self.array, self.readers = array, readers
 
@@ -41,16 +44,18 @@ class Memory:
         How many arrays were made so far: while it stays, all of them are where they were.
     """
 
-    def __init__(self, dtype):
+    def __init__(self, dtype: npt.DTypeLike):
         self.dtype, self.allocations = np.dtype(dtype), 0
-        self._blocks, self._free = [], []  # free: [block, start, stop]
-        self._kept, self._tables = {}, {}
+        self._blocks: list[np.ndarray] = []
+        self._free: list[list[int]] = []  # [block, start, stop]
+        self._kept: dict[Any, np.ndarray] = {}
+        self._tables: dict[Any, Any] = {}
 
-    def reset(self):
+    def reset(self) -> None:
         """Give every slot back."""
         self._free = [[number, 0, block.size] for number, block in enumerate(self._blocks)]
 
-    def reserve(self, size):
+    def reserve(self, size: int) -> None:
         """Make room for slots of `size` numbers side by side, where any can follow any.
 
         Memory that is never used costs nothing: the system gives it at the first write.
@@ -59,24 +64,25 @@ class Memory:
             with suppress(OutOfMemory):  # the system does not promise so much: go without
                 self._blocks = [self._zeros((size,))]
 
-    def take(self, shape, readers=1):
+    def take(self, shape: tuple[int, ...], readers: int = 1) -> Slot:
         """A slot with an array of this shape that holds anything, and begins a vector."""
-        size = -(-math.prod(shape) // LANES) * LANES
+        used = math.prod(shape)
+        size = -(-used // LANES) * LANES
         fits = [free for free in self._free if free[2] - free[1] >= size]
         if fits:
             free = min(fits)  # the lowest place, so that the large room behind it stays whole
         else:
-            self._blocks.append(self._zeros((size,)))
+            self._blocks.append(self._zeros(shape if size == used else (size,)).reshape(-1))
             free = [len(self._blocks) - 1, 0, size]
             self._free.append(free)
         block, start, _ = free
         free[1] = stop = start + size
         if free[1] == free[2]:
             self._free.remove(free)
-        array = self._blocks[block][start : start + math.prod(shape)].reshape(shape)
+        array = self._blocks[block][start : start + used].reshape(shape)
         return Slot(block, start, stop, array, readers)
 
-    def release(self, slot):
+    def release(self, slot: Slot | None) -> None:
         """One reader less; after the last one the place is free. None is nobody's to give."""
         if slot is None:
             return
@@ -90,14 +96,16 @@ class Memory:
                 self._free.remove(free)
         self._free.append([slot.block, start, stop])
 
-    def keep(self, key, shape, dtype=None):
+    def keep(
+        self, key: Any, shape: tuple[int, ...], dtype: npt.DTypeLike | None = None
+    ) -> np.ndarray:
         """An array for `key` alone that lasts; zero when made. It grows along its first axis."""
         kept = self._kept.get(key)
         if kept is None or len(kept) < shape[0] or kept.shape[1:] != shape[1:]:
             kept = self._kept[key] = self._zeros(shape, dtype or self.dtype)
         return kept[: shape[0]]
 
-    def table(self, key, make):
+    def table(self, key: Any, make: Callable[[], Any]) -> Any:
         """What ``make()`` gave for `key` the first time."""
         if key not in self._tables:
             self._tables[key] = make()

@@ -7,12 +7,17 @@ to do. The numbers were found by trying, see `docs/performance.md`.
 For the package itself: it checks nothing of what it is handed.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minicnn.models.sequential import Sequential
+
 CACHE = 6 << 20  # bytes of the largest signal, about
 EVALUATION_BATCH = 256  # samples at most, where there are no gradients
 FEWEST = 64  # samples; with fewer, starting kernels costs more than memory does
 
 
-def micro_batch_size(model, most):
+def micro_batch_size(model: "Sequential", most: int) -> int:
     """Samples of a part: `most`, halved until the largest signal fits the cache or few are left.
 
     Parameters

@@ -1,6 +1,7 @@
 """ModelLock: one thread at a time trains a model; any number predict meanwhile nobody does."""
 
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from minicnn.errors import ArgumentError
@@ -22,7 +23,7 @@ class ModelLock:
         self._thread = self._ident = None
         self._readers = 0
 
-    def take(self):
+    def take(self) -> None:
         """Have the model for this thread, once no other predicts; some 50 ns if it has it already.
 
         Raises
@@ -46,14 +47,14 @@ class ModelLock:
                 " load_state_dict)."
             )
 
-    def release(self):
+    def release(self) -> None:
         """Let other threads have the model, if this one has it."""
         with self._changed:
             if self._ident == threading.get_ident():
                 self._thread = self._ident = None
 
     @contextmanager
-    def taken(self):
+    def taken(self) -> Iterator[None]:
         """Have the model for a block of code.
 
         Raises
@@ -70,7 +71,7 @@ class ModelLock:
                 self.release()
 
     @contextmanager
-    def shared(self):
+    def shared(self) -> Iterator[None]:
         """Read the weights for a block of code; any number of threads may do so at once.
 
         Raises
@@ -91,5 +92,5 @@ class ModelLock:
                 self._readers -= 1
                 self._changed.notify_all()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[()]]:
         return ModelLock, ()

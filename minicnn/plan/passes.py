@@ -5,14 +5,18 @@ it: the same equations, on the same arrays, with the same bits, but no Python in
 layer needs none.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from minicnn.checks import check_count, check_kind
 from minicnn.layers.base import Layer
+from minicnn.layers.context import Array
 from minicnn.plan.recording import Recording
 from minicnn.plan.steps import NEVER, ONCE
+
+if TYPE_CHECKING:
+    from minicnn.models.sequential import Sequential
 
 ATTEMPTS = 16  # passes that are written down, before it is clear that they never come again
 
@@ -51,14 +55,15 @@ class Passes:
     model : Sequential
     """
 
-    def __init__(self, model):
+    def __init__(self, model: "Sequential"):
         self.model = check_kind(model, Layer, "Passes: model")
-        self._known, self._same = {}, {}  # by the place of the batch, and by the very array
+        self._known: dict[Any, _Recorded] = {}  # by the place of the batch
+        self._same: dict[Any, _Recorded] = {}  # by the very array
         self._attempts = 0
-        self._running = None  # the step whose forward pass was replayed last
-        self._begun = None  # what is known of a step whose forward pass was captured last
+        self._running: _Recorded | None = None  # the step whose forward pass was replayed last
+        self._begun: Any = None  # what is known of a step whose forward pass was captured last
 
-    def forward(self, x, training=True, samples=None):
+    def forward(self, x: Array, training: bool = True, samples: int | None = None) -> np.ndarray:
         """The scores, as :meth:`Sequential.forward` gives them.
 
         After a pass of training one backward pass may follow, after one of evaluation none.
@@ -101,7 +106,7 @@ class Passes:
             self._remember(False, None, None, None)
         return scores
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Any:
         """Fill the parameters' gradients, as :meth:`Sequential.backward` does; once a forward pass.
 
         Raises

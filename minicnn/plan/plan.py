@@ -8,21 +8,29 @@ of what it is handed.
 """
 
 import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
+
+import numpy as np
 
 from minicnn.checks import check_flag, described
 from minicnn.kernels.joins import add
 from minicnn.lanes import LANES, are_lanes, check_samples
+from minicnn.layers.base import Layer
+from minicnn.layers.context import Array, Context
 from minicnn.layers.views import flat
 from minicnn.plan import calls
-from minicnn.plan.context import Context
 from minicnn.plan.fuse import fuse
 from minicnn.plan.graph import trace
 from minicnn.plan.memory import Memory
+from minicnn.plan.recording import Recording
 from minicnn.plan.steps import NEVER, OFTEN, ONCE, Run, Step
 
-NONE = []  # methods of others
+NONE: list[Any] = []  # methods of others
+#: Called as ``observer(layer, which, arrays, compute)``, see `Plan.observed`.
+Observer = Callable[[Layer, str, list[np.ndarray], Callable[[], Any]], Any]
 
 
 class Plan:
@@ -47,7 +55,7 @@ class Plan:
         Who is shown every node, see `observed`.
     """
 
-    def __init__(self, model, fused=False):
+    def __init__(self, model: Layer, fused: bool = False):
         self._model, self.graph = model, trace(model)
         for node in self.graph.nodes[1:]:
             calls.check_passes(node.layer)
@@ -60,7 +68,10 @@ class Plan:
         self._arrange()
         self._versions = [(step.layer, step.layer.version) for step in self._steps]
         self._chains = list(_chains(model))
-        self._run = self._returned = self.observer = self._groups = None
+        self.observer: Observer | None = None
+        self._run: Any = None
+        self._returned: Any = None
+        self._groups: int | None = None  # of the last forward pass, to go back through
         self.memory = Memory(model.dtype)
         own = [s for s in self._steps if not (s.is_view(True) or s.layer.forward_in_place)]
         sizes = [LANES * math.prod(step.shape) for step in own]
@@ -74,14 +85,14 @@ class Plan:
         nodes = self.graph.nodes[1:]
         self._steps = [Step(node, self.graph, hosts, self._needed) for node in nodes]
 
-    def methods_of_others(self):
+    def methods_of_others(self) -> list[Any]:
         """The methods that somebody has put in the place of layers' passes."""
         for own in self._own:
             if "forward" in own or "backward" in own:
                 return [own[n] for own in self._own for n in ("forward", "backward") if n in own]
         return NONE
 
-    def check(self):
+    def check(self) -> None:
         """Raise unless the model's layers are those that the plan was made for.
 
         Raises
@@ -99,7 +110,7 @@ class Plan:
             self._arrange()
 
     @contextmanager
-    def observed(self, observer):
+    def observed(self, observer: Observer) -> Iterator[None]:
         """Show every pass of every node to `observer`, for a block of code.
 
         Nothing is replayed meanwhile. Observers may be nested; the last one stands outermost.
@@ -125,7 +136,14 @@ class Plan:
         finally:
             self.observer = outer
 
-    def forward(self, x, training=False, samples=None, recording=None, backward=OFTEN):
+    def forward(
+        self,
+        x: Array,
+        training: bool = False,
+        samples: int | None = None,
+        recording: Recording | None = None,
+        backward: int = OFTEN,
+    ) -> Array:
         """The output of the last node.
 
         Parameters
@@ -165,7 +183,7 @@ class Plan:
         self._groups = None if backward == NEVER else len(x)
         return run.values[self.graph.output.index]
 
-    def backward(self, dy, recording=None):
+    def backward(self, dy: Array, recording: Recording | None = None) -> Any:
         """Fill the parameters' gradients, return dE/dx, or None if nobody needs it.
 
         Parameters
@@ -206,7 +224,7 @@ class Plan:
             "the layers were built again after this plan was made: make another plan for them."
         )
 
-    def forget(self):
+    def forget(self) -> None:
         """Refuse to go back through the last forward pass: what it left is not there any more."""
         self._groups = None
 

@@ -8,6 +8,9 @@ kept as a call between them. Replayed, each does the same again, on the same arr
 For the package itself: it checks nothing of what it is handed.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from minicnn.kernels.runtime.replay import Captured
 
 
@@ -23,18 +26,20 @@ class Recording:
     """
 
     def __init__(self):
-        self._calls, self._captured, self._block = [], None, None
+        self._calls: list[Callable[[], None]] = []
+        self._captured: Any = None
+        self._block: Any = None
         self.is_whole = True
 
-    def __enter__(self):
+    def __enter__(self) -> "Recording":
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self._end_capture()
         if kind is not None:
             self.is_whole = False
 
-    def step(self, call, in_python):
+    def step(self, call: Callable[[], None], in_python: bool) -> None:
         """Do a step of the pass, ``call()``, and write it down.
 
         Parameters
@@ -51,14 +56,14 @@ class Recording:
             self._calls.append(call)
         call()
 
-    def kernels(self):
+    def kernels(self) -> None:
         """Capture what kernels do from here on."""
         if self._captured is None:
             self._captured = Captured()
             self._block = self._captured.capture()
             self._block.__enter__()
 
-    def replay(self):
+    def replay(self) -> None:
         """Do it all again."""
         for call in self._calls:
             call()

@@ -3,7 +3,11 @@
 For the package itself: it checks nothing of what it is handed.
 """
 
+from typing import Any
+
 from minicnn.lanes import LANES
+from minicnn.layers.context import Array, Context
+from minicnn.plan.graph import Graph, Node
 
 #: How often a backward pass follows a forward pass: what it reads is kept so long.
 NEVER, ONCE, OFTEN = range(3)
@@ -24,7 +28,7 @@ class Step:
         For each input, whether somebody reads dE/dx.
     """
 
-    def __init__(self, node, graph, hosts, needed):
+    def __init__(self, node: Node, graph: Graph, hosts: dict[Node, Node], needed: list[bool]):
         self.index, self.layer = node.index, node.layer
         self.inputs = tuple(before.index for before in node.inputs)
         self.shape, self.input_shapes = node.shape, tuple(before.shape for before in node.inputs)
@@ -33,11 +37,11 @@ class Step:
         self.needs = tuple(needed[before] for before in self.inputs)
         self.has_work = any(self.needs) or bool(node.layer.own_parameters())
 
-    def is_view(self, training):
+    def is_view(self, training: bool) -> bool:
         """Whether the output is the input, perhaps in another shape."""
         return self.inside or (self.layer.is_view(training) and "forward" not in vars(self.layer))
 
-    def reads(self, training):
+    def reads(self, training: bool) -> set[str]:
         """Which of ``x`` and ``y`` the backward pass reads."""
         reads = self.layer.backward_reads(training)
         return {*reads, "y"} if self.relu else {*reads}
@@ -46,9 +50,11 @@ class Step:
 class Run:
     """One forward pass, and what is kept of it for the backward passes."""
 
-    def __init__(self, length, x, training, samples, backward):
-        self.values, self.slots = [None] * length, [None] * length
-        self.contexts, self.gradients = {}, {}
+    def __init__(self, length: int, x: Array, training: bool, samples: int | None, backward: int):
+        self.values: list[Any] = [None] * length
+        self.slots: list[Any] = [None] * length
+        self.contexts: dict[int, Context] = {}
+        self.gradients: dict[int, Any] = {}
         self.values[0], self.groups = x, len(x)
         self.training, self.backward = training, backward
         self.samples = len(x) * LANES if samples is None else samples

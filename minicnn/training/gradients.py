@@ -6,12 +6,16 @@ samples, so the sum is the gradient of the whole. It takes a part's memory, too.
 samples, as batch normalization does, need the whole at once.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from minicnn.checks import check_callable, described
 from minicnn.errors import ArgumentError
 from minicnn.lanes import LANES, check_samples, group_count
 from minicnn.losses import Loss, check_result
+from minicnn.models import Sequential
 from minicnn.models.sequential import initialized
 from minicnn.plan import Passes
 from minicnn.plan.micro_batches import micro_batch_size
@@ -19,7 +23,14 @@ from minicnn.plan.micro_batches import micro_batch_size
 PART = 128  # samples at most
 
 
-def compute_gradients(model, loss, x, labels, look=None, passes=None):
+def compute_gradients(
+    model: Sequential,
+    loss: Any,
+    x: np.ndarray,
+    labels: np.ndarray,
+    look: Callable[[np.ndarray, int], None] | None = None,
+    passes: Any = None,
+) -> float:
     """Forward, loss and backward; fills the gradients of the model's parameters.
 
     Parameters

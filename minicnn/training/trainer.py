@@ -1,18 +1,24 @@
 """Trainer: the loop of stochastic gradient descent, and nothing else."""
 
 import time
+from collections.abc import Iterable
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 
 from minicnn import schedules
 from minicnn.checks import check_count, check_seed, restoring
+from minicnn.data import Dataset
 from minicnn.data.batches import Batches
 from minicnn.errors import ArgumentError
 from minicnn.hints.habits import Habits
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
+from minicnn.models import Sequential
+from minicnn.optimizers import Optimizer
 from minicnn.plan import Passes
 from minicnn.plan.micro_batches import EVALUATION_BATCH, micro_batch_size
+from minicnn.training.callbacks.base import Callback
 from minicnn.training.gradients import compute_gradients
 from minicnn.training.running_metrics import RunningMetrics
 from minicnn.training.validation import as_callbacks, check_data, check_loss, check_parts
@@ -88,9 +94,19 @@ class Trainer(Habits):
     """
 
     def __init__(
-        self, model, optimizer, train, test, *, loss=None, schedule="constant", batch_size=64,
-        epochs=5, seed=0, callbacks=(),
-    ):  # fmt: skip
+        self,
+        model: Sequential,
+        optimizer: Optimizer,
+        train: Dataset,
+        test: Dataset,
+        *,
+        loss: Any = None,
+        schedule: str | schedules.Schedule = "constant",
+        batch_size: int = 64,
+        epochs: int = 5,
+        seed: int = 0,
+        callbacks: Iterable[Callback] = (),
+    ):
         self.callbacks = as_callbacks(callbacks)
         self.model, self.optimizer = model, optimizer
         self.train, self.test = train, test
@@ -100,25 +116,31 @@ class Trainer(Habits):
         self.batch_size = min(check_count(batch_size, "batch_size"), len(train))
         self.epochs = check_count(epochs, "epochs")
         self.base_lr = self._rate = optimizer.lr
-        rng = np.random.default_rng([check_seed(seed), SHUFFLE])
-        self._batches = Batches(train, self.batch_size, rng, model.dtype)
+        self._rng = np.random.default_rng([check_seed(seed), SHUFFLE])
+        self._batches = Batches(train, self.batch_size, self._rng, model.dtype)
         size = min(micro_batch_size(model, EVALUATION_BATCH), len(test))
         self.test_batches = Batches(test, size, None, model.dtype)
         self.total_steps = self.epochs * -(-len(train) // self.batch_size)
         self.schedule(0, self.total_steps)  # a warm-up longer than the training is refused here
         self.epoch = self.step = 0
-        self.batch = self.loss_value = self.predicted = None
+        self.batch: Any = None
+        self.loss_value: Any = None
+        self.predicted: np.ndarray | None = None
         self.totals = RunningMetrics()
-        self.history = []
+        self.history: list[dict[str, Any]] = []
         self.trained_images, self.step_seconds, self.train_seconds = 0, 0.0, 0.0
         self._stopped = False
-        self._passes = None  # of the running epoch
+        self._passes: Passes | None = None  # of the running epoch
         self._evaluation = Passes(model)
-        self._drawn_from = None  # the shuffle's state before the running epoch's order
-        self._before = (0, 0.0, 0.0)  # images and seconds as above, before the running epoch
+        self._drawn_from: Any = None  # the shuffle's state before the running epoch's order
+        self._before: tuple[int, float, float] = (
+            0,
+            0.0,
+            0.0,
+        )  # images and seconds as above, before the running epoch
         self._epoch_begin = self._epoch_seconds = 0.0
 
-    def fit(self):
+    def fit(self) -> list[dict[str, Any]]:
         """Train for the epochs that are left, or go on in one that was broken off.
 
         The optimizer has its own learning rate again afterwards. An exception that comes from
@@ -149,15 +171,15 @@ class Trainer(Habits):
                     self.model.release()
         return self.history
 
-    def stop(self):
+    def stop(self) -> None:
         """End training after the epoch that is running; for callbacks."""
         self._stopped = True
 
-    def has_ended(self):
+    def has_ended(self) -> bool:
         """Whether no epoch follows the one that is running, or ran last."""
         return self._stopped or self.epoch >= self.epochs
 
-    def evaluate(self):
+    def evaluate(self) -> RunningMetrics:
         """Mean loss and accuracy on the test set, in evaluation mode.
 
         Returns
@@ -177,7 +199,7 @@ class Trainer(Habits):
         self.predicted = np.concatenate(predicted)
         return totals
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """Where training stands, in plain values that JSON can hold.
 
         After any step and between epochs. Not in it are the states of the model, the
@@ -190,14 +212,14 @@ class Trainer(Habits):
             "history": [dict(line) for line in self.history],
             "totals": self.totals.state_dict(),
             "stopped": self._stopped,
-            "shuffle": self._drawn_from if inside else self._batches.rng.bit_generator.state,
+            "shuffle": self._drawn_from if inside else self._rng.bit_generator.state,
             "trained_images": images,
             "step_seconds": step_seconds,
             "train_seconds": train_seconds,
             "epoch_seconds": time.perf_counter() - self._epoch_begin if inside else 0.0,
         }
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Stand where `state_dict` of a trainer with the same settings and data stood.
 
         Raises
@@ -212,8 +234,8 @@ class Trainer(Habits):
             step, totals = int(state["step"]), RunningMetrics()
             history = [dict(line) for line in state["history"]]
             totals.load_state_dict(state["totals"])
-            seconds = [float(state[name]) for name in ("step_seconds", "train_seconds")]
-            before = (int(state["trained_images"]), *seconds)
+            images, seconds = int(state["trained_images"]), float(state["step_seconds"])
+            before = images, seconds, float(state["train_seconds"])
             epoch_seconds, stopped = float(state["epoch_seconds"]), bool(state["stopped"])
         epochs = len(history)
         begin = epochs * len(self._batches)
@@ -223,7 +245,7 @@ class Trainer(Habits):
                 f" {self.epochs} epochs of {len(self._batches)} steps."
             )
         with restoring(state, "Trainer"):
-            self._batches.rng.bit_generator.state = self._drawn_from = state["shuffle"]
+            self._rng.bit_generator.state = self._drawn_from = state["shuffle"]
         self.step, self.epoch, self._stopped = step, epochs, stopped
         self.history, self.totals, self._before = history, totals, before
         self.trained_images, self.step_seconds, self.train_seconds = before
@@ -251,7 +273,7 @@ class Trainer(Habits):
 
     def _train_epoch(self):
         self.epoch = len(self.history) + 1
-        rng, done = self._batches.rng.bit_generator, self._steps_of_epoch()
+        rng, done = self._rng.bit_generator, self._steps_of_epoch()
         if done:  # it was broken off: draw its order again
             rng.state = self._drawn_from
         else:

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from minicnn.optimizers import Optimizer
 from minicnn.training.callbacks.base import Callback
 
 
-def as_callbacks(given):
+def as_callbacks(given: Any) -> list[Callback]:
     """A list of callbacks from any iterable, which may be a generator and is read once.
 
     Raises
@@ -41,7 +42,7 @@ def as_callbacks(given):
     return callbacks
 
 
-def check_parts(model, optimizer, loss):
+def check_parts(model: Any, optimizer: Any, loss: Any) -> None:
     """Raise unless they can work together.
 
     Raises
@@ -70,7 +71,7 @@ def check_parts(model, optimizer, loss):
 
 
 @takes(model=initialized, dataset=Dataset)
-def check_loss(loss, model, dataset):
+def check_loss(loss: Any, model: Sequential, dataset: Dataset) -> None:
     """Raise if a loss that others wrote does not give what a step needs: tried on five images.
 
     Raises
@@ -96,7 +97,7 @@ def check_loss(loss, model, dataset):
 
 
 @takes(model=initialized)
-def check_data(which, dataset, model):
+def check_data(which: str, dataset: Any, model: Sequential) -> None:
     """Raise unless a data set, `which` one in an error, fits the model.
 
     Raises

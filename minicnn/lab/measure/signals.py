@@ -85,8 +85,8 @@ class Signals:
         for mine, theirs in zip(self.twin.all_layers(), self.model.all_layers()):
             there = theirs.state()
             arrays += [(array, there[name]) for name, array in mine.state().items()]
-        for mine, theirs in arrays:
-            mine[...] = theirs
+        for array, source in arrays:
+            array[...] = source
 
     @takes(
         labels=check_numbers, visit=partial(check_callable, arguments=5), layers=check_names,

@@ -3,9 +3,16 @@
 A layer asks for what it needs; it checks nothing of what it is handed.
 """
 
-import numpy as np
+from collections.abc import Callable
+from typing import Any
 
-from minicnn.plan.memory import Memory
+import numpy as np
+import numpy.typing as npt
+
+#: In lanes, as a rule: ``(G, C, H, W, 16)`` or ``(G, F, 16)``, see :mod:`minicnn.lanes`.
+Array = np.ndarray
+#: Of one sample, ``(C, H, W)`` or ``(F,)``.
+Shape = tuple[int, ...]
 
 
 class Context:
@@ -21,47 +28,43 @@ class Context:
         Whether this layer computes the ReLU beside it in its own loops, see ``Layer.fuses_relu``.
     saved : dict of str to ndarray
         What the forward pass has saved for the backward pass, see `save`.
+    slots : list
+        The memory of these.
     """
 
     __slots__ = (
-        "_borrowed",
-        "_memory",
-        "_node",
-        "_x",
-        "relu",
-        "samples",
-        "saved",
-        "slots",
-        "training",
-    )
+        "_borrowed", "_memory", "_node", "_x", "relu", "samples", "saved", "slots", "training",
+    )  # fmt: skip
 
-    def __init__(self, memory, node, x, training, samples, relu):
-        self._memory: Memory = memory
-        self._node, self._x = node, x  # the slot of the first input, or None
+    def __init__(
+        self, memory: Any, node: int, x: Any, training: bool, samples: int, relu: bool
+    ) -> None:
+        self._memory, self._node, self._x = memory, node, x  # x: the first input's slot, or None
         self.training, self.samples, self.relu = training, samples, relu
-        self.saved: dict[str, np.ndarray] = {}
-        self.slots, self._borrowed = [], []
+        self.saved: dict[str, Array] = {}
+        self.slots: list[Any] = []
+        self._borrowed: list[Any] = []
 
-    def scratch(self, shape: tuple[int, ...]) -> np.ndarray:
+    def scratch(self, shape: tuple[int, ...]) -> Array:
         """An array with anything in it, for this call alone."""
         slot = self._memory.take(shape)
         self._borrowed.append(slot)
         return slot.array
 
-    def end_call(self):
+    def end_call(self) -> None:
         """Give back what was borrowed as scratch."""
         while self._borrowed:
             self._memory.release(self._borrowed.pop())
 
-    def keep(self, name: str, shape: tuple[int, ...], dtype=None) -> np.ndarray:
+    def keep(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike | None = None) -> Array:
         """An array that stays this layer's from pass to pass; zero when it is made."""
         return self._memory.keep((self._node, name), shape, dtype)
 
-    def table(self, key, make):
+    def table(self, key: Any, make: Callable[[], Any]) -> Any:
         """What ``make()`` gives, made once for each `key` of this layer; it lasts."""
         return self._memory.table((self._node, key), make)
 
-    def save(self, name: str, shape: tuple[int, ...], over_x: bool = False) -> np.ndarray:
+    def save(self, name: str, shape: tuple[int, ...], over_x: bool = False) -> Array:
         """An array with anything in it that lasts until the backward pass has ended.
 
         With `over_x` it is the input's own memory if nobody else reads that any more. Ask for it in
