@@ -23,10 +23,7 @@ from minicnn.data import load
 from minicnn.errors import ArgumentError
 
 PEERS = ("contiguous", "channels_last")
-CLOCKS = {
-    "train_seconds": "training, s",
-    "wall_seconds": "from process start, s",
-}
+CLOCKS = {"train_seconds": "training, s", "wall_seconds": "from process start, s"}
 
 
 def make_parser():

@@ -4,16 +4,7 @@ import numpy as np
 import pytest
 
 from minicnn.errors import ArgumentError
-from minicnn.schedules import (
-    Constant,
-    Cosine,
-    OneCycle,
-    Schedule,
-    Step,
-    WarmUp,
-    from_string,
-    names,
-)
+from minicnn.schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp, from_string, names
 
 TOTALS = [1, 2, 3, 7, 100, 1001]
 EVERY = [

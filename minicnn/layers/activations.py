@@ -11,13 +11,7 @@ import numpy as np
 from minicnn.checks import check_finite, check_flag
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
-from minicnn.kernels.activation import (
-    LOOPS,
-    WITH_SLOPE,
-    leaky_relu_alpha_gradient,
-    multiply,
-    total,
-)
+from minicnn.kernels.activation import LOOPS, WITH_SLOPE, leaky_relu_alpha_gradient, multiply, total
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Context, Shape
 from minicnn.layers.views import planes, same

@@ -47,10 +47,7 @@ class Parts:
     """
 
     def __init__(
-        self,
-        activation: str = "relu",
-        init: str | Initializer = "msra",
-        algorithm: str = "auto",
+        self, activation: str = "relu", init: str | Initializer = "msra", algorithm: str = "auto"
     ):
         activations.from_string(activation)
         self.activation, self.init = activation, initializers.from_string(init)

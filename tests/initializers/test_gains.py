@@ -6,9 +6,7 @@ import pytest
 from scipy import integrate, stats
 
 from minicnn.errors import ArgumentError
-from minicnn.initializers import (
-    gain,
-)
+from minicnn.initializers import gain
 
 
 def test_gains():

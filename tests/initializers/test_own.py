@@ -7,14 +7,7 @@ import pytest
 
 from minicnn import Sequential
 from minicnn.errors import ArgumentError
-from minicnn.initializers import (
-    ELSEWHERE,
-    INITIALIZERS,
-    MSRA,
-    Fans,
-    Initializer,
-    from_string,
-)
+from minicnn.initializers import ELSEWHERE, INITIALIZERS, MSRA, Fans, Initializer, from_string
 from minicnn.layers import Dense
 
 FANS, SHAPE = Fans(20, 30), (30, 20)

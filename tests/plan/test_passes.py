@@ -9,16 +9,7 @@ from minicnn import Sequential, lanes
 from minicnn.errors import ArgumentError
 from minicnn.kernels.runtime.replay import Captured
 from minicnn.lab.measure.signals import leaves
-from minicnn.layers import (
-    BatchNorm,
-    Conv2d,
-    Dense,
-    Dropout,
-    Flatten,
-    MaxPool2d,
-    NumpyLayer,
-    ReLU,
-)
+from minicnn.layers import BatchNorm, Conv2d, Dense, Dropout, Flatten, MaxPool2d, NumpyLayer, ReLU
 from minicnn.layers.scalars import Scale, Shift
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.models import zoo

@@ -16,12 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicnn.errors import ArgumentError
-from minicnn.initializers import (
-    DeltaOrthogonal,
-    Identity,
-    Orthogonal,
-    Uniform,
-)
+from minicnn.initializers import DeltaOrthogonal, Identity, Orthogonal, Uniform
 from minicnn.lab.theory.maps import Field
 from minicnn.lab.theory.pooled_maps import windows
 from minicnn.layers import Conv2d, Dense

@@ -32,10 +32,7 @@ def read(*texts, **settings):
         ("init=msra:fan_out,uniform;", ["msra:fan_out,uniform"]),
         ("schedule=step:0.5,gamma=0.2;cosine", ["step:0.5,gamma=0.2", "cosine"]),
         ("data=a(1,2),b", ["a(1,2)", "b"]),
-        (
-            "data=p(1, [2, 3]),c,p(x='),;(')",
-            ["p(1, [2, 3])", "c", "p(x='),;(')"],
-        ),
+        ("data=p(1, [2, 3]),c,p(x='),;(')", ["p(1, [2, 3])", "c", "p(x='),;(')"]),
         ("data=a(1,2);b,c;", ["a(1,2)", "b,c"]),
         ("data=it's,b(1;2),c", ["it's", "b(1;2)", "c"]),
         ("data=a(1,2", ["a(1", "2"]),

@@ -105,8 +105,7 @@ def wide(kind):
 
 
 @pytest.mark.parametrize(
-    "kind",
-    ["side by side", "activated", "sum of means", "three added", "a sum of sides", "copies"],
+    "kind", ["side by side", "activated", "sum of means", "three added", "a sum of sides", "copies"]
 )
 def test_means_over_weight_draws_are_met(kind):
     x = batch()
