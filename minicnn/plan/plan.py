@@ -92,6 +92,11 @@ class Plan:
                 return [own[n] for own in self._own for n in ("forward", "backward") if n in own]
         return NONE
 
+    def called(self) -> list[Layer]:
+        """The layers that Python calls in every step, while the kernels of others are replayed."""
+        steps = [step for step in self._steps if not step.is_view(True)]
+        return [step.layer for step in steps if calls.runs_python(step.layer)]
+
     def check(self) -> None:
         """Raise unless the model's layers are those that the plan was made for.
 

@@ -18,9 +18,9 @@ class Profile(Callback):
 
     The first step is left out. Operations are those of the layers' equations, two for each
     multiply-add, so Winograd's algorithm can go beyond the machine's peak. What a layer does
-    for the ReLU beside it is counted as its own. Layers that are clocked are called one by one,
-    never replayed (:mod:`minicnn.plan.passes`): a step of a small batch takes longer than it
-    does without a profile.
+    for the ReLU beside it is counted as its own. Layers that are clocked are called one by one: a
+    step of a small batch takes longer than without a profile, where kernels are replayed
+    (:mod:`minicnn.plan.passes`). Which layers Python calls even then stands below the table.
 
     Attributes
     ----------
@@ -32,6 +32,7 @@ class Profile(Callback):
         self.peak: Any = None
         self._seconds: dict[tuple[str, str], float] = {}
         self._layers: list[Any] = []
+        self._called: list[str] = []
         self._steps = self._samples = 0
         self._start = self._whole = 0.0
         self._timing, self._clock = False, ExitStack()
@@ -39,7 +40,9 @@ class Profile(Callback):
     def on_train_begin(self, trainer: "Trainer") -> None:
         """Put a clock around the passes of every layer."""
         self._layers = trainer.model.all_layers()
-        self._clock.enter_context(trainer.model.plan().observed(self._timed))
+        plan = trainer.model.plan()
+        self._called = [layer.name for layer in plan.called()]
+        self._clock.enter_context(plan.observed(self._timed))
 
     def on_epoch_begin(self, trainer: "Trainer") -> None:
         """Start the clock of the epoch's steps."""
@@ -86,7 +89,11 @@ class Profile(Callback):
         rows.append(self._row("step", flops, None, self._whole))
         header = ["", "ms a step", "share", "GFLOP/s", "of peak"]
         peak = f"peak of the machine on these threads: {self.peak / 1e9:.0f} GFLOP/s"
-        return f"{as_text(header, rows, terminal.width(), keys=1)}\n{peak}"
+        python = ", ".join(self._called) or "none"
+        replayed = f"called by Python in each step; all others are replayed: {python}"
+            f"called by Python in each step, as others are replayed without a profile: {python}"
+        )
+        return f"{as_text(header, rows, terminal.width(), keys=1)}\n{peak}\n{replayed}"
 
     def _row(self, name, flops, key, seconds=None):
         seconds = self._seconds.get(key, 0.0) if seconds is None else seconds

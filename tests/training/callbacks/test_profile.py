@@ -5,8 +5,9 @@ import re
 import pytest
 
 from minicnn.errors import DivergedError
-from minicnn.layers import Conv2d, Dense, Flatten, ReLU
-from minicnn.models import Residual, Sequential
+from minicnn.layers import Conv2d, Dense, Flatten, NumpyLayer, ReLU
+from minicnn.models import Residual, Sequential, zoo
+from minicnn.training import Callback
 from minicnn.training.callbacks.nan_guard import NanGuard
 from minicnn.training.callbacks.profile import Profile
 from tests.training.toys import CLASSES, dense_model, toy, trainer
@@ -25,7 +26,7 @@ def profiled():
 
 def test_every_layer_and_pass_has_a_row_and_the_shares_add_up(profiled):
     model, profile = profiled
-    _, *rows, peak = profile.table().splitlines()
+    _, *rows, peak, called = profile.table().splitlines()
     layers = model.all_layers()  # joins among them
     for layer in layers:
         for which in ("forward", "backward"):
@@ -36,6 +37,29 @@ def test_every_layer_and_pass_has_a_row_and_the_shares_add_up(profiled):
     assert len(parts) == 2 * len(layers) + 1
     assert profile.peak > 0
     assert f"{profile.peak / 1e9:.0f}" in peak
+    assert called.endswith(": none")
+
+
+class Square(NumpyLayer):
+    def forward(self, x):
+        self.x = x
+        return x * x
+
+    def backward(self, dy):
+        return 2 * self.x * dy
+
+
+def test_a_layer_in_numpy_and_a_callback_leave_the_other_layers_to_be_replayed():
+    class Mine(Callback):
+        def on_loss(self, trainer):
+            self.seen = trainer.loss_value
+
+    model, data = zoo.build("lenet5"), toy(shape=(1, 28, 28))
+    model.layers.insert(4, Square())
+    model.initialize(data.shape)
+    profile = Profile()
+    trainer(model, train=data, test=data, callbacks=[profile, Mine()]).fit()
+    assert profile.table().splitlines()[-1].endswith(": 4.square")
 
 
 def test_the_layers_are_as_before(profiled):
