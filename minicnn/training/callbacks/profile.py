@@ -91,8 +91,6 @@ class Profile(Callback):
         peak = f"peak of the machine on these threads: {self.peak / 1e9:.0f} GFLOP/s"
         python = ", ".join(self._called) or "none"
         replayed = f"called by Python in each step; all others are replayed: {python}"
-            f"called by Python in each step, as others are replayed without a profile: {python}"
-        )
         return f"{as_text(header, rows, terminal.width(), keys=1)}\n{peak}\n{replayed}"
 
     def _row(self, name, flops, key, seconds=None):
