@@ -74,23 +74,24 @@ class Direct:
     def __init__(self, plan: Convolution, input_gradient: bool):
         self.plan, self._padding = plan, (*plan.padding, *plan.padding)
         self._forward, self._backward = plan.forward(), plan.backward()
+        self._input_gradient = input_gradient
         self._border = plan.delta_border() if input_gradient else (0, 0, 0, 0)
         self._tables = plan.gradient_tables(self._border)
 
     def forward(self, x: Array, weight: Array, bias: Array, z: Array, ctx: Context) -> None:
         """Fill `z`."""
-        x = _with_border(ctx, x, self._padding)
+        x = self._padded(x, ctx)
         self._correlate(ctx, "forward", x, weight, bias, z, self._forward, ctx.relu)
 
     def delta(self, dy: Array, mask: Array | None, ctx: Context) -> Array:
         """`dy` within zeros, and 0 where the mask is at most 0; `dy` itself if there is none."""
-        return _with_border(ctx, dy, self._border, mask)
+        return _with_border(ctx, "delta", dy, self._border, mask)
 
     def parameter_gradients(
         self, x: Array, delta: Array, weight_grad: Array, bias_grad: Array, ctx: Context
     ) -> None:
         """Fill `weight_grad`, dE/dW, and `bias_grad`, dE/db, which is empty without a bias."""
-        x = _with_border(ctx, x, self._padding)
+        x = self._padded(x, ctx)
         sweep, numbers, start = ctx.table(("sweep", len(delta)), lambda: self._sweep(len(delta)))
         groups, outputs = self.plan.groups, self.plan.channels_out
         partial = ctx.scratch((sweep.slices, groups, outputs, weight_grad[0].size))
@@ -105,6 +106,12 @@ class Direct:
         bias = ctx.keep("no bias", (1,))
         for number, phase in enumerate(self._backward):
             self._correlate(ctx, number, delta, weight, bias, dx, phase, False)
+
+    def _padded(self, x, ctx):
+        """`x` within zeros: made anew on the way back, but for a first layer's, which is small."""
+        if "x" in ctx.saved:
+            return ctx.saved["x"]
+        return _with_border(ctx, "x", x, self._padding, save=not self._input_gradient)
 
     def _sweep(self, groups):
         sweep, start = self.plan.sweep(groups, self._border)
@@ -132,7 +139,7 @@ class Winograd:
 
     def delta(self, dy: Array, mask: Array | None, ctx: Context) -> Array:
         """`dy`, and 0 where the mask is at most 0; `dy` itself if there is none."""
-        return _with_border(ctx, dy, (0, 0, 0, 0), mask)
+        return _with_border(ctx, "delta", dy, (0, 0, 0, 0), mask)
 
     def parameter_gradients(
         self, x: Array, delta: Array, weight_grad: Array, bias_grad: Array, ctx: Context
@@ -160,12 +167,21 @@ class Winograd:
         convolution.convolve(x, u, bias, y, padding, relu, v, m)
 
 
-def _with_border(ctx, images, border, mask=None):
-    """`images` within zeros, and zero where the mask is at most 0: a copy if there is either."""
+def _with_border(ctx, name, images, border, mask=None, save=False):
+    """`images` within zeros, and zero where the mask is at most 0: a copy if there is either.
+
+    With `save` the copy lasts until the backward pass has ended. Where there is more border than
+    image, the array is kept for its zeros, which then need not be written again.
+    """
     if mask is None and not any(border):
         return images
     groups, channels, height, width, lanes = images.shape
     top, left, bottom, right = border
-    copy = ctx.scratch((groups, channels, top + height + bottom, left + width + right, lanes))
-    masked_copy(images, mask, copy, top, left)
+    shape = groups, channels, top + height + bottom, left + width + right, lanes
+    wide = shape[2] * shape[3] > 2 * height * width
+    if wide:
+        copy = ctx.keep(name, shape)
+    else:
+        copy = ctx.save(name, shape) if save else ctx.scratch(shape)
+    masked_copy(images, mask, copy, top, left, not wide)
     return copy

@@ -109,7 +109,7 @@ class Residual(Layer):
     def backward(self, x: tuple[Array, ...], y: Array, dy: Array, dx: Any, ctx: Context) -> None:
         """dE/dy where the sum is above 0: of a ReLU behind it, for body and shortcut alike."""
         pixels = (positions(array)[:, :, None] for array in (dy, y, dx))
-        masked_copy(*pixels, 0, 0)
+        masked_copy(*pixels, 0, 0, False)
 
     def backward_reads(self, training: bool) -> tuple[str, ...]:
         """Nothing."""

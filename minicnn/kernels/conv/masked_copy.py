@@ -10,8 +10,8 @@ FEW = 4  # images that are cut, so that every thread has some of them
 
 
 @kernel
-def masked_copy(x, mask, out, top, left):
-    """Copy images into the middle of larger ones, and zeros around them.
+def masked_copy(x, mask, out, top, left, border):
+    """Copy images into the middle of larger ones.
 
     Parameters
     ----------
@@ -21,14 +21,16 @@ def masked_copy(x, mask, out, top, left):
     out : ndarray, shape (G, C, H', W', 16)
     top, left : int
         Where in `out` the first pixel goes.
+    border : bool
+        Whether zeros are written around the images; else what is there stays.
     """
     planes = x.shape[0] * x.shape[1]
     pieces = 1 if planes > FEW else out.shape[2]  # of a plane, each a task of its own
-    parallel_for(_copy_pieces, planes * pieces, (pieces, x, mask, out, top, left))
+    parallel_for(_copy_pieces, planes * pieces, (pieces, x, mask, out, top, left, border))
 
 
 @kernel
-def _copy_pieces(tasks, pieces, x, mask, out, top, left):
+def _copy_pieces(tasks, pieces, x, mask, out, top, left, border):
     height, width, rows, columns = x.shape[2], x.shape[3], out.shape[2], out.shape[3]
     x0, out0 = pointer(x), pointer(out)
     mask0 = x0 if mask is None else pointer(mask)
@@ -37,17 +39,17 @@ def _copy_pieces(tasks, pieces, x, mask, out, top, left):
         plane, piece = task // pieces, task % pieces
         for row in range(piece * rows // pieces, (piece + 1) * rows // pieces):
             target = out0 + (plane * rows + row) * columns * LANES
-            if row < top or row >= top + height:
-                for j in range(columns):
+            inside = top <= row < top + height
+            if border:
+                for j in range(left if inside else columns):
                     store(none, target + j * LANES)
+                for j in range(left + width, columns):
+                    store(none, target + j * LANES)
+            if not inside:
                 continue
-            for j in range(left):
-                store(none, target + j * LANES)
             source = (plane * height + row - top) * width * LANES
             for j in range(width):
                 pixel = load(x0 + source + j * LANES)
                 if mask is not None:
                     pixel = where_above(load(mask0 + source + j * LANES), none, pixel, none)
                 store(pixel, target + (left + j) * LANES)
-            for j in range(left + width, columns):
-                store(none, target + j * LANES)

@@ -260,15 +260,16 @@ def test_same_bits_with_one_and_two_threads(dtype):
 # Copies into the middle of larger images.
 
 
+@pytest.mark.parametrize("border", [False, True])
 @pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_masked_copy_stands_within_zeros(dtype, groups, gated):
+def test_a_masked_copy_stands_within_zeros_or_leaves_what_is_there(dtype, groups, gated, border):
     assert groups * 3 <= FEW or groups == 2  # images that are cut, and that are not
     x, mask = np.random.default_rng(0).normal(size=(2, groups, 3, 4, 5, 16)).astype(dtype)
     mask[0, 0, 0, 0, :3] = 0, -0.0, np.nan  # 0 is not above 0, and NaN hides nothing
     out = np.full((groups, 3, 7, 9, 16), 7, dtype)
-    masked_copy(x, mask if gated else None, out, 2, 3)
-    expected = np.zeros_like(out)
+    masked_copy(x, mask if gated else None, out, 2, 3, border)
+    expected = np.full_like(out, 0 if border else 7)
     expected[:, :, 2:6, 3:8] = np.where((mask > 0) | np.isnan(mask) | (not gated), x, 0)
     np.testing.assert_array_equal(out, expected)
