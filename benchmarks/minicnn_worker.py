@@ -18,6 +18,7 @@ from minicnn.models import zoo
 from minicnn.plan import Passes
 from minicnn.plan.micro_batches import EVALUATION_BATCH, micro_batch_size
 from minicnn.training.gradients import compute_gradients
+from minicnn.training.step import TrainingStep
 
 
 class Minicnn(Contestant):
@@ -48,15 +49,8 @@ class Minicnn(Contestant):
 
     def _train_job(self):
         optimizer = optimizers.create("sgd", self.model.parameters(), lr=0.01, momentum=0.9)
-        passes = Passes(self.model)
-
-        def step(i):
-            x, labels = self._batch(i), self._labels[i % len(self._labels)]
-            value = compute_gradients(self.model, self.loss, x, labels, passes=passes)
-            optimizer.step()
-            return value
-
-        return step
+        make_step = TrainingStep(self.model, self.loss, optimizer)
+        return lambda i: make_step(self._batch(i), self._labels[i % len(self._labels)])
 
     def _infer_job(self):
         size = micro_batch_size(self.model, EVALUATION_BATCH)
@@ -110,11 +104,10 @@ class Minicnn(Contestant):
         testing = Batches(test, some, prefetch=False)
 
         def fit(order, rates):
-            passes = Passes(self.model)
+            make_step = TrainingStep(self.model, self.loss, updates)
             for batch, lr in zip(training.epoch(order), rates):
                 updates.lr = lr
-                compute_gradients(self.model, self.loss, batch.x, batch.labels, passes=passes)
-                updates.step()
+                make_step(batch.x, batch.labels)
 
         evaluation = Passes(self.model)
 

@@ -6,7 +6,6 @@ of the same shape, which is where the backward pass begins.
 """
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,20 +29,36 @@ from minicnn.lanes import LANES, check_samples, group_count
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
+class Buffers:
+    """What a loss computes with: the arrays that its kernel reads and writes.
+
+    Attributes
+    ----------
+    scores, gradient : ndarray, shape (G, K, 16)
+    targets : ndarray or None
+        As the kernel takes them; another array for another number of samples.
+    settings, value : ndarray of float64, shape (1,)
+    """
+
+    __slots__ = ("gradient", "scores", "settings", "targets", "value")
+
+    def __init__(self, scores: np.ndarray, gradient: np.ndarray):
+        self.scores, self.gradient = scores, gradient
+        self.targets: np.ndarray | None = None
+        self.settings, self.value = np.zeros(1), np.zeros(1)
+
+
 class Loss(Habits):
-    """Base of all losses; a subclass computes ``_value(scores, targets, gradient)``.
+    """Base of all losses; a subclass has `targets`, which checks, and `compute`, a kernel's call.
 
     The gradient lives in a buffer that the loss owns and overwrites at its next call in the
     same thread.
     """
 
     _made = "_kept"
-    _value: Callable[..., tuple[float, np.ndarray]]
 
     def __init__(self):
-        self._kept: dict[
-            int, tuple[np.ndarray, np.ndarray]
-        ] = {}  # by thread; an ended thread's identifier is used again
+        self._kept: dict[int, Buffers] = {}  # by thread; an ended one's identifier is used again
 
     def __call__(self, scores: np.ndarray, targets: npt.ArrayLike) -> tuple[float, np.ndarray]:
         """Value and gradient.
@@ -68,28 +83,45 @@ class Loss(Habits):
             If a shape does not fit or a label is outside the classes.
         """
         thread = threading.get_ident()
-        known, gradient = self._kept.get(thread, (None, None))
-        if scores is None or scores is not known:  # in training the same array in every step
+        kept = self._kept.get(thread)
+        if kept is None or scores is not kept.scores:  # in training the same array in every step
             check_scores(scores, "a loss")
-            gradient = self._gradient(scores, gradient)
-            self._kept[thread] = scores, gradient
-        targets = as_array(targets)
-        if targets.ndim == 0 or len(targets) == 0 or group_count(len(targets)) != len(scores):
+            kept = self._kept[thread] = Buffers(scores, _gradient_like(scores, kept))
+        self.load(kept, targets)
+        self.compute(kept)
+        return float(kept.value[0]), kept.gradient
+
+    def load(self, kept: Buffers, targets: npt.ArrayLike) -> None:
+        """Check the targets of a batch and write them, and settings, to where the kernel reads."""
+        scores, array = kept.scores, as_array(targets)
+        if array.ndim == 0 or len(array) == 0 or group_count(len(array)) != len(scores):
             raise ArgumentError(
                 f"scores of shape {scores.shape} hold {len(scores)} groups of up to 16 samples;"
-                f" targets of shape {targets.shape} do not fit."
+                f" targets of shape {array.shape} do not fit."
             )
-        return self._value(scores, targets, gradient)
+        checked = self.targets(scores, array)
+        if kept.targets is None or kept.targets.shape != checked.shape:
+            kept.targets = checked.copy()
+        else:
+            kept.targets[...] = checked
 
-    @staticmethod
-    def _gradient(scores, kept):
-        """A buffer like `scores`; it only grows, so a smaller last batch allocates nothing."""
-        if kept is not None:
-            kept = kept if kept.base is None else kept.base
-            if kept.dtype == scores.dtype and kept.shape[1:] == scores.shape[1:]:
-                if len(kept) >= len(scores):
-                    return kept if len(kept) == len(scores) else kept[: len(scores)]
-        return np.zeros_like(scores)
+    def targets(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """The targets as the kernel takes them, or an ArgumentError."""
+        raise NotImplementedError
+
+    def compute(self, kept: Buffers) -> None:
+        """Fill the value and the gradient: the kernel, and nothing else."""
+        raise NotImplementedError
+
+
+def _gradient_like(scores, kept):
+    """A buffer like `scores`; it only grows, so a smaller last batch allocates nothing."""
+    if kept is not None:
+        whole = kept.gradient if kept.gradient.base is None else kept.gradient.base
+        if whole.dtype == scores.dtype and whole.shape[1:] == scores.shape[1:]:
+            if len(whole) >= len(scores):
+                return whole if len(whole) == len(scores) else whole[: len(scores)]
+    return np.zeros_like(scores)
 
 
 class SoftmaxCrossEntropy(Loss):
@@ -124,10 +156,20 @@ class SoftmaxCrossEntropy(Loss):
             raise ArgumentError(f"label_smoothing must be in [0, 1), got {label_smoothing!r}.")
         self.label_smoothing = float(label_smoothing)
 
-    def _value(self, scores, labels, gradient):
-        labels = check_labels(labels, scores.shape[1])
-        value = kernels.softmax_cross_entropy(scores, labels, self.label_smoothing, gradient)
-        return value, gradient
+    def load(self, kept: Buffers, targets: npt.ArrayLike) -> None:
+        """Check the labels of a batch and write them, and the smoothing, to the buffers."""
+        super().load(kept, targets)
+        kept.settings[0] = self.label_smoothing
+
+    def targets(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """The labels as int64."""
+        return check_labels(targets, scores.shape[1])
+
+    def compute(self, kept: Buffers) -> None:
+        """Fill the value and the gradient."""
+        kernels.softmax_cross_entropy(
+            kept.scores, kept.targets, kept.settings, kept.gradient, kept.value
+        )
 
 
 class MeanSquaredError(Loss):
@@ -141,7 +183,8 @@ class MeanSquaredError(Loss):
     one-hot: 1 for the true class and 0 elsewhere.
     """
 
-    def _value(self, scores, targets, gradient):
+    def targets(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """The targets as an array ``(N, K)`` of the dtype of the scores."""
         outputs = scores.shape[1]
         if targets.ndim == 1:
             targets = np.eye(outputs, dtype=scores.dtype)[check_labels(targets, outputs)]
@@ -152,8 +195,11 @@ class MeanSquaredError(Loss):
         if targets.dtype.kind not in "fiub":
             raise ArgumentError(f"expected targets that are numbers, got {targets.dtype}.")
         with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and so is E
-            targets = np.ascontiguousarray(targets, scores.dtype)
-        return kernels.mean_squared_error(scores, targets, gradient), gradient
+            return np.ascontiguousarray(targets, scores.dtype)
+
+    def compute(self, kept: Buffers) -> None:
+        """Fill the value and the gradient."""
+        kernels.mean_squared_error(kept.scores, kept.targets, kept.gradient, kept.value)
 
 
 def check_scores(scores: Any, who: str) -> None:
@@ -182,13 +228,13 @@ def check_labels(labels: npt.ArrayLike, classes: int) -> np.ndarray:
     ArgumentError
         If they are not whole numbers of shape (N,) from 0 to ``classes - 1``.
     """
-    labels = as_array(labels)
+    labels = labels if type(labels) is np.ndarray else as_array(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ArgumentError(
             f"labels must be whole numbers of shape (N,), got {labels.dtype} of {labels.shape}."
             f" {advice_on_labels(labels)}"
         )
-    classes = check_count(classes, "classes")
+    classes = classes if type(classes) is int else check_count(classes, "classes")
     whole = np.ascontiguousarray(labels, np.int64)
     if not kernels.are_classes(whole, classes):
         raise ArgumentError(

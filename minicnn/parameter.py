@@ -46,6 +46,22 @@ class _Array:
         if not array.flags.writeable:
             raise ArgumentError(f"{what} must be writeable, got a read-only array.{advice}")
         parameter.__dict__[self.name] = array
+        Parameter.changes += 1
+
+
+class _Flag:
+    """An attribute whose changes count; it is read from the parameter itself."""
+
+    if TYPE_CHECKING:
+
+        def __get__(self, parameter: Any, kind: Any = None) -> bool: ...
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __set__(self, parameter, value):
+        parameter.__dict__[self.name] = value
+        Parameter.changes += 1
 
 
 class Parameter:
@@ -64,6 +80,9 @@ class Parameter:
         d(loss)/d(value), same shape; a layer's ``backward`` overwrites it.
     name : str
         Its name in the model, such as ``"0.weight"``; set by the model.
+    changes : int
+        Of the class: how often any parameter was given another array or `decay`. Who has looked at
+        all of some parameters need not do so again as long as it stays.
 
     Raises
     ------
@@ -72,7 +91,8 @@ class Parameter:
         anything but a C-contiguous array of the same shape and dtype.
     """
 
-    value, grad = _Array(), _Array()
+    value, grad, decay = _Array(), _Array(), _Flag()
+    changes = 0
 
     def __init__(self, value: npt.ArrayLike, decay: bool = True):
         own = np.require(np.ascontiguousarray(value), requirements=["C", "A", "W", "E"])

@@ -1,4 +1,4 @@
-"""Losses and their gradients, sample by sample: a few scores each, so no threads are woken.
+"""Losses and their gradients, sample by sample: a few scores each, so one task does them all.
 
 Scores and gradients are in lanes, ``(G, K, 16)``; sample n is lane ``n % 16`` of group
 ``n // 16``. The value is summed over the samples in float64, in their order.
@@ -8,13 +8,16 @@ import numpy as np
 
 from minicnn.kernels import LANES
 from minicnn.kernels.runtime.jit import kernel
+from minicnn.kernels.runtime.thread_pool import parallel_for
 from minicnn.kernels.simd.exponential import exp_of_difference
 from minicnn.kernels.simd.scalar import two_sum
 
 
 @kernel
-def softmax_cross_entropy(scores, labels, smoothing, gradient):
-    """Mean cross-entropy of the softmax of `scores`; fills `gradient`, shape (G, K, 16).
+def softmax_cross_entropy(scores, labels, smoothing, gradient, value):
+    """Fill `value[0]` with the mean cross-entropy of the softmax of `scores`, and `gradient`.
+
+    `gradient` is of the shape of `scores`, (G, K, 16); `smoothing[0]` is float64.
 
     The maximum m is taken out, so that exp never overflows, and its own term, which is 1, is
     added last, so that nothing is lost where the others are tiny::
@@ -28,9 +31,14 @@ def softmax_cross_entropy(scores, labels, smoothing, gradient):
     a sample makes the value and the sample's gradient NaN, for all its classes; the gradients of
     other samples stay.
     """
+    parallel_for(_softmax_cross_entropy, 1, (scores, labels, smoothing, gradient, value))
+
+
+@kernel
+def _softmax_cross_entropy(tasks, scores, labels, smoothing, gradient, value):
     samples, classes = labels.size, scores.shape[1]
-    off = smoothing / classes
-    on, off_label = 1 - smoothing + off, smoothing - off
+    off = smoothing[0] / classes
+    on, off_label = 1 - smoothing[0] + off, smoothing[0] - off
     room, numbers = np.empty((5 + classes, LANES)), np.empty((2, LANES), np.int64)
     top, rest, others, partition, lost, exps = room[0], room[1], room[2], room[3], room[4], room[5:]
     best, label = numbers[0], numbers[1]
@@ -54,7 +62,7 @@ def softmax_cross_entropy(scores, labels, smoothing, gradient):
                 if q > 0:
                     total += q * (log_partition - (np.float64(scores[g, k, lane]) - top[lane]))
     _clear_spare_lanes(gradient, samples)
-    return total / samples
+    value[0] = total / samples
 
 
 # In what follows the lanes are counted by `top.size` and the like: a loop of a known length of 16
@@ -103,8 +111,13 @@ def _slopes(exps, label, others, partition, off, off_label, samples, gradient):
 
 
 @kernel
-def mean_squared_error(scores, targets, gradient):
-    """Mean of (s - t)² over samples and outputs; fills `gradient` with 2 (s - t) / (N K)."""
+def mean_squared_error(scores, targets, gradient, value):
+    """Fill `value[0]` with the mean of (s - t)², and `gradient` with 2 (s - t) / (N K)."""
+    parallel_for(_mean_squared_error, 1, (scores, targets, gradient, value))
+
+
+@kernel
+def _mean_squared_error(tasks, scores, targets, gradient, value):
     real = scores.dtype.type
     samples, outputs = targets.shape
     share = real(2) / real(samples * outputs)
@@ -116,7 +129,7 @@ def mean_squared_error(scores, targets, gradient):
             gradient[g, k, lane] = difference * share
             total += np.float64(difference) * np.float64(difference)
     _clear_spare_lanes(gradient, samples)
-    return total / (samples * outputs)
+    value[0] = total / (samples * outputs)
 
 
 @kernel

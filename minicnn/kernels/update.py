@@ -4,9 +4,10 @@ A rule written in NumPy passes over memory once for every operation; fused into 
 it reads and writes each array once. All arrays of a call are one-dimensional, contiguous,
 of one dtype and one length, and are changed in place; only `grad` is left alone.
 
-Scalars arrive as float64 and are rounded to the arrays' dtype once, before the loop: a
-float32 loop then holds nothing but float32 and fills the vectors. Differences such as
-1 - beta are taken before that rounding (in float32, 1 - 0.999 is off by 5e-5).
+Settings stand in an array, so that a captured call reads those of its own step. They are float64
+and are rounded to the arrays' dtype once, before the loop: a float32 loop then holds nothing but
+float32 and fills the vectors. Differences such as 1 - beta are taken before that rounding (in
+float32, 1 - 0.999 is off by 5e-5).
 """
 
 import numpy as np
@@ -27,51 +28,52 @@ def _bounds(part, size):
 
 
 @kernel
-def sgd(value, grad, velocity, lr, momentum, weight_decay, nesterov):
-    """Stochastic gradient descent; `velocity` is None for a descent without momentum."""
-    arguments = (value, grad, velocity, lr, momentum, weight_decay, nesterov)
-    parallel_for(_sgd_parts, value.size // PART + 1, arguments)
+def sgd(value, grad, velocity, numbers):
+    """Stochastic gradient descent; `velocity` is None for a descent without momentum.
+
+    `numbers`, float64, are the learning rate, the momentum, the weight decay, and 1 for Nesterov's.
+    """
+    parallel_for(_sgd_parts, value.size // PART + 1, (value, grad, velocity, numbers))
 
 
 @kernel
-def _sgd_parts(parts, value, grad, velocity, lr, momentum, weight_decay, nesterov):
+def _sgd_parts(parts, value, grad, velocity, numbers):
     for part in parts:
         a, b = _bounds(part, value.size)
         v = None if velocity is None else velocity[a:b]
-        _sgd(value[a:b], grad[a:b], v, lr, momentum, weight_decay, nesterov)
+        _sgd(value[a:b], grad[a:b], v, numbers[0], numbers[1], numbers[2], numbers[3] != 0)
 
 
 @kernel
-def rmsprop(value, grad, square_average, velocity, lr, alpha, eps, momentum, weight_decay):
-    """RMSProp; `velocity` is None for a descent without momentum."""
-    arguments = (value, grad, square_average, velocity, lr, alpha, eps, momentum, weight_decay)
+def rmsprop(value, grad, square_average, velocity, numbers):
+    """RMSProp; `velocity` is None for a descent without momentum.
+
+    `numbers`, float64, are the learning rate, alpha, eps, the momentum and the weight decay.
+    """
+    arguments = (value, grad, square_average, velocity, numbers)
     parallel_for(_rmsprop_parts, value.size // PART + 1, arguments)
 
 
 @kernel
-def _rmsprop_parts(
-    parts, value, grad, square_average, velocity, lr, alpha, eps, momentum, weight_decay
-):
+def _rmsprop_parts(parts, value, grad, square_average, velocity, numbers):
     for part in parts:
         a, b = _bounds(part, value.size)
         v = None if velocity is None else velocity[a:b]
         _rmsprop(
-            value[a:b], grad[a:b], square_average[a:b], v, lr, alpha, eps, momentum, weight_decay
-        )
+            value[a:b], grad[a:b], square_average[a:b], v,
+            numbers[0], numbers[1], numbers[2], numbers[3], numbers[4],
+        )  # fmt: skip
 
 
 @kernel
-def adam(
-    value, grad, first_moment, second_moment, lr, beta1, beta2, eps,
-    first_correction, second_correction, weight_decay, shrinkage,
-):  # fmt: skip
+def adam(value, grad, first_moment, second_moment, numbers):
     """Adam and AdamW: the first decays by `weight_decay`, the second by `shrinkage`.
 
-    `first_correction` and `second_correction` are 1 / (1 - beta1^t) and
-    1 / (1 - beta2^t) at step t = 1, 2, ...; `shrinkage` is lr times the decoupled weight
-    decay. It is subtracted, as a factor 1 - shrinkage would lose its digits in float32.
+    `numbers`, float64, are the learning rate, beta1, beta2, eps, the first and the second
+    correction, 1 / (1 - beta1^t) and 1 / (1 - beta2^t) at step t = 1, 2, ..., the weight decay, and
+    the shrinkage, which is lr times the decoupled weight decay. That is subtracted, as a factor
+    1 - shrinkage would lose its digits in float32.
     """
-    numbers = (lr, beta1, beta2, eps, first_correction, second_correction, weight_decay, shrinkage)
     arguments = (value, grad, first_moment, second_moment, numbers)
     parallel_for(_adam_parts, value.size // PART + 1, arguments)
 
@@ -80,7 +82,11 @@ def adam(
 def _adam_parts(parts, value, grad, first_moment, second_moment, numbers):
     for part in parts:
         a, b = _bounds(part, value.size)
-        _adam(value[a:b], grad[a:b], first_moment[a:b], second_moment[a:b], *numbers)
+        _adam(
+            value[a:b], grad[a:b], first_moment[a:b], second_moment[a:b],
+            numbers[0], numbers[1], numbers[2], numbers[3],
+            numbers[4], numbers[5], numbers[6], numbers[7],
+        )  # fmt: skip
 
 
 @kernel(flags={"contract"})

@@ -22,8 +22,7 @@ class Layer(Module):
 
     Arrays are in lanes: `x` is ``(G, *input_shape, 16)``, sixteen samples in each of G groups (see
     :mod:`minicnn.lanes`). A layer fills the arrays that it is handed; a :class:`minicnn.plan.Plan`
-    decides where they are, and calls the layers in order. A layer of ordinary arrays is a
-    :class:`minicnn.layers.NumpyLayer`.
+    decides where they are. A layer of ordinary arrays is a :class:`minicnn.layers.NumpyLayer`.
 
     Attributes
     ----------

@@ -82,6 +82,10 @@ def as_parameters(given: Iterable[Parameter], who: str) -> list[Parameter]:
 class Optimizer(Habits):
     """Base of all optimizers.
 
+    A rule is a kernel over flat arrays, ``rule(value, grad, *averages, numbers)``, and `numbers`,
+    which gives the settings of a step as the kernel takes them. Another optimizer may as well
+    write `step` itself.
+
     Parameters
     ----------
     parameters : iterable of Parameter
@@ -97,6 +101,8 @@ class Optimizer(Habits):
     ----------
     steps : int
         How many steps have been taken.
+    kinds : tuple of str
+        The running averages that the rule keeps, in the order in which its kernel takes them.
 
     Raises
     ------
@@ -105,7 +111,8 @@ class Optimizer(Habits):
     """
 
     _made = "parameters"
-    _step: Callable[[], None]
+    kinds: tuple[str, ...] = ()
+    rule: Callable[..., None]
     default_lr: float
 
     lr = positive()
@@ -120,6 +127,7 @@ class Optimizer(Habits):
         self._averages: dict[str, list[np.ndarray]] = {}
         self._runs: list[Run] | None = None
         self._by_decay: bool | None = None
+        self._changes = 0  # of parameters, when the runs were last looked at
 
     @takes(value=check_number)
     def check_normal(self, name: str, value: float) -> None:
@@ -138,8 +146,44 @@ class Optimizer(Habits):
 
     def step(self) -> None:
         """Change every parameter once, by its current gradient."""
+        self.load()
+        self.update()
+
+    def load(self) -> list[Run]:
+        """Begin a step: write its settings to where the kernels read them.
+
+        Returns
+        -------
+        list of Run
+            The same one as long as `update` calls the same kernels on the same arrays.
+        """
         self.steps += 1
-        self._step()
+        by_decay = self.weight_decay != 0
+        runs = self._runs if by_decay == self._by_decay else None
+        if runs is None or Parameter.changes != self._changes:
+            if runs is None or not all(run.holds() for run in runs):
+                runs = self._runs = find_runs(self.parameters, self._averages, by_decay)
+            self._by_decay, self._changes = by_decay, Parameter.changes
+        for run in runs:
+            settings = self.numbers(self.weight_decay if run.decay else 0.0)
+            run.numbers[: len(settings)] = settings
+        return runs
+
+    def update(self) -> None:
+        """End a step that `load` has begun: the kernels, and nothing else."""
+        for run in self._runs or ():
+            averages = [run.averages.get(kind) for kind in self.kinds]
+            self.rule(run.value, run.grad, *averages, run.numbers)
+
+    def numbers(self, decay: float) -> tuple[float, ...]:
+        """The settings of this step, number `steps`, in the order in which the kernel takes them.
+
+        Parameters
+        ----------
+        decay : float
+            The weight decay of the parameters at hand: that of the optimizer, or 0.
+        """
+        raise NotImplementedError
 
     def _allocate(self, kind):
         """Make one array of zeros for each parameter, unless they exist already."""
@@ -149,17 +193,6 @@ class Optimizer(Habits):
             made = dict(zip(order, zeros_side_by_side(values)))
             self._averages[kind] = [made[i] for i in range(len(order))]
             self._runs = None
-
-    def _each(self, *kinds):
-        """Yield value, grad, weight decay and averages (None if not kept) of each run, flat."""
-        by_decay = self.weight_decay != 0
-        runs = self._runs if by_decay == self._by_decay else None
-        if runs is None or not all(run.holds() for run in runs):
-            runs = self._runs = find_runs(self.parameters, self._averages, by_decay)
-            self._by_decay = by_decay
-        for run in runs:
-            decay = self.weight_decay if run.decay else 0.0
-            yield run.value, run.grad, decay, *map(run.averages.get, kinds)
 
     def _named_averages(self):
         """All averages by name, such as ``"0.weight.velocity"``; not copies."""

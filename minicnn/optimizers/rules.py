@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from minicnn.errors import ArgumentError
 from minicnn.kernels import update
 from minicnn.optimizers.base import Optimizer, fraction, positive
+from minicnn.optimizers.runs import Run
 from minicnn.parameter import Parameter
 
 
@@ -38,6 +39,7 @@ class SGD(Optimizer):
     """
 
     default_lr = 0.03
+    kinds, rule = ("velocity",), staticmethod(update.sgd)
     momentum = fraction()
 
     def __init__(
@@ -56,11 +58,15 @@ class SGD(Optimizer):
         if self.momentum:
             self._allocate("velocity")
 
-    def _step(self):
+    def load(self) -> list[Run]:
+        """Begin a step; a momentum that was set since needs a velocity."""
         if self.momentum:
             self._allocate("velocity")
-        for value, grad, decay, velocity in self._each("velocity"):
-            update.sgd(value, grad, velocity, self.lr, self.momentum, decay, self.nesterov)
+        return super().load()
+
+    def numbers(self, decay: float) -> tuple[float, ...]:
+        """The settings, as :func:`minicnn.kernels.update.sgd` takes them."""
+        return self.lr, self.momentum, decay, self.nesterov
 
 
 class RMSProp(Optimizer):
@@ -87,6 +93,7 @@ class RMSProp(Optimizer):
     """
 
     default_lr = 0.001
+    kinds, rule = ("square_average", "velocity"), staticmethod(update.rmsprop)
     alpha = fraction()
     eps = positive(normal=True)
     momentum = fraction()
@@ -106,13 +113,15 @@ class RMSProp(Optimizer):
         if self.momentum:
             self._allocate("velocity")
 
-    def _step(self):
+    def load(self) -> list[Run]:
+        """Begin a step; a momentum that was set since needs a velocity."""
         if self.momentum:
             self._allocate("velocity")
-        for value, grad, decay, average, velocity in self._each("square_average", "velocity"):
-            update.rmsprop(
-                value, grad, average, velocity, self.lr, self.alpha, self.eps, self.momentum, decay
-            )
+        return super().load()
+
+    def numbers(self, decay: float) -> tuple[float, ...]:
+        """The settings, as :func:`minicnn.kernels.update.rmsprop` takes them."""
+        return self.lr, self.alpha, self.eps, self.momentum, decay
 
 
 class Adam(Optimizer):
@@ -143,6 +152,7 @@ class Adam(Optimizer):
     """
 
     default_lr = 0.001
+    kinds, rule = ("first_moment", "second_moment"), staticmethod(update.adam)
     decoupled = False
     beta1 = fraction()
     beta2 = fraction()
@@ -166,16 +176,11 @@ class Adam(Optimizer):
         self._allocate("first_moment")
         self._allocate("second_moment")
 
-    def _step(self):
-        first_correction = 1 / (1 - self.beta1**self.steps)
-        second_correction = 1 / (1 - self.beta2**self.steps)
-        for value, grad, decay, first, second in self._each("first_moment", "second_moment"):
-            update.adam(
-                value, grad, first, second, self.lr, self.beta1, self.beta2, self.eps,
-                first_correction, second_correction,
-                0.0 if self.decoupled else decay,
-                self.lr * decay if self.decoupled else 0.0,
-            )  # fmt: skip
+    def numbers(self, decay: float) -> tuple[float, ...]:
+        """The settings, as :func:`minicnn.kernels.update.adam` takes them."""
+        corrections = (1 / (1 - beta**self.steps) for beta in (self.beta1, self.beta2))
+        decays = (0.0, self.lr * decay) if self.decoupled else (decay, 0.0)
+        return self.lr, self.beta1, self.beta2, self.eps, *corrections, *decays
 
 
 class AdamW(Adam):

@@ -14,6 +14,8 @@ import numpy as np
 
 from minicnn.parameter import ALIGNMENT, Parameter
 
+MOST_NUMBERS = 8  # that a rule's kernel takes
+
 
 class Run:
     """Flat arrays over some parameters; numbers between two of them are zeros and stay so.
@@ -22,13 +24,15 @@ class Run:
     ----------
     value, grad : ndarray, one-dimensional
     averages : dict of str to ndarray, one-dimensional
+    numbers : ndarray of float64
+        The settings of a step, as the rule's kernel reads them.
     decay : bool
         Whether the first of the parameters decays.
     """
 
     def __init__(self, parameters: list[Parameter], averages: dict[str, Any]):
         self._kept = [(p, p.value, p.grad, p.decay) for p in parameters]
-        self.decay = parameters[0].decay
+        self.decay, self.numbers = parameters[0].decay, np.zeros(MOST_NUMBERS)
         self.value = _spanning([p.value for p in parameters])
         self.grad = _spanning([p.grad for p in parameters])
         self.averages = {kind: _spanning(arrays) for kind, arrays in averages.items()}

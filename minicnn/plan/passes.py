@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minicnn.checks import check_count, check_kind
+from minicnn.lanes import are_lanes
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array
+from minicnn.parameter import Parameter
 from minicnn.plan.recording import Recording
 from minicnn.plan.steps import NEVER, ONCE
 
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 ATTEMPTS = 16  # passes that are written down, before it is clear that they never come again
 
 
-class _Recorded(NamedTuple):
-    """What was captured of a step, and the arrays that it needs.
+class Recorded(NamedTuple):
+    """What was captured of a forward pass, and of a backward pass in training, with its arrays.
 
     `allocations` is the number before the step: what was captured while arrays were made, when
     others may have gone, is never current.
@@ -57,10 +59,10 @@ class Passes:
 
     def __init__(self, model: "Sequential"):
         self.model = check_kind(model, Layer, "Passes: model")
-        self._known: dict[Any, _Recorded] = {}  # by the place of the batch
-        self._same: dict[Any, _Recorded] = {}  # by the very array
-        self._attempts = 0
-        self._running: _Recorded | None = None  # the step whose forward pass was replayed last
+        self._known: dict[Any, Recorded] = {}  # by the place of the batch
+        self._same: dict[Any, Recorded] = {}  # by the very array
+        self._attempts, self._changes = 0, Parameter.changes
+        self._running: Recorded | None = None  # the step whose forward pass was replayed last
         self._begun: Any = None  # what is known of a step whose forward pass was captured last
 
     def forward(self, x: Array, training: bool = True, samples: int | None = None) -> np.ndarray:
@@ -85,12 +87,17 @@ class Passes:
         with model.lock.shared():
             return self._forward(x, training, samples, NEVER)
 
-    def _forward(self, x, training, samples, backward):
-        model = self.model
+    def recorded(self, x: Array, samples: int, training: bool = True) -> Recorded | None:
+        """What was captured of passes on a batch in this place, if it can be replayed."""
         step = self._same.get((id(x), samples, training))
         if step is None:
             step = self._known.get(_place(x, samples, training))
-        if step is not None and self._is_current(step):
+        return step if step is not None and self._is_current(step) else None
+
+    def _forward(self, x, training, samples, backward):
+        model = self.model
+        step = self.recorded(x, samples, training)
+        if step is not None:
             step.forward.replay()
             model.forget()
             self._running = step if training else None
@@ -116,19 +123,21 @@ class Passes:
         """
         model, step, self._running = self.model, self._running, None
         if step is not None:
-            is_array = isinstance(dy, np.ndarray)
-            if dy is step.delta or (is_array and _place(dy) == _place(step.delta)):
+            if are_lanes(dy, model.output_shape, step.delta.dtype) and len(dy) == len(step.delta):
+                np.copyto(step.delta, dy)
                 step.backward.replay()
                 return step.dx
-            model.run(step.x, True, step.samples, backward=ONCE)  # so that it knows of this step
+            model.run(step.x, True, step.samples, backward=ONCE)  # so that it says what is wrong
         if self._begun is None:
             dx = model.backward(dy)
         else:
-            recording = Recording()
+            recording, delta = Recording(), dy
+            if isinstance(dy, np.ndarray):
+                delta = dy.copy()  # the next one may stand elsewhere
             with recording:
-                dx = model.backward(dy, recording)
+                dx = model.backward(delta, recording)
             self._attempts += 1
-            self._remember(True, recording, dy, dx)
+            self._remember(True, recording, delta, dx)
         model.forget()
         return dx
 
@@ -139,7 +148,7 @@ class Passes:
         if forward.is_whole and (backward is None or backward.is_whole):
             arrays = [(p, p.value, p.grad) for p in self.model.parameters()]
             self._known[_place(x, samples, training)] = self._same[id(x), samples, training] = (
-                _Recorded(
+                Recorded(
                     x, samples, scores, dy, dx, forward, backward, arrays,
                     plan, plan.arrangement, allocations,
                 )
@@ -153,10 +162,17 @@ class Passes:
         plan.check()
         if plan.observer is not None or step.arrangement != plan.arrangement:
             return False
-        for p, value, grad in step.parameters:
-            if p.value is not value or p.grad is not grad:
-                return False
+        if Parameter.changes != self._changes:
+            self._known = {key: other for key, other in self._known.items() if _holds(other)}
+            self._same = {key: other for key, other in self._same.items() if _holds(other)}
+            self._changes = Parameter.changes
+            return _holds(step)
         return True
+
+
+def _holds(step):
+    """Whether the parameters still have the arrays that were captured."""
+    return all(p.value is value and p.grad is grad for p, value, grad in step.parameters)
 
 
 def _place(array, *more):

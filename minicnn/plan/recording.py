@@ -8,7 +8,7 @@ kept as a call between them. Replayed, each does the same again, on the same arr
 For the package itself: it checks nothing of what it is handed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from minicnn.kernels.runtime.replay import Captured
@@ -38,6 +38,19 @@ class Recording:
         self._end_capture()
         if kind is not None:
             self.is_whole = False
+
+    @classmethod
+    def joined(cls, recordings: Iterable["Recording"]) -> "Recording":
+        """Whole ones, one after the other; kernels without Python in between are one call."""
+        whole, calls = cls(), list[Callable[[], None]]()
+        for call in (call for recording in recordings for call in recording._calls):
+            both = [_captured(other) for other in (*calls[-1:], call)]
+            if len(both) == 2 and None not in both:
+                calls[-1] = Captured.joined(both).replay
+            else:
+                calls.append(call)
+        whole._calls = calls
+        return whole
 
     def step(self, call: Callable[[], None], in_python: bool) -> None:
         """Do a step of the pass, ``call()``, and write it down.
@@ -76,3 +89,9 @@ class Recording:
         self.is_whole = self.is_whole and bool(captured)
         if captured and len(captured):
             self._calls.append(captured.replay)
+
+
+def _captured(call):
+    """The captured kernels that a call replays; None for one of Python."""
+    owner = getattr(call, "__self__", None)
+    return owner if isinstance(owner, Captured) else None

@@ -19,8 +19,8 @@ from minicnn.optimizers import Optimizer
 from minicnn.plan import Passes
 from minicnn.plan.micro_batches import EVALUATION_BATCH, micro_batch_size
 from minicnn.training.callbacks.base import Callback
-from minicnn.training.gradients import compute_gradients
 from minicnn.training.running_metrics import RunningMetrics
+from minicnn.training.step import TrainingStep
 from minicnn.training.validation import as_callbacks, check_data, check_loss, check_parts
 
 SHUFFLE = 1  # keeps the shuffle's random numbers apart from those of the model's seed
@@ -130,7 +130,7 @@ class Trainer(Habits):
         self.history: list[dict[str, Any]] = []
         self.trained_images, self.step_seconds, self.train_seconds = 0, 0.0, 0.0
         self._stopped = False
-        self._passes: Passes | None = None  # of the running epoch
+        self._make_step: TrainingStep | None = None  # of the running epoch
         self._evaluation = Passes(model)
         self._drawn_from: Any = None  # the shuffle's state before the running epoch's order
         self._before: tuple[int, float, float] = (
@@ -287,7 +287,6 @@ class Trainer(Habits):
                 "a callback has set optimizer.lr, which the schedule sets anew in every step: set"
                 " trainer.base_lr, which it multiplies."
             )
-        self._passes = Passes(self.model)
         images, step_seconds, train_seconds = self._before
         start = self._epoch_begin = time.perf_counter() - self._epoch_seconds
         try:
@@ -296,7 +295,7 @@ class Trainer(Habits):
                 for batch in batches:
                     self._train_step(batch)
         finally:
-            self._passes, self._rate = None, self.optimizer.lr
+            self._make_step, self._rate = None, self.optimizer.lr
             self._epoch_seconds = time.perf_counter() - start
             self.trained_images = images + self.totals.samples
             self.step_seconds = step_seconds + self._epoch_seconds
@@ -322,17 +321,21 @@ class Trainer(Habits):
     def _train_step(self, batch):
         self.batch = batch
         self.optimizer.lr = self.base_lr * self.schedule(self.step, self.total_steps)
-        predicted = []
+        make, predicted = self._make_step, []
+        if make is None or make.loss is not self.loss or make.optimizer is not self.optimizer:
+            make = self._make_step = TrainingStep(self.model, self.loss, self.optimizer)
 
         def look(scores, samples):
             predicted.append(predicted_classes(scores, samples))
 
-        self.loss_value = compute_gradients(
-            self.model, self.loss, batch.x, batch.labels, look, self._passes or self.model
-        )
-        self._tell("on_loss")
-        self.totals.add(self.loss_value, np.concatenate(predicted), batch.labels)
-        self.optimizer.step()
+        def between(value):
+            self.loss_value = value
+            self._tell("on_loss")
+
+        hooked = any(_looks_at_gradients(callback) for callback in self.callbacks)
+        value = make(batch.x, batch.labels, look, between if hooked else None)
+        self.loss_value = value
+        self.totals.add(value, np.concatenate(predicted), batch.labels)
         self.step += 1
         self._tell("on_step_end")
 
@@ -350,3 +353,8 @@ class Trainer(Habits):
                 errors.append(error)
         if errors:
             raise errors[0]
+
+
+def _looks_at_gradients(callback):
+    """Whether a callback has something to do between gradients and update."""
+    return type(callback).on_loss is not Callback.on_loss or "on_loss" in vars(callback)

@@ -184,8 +184,8 @@ def test_a_forgotten_super_is_named():
         def __init__(self):
             self.scale = 1
 
-        def _value(self, scores, targets, gradient):
-            return 0.0
+        def compute(self, kept):
+            kept.value[0] = 0
 
     says = r"__init__ must call super\(\).__init__\(...\) before anything else"
     with pytest.raises(ArgumentError, match=f"Square has no .*{says}"):

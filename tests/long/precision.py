@@ -192,11 +192,12 @@ def loss_errors(dtype, samples, rng):
     for row, label in zip(scores, labels):
         packed = lanes.pack(row[None], dtype)
         gradient = np.empty_like(packed)
-        value = softmax_cross_entropy(packed, np.array([label]), 0.0, gradient)
+        value = np.zeros(1)
+        softmax_cross_entropy(packed, np.array([label]), np.zeros(1), gradient, value)
         e = [mp.exp(mp.mpf(float(s)) - mp.mpf(float(row[label]))) for s in row]
         others = mp.fsum(x for k, x in enumerate(e) if k != label)
         total = 1 + others
-        found["value"] = max(found["value"], units(value, mp.log1p(others), dtype))
+        found["value"] = max(found["value"], units(value[0], mp.log1p(others), dtype))
         for k in range(classes):
             exact = -others / total if k == label else e[k] / total
             found["gradient"] = max(found["gradient"], units(gradient[0, k, 0], exact, dtype))

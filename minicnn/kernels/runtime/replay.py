@@ -49,6 +49,13 @@ class Captured:
         """How many words were written down."""
         return 0 if self._calls is None else self._calls.size
 
+    @classmethod
+    def joined(cls, parts):
+        """What each of some, which are not empty, has captured, in their order."""
+        whole = cls()
+        whole._calls = np.concatenate([part._calls for part in parts])
+        return whole
+
     @contextmanager
     def capture(self):
         """Take down what the kernels do that this thread calls in the block.

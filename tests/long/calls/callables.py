@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import minicnn
 from minicnn.initializers import Initializer
 from minicnn.layers import Layer
+from minicnn.losses import Loss
 from minicnn.models import Sequential
+from minicnn.optimizers import Optimizer
 
 #: Command lines, kernels and what hands arrays to them, and
 #: the errors, which the kernels import.
@@ -29,6 +31,8 @@ HOOK = "on_"
 EXTENSION_POINTS = {
     Layer: ("setup", "forward", "backward", "backward_reads", "is_view"),
     Initializer: ("moments", "draw"),
+    Loss: ("load", "targets", "compute"),
+    Optimizer: ("load", "numbers", "rule", "update"),
 }
 
 DATA_MODEL = ("__call__", "__len__", "__iter__", "__enter__")
