@@ -114,6 +114,7 @@ def takes(**kinds: Any) -> Callable[[Function], Function]:
 
     Examples
     --------
+    >>> from minicnn.checks import check_count, check_path
     >>> @takes(path=check_path, count=check_count)
     ... def read(path, count=None):
     ...     return path.name, count
