@@ -16,17 +16,16 @@ from typing import Any
 import numpy as np
 
 from minicnn.checks import check_flag, described
-from minicnn.kernels.joins import add
 from minicnn.lanes import LANES, are_lanes, check_samples
 from minicnn.layers.base import Layer
-from minicnn.layers.context import Array, Context
-from minicnn.layers.views import flat
+from minicnn.layers.context import Array
 from minicnn.plan import calls
+from minicnn.plan.execute import Run
 from minicnn.plan.fuse import fuse
 from minicnn.plan.graph import trace
 from minicnn.plan.memory import Memory
 from minicnn.plan.recording import Recording
-from minicnn.plan.steps import NEVER, OFTEN, ONCE, Run, Step
+from minicnn.plan.steps import NEVER, OFTEN, Step
 
 NONE: list[Any] = []  # methods of others
 #: Called as ``observer(layer, which, arrays, compute)``, see `Plan.observed`.
@@ -176,10 +175,11 @@ class Plan:
         if backward != NEVER:
             self.memory.reserve(len(x) * self._kept)
         self.memory.reset()
-        run = self._run = Run(len(self.graph), x, training, samples, backward)
+        run = self._run = Run(self.memory, len(self.graph), x, training, samples, backward)
+        run.recording = recording
         self._returned = None
         for step in self._steps:
-            compute = partial(self._forward, step, run, recording)
+            compute = partial(run.forward, step)
             if self.observer is None:
                 compute()
             else:
@@ -209,11 +209,11 @@ class Plan:
         run = self._run
         if self._returned is not None:
             self.memory.release(self._returned)
-        run.gradients = {self.graph.output.index: (dy, None)}
+        run.gradients, run.recording = {self.graph.output.index: (dy, None)}, recording
         for step in reversed(self._steps):
             if step.index not in run.gradients:
                 continue
-            compute = partial(self._backward, step, run, recording)
+            compute = partial(run.backward, step)
             if self.observer is None:
                 compute()
             else:
@@ -241,121 +241,6 @@ class Plan:
                 f" C-contiguous, got {described(x)}: make them by lanes.pack(batch, model.dtype),"
                 " or call predict with ordinary arrays."
             )
-
-    def _forward(self, step, run, recording):
-        """Compute the output of one node."""
-        inputs, layer = [run.values[before] for before in step.inputs], step.layer
-        slots = [run.slots[before] for before in step.inputs]
-        if step.is_view(run.training):
-            y, slot = inputs[0].reshape(run.groups, *step.shape, LANES), slots[0]
-            if slot is not None:
-                slot.readers += step.readers - 1
-        else:
-            reads = step.reads(run.training) if run.backward != NEVER else ()
-            slot, relu = slots[0], step.relu
-            ctx = Context(self.memory, step.index, slot, run.training, run.samples, relu)
-            y = inputs[0]
-            if not (layer.forward_in_place and slot is not None and slot.readers == 1):
-                slot = self.memory.take((run.groups, *step.shape, LANES), 0)
-                y = slot.array
-            slot.readers += step.readers + ("y" in reads)
-            self._do(calls.forward_of(layer, _handed(inputs), y, ctx), layer, ctx, recording)
-            run.contexts[step.index] = ctx
-            if "x" not in reads:
-                for own in slots:
-                    self.memory.release(own)
-            if run.backward == NEVER:
-                for own in ctx.slots:
-                    self.memory.release(own)
-        run.values[step.index], run.slots[step.index] = y, slot
-        return y
-
-    def _backward(self, step, run, recording):
-        """Compute the gradients of one node, and hand dE/dx to those before it."""
-        dy, slot = run.gradients[step.index]
-        if step.is_view(run.training):
-            dx = dy.reshape(run.groups, *step.input_shapes[0], LANES)
-            parts = [(dx, slot)]
-        elif step.layer.shares_gradient and not step.relu:
-            parts = [(dy, slot)] * len(step.inputs)
-            if slot is not None:
-                slot.readers += len(parts) - 1
-        else:
-            parts = self._gradients(step, run, dy, slot, recording)
-        for before, needed, (dx, own) in zip(step.inputs, step.needs, parts):
-            if needed:
-                self._hand(before, dx, own, run, recording)
-            else:
-                self.memory.release(own)
-        return [dx for dx, _ in parts]
-
-    def _gradients(self, step, run, dy, slot, recording):
-        """What a layer's backward pass makes: dE/dx for each input with its slot."""
-        layer, ctx, memory = step.layer, run.contexts[step.index], self.memory
-        reads, count = step.reads(run.training), len(step.inputs)
-        x, y = _handed([run.values[before] for before in step.inputs]), run.values[step.index]
-        parts = []
-        if any(step.needs):
-            places = 1 if layer.shares_gradient else count
-            parts = [self._place(step, run, slot, place) for place in range(places)]
-        dx = _handed([array for array, _ in parts]) if parts else None
-        if step.has_work:
-            self._do(calls.backward_of(layer, x, y, dy, dx, ctx), layer, ctx, recording)
-        if len(parts) == 1:
-            parts[0][1].readers += count - 1
-            parts *= count
-        memory.release(slot)
-        if run.backward == ONCE:
-            if "x" in reads:
-                for before in step.inputs:
-                    memory.release(run.slots[before])
-            if "y" in reads:
-                memory.release(run.slots[step.index])
-            for own in ctx.slots:
-                memory.release(own)
-        return parts or [(None, None)] * count
-
-    def _place(self, step, run, slot, place):
-        """Where a layer writes dE/dx: over what it reads for the last time, if it can."""
-        shape = (run.groups, *step.input_shapes[place], LANES)
-        over = step.layer.backward_in_place
-        if over == "x" and run.backward == ONCE:
-            slot = run.slots[step.inputs[0]]
-        elif over != "dy":
-            slot = None
-        if slot is None or slot.readers != 1:
-            slot = self.memory.take(shape, 0)
-        slot.readers += 1
-        return slot.array.reshape(shape), slot
-
-    def _hand(self, before, dx, slot, run, recording):
-        """Give dE/dx to the node that made x, and add it to what another consumer has given."""
-        if before in run.gradients:
-            other, own = run.gradients[before]
-            free = next((s for s in (slot, own) if s is not None and s.readers == 1), None)
-            out = self.memory.take(dx.shape, 0) if free is None else free
-            out.readers += 1
-            total = out.array.reshape(dx.shape)
-            if recording is not None:
-                recording.kernels()
-            add(flat(dx), flat(other), False, flat(total))
-            self.memory.release(slot)
-            self.memory.release(own)
-            dx, slot = total, out
-        run.gradients[before] = dx, slot
-
-    @staticmethod
-    def _do(call, layer, ctx, recording):
-        if recording is None:
-            call()
-        else:
-            recording.step(call, calls.runs_python(layer))
-        ctx.end_call()
-
-
-def _handed(arrays):
-    """What a layer is handed: one array, or a tuple where it has several inputs."""
-    return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
 
 def _chains(layer):

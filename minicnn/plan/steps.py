@@ -3,10 +3,6 @@
 For the package itself: it checks nothing of what it is handed.
 """
 
-from typing import Any
-
-from minicnn.lanes import LANES
-from minicnn.layers.context import Array, Context
 from minicnn.plan.graph import Graph, Node
 
 #: How often a backward pass follows a forward pass: what it reads is kept so long.
@@ -45,16 +41,3 @@ class Step:
         """Which of ``x`` and ``y`` the backward pass reads."""
         reads = self.layer.backward_reads(training)
         return {*reads, "y"} if self.relu else {*reads}
-
-
-class Run:
-    """One forward pass, and what is kept of it for the backward passes."""
-
-    def __init__(self, length: int, x: Array, training: bool, samples: int | None, backward: int):
-        self.values: list[Any] = [None] * length
-        self.slots: list[Any] = [None] * length
-        self.contexts: dict[int, Context] = {}
-        self.gradients: dict[int, Any] = {}
-        self.values[0], self.groups = x, len(x)
-        self.training, self.backward = training, backward
-        self.samples = len(x) * LANES if samples is None else samples

@@ -1,0 +1,160 @@
+"""One pass over a plan's steps: each layer's arrays, from the memory to the layer and back.
+
+An array has readers, who are counted; the last one gives its place free, or writes over it.
+
+For the package itself: it checks nothing of what it is handed.
+"""
+
+from typing import Any
+
+from minicnn.kernels.joins import add
+from minicnn.lanes import LANES
+from minicnn.layers.context import Array, Context
+from minicnn.layers.views import flat
+from minicnn.plan import calls
+from minicnn.plan.memory import Memory
+from minicnn.plan.recording import Recording
+from minicnn.plan.steps import NEVER, ONCE, Step
+
+
+class Run:
+    """One forward pass, what is kept of it, and the backward passes.
+
+    Attributes
+    ----------
+    values, slots : list
+        The output of each node, and its place; None for a place that is not the memory's.
+    contexts : dict of int to Context
+    gradients : dict of int to pair
+        dE/d(output) of a node and its place, until the backward pass has gone through it.
+    recording : Recording or None
+        Where what is done is written down.
+    """
+
+    def __init__(
+        self, memory: Memory, length: int, x: Array, training: bool, samples: int | None,
+        backward: int,
+    ):  # fmt: skip
+        self.memory = memory
+        self.recording: Recording | None = None
+        self.values: list[Any] = [None] * length
+        self.slots: list[Any] = [None] * length
+        self.contexts: dict[int, Context] = {}
+        self.gradients: dict[int, Any] = {}
+        self.values[0], self.groups = x, len(x)
+        self.training, self.backward_passes = training, backward
+        self.samples = len(x) * LANES if samples is None else samples
+
+    def forward(self, step: Step) -> Array:
+        """Compute the output of one node."""
+        inputs, layer = [self.values[before] for before in step.inputs], step.layer
+        slots = [self.slots[before] for before in step.inputs]
+        if step.is_view(self.training):
+            y, slot = inputs[0].reshape(self.groups, *step.shape, LANES), slots[0]
+            if slot is not None:
+                slot.readers += step.readers - 1
+        else:
+            reads = step.reads(self.training) if self.backward_passes != NEVER else ()
+            slot, relu = slots[0], step.relu
+            ctx = Context(self.memory, step.index, slot, self.training, self.samples, relu)
+            y = inputs[0]
+            if not (layer.forward_in_place and slot is not None and slot.readers == 1):
+                slot = self.memory.take((self.groups, *step.shape, LANES), 0)
+                y = slot.array
+            slot.readers += step.readers + ("y" in reads)
+            self._do(calls.forward_of(layer, _handed(inputs), y, ctx), layer, ctx)
+            self.contexts[step.index] = ctx
+            if "x" not in reads:
+                self._release(slots)
+            if self.backward_passes == NEVER:
+                self._release(ctx.slots)
+        self.values[step.index], self.slots[step.index] = y, slot
+        return y
+
+    def backward(self, step: Step) -> list[Any]:
+        """Compute the gradients of one node, and hand dE/dx to those before it."""
+        dy, slot = self.gradients[step.index]
+        if step.is_view(self.training):
+            dx = dy.reshape(self.groups, *step.input_shapes[0], LANES)
+            parts = [(dx, slot)]
+        elif step.layer.shares_gradient and not step.relu:
+            parts = [(dy, slot)] * len(step.inputs)
+            if slot is not None:
+                slot.readers += len(parts) - 1
+        else:
+            parts = self._gradients(step, dy, slot)
+        for before, needed, (dx, own) in zip(step.inputs, step.needs, parts):
+            if needed:
+                self._hand(before, dx, own)
+            else:
+                self.memory.release(own)
+        return [dx for dx, _ in parts]
+
+    def _gradients(self, step, dy, slot):
+        """What a layer's backward pass makes: dE/dx for each input with its slot."""
+        layer, ctx = step.layer, self.contexts[step.index]
+        reads, count = step.reads(self.training), len(step.inputs)
+        x, y = _handed([self.values[before] for before in step.inputs]), self.values[step.index]
+        parts = []
+        if any(step.needs):
+            places = 1 if layer.shares_gradient else count
+            parts = [self._place(step, slot, place) for place in range(places)]
+        dx = _handed([array for array, _ in parts]) if parts else None
+        if step.has_work:
+            self._do(calls.backward_of(layer, x, y, dy, dx, ctx), layer, ctx)
+        if len(parts) == 1:
+            parts[0][1].readers += count - 1
+            parts *= count
+        self.memory.release(slot)
+        if self.backward_passes == ONCE:
+            if "x" in reads:
+                self._release(self.slots[before] for before in step.inputs)
+            if "y" in reads:
+                self.memory.release(self.slots[step.index])
+            self._release(ctx.slots)
+        return parts or [(None, None)] * count
+
+    def _place(self, step, slot, place):
+        """Where a layer writes dE/dx: over what it reads for the last time, if it can."""
+        shape = (self.groups, *step.input_shapes[place], LANES)
+        over = step.layer.backward_in_place
+        if over == "x" and self.backward_passes == ONCE:
+            slot = self.slots[step.inputs[0]]
+        elif over != "dy":
+            slot = None
+        if slot is None or slot.readers != 1:
+            slot = self.memory.take(shape, 0)
+        slot.readers += 1
+        return slot.array.reshape(shape), slot
+
+    def _hand(self, before, dx, slot):
+        """Give dE/dx to the node that made x, and add it to what another consumer has given."""
+        if before in self.gradients:
+            other, own = self.gradients[before]
+            free = next((s for s in (slot, own) if s is not None and s.readers == 1), None)
+            out = self.memory.take(dx.shape, 0) if free is None else free
+            out.readers += 1
+            total = out.array.reshape(dx.shape)
+            if self.recording is not None:
+                self.recording.kernels()
+            add(flat(dx), flat(other), False, flat(total))
+            self.memory.release(slot)
+            self.memory.release(own)
+            dx, slot = total, out
+        self.gradients[before] = dx, slot
+
+    def _do(self, call, layer, ctx):
+        if self.recording is None:
+            call()
+        else:
+            self.recording.step(call, calls.runs_python(layer))
+        ctx.end_call()
+
+    def _release(self, slots):
+        for slot in slots:
+            self.memory.release(slot)
+
+
+def _handed(arrays):
+    """What a layer is handed: one array, or a tuple where it has several inputs."""
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
