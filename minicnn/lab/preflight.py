@@ -41,6 +41,7 @@ from minicnn.lab.theory.prediction import predict
 from minicnn.lab.trial import Trial, attempt
 from minicnn.layers import Sigmoid
 from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.models.inference import check_images
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.optimizers import SGD, Optimizer
 from minicnn.plan import trace
@@ -151,7 +152,7 @@ def preflight(
         If the images or labels do not fit the model, there are less than two images or classes,
         or the model has no weights.
     """
-    model._checked(images)
+    check_images(model, images)
     if optimizer is None:
         return _at_start(model, images, labels)
     found = _at_start(model, images[:IMAGES], labels[:IMAGES])

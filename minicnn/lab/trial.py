@@ -23,6 +23,7 @@ from minicnn.checks import check_count, check_number, check_numbers, takes
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError, DivergedError
 from minicnn.losses import Loss, SoftmaxCrossEntropy
+from minicnn.models.inference import check_images
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.optimizers import Optimizer
 from minicnn.training.callbacks.nan_guard import NanGuard
@@ -153,7 +154,7 @@ def attempt(
     ArgumentError
         If the images, labels or data do not fit the model, or it has no weights.
     """
-    images = model._checked(images)
+    images = check_images(model, images)
     if len(labels) != len(images) or not len(images):
         raise ArgumentError(
             f"a trial needs images and a label for each, got {len(images)} images and"

@@ -31,6 +31,7 @@ from minicnn.errors import ArgumentError
 from minicnn.initializers import Orthogonal
 from minicnn.layers import Dropout
 from minicnn.layers.views import joined
+from minicnn.models.inference import check_images
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.plan import NEVER, Plan, trace
 
@@ -121,7 +122,7 @@ def lsuv(
     passes = check_count(passes, "lsuv: passes")
     if not (is_finite(tolerance) and tolerance > 0):
         raise ArgumentError(f"lsuv: tolerance must be a finite number above 0, got {tolerance!r}.")
-    images = model._checked(images)
+    images = check_images(model, images)
     if not len(images):
         raise ArgumentError("lsuv needs a batch of images, got none.")
     # A twin, so that statistics, buffers and, after an error, weights stay as they are; and

@@ -1,24 +1,21 @@
 """Sequential: an ordered list of layers, trained and asked as one."""
 
 import math
-import threading
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from minicnn import lanes
-from minicnn.checks import check_count, check_flag, check_kind, make_rng, takes
+from minicnn.checks import check_flag, check_kind, make_rng, takes
 from minicnn.errors import ArgumentError
-from minicnn.hints.axes import advice_on_axes
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Shape
 from minicnn.layers.module import check_graph
+from minicnn.models.inference import OfThread, predict
 from minicnn.models.summary import table
 from minicnn.parameter import assign, lay_side_by_side
-from minicnn.plan import OFTEN, Graph, Node, Passes, Plan, Recording
-from minicnn.plan.micro_batches import EVALUATION_BATCH, micro_batch_size
+from minicnn.plan import OFTEN, Graph, Node, Plan, Recording
 from minicnn.plan.model_lock import ModelLock
 
 NOT_INITIALIZED = "the model has no weights yet: call initialize(input_shape)."
@@ -76,7 +73,7 @@ class Sequential(Layer):
         self.fused = True
         self.built: list[Layer] | None = None
         self._versions: list[tuple[Layer, int]] = []
-        self.lock, self._own = ModelLock(), _OfThread()
+        self.lock, self._own = ModelLock(), OfThread()
         for layer in layers:
             if not isinstance(layer, Layer):
                 example = "Sequential(Dense(10), ReLU())"
@@ -158,7 +155,7 @@ class Sequential(Layer):
     def setup(self, rng: np.random.Generator) -> Shape:
         """Build the layers, each from a generator of its own."""
         shape, needed = self.input_shape, self.needs_input_gradient
-        self.built, self._own = list(self.layers), _OfThread()
+        self.built, self._own = list(self.layers), OfThread()
         for layer, own in zip(self.layers, rng.spawn(len(self.layers))):
             layer.needs_input_gradient = needed
             shape = layer.build(shape, own, self.dtype)
@@ -322,37 +319,7 @@ class Sequential(Layer):
             If the model is not initialized, the shape does not fit, the array is of integers,
             which nobody has normalized, or another thread trains the model.
         """
-        images = self._checked(images)
-        size = micro_batch_size(self, EVALUATION_BATCH) if batch_size is None else batch_size
-        size = check_count(size, "batch_size")
-        scores = np.empty((len(images), *self.output_shape), self.dtype)
-        own = self._own
-        with self.lock.shared():
-            for start in range(0, len(images), size):
-                part = images[start : start + size]
-                x = own.batch(self, lanes.group_count(len(part)))
-                lanes.pack(part, self.dtype, out=x)
-                packed = own.passes(self).forward(x, False, len(part))
-                scores[start : start + len(part)] = lanes.unpack(packed, len(part))
-        return scores
-
-    def _checked(self, images):
-        self.check_layers()
-        if np.ma.is_masked(images):
-            raise ArgumentError("some pixels are masked: fill them by images.filled(value).")
-        images = np.asarray(images)
-        if images.dtype.kind != "f":
-            raise ArgumentError(
-                f"expected floating-point images, got {images.dtype}: normalize them first, as in"
-                " dataset.normalized(indices). By hand, bytes are divided by 255:"
-                " (images / 255 - mean[:, None, None]) / std[:, None, None]."
-            )
-        if images.shape[1:] != self.input_shape:
-            raise ArgumentError(
-                f"expected an array of shape (N, {', '.join(map(str, self.input_shape))}),"
-                f" got {images.shape}. {advice_on_axes(images.shape, self.input_shape)}".rstrip()
-            )
-        return images
+        return predict(self, self._own, images, batch_size)
 
     def summary(self) -> str:
         """A table of the layers: output shape, parameters, initializer and its std.
@@ -407,29 +374,6 @@ class Sequential(Layer):
         for layer in self.all_layers():
             arrays |= {f"{layer.name}.{name}": array for name, array in layer.state().items()}
         return arrays
-
-
-class _OfThread(threading.local):
-    """What each thread that computes with a model has of its own; a copy has none of it."""
-
-    plan: Any = None
-    recorded: Any = None
-    input: Any = None
-
-    def passes(self, model):
-        """Passes for inference."""
-        if self.recorded is None:
-            self.recorded = Passes(model)
-        return self.recorded
-
-    def batch(self, model, groups):
-        """An array for a batch; always the same, so that passes can be replayed."""
-        if self.input is None or len(self.input) < groups:
-            self.input = lanes.zeros((groups, *model.input_shape, lanes.LANES), model.dtype)
-        return self.input[:groups]
-
-    def __reduce__(self):
-        return _OfThread, ()
 
 
 def initialized(model: Any, what: str = "model") -> Sequential:

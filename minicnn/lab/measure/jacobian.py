@@ -27,6 +27,7 @@ from minicnn.checks import (
 from minicnn.errors import ArgumentError, unknown
 from minicnn.lab.measure.jvp import push
 from minicnn.lab.measure.signals import Signals
+from minicnn.models.inference import check_images
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.plan import NEVER, Plan, trace
 
@@ -84,7 +85,7 @@ class Jacobian:
         signals = Signals(model, dtype=np.float64)
         signals.follow()
         image = np.asarray(image)
-        x = lanes.pack(signals.twin._checked(image[None]), np.float64)
+        x = lanes.pack(check_images(signals.twin, image[None]), np.float64)
         self._layers = _section(signals.twin, layers)
         self._plans = [Plan(layer) for layer in self._layers]
         first, last = self._layers[0], self._layers[-1]

@@ -22,6 +22,7 @@ from minicnn.data.batches import Batch
 from minicnn.errors import ArgumentError, unknown
 from minicnn.layers import Conv2d, Layer
 from minicnn.losses import Loss, SoftmaxCrossEntropy
+from minicnn.models.inference import check_images
 from minicnn.models.sequential import NOT_INITIALIZED, Sequential, initialized
 from minicnn.plan import NEVER
 
@@ -130,7 +131,7 @@ class Signals:
             If the images or labels do not fit the model or each other, or there is no layer of
             that name.
         """
-        images, labels = self.twin._checked(images), np.asarray(labels)
+        images, labels = check_images(self.twin, images), np.asarray(labels)
         if labels.shape[:1] != (len(images),):
             raise ArgumentError(
                 f"expected a label for each of the {len(images)} images, got labels of shape"
