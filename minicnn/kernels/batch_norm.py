@@ -121,21 +121,21 @@ def _factors(tasks, terms, variance, gamma, beta, inverse, scale, shift):
 
 
 @kernel
-def normalize(x, mean, scale, shift, rectify, y):
+def normalize(x, mean, scale, shift, relu, y):
     """``y = (x - mean) * scale + shift``, channel by channel.
 
     Parameters
     ----------
     x, y : ndarray, shape (G, C, P, 16)
     mean, scale, shift : ndarray of float64, shape (C,)
-    rectify : bool
+    relu : bool
         Whether to write ``max(y, 0)``.
     """
-    parallel_for(_normalize_planes, x.shape[0] * x.shape[1], (x, mean, scale, shift, rectify, y))
+    parallel_for(_normalize_planes, x.shape[0] * x.shape[1], (x, mean, scale, shift, relu, y))
 
 
 @kernel
-def _normalize_planes(planes, x, mean, scale, shift, rectify, y):
+def _normalize_planes(planes, x, mean, scale, shift, relu, y):
     groups, channels, positions, lanes = x.shape
     real = x.dtype.type
     for plane in planes:
@@ -144,7 +144,7 @@ def _normalize_planes(planes, x, mean, scale, shift, rectify, y):
         for p in range(positions):
             for lane in range(lanes):
                 value = (x[g, c, p, lane] - m) * s + b
-                y[g, c, p, lane] = real(0) if rectify and value <= 0 else value
+                y[g, c, p, lane] = real(0) if relu and value <= 0 else value
 
 
 @kernel

@@ -128,7 +128,7 @@ def _weight_gradient(first, count, turned, delta, grad, spare):
 
 
 @kernel
-def _deltas(parts, count, dy, mask, rectified, delta, bias_grad):
+def _deltas(parts, count, dy, mask, relu, delta, bias_grad):
     """The delta of some of `count` parts of the outputs in every sample, and their dE/db."""
     groups, outputs, _ = dy.shape
     none = zero(pointer(dy))
@@ -137,7 +137,7 @@ def _deltas(parts, count, dy, mask, rectified, delta, bias_grad):
         for g in range(groups):
             at = (g * outputs + o) * LANES
             own = load(pointer(dy) + at)
-            if rectified:
+            if relu:
                 own = where_above(load(pointer(mask) + at), none, own, none)
                 store(own, pointer(delta) + at)
             total = total + own
@@ -146,7 +146,7 @@ def _deltas(parts, count, dy, mask, rectified, delta, bias_grad):
 
 
 @kernel
-def dense_gradients(x, weight, dy, mask, rectified, delta, weight_grad, bias_grad, dx):
+def dense_gradients(x, weight, dy, mask, relu, delta, weight_grad, bias_grad, dx):
     """Fill dE/dW, dE/db and dE/dx.
 
     Parameters
@@ -154,15 +154,15 @@ def dense_gradients(x, weight, dy, mask, rectified, delta, weight_grad, bias_gra
     x : ndarray, shape (G, F, 16)
     weight, weight_grad : ndarray, shape (O, F)
     dy, mask, delta : ndarray, shape (G, O, 16)
-        If `rectified`, `delta` is filled with zeros where `mask` is at most 0, and with `dy`
+        If `relu`, `delta` is filled with zeros where `mask` is at most 0, and with `dy`
         elsewhere, NaN included; else `delta` must be `dy` itself.
-    rectified : bool
+    relu : bool
     bias_grad : ndarray, shape (O,), or empty if there is no bias
     dx : ndarray, shape (G, F, 16), or empty if nobody needs it
     """
     outputs, features = weight.shape
     parts = 1 if delta.size <= FEW * LANES else outputs
-    parallel_for(_deltas, parts, (parts, dy, mask, rectified, delta, bias_grad))
+    parallel_for(_deltas, parts, (parts, dy, mask, relu, delta, bias_grad))
     blocks = (features + LANES - 1) // LANES
     parallel_for(_gradients_of_blocks, blocks, (x, weight, delta, weight_grad, dx))
 

@@ -10,17 +10,17 @@ PIECES = 8  # of a lane group, each a task of its own
 
 
 @kernel
-def add(a, b, rectify, out):
+def add(a, b, relu, out):
     """``out = a + b``, or ``max(a + b, 0)``, for contiguous arrays of shape (G, M), 16 | M.
 
     `out` may be `a` or `b` itself: vectors are loaded and stored one by one, for a plain loop
     would be compiled to vectors only for arrays that do not overlap.
     """
-    parallel_for(_add_pieces, len(a) * PIECES, (a, b, rectify, out))
+    parallel_for(_add_pieces, len(a) * PIECES, (a, b, relu, out))
 
 
 @kernel
-def _add_pieces(tasks, a, b, rectify, out):
+def _add_pieces(tasks, a, b, relu, out):
     for task in tasks:
         g, piece, size = task // PIECES, task % PIECES, a.shape[1]
         a0, b0, out0, vectors = pointer(a), pointer(b), pointer(out), size // LANES
@@ -28,7 +28,7 @@ def _add_pieces(tasks, a, b, rectify, out):
         for i in range(piece * vectors // PIECES, (piece + 1) * vectors // PIECES):
             at = g * size + i * LANES
             total = load(a0 + at) + load(b0 + at)
-            if rectify:
+            if relu:
                 total = where_above(total, none, total, none)
             store(total, out0 + at)
 

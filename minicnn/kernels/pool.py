@@ -49,7 +49,7 @@ def _give(image, gradient, row, height, width, best, given, add):
 
 
 @kernel
-def max_pool(x, y, kernel_size, stride, padding, rectify):
+def max_pool(x, y, kernel_size, stride, padding, relu):
     """``y[i, j] = max of the window at (s i - p, s j - p)``; NaN if the window holds one.
 
     Parameters
@@ -59,17 +59,17 @@ def max_pool(x, y, kernel_size, stride, padding, rectify):
         Filled.
     kernel_size, stride, padding : pair of int
         Height and width; every window meets the image.
-    rectify : bool
+    relu : bool
         Whether to write ``max(y, 0)``: as a ReLU before the pooling would have it, which
         the maximum does not notice, at a quarter of the work or less.
     """
     parallel_for(
-        _max_pool_planes, x.shape[0] * x.shape[1], (x, y, kernel_size, stride, padding, rectify)
+        _max_pool_planes, x.shape[0] * x.shape[1], (x, y, kernel_size, stride, padding, relu)
     )
 
 
 @kernel
-def _max_pool_planes(planes, x, y, kernel_size, stride, padding, rectify):
+def _max_pool_planes(planes, x, y, kernel_size, stride, padding, relu):
     _, channels, height, width, _ = x.shape
     rows, columns = y.shape[2:4]
     x0, y0 = pointer(x), pointer(y)
@@ -85,13 +85,13 @@ def _max_pool_planes(planes, x, y, kernel_size, stride, padding, rectify):
                     best = _maximum(window, width * LANES, 2, 2)
                 else:
                     best = _maximum(window, width * LANES, bottom - top, right - left)
-                if rectify:
+                if relu:
                     best = where_above(best, none, best, none)
                 store(best, output + (i * columns + j) * LANES)
 
 
 @kernel
-def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding, rectify, apart):
+def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding, relu, apart):
     """``dx = M * upsample(dy)``: each window's gradient goes to the first of its maxima.
 
     That of a window which holds a NaN goes to the NaN; with several, to the first that has the
@@ -103,18 +103,18 @@ def max_pool_gradient(x, y, dy, dx, kernel_size, stride, padding, rectify, apart
         `dx` is filled; it may be `x` itself if `apart`.
     y, dy : ndarray, shape (G, C, H', W', 16)
         `y` as :func:`max_pool` left it.
-    kernel_size, stride, padding, rectify
+    kernel_size, stride, padding, relu
         As there.
     apart : bool
         Whether each window begins where the one before it ends, the first at the image's edge:
         then nothing adds up, and zeros are needed only where no window reaches.
     """
-    arguments = (x, y, dy, dx, kernel_size, stride, padding, rectify, apart)
+    arguments = (x, y, dy, dx, kernel_size, stride, padding, relu, apart)
     parallel_for(_max_pool_gradient_planes, x.shape[0] * x.shape[1], arguments)
 
 
 @kernel
-def _max_pool_gradient_planes(planes, x, y, dy, dx, kernel_size, stride, padding, rectify, apart):
+def _max_pool_gradient_planes(planes, x, y, dy, dx, kernel_size, stride, padding, relu, apart):
     _, channels, height, width, _ = x.shape
     rows, columns = y.shape[2:4]
     x0, y0, dy0, dx0 = pointer(x), pointer(y), pointer(dy), pointer(dx)
@@ -132,7 +132,7 @@ def _max_pool_gradient_planes(planes, x, y, dy, dx, kernel_size, stride, padding
                 left, right = _clip(j * stride[1] - padding[1], kernel_size[1], width)
                 best = load(output + (i * columns + j) * LANES)
                 given = load(delta + (i * columns + j) * LANES)
-                if rectify:
+                if relu:
                     given = where_above(best, none, given, none)
                 window, row = (top * width + left) * LANES, width * LANES
                 pixels, own = image + window, gradient + window

@@ -22,9 +22,9 @@ def computed(x, weight, dy, mask=None, bias=True, input_gradient=True):
     bias_grad = np.full(len(weight) if bias else 0, np.nan, x.dtype)
     if not input_gradient:
         dx = dx[:0]
-    rectified = mask is not None
+    relu = mask is not None
     dense_gradients(
-        x, weight, dy, dy if mask is None else mask, rectified, delta, weight_grad, bias_grad, dx
+        x, weight, dy, dy if mask is None else mask, relu, delta, weight_grad, bias_grad, dx
     )
     return weight_grad, bias_grad, dx, delta
 

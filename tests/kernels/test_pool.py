@@ -55,15 +55,15 @@ def few_numbers(rng, shape):
     return rng.integers(-4, 0, shape).astype(np.float64)
 
 
-def pooled(kind, case, x, delta, rectify=False):
+def pooled(kind, case, x, delta, relu=False):
     """y and dx of a kind, "max" or "average", by the kernels."""
     packed, dy = lanes.pack(x, x.dtype), lanes.pack(delta, x.dtype)
     y, dx = np.full_like(dy, np.nan), np.full_like(packed, np.nan)
     if kind == "max":
-        pool.max_pool(packed, y, *case.window, rectify)
-        pool.max_pool_gradient(packed, y, dy, dx, *case.window, rectify, False)
+        pool.max_pool(packed, y, *case.window, relu)
+        pool.max_pool_gradient(packed, y, dy, dx, *case.window, relu, False)
         if case.apart():
-            pool.max_pool_gradient(packed, y, dy, packed, *case.window, rectify, True)
+            pool.max_pool_gradient(packed, y, dy, packed, *case.window, relu, True)
             np.testing.assert_array_equal(packed, dx)
     else:
         pool.average_pool(packed, y, *case.window)
@@ -102,7 +102,7 @@ def test_maxima_of_different_numbers(case):
 @given(poolings(), st.sampled_from(DTYPES))
 def test_rectified_maxima_are_those_of_a_relu_before(case, dtype):
     x, delta = numbers(case, lambda rng, shape: rng.integers(-3, 4, shape), dtype)
-    y, dx = pooled("max", case, x, delta, rectify=True)
+    y, dx = pooled("max", case, x, delta, relu=True)
     for n in range(case.samples):
         a = ref.activation("relu", x[n])
         da = ref.max_pool_gradient(delta[n], a, *case.window)
@@ -132,18 +132,18 @@ def test_every_place_of_a_window_can_be_the_maximum_or_nan(dtype):
     assert (y == -4).all()
     np.testing.assert_array_equal(dx, 7 * one)
     nan, ones = np.where(one == 1, dtype(np.nan), one), np.ones((16, 1, 1, 1), dtype)
-    for kind, rectify in (("max", False), ("max", True), ("average", False)):
-        y, dx = pooled(kind, case, nan, ones, rectify)
+    for kind, relu in (("max", False), ("max", True), ("average", False)):
+        y, dx = pooled(kind, case, nan, ones, relu)
         assert np.isnan(y).all()
         np.testing.assert_array_equal(dx, one if kind == "max" else np.full_like(one, 1 / 16))
 
 
-@pytest.mark.parametrize("rectify", [False, True])
-def test_a_nan_among_zeros_and_infinities_gets_the_gradient(rectify):
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_nan_among_zeros_and_infinities_gets_the_gradient(relu):
     case = Pooling(3, (1, 1, 4), ((1, 4), (1, 4), (0, 0)))
     nan, inf = np.nan, np.inf
     x = np.array([[0, -0.0, nan, inf], [nan, nan, 1, nan], [-inf, 1, 2, nan]]).reshape(3, 1, 1, 4)
-    y, dx = pooled("max", case, x, np.ones((3, 1, 1, 1)), rectify)
+    y, dx = pooled("max", case, x, np.ones((3, 1, 1, 1)), relu)
     assert np.isnan(y).all()
     assert dx.reshape(3, 4).tolist() == [[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
 

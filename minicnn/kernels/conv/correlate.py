@@ -102,7 +102,7 @@ def _strip(rows, cols):
     splat, _, store, add_rank1, _, _ = tile_operations(rows, cols)
 
     @kernel
-    def strip(j, x, w, bias, bias_step, y, steps, x_terms, w_terms, columns, u, end_u, rectify):
+    def strip(j, x, w, bias, bias_step, y, steps, x_terms, w_terms, columns, u, end_u, relu):
         v = min(columns[j, 0], columns[j + cols - 1, 0])
         end_v = max(columns[j, 1], columns[j + cols - 1, 1])
         start, length = (
@@ -118,7 +118,7 @@ def _strip(rows, cols):
                 at = x + (j * steps.x_column + x_terms[r])
                 tile = add_rank1(tile, w + w_terms[r], steps.w_channel, at, steps.x_column)
             start += steps.terms_of_row
-        if rectify:
+        if relu:
             tile = where_above(tile, zero_tile(tile), tile, zero_tile(tile))
         store(tile, y + j * steps.y_column, steps.y_channel, steps.y_column)
 
@@ -182,7 +182,7 @@ def _first_channel(block, walk):
 
 
 @kernel
-def correlate(x, w, bias, y, numbers, x_terms, w_terms, rows, columns, rectify):
+def correlate(x, w, bias, y, numbers, x_terms, w_terms, rows, columns, relu):
     """Fill `y` with the sums of products that a walk and its terms describe.
 
     Parameters
@@ -195,17 +195,17 @@ def correlate(x, w, bias, y, numbers, x_terms, w_terms, rows, columns, rectify):
         Of a Walk, see :meth:`Walk.numbers`.
     x_terms, w_terms, rows, columns : ndarray of int64
         Of its Terms.
-    rectify : bool
+    relu : bool
         Whether to write ``max(sum, 0)``: a ReLU while the sums are in registers.
     """
     walk = LoopNest(*to_fixed_tuple(numbers, WALK_LENGTH))
     tasks = walk.lane_groups * walk.channel_groups * walk.rows * walk.pieces * walk.chunks
-    arguments = (x, w, bias, y, numbers, x_terms, w_terms, rows, columns, rectify)
+    arguments = (x, w, bias, y, numbers, x_terms, w_terms, rows, columns, relu)
     parallel_for(_correlate_pieces, tasks, arguments)
 
 
 @kernel
-def _correlate_pieces(tasks, x, w, bias, y, numbers, x_terms, w_terms, rows, columns, rectify):
+def _correlate_pieces(tasks, x, w, bias, y, numbers, x_terms, w_terms, rows, columns, relu):
     """Each a piece of one row of outputs, in a chunk of its channels."""
     walk = LoopNest(*to_fixed_tuple(numbers, WALK_LENGTH))
     x0, w0, bias0, y0 = pointer(x), pointer(w), pointer(bias), pointer(y)
@@ -233,6 +233,6 @@ def _correlate_pieces(tasks, x, w, bias, y, numbers, x_terms, w_terms, rows, col
                     count, start, stop, x1, w0 + (q * walk.w_channel_group + o * walk.w_channel),
                     bias0 + (q * walk.channels + o) * bias_step, bias_step,
                     y1 + o * walk.y_channel, steps, x_terms, w_terms, columns,
-                    rows[i, 0], rows[i, 1], rectify,
+                    rows[i, 0], rows[i, 1], relu,
                 )  # fmt: skip
                 o += count

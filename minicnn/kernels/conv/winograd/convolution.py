@@ -42,7 +42,7 @@ _splat, _, _store_tile, _add_rank1, _, _ = tile_operations(ROWS, COLUMNS)
 
 
 @kernel
-def convolve(x, u, bias, y, padding, rectify, v, m):
+def convolve(x, u, bias, y, padding, relu, v, m):
     """Fill `y` with the convolution of `x`, stride 1, by the transformed weights `u`.
 
     Parameters
@@ -54,16 +54,16 @@ def convolve(x, u, bias, y, padding, rectify, v, m):
         Added to every output; of length one, the same for all.
     y : ndarray, shape (G, O, H', W', 16)
     padding : pair of int
-    rectify : bool
+    relu : bool
         Whether to write ``max(sum, 0)``.
     v, m : ndarray, shapes (parts, `input_scratch`) and (parts, `output_scratch`)
         Room to work in, a row for each part of the work that may run by itself.
     """
-    parallel_for(_convolve_parts, v.shape[0], (x, u, bias, y, padding, rectify, v, m))
+    parallel_for(_convolve_parts, v.shape[0], (x, u, bias, y, padding, relu, v, m))
 
 
 @kernel
-def _convolve_parts(own_parts, x, u, bias, y, padding, rectify, v, m):
+def _convolve_parts(own_parts, x, u, bias, y, padding, relu, v, m):
     groups, c_in, height, width, _ = x.shape
     _, c_out, rows, columns, _ = y.shape
     parts, tiles = v.shape[0], groups * ((rows + 3) // 4) * ((columns + 3) // 4)
@@ -120,7 +120,7 @@ def _convolve_parts(own_parts, x, u, bias, y, padding, rectify, v, m):
                         out = y0 + (((g * c_out + o) * rows + i) * columns + j) * LANES
                         output_tile(
                             m0 + ((o - low * ROWS) * TILES + t) * LANES, m_step,
-                            bias0 + o * bias_step, rectify, out, columns, rows - i, columns - j,
+                            bias0 + o * bias_step, relu, out, columns, rows - i, columns - j,
                         )  # fmt: skip
 
 

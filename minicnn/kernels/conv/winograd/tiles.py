@@ -207,29 +207,29 @@ def _output(m0, m1, m2, m3, m4, m5):
 
 
 @kernel
-def _put_pixel(value, bias, rectify, p):
+def _put_pixel(value, bias, relu, p):
     value = value + bias
-    if rectify:
+    if relu:
         nothing = zero(p)
         value = where_above(value, nothing, value, nothing)
     store(value, p)
 
 
 @kernel
-def _put_output(m0, m1, m2, m3, m4, m5, bias, rectify, out, columns):
+def _put_output(m0, m1, m2, m3, m4, m5, bias, relu, out, columns):
     """``Aᵀ m + b`` of a row of the half-transformed tile, as far as there are columns."""
     row = _output(m0, m1, m2, m3, m4, m5)
-    _put_pixel(row[0], bias, rectify, out)
+    _put_pixel(row[0], bias, relu, out)
     if columns > 1:
-        _put_pixel(row[1], bias, rectify, out + LANES)
+        _put_pixel(row[1], bias, relu, out + LANES)
     if columns > 2:
-        _put_pixel(row[2], bias, rectify, out + 2 * LANES)
+        _put_pixel(row[2], bias, relu, out + 2 * LANES)
     if columns > 3:
-        _put_pixel(row[3], bias, rectify, out + 3 * LANES)
+        _put_pixel(row[3], bias, relu, out + 3 * LANES)
 
 
 @kernel
-def output_tile(points, step, bias, rectify, y, width, rows, columns):
+def output_tile(points, step, bias, relu, y, width, rows, columns):
     """``Aᵀ m A + b`` into the part of 4×4 pixels at `y` that is inside the image.
 
     Parameters
@@ -239,26 +239,26 @@ def output_tile(points, step, bias, rectify, y, width, rows, columns):
     """
     for lane in range(0, LANES, register_lanes(points)):
         _output_tile(
-            narrow(points) + lane, step, _splat(narrow(bias), 0), rectify, narrow(y) + lane, width,
+            narrow(points) + lane, step, _splat(narrow(bias), 0), relu, narrow(y) + lane, width,
             rows, columns,
         )  # fmt: skip
 
 
 @kernel
-def _output_tile(points, step, bias, rectify, y, width, rows, columns):
+def _output_tile(points, step, bias, relu, y, width, rows, columns):
     a0, b0, c0, d0 = _output(*six(points, 6 * step))
     a1, b1, c1, d1 = _output(*six(points + step, 6 * step))
     a2, b2, c2, d2 = _output(*six(points + 2 * step, 6 * step))
     a3, b3, c3, d3 = _output(*six(points + 3 * step, 6 * step))
     a4, b4, c4, d4 = _output(*six(points + 4 * step, 6 * step))
     a5, b5, c5, d5 = _output(*six(points + 5 * step, 6 * step))
-    _put_output(a0, a1, a2, a3, a4, a5, bias, rectify, y, columns)
+    _put_output(a0, a1, a2, a3, a4, a5, bias, relu, y, columns)
     if rows > 1:
-        _put_output(b0, b1, b2, b3, b4, b5, bias, rectify, y + width * LANES, columns)
+        _put_output(b0, b1, b2, b3, b4, b5, bias, relu, y + width * LANES, columns)
     if rows > 2:
-        _put_output(c0, c1, c2, c3, c4, c5, bias, rectify, y + 2 * width * LANES, columns)
+        _put_output(c0, c1, c2, c3, c4, c5, bias, relu, y + 2 * width * LANES, columns)
     if rows > 3:
-        _put_output(d0, d1, d2, d3, d4, d5, bias, rectify, y + 3 * width * LANES, columns)
+        _put_output(d0, d1, d2, d3, d4, d5, bias, relu, y + 3 * width * LANES, columns)
 
 
 @kernel
