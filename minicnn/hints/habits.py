@@ -127,7 +127,8 @@ NAMES: Mapping[str, Mapping[str, str | None]] = {
     },
     "minicnn.optimizers": {"Momentum": "SGD(..., momentum=0.9)", "RMSprop": "RMSProp"},
     "minicnn": {
-        "nn": "layers", "optim": "optimizers", "Model": "Sequential", "Trainer": "training.Trainer"
+        "nn": "layers", "optim": "optimizers", "Model": "Sequential", "Trainer": "training.Trainer",
+        **{name: f"models.{name}" for name in ("Branches", "Residual", "zoo")},
     },
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Totals: mean loss and accuracy over batches.
+"""Running metrics: mean loss and accuracy over batches.
 
 For the package itself: it checks nothing of what it is handed.
 """

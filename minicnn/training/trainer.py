@@ -70,7 +70,7 @@ class Trainer(Habits):
         Of the test set.
     loss_value : float
         The loss of that batch.
-    totals : Totals
+    totals : RunningMetrics
         Running means over the batches of this epoch.
     history : list of dict
         A line for each finished epoch: ``epoch``, ``step``, ``train_loss`` and
@@ -184,7 +184,7 @@ class Trainer(Habits):
 
         Returns
         -------
-        Totals
+        RunningMetrics
             The predicted classes go to ``predicted``.
         """
         totals, predicted = RunningMetrics(), []

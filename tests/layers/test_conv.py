@@ -1,4 +1,4 @@
-"""Conv2d: settings, fans and what cannot be; the sums are in kernels/test_correlate.py."""
+"""Conv2d: settings, fans and what cannot be; the sums are in kernels/conv/test_correlate.py."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Dense: settings, fans and what cannot be; the sums are in kernels/test_correlate.py."""
+"""Dense: settings, fans and what cannot be; the sums are in kernels/conv/test_correlate.py."""
 
 import numpy as np
 import pytest

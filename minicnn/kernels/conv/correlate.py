@@ -192,7 +192,7 @@ def correlate(x, w, bias, y, numbers, x_terms, w_terms, rows, columns, relu):
     bias : ndarray, shape (channel groups * channels,) or (1,)
         Added to every output; of length one, the same for all.
     numbers : ndarray of int64
-        Of a Walk, see :meth:`Walk.numbers`.
+        Of a LoopNest, see :meth:`LoopNest.numbers`.
     x_terms, w_terms, rows, columns : ndarray of int64
         Of its Terms.
     relu : bool

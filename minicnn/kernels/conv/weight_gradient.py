@@ -210,7 +210,7 @@ def parameter_gradients(x, x_terms, delta, d_channels, partial, numbers, weight_
     partial : ndarray, shape (slices, channel groups, channels, terms)
         Room for the gradient of each slice of the batch.
     numbers : ndarray of int64
-        Of a Sweep, see :meth:`Sweep.numbers`.
+        Of a ReductionNest, see :meth:`ReductionNest.numbers`.
     weight_grad : ndarray, shape (channel groups * channels, ...), as large as a slice
     bias_grad : ndarray, shape (channel groups * channels,), or empty if there is no bias
     """

@@ -60,7 +60,8 @@ def forward(layer: Layer, signal: Signal) -> tuple[Signal, Any]:
     """
     raise NoPromiseError(
         f"{layer.name}: the theory knows no layer {type(layer).__name__}; teach it by"
-        " @minicnn.lab.theory.forward.forward.register and the same of backward_theory."
+        " @minicnn.lab.theory.forward.forward.register and"
+        " @minicnn.lab.theory.backward.backward.register."
     )
 
 
