@@ -107,7 +107,11 @@ class Loss(Habits):
 
     def targets(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """The targets as the kernel takes them, or an ArgumentError."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} needs methods targets(self, scores, targets) and"
+            " compute(self, kept), or a method __call__(self, scores, targets) of its own that"
+            " returns the value and the gradient."
+        )
 
     def compute(self, kept: Buffers) -> None:
         """Fill the value and the gradient: the kernel, and nothing else."""

@@ -182,8 +182,16 @@ class Optimizer(Habits):
         ----------
         decay : float
             The weight decay of the parameters at hand: that of the optimizer, or 0.
+
+        Returns
+        -------
+        tuple of float
+            At most 8.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} needs a kernel, rule, and a method numbers(self, decay); or a"
+            " method step(self) of its own."
+        )
 
     def _allocate(self, kind):
         """Make one array of zeros for each parameter, unless they exist already."""

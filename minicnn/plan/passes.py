@@ -65,6 +65,13 @@ class Passes:
         self._running: Recorded | None = None  # the step whose forward pass was replayed last
         self._begun: Any = None  # what is known of a step whose forward pass was captured last
 
+    def __reduce__(self) -> tuple[type, tuple[Any]]:
+        return type(self), (self.model,)  # a copy's arrays are others
+
+    def knows(self, recorded: Recorded) -> bool:
+        """Whether something captured may be replayed again, as far as these passes know."""
+        return any(known is recorded for known in self._known.values())
+
     def forward(self, x: Array, training: bool = True, samples: int | None = None) -> np.ndarray:
         """The scores, as :meth:`Sequential.forward` gives them.
 
@@ -79,7 +86,7 @@ class Passes:
         self._running = self._begun = None
         if type(samples) is not int and samples is not None:
             samples = check_count(samples, "samples", least=0)
-        if type(training) is not bool or not isinstance(x, np.ndarray):
+        if type(training) is not bool or type(x) is not np.ndarray:
             return model.forward(x, training, samples)  # which says what is wrong
         if training:
             model.lock.take()
@@ -104,10 +111,10 @@ class Passes:
             return step.scores
         if self._attempts >= ATTEMPTS or model.plan().observer is not None:
             return model.run(x, training, samples, backward=backward)
-        recording, allocations = Recording(), model.plan().memory.allocations
+        recording, before = Recording(), (model.plan().memory.allocations, Parameter.changes)
         with recording:
             scores = model.run(x, training, samples, recording, backward)
-        self._begun = x, samples, scores, recording, allocations
+        self._begun = x, samples, scores, recording, before
         if not training:
             self._attempts += 1
             self._remember(False, None, None, None)
@@ -132,7 +139,7 @@ class Passes:
             dx = model.backward(dy)
         else:
             recording, delta = Recording(), dy
-            if isinstance(dy, np.ndarray):
+            if are_lanes(dy, model.output_shape, model.dtype):
                 delta = dy.copy()  # the next one may stand elsewhere
             with recording:
                 dx = model.backward(delta, recording)
@@ -143,9 +150,10 @@ class Passes:
 
     def _remember(self, training, backward, dy, dx):
         """Keep what was written down, if it can be replayed."""
-        (x, samples, scores, forward, allocations), self._begun = self._begun, None
-        plan = self.model.plan()
-        if forward.is_whole and (backward is None or backward.is_whole):
+        (x, samples, scores, forward, before), self._begun = self._begun, None
+        plan, (allocations, changes) = self.model.plan(), before
+        whole = forward.is_whole and (backward is None or backward.is_whole)
+        if whole and changes == Parameter.changes:  # else an array may be another by now
             arrays = [(p, p.value, p.grad) for p in self.model.parameters()]
             self._known[_place(x, samples, training)] = self._same[id(x), samples, training] = (
                 Recorded(

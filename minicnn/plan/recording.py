@@ -52,6 +52,11 @@ class Recording:
         whole._calls = calls
         return whole
 
+    @property
+    def is_kernels(self) -> bool:
+        """Whether Python is never called."""
+        return all(_captured(call) is not None for call in self._calls)
+
     def step(self, call: Callable[[], None], in_python: bool) -> None:
         """Do a step of the pass, ``call()``, and write it down.
 
@@ -86,6 +91,7 @@ class Recording:
             return
         captured, self._captured = self._captured, None
         self._block.__exit__(None, None, None)
+        self._block = None
         self.is_whole = self.is_whole and bool(captured)
         if captured and len(captured):
             self._calls.append(captured.replay)

@@ -9,6 +9,7 @@ For the package itself: it checks nothing of what it is handed, but labels.
 """
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +22,14 @@ from minicnn.plan import Passes, Recording
 from minicnn.plan.passes import Recorded
 from minicnn.training.gradients import compute_gradients
 
+#: What a loss and an optimizer are made of, which somebody may have replaced.
+METHODS = frozenset(("__call__", "compute", "load", "numbers", "rule", "step", "targets", "update"))
+
 
 class _Known(NamedTuple):
     """What gives the gradients of a batch in one place, replayed."""
 
+    loss: Any
     recorded: Recorded
     buffers: Buffers
     targets: Any
@@ -47,11 +52,11 @@ class TrainingStep:
     def __init__(self, model: Sequential, loss: Any, optimizer: Optimizer):
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.passes = Passes(model)
-        self._ours = _is_ours(loss), _is_ours(optimizer)
         self._known: dict[int, _Known] = {}  # by the identity of what is recorded
         self._runs: Any = None  # that `_update` changes
         self._update: Any = None
         self._whole: dict[int, Recording] = {}  # by the identity of gradients
+        self._own_classes: dict[type, bool] = {}
 
     def __call__(
         self,
@@ -75,7 +80,7 @@ class TrainingStep:
             The loss.
         """
         known = self._gradients(x, labels)
-        if known is not None and between is None and self._ours[1]:
+        if known is not None and between is None and self._is_ours(self.optimizer):
             self._replay_all(known)
             return self._end(known, look)
         if known is None:
@@ -85,7 +90,7 @@ class TrainingStep:
             value = self._end(known, look)
         if between is not None:
             between(value)
-        if self._ours[1]:
+        if self._is_ours(self.optimizer):
             self._replay_update(self.optimizer.load())
         else:
             self.optimizer.step()
@@ -93,12 +98,12 @@ class TrainingStep:
 
     def _gradients(self, x, labels):
         """How to replay forward, loss and backward for this batch, whose labels are loaded."""
-        recorded = self.passes.recorded(x, len(labels)) if self._ours[0] else None
+        recorded = self.passes.recorded(x, len(labels)) if self._is_ours(self.loss) else None
         if recorded is None:
             return None
         self.model.lock.take()
         known = self._known.get(id(recorded))
-        if known is not None:
+        if known is not None and known.loss is self.loss:
             self.loss.load(known.buffers, labels)
             if known.buffers.targets is known.targets:
                 return known
@@ -109,8 +114,9 @@ class TrainingStep:
         if not loss.is_whole:
             return None
         whole = Recording.joined([recorded.forward, loss, recorded.backward])
-        known = _Known(recorded, buffers, buffers.targets, whole)
-        self._known[id(recorded)] = known
+        known = _Known(self.loss, recorded, buffers, buffers.targets, whole)
+        kept = {key: old for key, old in self._known.items() if self.passes.knows(old.recorded)}
+        self._known, self._whole = {**kept, id(recorded): known}, {}
         return known
 
     def _end(self, known, look):
@@ -121,17 +127,25 @@ class TrainingStep:
         return float(known.buffers.value[0])
 
     def _replay_all(self, known):
-        """Gradients and update in one."""
-        runs = self.optimizer.load()
-        if runs is not self._runs:
+        """Gradients and update in one, unless Python stands between: it may change settings."""
+        if not known.gradients.is_kernels:
             known.gradients.replay()
-            self._replay_update(runs)
+            self._replay_update(self.optimizer.load())
             return
-        whole = self._whole.get(id(known.gradients))
-        if whole is None:
-            whole = Recording.joined([known.gradients, self._update])
-            self._whole[id(known.gradients)] = whole
-        whole.replay()
+        runs = self.optimizer.load()
+        try:
+            if runs is not self._runs:
+                known.gradients.replay()
+                self._replay_update(runs)
+                return
+            whole = self._whole.get(id(known.gradients))
+            if whole is None:
+                whole = Recording.joined([known.gradients, self._update])
+                self._whole[id(known.gradients)] = whole
+            whole.replay()
+        except BaseException:
+            self.optimizer.steps -= 1  # it has not been made
+            raise
 
     def _replay_update(self, runs):
         """Update; for the first time on these arrays it is written down."""
@@ -144,7 +158,14 @@ class TrainingStep:
         if update.is_whole:
             self._runs, self._update, self._whole = runs, update, {}
 
-
-def _is_ours(part):
-    """Whether a loss or an optimizer is the package's own, so that kernels do all its work."""
-    return not is_third_party(type(part)) and not {"step", "__call__"} & vars(part).keys()
+    def _is_ours(self, part):
+        """Whether a loss or an optimizer is the package's own, so that kernels do all its work."""
+        if not METHODS.isdisjoint(vars(part)):
+            return False
+        cls = type(part)
+        if cls not in self._own_classes:
+            own = [getattr(cls, name, None) for name in METHODS]
+            functions = [method for method in own if isinstance(method, FunctionType)]
+            replaced = any(is_third_party(f) or hasattr(f, "__wrapped__") for f in functions)
+            self._own_classes[cls] = not (replaced or is_third_party(cls))
+        return self._own_classes[cls]

@@ -322,8 +322,9 @@ class Trainer(Habits):
         self.batch = batch
         self.optimizer.lr = self.base_lr * self.schedule(self.step, self.total_steps)
         make, predicted = self._make_step, []
-        if make is None or make.loss is not self.loss or make.optimizer is not self.optimizer:
+        if make is None:
             make = self._make_step = TrainingStep(self.model, self.loss, self.optimizer)
+        make.loss, make.optimizer = self.loss, self.optimizer
 
         def look(scores, samples):
             predicted.append(predicted_classes(scores, samples))
@@ -331,6 +332,7 @@ class Trainer(Habits):
         def between(value):
             self.loss_value = value
             self._tell("on_loss")
+            make.optimizer = self.optimizer  # a callback may choose another
 
         hooked = any(_looks_at_gradients(callback) for callback in self.callbacks)
         value = make(batch.x, batch.labels, look, between if hooked else None)

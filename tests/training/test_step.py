@@ -1,10 +1,14 @@
 """A step that is replayed has the bits of its parts, one after the other; and it is one call."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
 from minicnn import lanes, optimizers
 from minicnn.errors import ArgumentError
+from minicnn.initializers import Fans
 from minicnn.kernels.runtime import replay
 from minicnn.layers import BatchNorm, Conv2d, Dense, Dropout, Flatten, NumpyLayer, PReLU, ReLU
 from minicnn.losses import MeanSquaredError, SoftmaxCrossEntropy
@@ -150,3 +154,154 @@ def test_wrong_labels_change_nothing():
     with pytest.raises(ArgumentError, match="labels must be from 0 to 2"):
         step(x, labels + CLASSES)
     assert [p.value.tobytes() for p in model.parameters()] == before and step.optimizer.steps == 4
+
+
+class Gain(NumpyLayer):
+    """Gives its parameter another gradient array in each pass, and cuts its value."""
+
+    def setup(self, rng):
+        self.w = self.add_parameter("weight", (1,), "ones", Fans(1, 1), rng)
+        return self.input_shape
+
+    def forward(self, x):
+        if self.cut:
+            self.w.value = np.clip(self.w.value, 0.999, 1.001)
+        self.x = x
+        return x * self.w.value
+
+    def backward(self, dy):
+        gradient = np.array([(dy * self.x).sum()], self.dtype)
+        if self.cut:
+            self.w.grad[...] = gradient
+        else:
+            self.w.grad = gradient
+        return dy * self.w.value
+
+
+def losses_of(layers, change, replayed, steps=12):
+    """Losses of some steps, with what `change` does before each of them."""
+    model = Sequential(*layers)
+    model.initialize(SHAPE, seed=1)
+    loss, optimizer = SoftmaxCrossEntropy(), optimizers.Adam(model.parameters(), 0.05)
+    step = TrainingStep(model, loss, optimizer)
+    x = lanes.pack(np.random.default_rng(0).normal(size=(16, *SHAPE)).astype(np.float32))
+    labels, found = np.arange(16) % CLASSES, []
+    for i in range(steps):
+        change(i, model, loss, optimizer)
+        if replayed:
+            found.append(step(x, labels))
+        else:
+            found.append(compute_gradients(model, loss, x, labels))
+            optimizer.step()
+    return found, optimizer.steps
+
+
+def nothing(i, model, loss, optimizer):
+    pass
+
+
+def clipped_by_hand(i, model, loss, optimizer):
+    def update():
+        for parameter in model.parameters():
+            np.clip(parameter.grad, -0.01, 0.01, out=parameter.grad)
+        type(optimizer).update(optimizer)
+
+    if i == 5:
+        optimizer.update = update
+
+
+def doubled_loss(i, model, loss, optimizer):
+    def compute(kept):
+        type(loss).compute(loss, kept)
+        kept.gradient *= 2
+
+    if i == 5:
+        loss.compute = compute
+
+
+def other_arrays(i, model, loss, optimizer):
+    for parameter in model.parameters() if i % 4 == 3 else []:
+        parameter.value = parameter.value.copy()
+
+
+@pytest.mark.parametrize("change", [nothing, clipped_by_hand, doubled_loss, other_arrays])
+@pytest.mark.parametrize("cut", [None, False, True])
+def test_what_somebody_replaces_is_seen_at_once(cut, change):
+    def layers():
+        gain = Gain()
+        gain.cut = cut
+        own = [] if cut is None else [gain]
+        return [Conv2d(4, 3), ReLU(), Flatten(), *own, Dense(CLASSES)]
+
+    plain = losses_of(layers(), change, replayed=False)
+    assert losses_of(layers(), change, replayed=True) == plain
+
+
+def test_a_layer_that_raises_leaves_the_optimizer_as_it_was():
+    class Raises(NumpyLayer):
+        fails = False
+
+        def forward(self, x):
+            if self.fails:
+                raise RuntimeError("no")
+            return x
+
+        def backward(self, dy):
+            return dy
+
+    layer = Raises()
+    model = Sequential(Flatten(), layer, Dense(CLASSES))
+    model.initialize(SHAPE)
+    step = TrainingStep(model, SoftmaxCrossEntropy(), optimizers.Adam(model.parameters(), 0.1))
+    x = lanes.pack(np.ones((16, *SHAPE), np.float32))
+    for i in range(6):
+        layer.fails = i == 4
+        if layer.fails:
+            with pytest.raises(RuntimeError, match="no"):
+                step(x, np.zeros(16, int))
+        else:
+            step(x, np.zeros(16, int))
+    assert step.optimizer.steps == 5
+
+
+def test_an_array_that_a_loss_replaces_in_its_midst():
+    def run(replayed):
+        model = Sequential(*NETS["plain"]())
+        model.initialize(SHAPE, seed=1)
+        calls, base = [], SoftmaxCrossEntropy()
+
+        def loss(scores, labels):
+            calls.append(1)
+            if len(calls) == 2:
+                weight = model.parameters()[0]
+                weight.value = weight.value * np.float32(2)
+            return base(scores, labels)
+
+        optimizer = SGD(model.parameters(), 0.1)
+        step = TrainingStep(model, loss, optimizer)
+        x = lanes.pack(np.random.default_rng(0).normal(size=(16, *SHAPE)).astype(np.float32))
+        found = []
+        for _ in range(6):
+            if replayed:
+                found.append(step(x, np.arange(16) % CLASSES))
+            else:
+                found.append(compute_gradients(model, loss, x, np.arange(16) % CLASSES))
+                optimizer.step()
+        return found
+
+    assert run(True) == run(False)
+
+
+def test_old_arrays_are_let_go():
+    model = Sequential(*NETS["plain"]())
+    model.initialize(SHAPE)
+    step = TrainingStep(model, SoftmaxCrossEntropy(), SGD(model.parameters(), 0.1))
+    x, seen = lanes.pack(np.ones((16, *SHAPE), np.float32)), []
+    for i in range(40):
+        if i % 4 == 3:
+            for parameter in model.parameters():
+                parameter.value = parameter.value.copy()
+            seen.append(weakref.ref(model.parameters()[0].value))
+        step(x, np.zeros(16, int))
+    gc.collect()
+    assert sum(ref() is not None for ref in seen) <= 2

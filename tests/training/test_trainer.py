@@ -1,5 +1,8 @@
 """The training loop, by what it does to small models."""
 
+import copy
+import pickle
+
 import numba
 import numpy as np
 import pytest
@@ -350,3 +353,32 @@ def test_callbacks_may_be_given_one_by_one(several):
 def test_callbacks_that_are_no_list(given):
     with pytest.raises(ArgumentError, match="callbacks must be a list"):
         trainer(epochs=1, callbacks=given)
+
+
+def test_a_callback_may_choose_another_optimizer_before_the_update():
+    class Swap(Callback):
+        def on_loss(self, trainer):
+            if trainer.step == 2:
+                trainer.optimizer = SGD(trainer.model.parameters(), 1e-30)
+                self.before = [p.value.tobytes() for p in trainer.model.parameters()]
+
+        def on_step_end(self, trainer):
+            if trainer.step == 3:
+                self.after = [p.value.tobytes() for p in trainer.model.parameters()]
+
+    swap = Swap()
+    trainer(dense_model(8), callbacks=[swap], epochs=1).fit()
+    assert swap.before == swap.after
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+def test_a_trainer_can_be_copied_after_training_and_goes_on(how):
+    one = trainer(dense_model(8), epochs=4)
+    one.callbacks.append(At("on_epoch_end", lambda t: t.epoch == 2, Trainer.stop))
+    one.fit()
+    one.callbacks.clear()
+    one._stopped = False
+    other = how(one)
+    for either in (one, other):
+        either.fit()
+    assert bits(one) == bits(other)
