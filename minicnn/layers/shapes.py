@@ -3,6 +3,7 @@
 import numpy as np
 
 from minicnn.checks import check_pair, takes
+from minicnn.checks.values import MOST_SIDE
 from minicnn.kernels import upsample as kernels
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Context, Shape
@@ -28,6 +29,10 @@ def window_output(
     if layer.input_shape is None:
         raise layer.error(layer.not_built)
     layer.needs_images()
+    if max(layer.input_shape[1:]) > MOST_SIDE:
+        raise layer.error(
+            f"an image of {layer.input_shape} is too large: at most {MOST_SIDE:,} pixels a side."
+        )
     kernel_size = check_pair(kernel_size, "kernel_size", 1)
     stride, padding = check_pair(stride, "stride", 1), check_pair(padding, "padding", 0)
     dilation = check_pair(dilation, "dilation", 1)

@@ -94,8 +94,11 @@ class Passes:
         with model.lock.shared():
             return self._forward(x, training, samples, NEVER)
 
-    def recorded(self, x: Array, samples: int, training: bool = True) -> Recorded | None:
+    def recorded(self, x: Array, samples: int | None, training: bool = True) -> Recorded | None:
         """What was captured of passes on a batch in this place, if it can be replayed."""
+        known = samples is None or type(samples) is int
+        if type(x) is not np.ndarray or type(training) is not bool or not known:
+            return None
         step = self._same.get((id(x), samples, training))
         if step is None:
             step = self._known.get(_place(x, samples, training))

@@ -78,3 +78,8 @@ def test_description_says_what_differs_from_the_plain_case():
     assert Conv2d(3, (3, 2)).describe() == "3x2"
     layer = Conv2d(4, 3, stride=2, padding=(1, 0), dilation=2, groups=2)
     assert layer.describe() == "3x3 stride 2 padding (1, 0) dilation 2 groups 2"
+
+
+def test_an_image_larger_than_any():
+    with pytest.raises(ArgumentError, match="at most 1,048,576 pixels a side"):
+        Sequential(Conv2d(2, 3)).initialize((1, 2**20 + 1, 8))

@@ -30,6 +30,7 @@ from minicnn.lab.theory import (
 from minicnn.layers import Activation, Conv2d, Dense, Layer, MaxPool2d, ReLU, Tanh, Upsample
 from minicnn.models import Branches, Sequential
 from minicnn.models.architectures import Parts
+from minicnn.models.inference import OfThread
 from minicnn.optimizers import Optimizer
 from minicnn.parameter import Parameter
 from minicnn.plan import Graph, Memory, Node, Recording, trace
@@ -137,6 +138,7 @@ SUBJECTS = {
     Optimizer: _optimizer,
     losses.Loss: lambda w, cls: losses.SoftmaxCrossEntropy() if cls is losses.Loss else cls(),
     schedules.Schedule: lambda w, cls: schedules.Cosine() if cls is schedules.Schedule else cls(),
+    OfThread: lambda w, cls: cls(),
     Trainer: lambda w, cls: w.trainer,
     Run: _run,
     Settings: lambda w, cls: w.settings,
