@@ -160,7 +160,7 @@ class TrainingStep:
 
     def _is_ours(self, part):
         """Whether a loss or an optimizer is the package's own, so that kernels do all its work."""
-        if not METHODS.isdisjoint(vars(part)):
+        if not METHODS.isdisjoint(getattr(part, "__dict__", ())):
             return False
         cls = type(part)
         if cls not in self._own_classes:

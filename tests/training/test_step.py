@@ -305,3 +305,18 @@ def test_old_arrays_are_let_go():
         step(x, np.zeros(16, int))
     gc.collect()
     assert sum(ref() is not None for ref in seen) <= 2
+
+
+def test_a_loss_of_any_kind_of_callable():
+    class Slots:
+        __slots__ = ()
+
+        def __call__(self, scores, labels):
+            return SoftmaxCrossEntropy()(scores, labels)
+
+    model = Sequential(*NETS["plain"]())
+    model.initialize(SHAPE)
+    step = TrainingStep(model, Slots(), SGD(model.parameters(), 0.1))
+    x = lanes.pack(np.ones((16, *SHAPE), np.float32))
+    losses = [step(x, np.zeros(16, int)) for _ in range(4)]
+    assert losses == sorted(losses, reverse=True)
