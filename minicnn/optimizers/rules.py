@@ -9,7 +9,19 @@ from minicnn.optimizers.runs import Run
 from minicnn.parameter import Parameter
 
 
-class SGD(Optimizer):
+class _WithMomentum(Optimizer):
+    """A rule that may have a momentum, and then keeps a velocity."""
+
+    momentum = fraction()
+
+    def load(self) -> list[Run]:
+        """Begin a step; a momentum that was set since needs a velocity."""
+        if self.momentum:
+            self._allocate("velocity")
+        return super().load()
+
+
+class SGD(_WithMomentum):
     """Stochastic gradient descent, with momentum if wanted.
 
     ::
@@ -40,7 +52,6 @@ class SGD(Optimizer):
 
     default_lr = 0.03
     kinds, rule = ("velocity",), staticmethod(update.sgd)
-    momentum = fraction()
 
     def __init__(
         self,
@@ -58,18 +69,12 @@ class SGD(Optimizer):
         if self.momentum:
             self._allocate("velocity")
 
-    def load(self) -> list[Run]:
-        """Begin a step; a momentum that was set since needs a velocity."""
-        if self.momentum:
-            self._allocate("velocity")
-        return super().load()
-
     def numbers(self, decay: float) -> tuple[float, ...]:
         """The settings, as :func:`minicnn.kernels.update.sgd` takes them."""
         return self.lr, self.momentum, decay, self.nesterov
 
 
-class RMSProp(Optimizer):
+class RMSProp(_WithMomentum):
     """Gradients divided by a running average of their size.
 
     ::
@@ -96,7 +101,6 @@ class RMSProp(Optimizer):
     kinds, rule = ("square_average", "velocity"), staticmethod(update.rmsprop)
     alpha = fraction()
     eps = positive(normal=True)
-    momentum = fraction()
 
     def __init__(
         self,
@@ -112,12 +116,6 @@ class RMSProp(Optimizer):
         self._allocate("square_average")
         if self.momentum:
             self._allocate("velocity")
-
-    def load(self) -> list[Run]:
-        """Begin a step; a momentum that was set since needs a velocity."""
-        if self.momentum:
-            self._allocate("velocity")
-        return super().load()
 
     def numbers(self, decay: float) -> tuple[float, ...]:
         """The settings, as :func:`minicnn.kernels.update.rmsprop` takes them."""
