@@ -34,6 +34,7 @@ class _Known(NamedTuple):
     buffers: Buffers
     targets: Any
     gradients: Recording
+    in_one: bool  # without Python, which may change what the update reads
 
 
 class TrainingStep:
@@ -80,7 +81,7 @@ class TrainingStep:
             The loss.
         """
         known = self._gradients(x, labels)
-        if known is not None and between is None and self._is_ours(self.optimizer):
+        if known and known.in_one and between is None and self._is_ours(self.optimizer):
             self._replay_all(known)
             return self._end(known, look)
         if known is None:
@@ -114,7 +115,7 @@ class TrainingStep:
         if not loss.is_whole:
             return None
         whole = Recording.joined([recorded.forward, loss, recorded.backward])
-        known = _Known(self.loss, recorded, buffers, buffers.targets, whole)
+        known = _Known(self.loss, recorded, buffers, buffers.targets, whole, whole.is_kernels)
         kept = {key: old for key, old in self._known.items() if self.passes.knows(old.recorded)}
         self._known, self._whole = {**kept, id(recorded): known}, {}
         return known
@@ -127,11 +128,7 @@ class TrainingStep:
         return float(known.buffers.value[0])
 
     def _replay_all(self, known):
-        """Gradients and update in one, unless Python stands between: it may change settings."""
-        if not known.gradients.is_kernels:
-            known.gradients.replay()
-            self._replay_update(self.optimizer.load())
-            return
+        """Gradients and update in one."""
         runs = self.optimizer.load()
         try:
             if runs is not self._runs:

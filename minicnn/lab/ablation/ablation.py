@@ -86,8 +86,7 @@ class Ablation:
         train: Callable[[dict[str, Any], Path], Any] | None = None,
     ):
         extras.load("joblib", workers.PURPOSE)
-        config: Any = numba.config  # which makes its names at run time
-        processors = config.NUMBA_NUM_THREADS if processors is None else processors
+        processors = numba.config.NUMBA_NUM_THREADS if processors is None else processors
         self._processors = check_count(processors, "processors")
         self._train = train or train_trial
         self.grid = grid

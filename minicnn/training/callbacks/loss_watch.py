@@ -58,7 +58,7 @@ class LossWatch(Callback):
 
     def on_step_end(self, trainer: "Trainer") -> None:
         """Look at the loss that this step's gradient was taken of."""
-        loss: Any = trainer.loss_value
+        loss = trainer.loss_value
         if trainer.step == 1:
             self.first = float(loss)
         if loss > self.worst:

@@ -1,7 +1,7 @@
 """NanGuard: stops at the first loss that is not a number, and says where that began."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class NanGuard(Callback):
 
     def on_loss(self, trainer: "Trainer") -> None:
         """Check the loss of this step, before it changes anything."""
-        loss: Any = trainer.loss_value
+        loss = trainer.loss_value
         if not math.isfinite(loss):
             what = f"the loss is {loss} in step {trainer.step + 1}"
             raise _diverged(trainer, what, [trainer.batch], training=True)

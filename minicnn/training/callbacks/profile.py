@@ -54,8 +54,7 @@ class Profile(Callback):
         if self._timing:
             self._whole += now - self._start
             self._steps += 1
-            batch: Any = trainer.batch
-            self._samples += batch.samples
+            self._samples += trainer.batch.samples
         last = trainer.totals.samples == len(trainer.train)
         self._timing, self._start = not last, now
 

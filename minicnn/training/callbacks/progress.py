@@ -49,8 +49,7 @@ class Progress(Callback):
 
     def on_step_end(self, trainer: "Trainer") -> None:
         """Move the bar."""
-        batch: Any = trainer.batch
-        if self._bar.update(batch.samples):
+        if self._bar.update(trainer.batch.samples):
             totals = trainer.totals
             self._bar.set_postfix_str(
                 f"loss {_short(totals.loss)}, accuracy {100 * totals.accuracy:.2f} %", refresh=False

@@ -49,12 +49,10 @@ class StepLog(Callback):
 
     def on_step_end(self, trainer: "Trainer") -> None:
         """Add a batch; end the stretch if it is long enough."""
-        batch: Any = trainer.batch
-        loss: Any = trainer.loss_value
-        images, correct = batch.samples, trainer.totals.correct
+        images, correct = trainer.batch.samples, trainer.totals.correct
         self._steps += 1
         self._images += images
-        self._loss += float(loss) * images
+        self._loss += float(trainer.loss_value) * images
         self._correct += correct - self._before
         self._before = correct
         if self._steps == self._length:

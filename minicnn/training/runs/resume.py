@@ -124,8 +124,7 @@ def _settings(folder, config, given):
                 f"the run in {folder} has {name} {_word(kept[name])}, and goes on with it; got"
                 f" {_word(value)}. Leave --{name.replace('_', '-')} out, or begin a new run."
             )
-    of_numba: Any = numba.config  # which makes its names at run time
-    most = of_numba.NUMBA_NUM_THREADS
+    most = numba.config.NUMBA_NUM_THREADS
     if given.get("data", kept["data"]) != kept["data"]:
         kept["data"] = given["data"]
         files.pop("data", None)

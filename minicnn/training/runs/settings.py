@@ -129,8 +129,7 @@ class Settings:
             )
 
     def _set_threads_default(self):
-        config: Any = numba.config  # which makes its names at run time
-        most = config.NUMBA_NUM_THREADS
+        most = numba.config.NUMBA_NUM_THREADS
         if self.threads is None:
             object.__setattr__(self, "threads", most)
         if check_count(self.threads, "threads") > most:
