@@ -29,7 +29,11 @@ class Run:
         dE/d(output) of a node and its place, until the backward pass has gone through it.
     recording : Recording or None
         Where what is done is written down.
+    keeps : bool
+        Whether every value and gradient has a place of its own, as one reader of each never comes.
     """
+
+    keeps = False
 
     def __init__(
         self, memory: Memory, length: int, x: Array, training: bool, samples: int | None,
@@ -41,6 +45,7 @@ class Run:
         self.slots: list[Any] = [None] * length
         self.contexts: dict[int, Context] = {}
         self.gradients: dict[int, Any] = {}
+        self._parts: list[Any] = []  # each input's share of dE/dx with its place
         self.values[0], self.groups = x, len(x)
         self.training, self.backward_passes = training, backward
         self.samples = len(x) * LANES if samples is None else samples
@@ -59,7 +64,7 @@ class Run:
             ctx = Context(self.memory, step.index, slot, self.training, self.samples, relu)
             y = inputs[0]
             if not (layer.forward_in_place and slot is not None and slot.readers == 1):
-                slot = self.memory.take((self.groups, *step.shape, LANES), 0)
+                slot = self._take((self.groups, *step.shape, LANES))
                 y = slot.array
             slot.readers += step.readers + ("y" in reads)
             self._do(calls.forward_of(layer, _handed(inputs), y, ctx), layer, ctx)
@@ -72,7 +77,7 @@ class Run:
         return y
 
     def backward(self, step: Step) -> list[Any]:
-        """Compute the gradients of one node, and hand dE/dx to those before it."""
+        """Compute the gradients of one node; `hand` then gives dE/dx to those before it."""
         dy, slot = self.gradients[step.index]
         if step.is_view(self.training):
             dx = dy.reshape(self.groups, *step.input_shapes[0], LANES)
@@ -83,12 +88,16 @@ class Run:
                 slot.readers += len(parts) - 1
         else:
             parts = self._gradients(step, dy, slot)
-        for before, needed, (dx, own) in zip(step.inputs, step.needs, parts):
+        self._parts = parts
+        return [dx for dx, _ in parts]
+
+    def hand(self, step: Step) -> None:
+        """Give each input's share of dE/dx that `backward` has computed to the node before."""
+        for before, needed, (dx, own) in zip(step.inputs, step.needs, self._parts):
             if needed:
-                self._hand(before, dx, own)
+                self._add(before, dx, own)
             else:
                 self.memory.release(own)
-        return [dx for dx, _ in parts]
 
     def _gradients(self, step, dy, slot):
         """What a layer's backward pass makes: dE/dx for each input with its slot."""
@@ -123,16 +132,19 @@ class Run:
         elif over != "dy":
             slot = None
         if slot is None or slot.readers != 1:
-            slot = self.memory.take(shape, 0)
+            slot = self._take(shape)
         slot.readers += 1
         return slot.array.reshape(shape), slot
 
-    def _hand(self, before, dx, slot):
+    def _take(self, shape):
+        return self.memory.take(shape, int(self.keeps))
+
+    def _add(self, before, dx, slot):
         """Give dE/dx to the node that made x, and add it to what another consumer has given."""
         if before in self.gradients:
             other, own = self.gradients[before]
             free = next((s for s in (slot, own) if s is not None and s.readers == 1), None)
-            out = self.memory.take(dx.shape, 0) if free is None else free
+            out = self._take(dx.shape) if free is None else free
             out.readers += 1
             total = out.array.reshape(dx.shape)
             if self.recording is not None:

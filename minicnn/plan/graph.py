@@ -72,6 +72,9 @@ class Graph:
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
 
+    def __contains__(self, node: object) -> bool:
+        return isinstance(node, Node) and self.nodes[node.index : node.index + 1] == [node]
+
     @takes(layer=Layer, inputs=check_items)
     def add(self, layer: Any, inputs: Sequence[Node]) -> Node:
         """A new node for `layer`, whose inputs are nodes of this graph.
@@ -83,7 +86,7 @@ class Graph:
         """
         inputs = tuple(inputs)
         for node in inputs:
-            if not isinstance(node, Node) or self.nodes[node.index : node.index + 1] != [node]:
+            if node not in self:
                 raise ArgumentError(f"{layer.name}: an input is no node of this graph.")
         if id(layer) in self._of:
             raise ArgumentError(

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from minicnn.checks import check_flag, described
-from minicnn.lanes import LANES, are_lanes, check_samples
+from minicnn.errors import ArgumentError
+from minicnn.lanes import LANES, are_lanes, check_samples, unpack
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array
 from minicnn.plan import calls
 from minicnn.plan.execute import Run
 from minicnn.plan.fuse import fuse
-from minicnn.plan.graph import trace
+from minicnn.plan.graph import Node, trace
 from minicnn.plan.memory import Memory
 from minicnn.plan.recording import Recording
 from minicnn.plan.steps import NEVER, OFTEN, Step
@@ -43,6 +44,9 @@ class Plan:
         Built: a model, or a layer alone.
     fused : bool
         Whether layers do the work of the ReLUs beside them.
+    keeps : bool
+        Whether every signal and gradient stays until the next forward pass, for `value` and
+        `gradient`. This takes more memory, and nothing is fused.
 
     Attributes
     ----------
@@ -54,11 +58,12 @@ class Plan:
         Who is shown every node, see `observed`.
     """
 
-    def __init__(self, model: Layer, fused: bool = False):
+    def __init__(self, model: Layer, fused: bool = False, keeps: bool = False):
         self._model, self.graph = model, trace(model)
         for node in self.graph.nodes[1:]:
             calls.check_passes(node.layer)
-        self._fused, self._own = fused, [vars(node.layer) for node in self.graph.nodes[1:]]
+        self._fused, self._keeps = fused and not keeps, keeps
+        self._own = [vars(node.layer) for node in self.graph.nodes[1:]]
         needed = [model.needs_input_gradient]
         for node in self.graph.nodes[1:]:
             above = any(needed[before.index] for before in node.inputs)
@@ -125,7 +130,8 @@ class Plan:
             Is called as ``observer(layer, which, arrays, compute)`` in the place of each pass, with
             ``"forward"`` or ``"backward"``, and the arrays in lanes that the layer is handed: its
             inputs, or dE/dy. It must call ``compute()``, which returns the output, or a list of
-            dE/dx of each input. Arrays may be overwritten after the call, so copy what must last.
+            this layer's share of dE/dx, for each input. Arrays may be overwritten after the call,
+            so copy what must last.
         """
         outer = self.observer
         self.observer = observer
@@ -176,7 +182,7 @@ class Plan:
             self.memory.reserve(len(x) * self._kept)
         self.memory.reset()
         run = self._run = Run(self.memory, len(self.graph), x, training, samples, backward)
-        run.recording = recording
+        run.recording, run.keeps = recording, self._keeps
         self._returned = None
         for step in self._steps:
             compute = partial(run.forward, step)
@@ -218,8 +224,63 @@ class Plan:
                 compute()
             else:
                 self.observer(step.layer, "backward", [run.gradients[step.index][0]], compute)
+            run.hand(step)  # only now, as a sum may be written over the layer's share
         dx, self._returned = run.gradients.get(0, (None, None))
         return dx
+
+    def value(self, node: Node) -> np.ndarray:
+        """What a node gave in the last forward pass, for a plan that keeps it.
+
+        Parameters
+        ----------
+        node : Node
+            Of this plan's `graph`: ``plan.graph.of(layer)``, for example.
+
+        Returns
+        -------
+        ndarray, shape (N, *node.shape)
+            A copy.
+
+        Raises
+        ------
+        ArgumentError
+            If the plan was not made by ``Plan(model, keeps=True)``, has computed nothing yet, or
+            the node is another graph's.
+        """
+        return self._copy(node, self._last_run(node).values[node.index], "call plan.forward first.")
+
+    def gradient(self, node: Node) -> np.ndarray:
+        """dE/d(output of a node) in the last backward pass, summed over all that read it.
+
+        It takes, returns and raises what `value` does, and raises an ArgumentError where nobody
+        needs this gradient, as no parameter stands before it.
+        """
+        gradient, _ = self._last_run(node).gradients.get(node.index, (None, None))
+        return self._copy(
+            node, gradient,
+            "call plan.backward first. dE/dy is computed where a parameter stands before y, or"
+            " after model.initialize(..., input_gradient=True).",
+        )  # fmt: skip
+
+    def _last_run(self, node):
+        if not self._keeps:
+            raise self._model.error(
+                "this plan gives the place of a signal on: make one that keeps them all, by"
+                " Plan(model, keeps=True)."
+            )
+        if node not in self.graph:
+            raise ArgumentError(
+                f"expected a node of this plan's graph, got {described(node)}: take it from"
+                " plan.graph.nodes, or by plan.graph.of(layer)."
+            )
+        if self._run is None:
+            raise self._model.error("nothing was computed yet: call plan.forward first.")
+        return self._run
+
+    def _copy(self, node, array, advice):
+        if array is None:
+            raise self._model.error(f"{node.name}: none yet: {advice}")
+        return unpack(array, self._run.samples)
 
     def _outdated(self):
         """The error for layers that were built again: as the model has it, if it is a model."""

@@ -137,6 +137,62 @@ def test_an_observer_sees_every_node_both_ways_and_changes_nothing():
     assert model.plan().observer is None
 
 
+def test_a_plan_that_keeps_has_every_signal_and_gradient_afterwards():
+    model, x, labels = initialized(forked(), fuse=False), *batch()
+    outputs, parts = {}, {}
+
+    def look(layer, which, arrays, compute):
+        result = compute()
+        if which == "forward":
+            outputs[layer] = lanes.unpack(result, len(labels))
+        else:
+            parts[layer] = [lanes.unpack(part, len(labels)) for part in result]
+        return result
+
+    loss, plan = SoftmaxCrossEntropy(), Plan(model, fused=True, keeps=True)
+    for _ in range(2):  # the second time, every place has held something
+        _, delta = loss(plan.forward(x, True, len(labels)), labels)
+        plan.backward(delta)
+        found = [parameter.grad.copy() for parameter in model.parameters()]
+    with model.plan().observed(look):
+        _, _, plain = step(model, x, labels)
+    for one, other in zip(found, plain):
+        np.testing.assert_array_equal(one, other)
+    for node in plan.graph.nodes[1:]:
+        np.testing.assert_array_equal(plan.value(node), outputs[node.layer], node.name)
+    np.testing.assert_array_equal(plan.value(plan.graph.input), lanes.unpack(x, len(labels)))
+    for node in plan.graph.nodes[:-1]:
+        given = {user.index: user for user in node.consumers}.values()
+        total = sum(
+            part
+            for user in given
+            for before, part in zip(user.inputs, parts[user.layer])
+            if before is node
+        )
+        np.testing.assert_allclose(plan.gradient(node), total, rtol=1e-13, atol=1e-17)
+    np.testing.assert_array_equal(plan.gradient(plan.graph.output), lanes.unpack(delta, 20))
+
+
+def test_a_signal_that_is_not_there_is_a_sentence():
+    model, x, _ = initialized(forked(), input_gradient=False), *batch()
+    node = model.plan().graph.nodes[1]
+    with pytest.raises(ArgumentError, match="keeps=True"):
+        model.plan().value(node)
+    plan = Plan(model, keeps=True)
+    with pytest.raises(ArgumentError, match="a node of this plan's graph"):
+        plan.value(node)  # that of another
+    node = plan.graph.nodes[1]
+    with pytest.raises(ArgumentError, match="call plan.forward first"):
+        plan.value(node)
+    y = plan.forward(x)
+    with pytest.raises(ArgumentError, match="call plan.backward first"):
+        plan.gradient(node)
+    plan.backward(np.ones_like(y))
+    assert plan.gradient(node).shape == (32, *node.shape)
+    with pytest.raises(ArgumentError, match="input_gradient=True"):
+        plan.gradient(plan.graph.input)
+
+
 def test_nothing_is_replayed_before_an_observer():
     model, x, labels = initialized(forked()), *batch()
     passes, seen, loss = Passes(model), [], SoftmaxCrossEntropy()

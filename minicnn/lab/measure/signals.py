@@ -113,9 +113,10 @@ class Signals:
             Or whatever else the loss takes.
         visit : callable
             ``visit(layer, x, y, dx, dy)``, called for each leaf layer, the last first: the
-            layer's input and output and E's derivatives by them, each ``(N, ...)`` and the
-            visitor's to keep. The layer is the twin's; the gradients of its parameters are at
-            ``layer.own_parameters()[...].grad`` until the next pass.
+            layer's input and output, its share of dE/dx (all of it, unless other layers read x,
+            too) and dE/dy, each ``(N, ...)`` and the visitor's to keep. The layer is the twin's;
+            the gradients of its parameters are at ``layer.own_parameters()[...].grad`` until the
+            next pass.
         layers : iterable of str, optional
             Names of the layers to visit; all by default.
         training : bool
