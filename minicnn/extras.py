@@ -1,4 +1,4 @@
-"""Packages of the `lab` extra, loaded when they are needed.
+"""Packages of the extras, loaded when they are needed.
 
 For the package itself: it checks nothing of what it is handed.
 """
@@ -8,9 +8,11 @@ from types import ModuleType
 
 from minicnn.errors import ArgumentError
 
+PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}  # where the name is another
 
-def load(module: str, purpose: str) -> ModuleType:
-    """Import a module of the `lab` extra.
+
+def load(module: str, purpose: str, extra: str = "lab") -> ModuleType:
+    """Import a module of an extra.
 
     Parameters
     ----------
@@ -18,6 +20,8 @@ def load(module: str, purpose: str) -> ModuleType:
         Such as ``"joblib"`` or ``"matplotlib.figure"``.
     purpose : str
         What needs it, as the beginning of a sentence.
+    extra : str
+        Which, as in ``pip install 'minicnn[lab]'``.
 
     Returns
     -------
@@ -28,10 +32,11 @@ def load(module: str, purpose: str) -> ModuleType:
     ArgumentError
         If it is not installed.
     """
+    package = module.partition(".")[0]
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise ArgumentError(
-            f"{purpose} needs {module.partition('.')[0]}: install the lab extra,"
-            " pip install -e '.[lab]'."
+            f"{purpose} needs {PACKAGES.get(package, package)}: install the {extra} extra,"
+            f" pip install 'minicnn[{extra}]', or '.[{extra}]' in a clone."
         ) from error

@@ -14,5 +14,11 @@ def test_what_is_there_is_loaded():
 
 def test_what_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ArgumentError, match=r"^a figure needs matplotlib: .*'\.\[lab\]'\.$"):
+    with pytest.raises(ArgumentError, match=r"^a figure needs matplotlib: .*'minicnn\[lab\]'"):
         extras.load("matplotlib.figure", "a figure")
+
+
+def test_each_extra_is_named_with_its_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    with pytest.raises(ArgumentError, match=r"needs pillow: install the data extra"):
+        extras.load("PIL.Image", "reading images", "data")

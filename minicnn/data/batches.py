@@ -171,11 +171,12 @@ class Batches:
         return zeros((groups, *self.dataset.shape, LANES), self.dtype)
 
     def _pack(self, indices, terms, buffer):
-        groups, images = group_count(len(indices)), self.dataset.images
+        groups, images = group_count(len(indices)), self.dataset.storage
+        there = indices if self.dataset.indices is None else self.dataset.indices[indices]
         x = buffer if len(buffer) == groups else buffer[:groups]  # the same array, where it can be
         samples, channels = images.shape[:2]
         gather(
-            images.reshape(samples, channels, -1), indices, *terms,
+            images.reshape(samples, channels, -1), there, *terms,
             x.reshape(len(x), channels, -1, LANES),
         )  # fmt: skip
         return Batch(x, self.dataset.labels[indices], len(indices))

@@ -1,13 +1,14 @@
 """Dataset: images with their classes, and how their pixels are normalized."""
 
 import copy
+import math
 import warnings
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
-from minicnn.checks import check_count, check_dtype, check_kind, check_numbers, takes
+from minicnn.checks import check_count, check_dtype, check_kind, check_numbers, list_of, takes
 from minicnn.data import arrays
 from minicnn.errors import ArgumentError
 
@@ -40,14 +41,24 @@ class Dataset:
         Whether the channels are axis 1 of four; if False they are the last, and the images are
         copied into the order (N, C, H, W). By default they are axis 1, and images that look like
         (N, H, W, C), whose last axis is 1, 3 or 4 after two that are longer, are refused.
+    class_names : iterable of str, optional
+        One for each class, for people to read; by default the classes' numbers.
 
     Attributes
     ----------
     images : ndarray, shape (N, C, H, W)
+        A copy, if the set was made by `take`.
     labels : ndarray of int64, shape (N,)
     classes : int
+    class_names : tuple of str
     mean, std : ndarray of float64, shape (C,)
     name : str
+    storage : ndarray, shape (M, C, H, W)
+        The array that the images are in, which may be a file's and larger than memory.
+    indices : ndarray of int64, shape (N,), or None
+        Where in `storage` the images are; None if they are all of it.
+    notes : tuple of str
+        What was done to the data while it was read, a sentence each.
 
     Raises
     ------
@@ -68,22 +79,39 @@ class Dataset:
         std: npt.ArrayLike | None = None,
         name: str = "",
         channels_first: bool | None = None,
+        class_names: Iterable[str] | None = None,
     ):
         self.name = name or "the data set"
-        self.images, self.labels, self.classes = arrays.checked(
+        self.notes: tuple[str, ...] = ()
+        self.indices: np.ndarray | None = None
+        self.storage, self.labels, self.classes = arrays.checked(
             images, labels, classes, channels_first, self.name
         )
+        numbers = map(str, range(self.classes))
+        self.class_names = tuple(
+            numbers if class_names is None else list_of(str)(class_names, "class_names")
+        )
+        if len(self.class_names) != self.classes:
+            raise ArgumentError(
+                f"{self.name}: expected a name for each of the {self.classes} classes, got"
+                f" {len(self.class_names)} names."
+            )
         self._set_normalization(0.0 if mean is None else mean, 1.0 if std is None else std)
         if classes is None:
             warn_of_empty_classes(self)
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.labels)
+
+    @property
+    def images(self) -> np.ndarray:
+        """All images, of shape (N, C, H, W)."""
+        return self.storage if self.indices is None else self.storage[self.indices]
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of one image, ``(C, H, W)``."""
-        return self.images.shape[1:]
+        return self.storage.shape[1:]
 
     @takes(mean=check_numbers, std=check_numbers)
     def with_normalization(self, mean: npt.ArrayLike, std: npt.ArrayLike) -> "Dataset":
@@ -110,9 +138,33 @@ class Dataset:
         ArgumentError
             If `n` is no positive integer.
         """
-        n = check_count(n, "the number of images to keep")
+        return self.take(np.arange(min(len(self), check_count(n, "the number of images to keep"))))
+
+    def take(self, indices: npt.ArrayLike) -> "Dataset":
+        """The images of these indices, in this order; classes and normalization stay.
+
+        Images are not copied: both sets read the same `storage`.
+
+        Parameters
+        ----------
+        indices : array_like of int, shape (n,)
+            At least one; in [0, N).
+
+        Raises
+        ------
+        ArgumentError
+            If there are none, they are no whole numbers, or one is outside the data set.
+        """
+        rows = self._check_indices(indices)
+        if not len(rows):
+            raise ArgumentError(f"{self.name}: no image was chosen: give at least one index.")
         other = copy.copy(self)
-        other.images, other.labels = self.images[:n], self.labels[:n]
+        other.labels = self.labels[rows]
+        chosen = rows if self.indices is None else self.indices[rows]
+        if chosen[0] == 0 and (np.diff(chosen) == 1).all():
+            other.storage, other.indices = self.storage[: len(chosen)], None
+        else:
+            other.indices = chosen
         return other
 
     @takes(dtype=check_dtype)
@@ -133,7 +185,7 @@ class Dataset:
             ``1 / std`` and ``0``, of float64.
         """
         nothing = np.zeros(self.shape[0])
-        if self.images.dtype == np.uint8:
+        if self.storage.dtype == np.uint8:
             terms = nothing, 1 / (255 * self.std), -self.mean / self.std
             return tuple(term.astype(dtype) for term in terms)
         return self.mean, 1 / self.std, nothing
@@ -167,15 +219,19 @@ class Dataset:
 
     def _chosen(self, indices):
         if isinstance(indices, slice):
-            return self.images[indices]
-        indices = np.asarray(indices)  # a tuple would choose along several axes
+            indices = np.arange(len(self))[indices]
+        indices = self._check_indices(indices)
+        return self.storage[indices if self.indices is None else self.indices[indices]]
+
+    def _check_indices(self, given):
+        indices = np.asarray(given)  # a tuple would choose along several axes
         if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iub"):
             raise ArgumentError(
                 f"indices must be whole numbers of shape (n,), or a slice, got {indices.dtype} of"
                 f" shape {indices.shape}."
             )
         try:
-            return self.images[indices if indices.size else slice(0)]
+            return np.arange(len(self))[indices if indices.size else slice(0)]
         except IndexError as error:
             raise ArgumentError(f"{self.name} has {len(self)} images: {error}.") from error
 
@@ -244,35 +300,39 @@ def normalization(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     -------
     mean, std : ndarray of float64, shape (C,)
     """
-    moments = _integer_moments if dataset.images.dtype == np.uint8 else _float_moments
-    mean, variance = moments(dataset.images)
+    moments = _integer_moments if dataset.storage.dtype == np.uint8 else _float_moments
+    mean, variance = moments(dataset)
     std = np.sqrt(variance)
     return mean, np.where(std > 0, std, 1.0)
 
 
-def _integer_moments(images):
+def _integer_moments(dataset):
     """By histogram: Python's whole numbers do not round."""
-    histograms = np.zeros((images.shape[1], 256), np.int64)
-    for part in _slices(images):
+    histograms = np.zeros((dataset.shape[0], 256), np.int64)
+    for part in _slices(dataset):
         for channel, histogram in enumerate(histograms):
             histogram += np.bincount(part[:, channel].ravel(), minlength=256)
-    values, n = np.arange(256), images[:, 0].size
+    values, n = np.arange(256), len(dataset) * math.prod(dataset.shape[1:])
     first, second = ([int(s) for s in histograms @ values**power] for power in (1, 2))
     mean = [s / (255 * n) for s in first]
     variance = [(n * ss - s * s) / (255 * n) ** 2 for s, ss in zip(first, second)]
     return np.array(mean), np.array(variance)
 
 
-def _float_moments(images):
+def _float_moments(dataset):
     """In two passes, as differences from the first pixel: exactly 0 in a constant channel."""
-    n, pivot = images[:, 0].size, images[:1, :, :1, :1].astype(np.float64)
-    axes: Any = dict(axis=(0, 2, 3), keepdims=True)
-    mean = pivot + sum(np.sum(part - pivot, **axes) for part in _slices(images)) / n
-    variance = sum(np.sum((part - mean) ** 2, **axes) for part in _slices(images)) / n
-    return mean.ravel(), variance.ravel()
+    n, first = len(dataset) * math.prod(dataset.shape[1:]), next(_slices(dataset))
+    pivot, axes = first[:1, :, :1, :1].astype(np.float64), (0, 2, 3)
+    sums = (np.sum(part - pivot, axes, keepdims=True) for part in _slices(dataset))
+    mean = pivot + sum(sums) / n
+    squares = (np.sum((part - mean) ** 2, axes) for part in _slices(dataset))
+    return mean.ravel(), sum(squares) / n
 
 
-def _slices(images):
+def _slices(dataset):
     """The images, some hundred thousand pixels at a time."""
-    count = max(1, SLICE_PIXELS // images[0].size)
-    return (images[start : start + count] for start in range(0, len(images), count))
+    count = max(1, SLICE_PIXELS // math.prod(dataset.shape))
+    for start in range(0, len(dataset), count):
+        stop = start + count
+        there = dataset.indices
+        yield dataset.storage[slice(start, stop) if there is None else there[start:stop]]

@@ -149,7 +149,9 @@ def test_a_comparison_without_the_extra(command, monkeypatch):
     code, out, err = command(*GRID, "--seeds", 1, "--quiet")
     assert code == 0 and out.startswith("init ") and Path("out/table.txt").exists()
     assert (
-        err == "note: a figure needs matplotlib: install the lab extra, pip install -e '.[lab]'.\n"
+        err
+        == "note: a figure needs matplotlib: install the lab extra, pip install 'minicnn[lab]', or"
+        " '.[lab]' in a clone.\n"
     )
     shutil.rmtree("out")
     monkeypatch.setitem(sys.modules, "joblib", None)

@@ -4,7 +4,7 @@ import gzip
 
 import numpy as np
 
-from minicnn.data.folder import load_folder
+from minicnn.data.sources.idx_folder import load_folder
 from tests.data.idx_files import NAMES, digits, header, idx_bytes, write_folder
 from tests.long.corpus import accidents, idx
 

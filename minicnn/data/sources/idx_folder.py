@@ -1,16 +1,15 @@
 """A folder with the four IDX files of MNIST, or of one of the data sets shaped like it."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from minicnn.checks import check_items, check_path, check_text, takes
-from minicnn.data.dataset import Dataset, normalization, warn_of_empty_classes
+from minicnn.checks import check_path, check_text, takes
+from minicnn.data.dataset import Dataset
 from minicnn.data.idx import read_idx
-from minicnn.errors import ArgumentError, DataError
+from minicnn.data.sources.assemble import Pairs, from_arrays
+from minicnn.errors import DataError
 from minicnn.paths import is_locked
 
 FILES = (
@@ -47,6 +46,7 @@ def find_files(folder: str | os.PathLike[str]) -> list[Path | None]:
     return found
 
 
+@takes(folder=check_path)
 def load_folder(
     folder: str | os.PathLike[str], name: str | None = None, classes: int | None = None
 ) -> tuple[Dataset, Dataset]:
@@ -70,64 +70,24 @@ def load_folder(
     DataError
         If a file is missing or damaged, or what is in them does not fit together.
     """
-    folder = check_path(folder, "folder")
-    name = None if name is None else check_text(name, "name")
-    paths = find_files(folder)
-    if None in paths:
-        raise DataError(missing_files(folder))
-    arrays = [_read_bytes(path, 3 if "images" in name else 1) for path, name in zip(paths, FILES)]
-    name = name or Path(folder).name
-    return from_arrays(name, arrays[:2], arrays[2:], classes)
+    name = check_text(Path(folder).name if name is None else name, "name")
+    return from_arrays(name, *read_arrays(folder), classes)
 
 
-def _check_two(value, what):
-    both = check_items(value, what)
-    if len(both) != 2:
-        raise ArgumentError(f"{what} must be a pair of images and labels, got {len(both)} things.")
-    return both
-
-
-@takes(train=_check_two, test=_check_two)
-def from_arrays(
-    name: str,
-    train: Sequence[npt.ArrayLike],
-    test: Sequence[npt.ArrayLike],
-    classes: int | None = None,
-) -> tuple[Dataset, Dataset]:
-    """Both sets of pairs of images and labels, normalized as the training set needs.
-
-    Parameters
-    ----------
-    name : str
-        Of the data set.
-    train, test : pair of array_like
-        Images and labels, see `Dataset`.
-    classes : int, optional
-        How many there are; by default the largest label of both sets + 1.
-
-    Returns
-    -------
-    train, test : Dataset
+@takes(folder=check_path)
+def read_arrays(folder: str | os.PathLike[str]) -> Pairs:
+    """Images and labels of the training set, and those of the test set.
 
     Raises
     ------
     DataError
-        If an array is not as `Dataset` needs it, or the images of the two differ in shape.
+        As `load_folder` does.
     """
-    given, labels = classes, [np.asarray(labels) for _, labels in (train, test)]
-    if given is None and all(array.dtype.kind in "iu" for array in labels):  # else refused below
-        classes = max(int(array.max(initial=0)) for array in labels) + 1
-    first = Dataset(train[0], train[1], classes, name=f"{name} training set")
-    second = Dataset(test[0], test[1], classes, name=f"{name} test set")
-    if first.shape != second.shape:
-        raise DataError(
-            f"{name}: training images are of shape {first.shape}, test images of {second.shape}:"
-            " expected the same."
-        )
-    if given is None:
-        warn_of_empty_classes(first)
-    scaling = normalization(first)
-    return first.with_normalization(*scaling), second.with_normalization(*scaling)
+    paths = find_files(folder)
+    if None in paths:
+        raise DataError(missing_files(folder))
+    arrays = [_read_bytes(path, 3 if "images" in name else 1) for path, name in zip(paths, FILES)]
+    return (arrays[0], arrays[1]), (arrays[2], arrays[3])
 
 
 @takes(folder=check_path)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minicnn.data.dataset import normalization
-from minicnn.data.folder import find_files, load_folder
+from minicnn.data.sources.idx_folder import find_files, load_folder
 from minicnn.errors import DataError
 from tests.data.idx_files import NAMES, digits, write_folder, write_idx
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import minicnn
-from minicnn.data import mnist
-from minicnn.data.mnist import load_mnist
+from minicnn.data import load_mnist
+from minicnn.data.sources import places as where
 from minicnn.errors import DataError
 from tests.data.idx_files import NAMES, digits, write_folder
 
@@ -152,8 +152,8 @@ def test_the_cache_of_each_system(monkeypatch, platform, variables, expected):
         monkeypatch.delenv(name, raising=False)
     for name, value in {"HOME": "/home/me", "USERPROFILE": "/home/me", **variables}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(mnist.sys, "platform", platform)
-    assert [path.as_posix() for path in mnist._cache()] == [expected]
+    monkeypatch.setattr(where.sys, "platform", platform)
+    assert [path.as_posix() for path in where.cache()] == [expected]
 
 
 def test_labels_are_digits_and_classes_ten(places):
