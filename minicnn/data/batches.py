@@ -10,7 +10,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minicnn.checks import check_count, check_dtype, check_generator, check_numbers, takes
+from minicnn.checks import (
+    check_count,
+    check_dtype,
+    check_generator,
+    check_kind,
+    check_numbers,
+    takes,
+)
+from minicnn.data.augmentation import Augmentation, Augmenter
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
 from minicnn.kernels.pack import gather
@@ -18,6 +26,20 @@ from minicnn.kernels.runtime.thread_pool import get_num_threads
 from minicnn.lanes import LANES, group_count, zeros
 
 THREAD_NAME = "minicnn-batches"
+
+
+class Mixture(NamedTuple):
+    """The second class of each sample of a batch whose images were mixed.
+
+    Attributes
+    ----------
+    labels : ndarray of int64, shape (samples,)
+    weights : ndarray of float64, shape (samples,)
+        The share of the first class.
+    """
+
+    labels: np.ndarray
+    weights: np.ndarray
 
 
 class Batch(NamedTuple):
@@ -30,11 +52,33 @@ class Batch(NamedTuple):
     labels : ndarray of int64, shape (samples,)
     samples : int
         How many lanes hold a sample, ``G = ceil(samples / 16)``.
+    mixture : Mixture or None
+        What the samples were mixed with, if an augmentation mixes.
     """
 
     x: np.ndarray
     labels: np.ndarray
     samples: int
+    mixture: Mixture | None = None
+
+    def targets(self, classes: int) -> np.ndarray:
+        """What a loss compares the scores with: the labels, or shares of each class if mixed.
+
+        Parameters
+        ----------
+        classes : int
+
+        Returns
+        -------
+        ndarray of int64, shape (samples,), or of float64, shape (samples, classes)
+        """
+        if self.mixture is None:
+            return self.labels
+        rows, (labels, weights) = np.arange(self.samples), self.mixture
+        targets = np.zeros((self.samples, classes))
+        targets[rows, self.labels] = weights
+        targets[rows, labels] += 1 - weights
+        return targets
 
 
 class Batches:
@@ -58,6 +102,10 @@ class Batches:
         same. The thread ends with the epoch, or when the iterator is dropped or closed. By
         default it is used where a processor is left for it: beside kernels that use them all,
         it would only make those wait.
+    augmentation : Augmentation, optional
+        How the images are changed, anew in each epoch.
+    seed : int
+        Of the augmentation.
 
     Raises
     ------
@@ -81,6 +129,8 @@ class Batches:
         rng: np.random.Generator | None = None,
         dtype: npt.DTypeLike = np.float32,
         prefetch: bool | None = None,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
     ):
         if rng is not None and not isinstance(rng, np.random.Generator):
             raise ArgumentError(
@@ -92,6 +142,10 @@ class Batches:
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise ArgumentError(f"batches are of float32 or float64, got {dtype}.")
+        if augmentation is not None:
+            check_kind(augmentation, Augmentation, "augmentation")
+        self.augmentation = augmentation
+        self._augment = None if augmentation is None else Augmenter(augmentation, dataset, seed)
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -107,7 +161,9 @@ class Batches:
         return self.rng.permutation(len(self.dataset))
 
     @takes(order=check_numbers)
-    def epoch(self, order: npt.ArrayLike, start: int = 0) -> Generator[Batch, None, None]:
+    def epoch(
+        self, order: npt.ArrayLike, start: int = 0, number: int = 1
+    ) -> Generator[Batch, None, None]:
         """Iterate over the samples of a given order, from batch number `start` on.
 
         With the same order and a later start an epoch that was broken off goes on.
@@ -118,6 +174,8 @@ class Batches:
             Samples' indices, as `order` gives them.
         start : int
             Batches to leave out, 0 to ``ceil(n / batch_size)``.
+        number : int
+            Of the epoch, from 1: images are changed in another way in each.
 
         Returns
         -------
@@ -126,8 +184,9 @@ class Batches:
         Raises
         ------
         ArgumentError
-            If an index is outside the data set, or `start` is out of range.
+            If an index is outside the data set, or `start` or `number` is out of range.
         """
+        check_count(number, "number of the epoch")
         order = np.asarray(order)
         if order.ndim != 1 or order.dtype.kind not in "iu":
             raise ArgumentError(
@@ -145,21 +204,21 @@ class Batches:
         order = np.ascontiguousarray(order, np.int64)
         parts = [order[b * self.batch_size :][: self.batch_size] for b in range(start, count)]
         ahead = _processor_left() if self.prefetch is None else self.prefetch
-        terms = self.dataset.affine(self.dtype)
-        return self._ahead(parts, terms) if ahead else self._in_turn(parts, terms)
+        terms, key = self.dataset.affine(self.dtype), self._key(number)
+        return self._ahead(parts, terms, key) if ahead else self._in_turn(parts, terms, key)
 
-    def _in_turn(self, parts, terms):
+    def _in_turn(self, parts, terms, key):
         buffer = self._buffer(parts)
         for part in parts:
-            yield self._pack(part, terms, buffer)
+            yield self._pack(part, terms, key, buffer)
 
-    def _ahead(self, parts, terms):
+    def _ahead(self, parts, terms, key):
         """While one buffer is out with the caller, the thread fills the other."""
         buffers = itertools.cycle([self._buffer(parts), self._buffer(parts)])
         packing: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(1, THREAD_NAME) as thread:
             for part in parts:
-                packing.append(thread.submit(self._pack, part, terms, next(buffers)))
+                packing.append(thread.submit(self._pack, part, terms, key, next(buffers)))
                 if len(packing) > 1:
                     yield packing.popleft().result()
             if packing:
@@ -170,16 +229,26 @@ class Batches:
         groups = group_count(len(parts[0])) if parts else 0
         return zeros((groups, *self.dataset.shape, LANES), self.dtype)
 
-    def _pack(self, indices, terms, buffer):
-        groups, images = group_count(len(indices)), self.dataset.storage
-        there = indices if self.dataset.indices is None else self.dataset.indices[indices]
+    def _key(self, number):
+        return None if self._augment is None else self._augment.key(number)
+
+    def _pack(self, indices, terms, key, buffer):
+        groups, dataset, mixture = group_count(len(indices)), self.dataset, None
         x = buffer if len(buffer) == groups else buffer[:groups]  # the same array, where it can be
+        if self._augment is None:
+            images = dataset.storage
+            rows = indices if dataset.indices is None else dataset.indices[indices]
+        else:
+            images, partners = self._augment(indices, key)
+            rows = np.arange(len(indices))
+            if partners is not None:
+                mixture = Mixture(dataset.labels[partners.samples], partners.weights)
         samples, channels = images.shape[:2]
         gather(
-            images.reshape(samples, channels, -1), there, *terms,
+            images.reshape(samples, channels, -1), rows, *terms,
             x.reshape(len(x), channels, -1, LANES),
         )  # fmt: skip
-        return Batch(x, self.dataset.labels[indices], len(indices))
+        return Batch(x, dataset.labels[indices], len(indices), mixture)
 
 
 def _processor_left():
