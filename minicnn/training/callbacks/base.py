@@ -7,7 +7,7 @@ Callbacks are called in the order in which they were given.
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from minicnn.checks import check_count, check_items, check_number, is_finite, restoring, takes
@@ -35,6 +35,9 @@ class Callback:
     An exception raised in a hook ends training.
     """
 
+    #: What a checkpoint keeps: names of attributes, and what makes each of its plain value.
+    STATE: Mapping[str, Callable[[Any], Any]] = {}
+
     def on_train_begin(self, trainer: "Trainer") -> None:
         """Before the first epoch."""
 
@@ -54,11 +57,14 @@ class Callback:
         """After the last epoch, or after whatever ended training before."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint must keep of this callback, as plain values; by default nothing."""
-        return {}
+        """What a checkpoint must keep of this callback, as plain values; by default `STATE`."""
+        return {name: getattr(self, name) for name in self.STATE}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned, before training goes on."""
+        """Take over what `state_dict` returned, before training goes on; all of it or nothing."""
+        with restoring(state, type(self).__name__):
+            values = {name: made(state[name]) for name, made in self.STATE.items()}
+        vars(self).update(values)
 
 
 def _number_or_none(value, what):
@@ -149,6 +155,10 @@ class EarlyStopping(Callback):
     """
 
     METRICS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
+    STATE = {
+        "best": lambda best: None if best is None else float(best),
+        "best_epoch": lambda epoch: None if epoch is None else int(epoch),
+    }
 
     def __init__(self, patience: int = 3, metric: str = "test_accuracy", min_delta: float = 0.0):
         self.patience = check_count(patience, "EarlyStopping: patience")
@@ -172,15 +182,3 @@ class EarlyStopping(Callback):
             self.best, self.best_epoch = result, trainer.epoch
         elif trainer.epoch - (self.best_epoch or 0) >= self.patience:
             trainer.stop()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The best so far."""
-        return {"best": self.best, "best_epoch": self.best_epoch}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with that best."""
-        with restoring(state, "EarlyStopping"):
-            best, epoch = state["best"], state["best_epoch"]
-            best = None if best is None else float(best)
-            epoch = None if epoch is None else int(epoch)
-        self.best, self.best_epoch = best, epoch

@@ -10,7 +10,7 @@ test accuracy, the first of equals.
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,7 @@ from minicnn.training.callbacks.base import Callback, best_of, is_better
 from minicnn.training.runs import snapshot, tensors
 from minicnn.training.runs.files import cannot_write, write_atomically
 from minicnn.training.runs.weights import check_trainer, model_file
-
-if TYPE_CHECKING:
-    from minicnn.training.trainer import Trainer
+from minicnn.training.trainer import Trainer
 
 NEWEST, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
 BEST = "best.safetensors"
@@ -92,17 +90,17 @@ class Checkpoint(Callback):
         self._written: tuple[int, int] | None = None
         self._data: dict[str, Any] | None = None
 
-    def on_train_begin(self, trainer: "Trainer") -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
         """Find the next step that is due."""
         self._due = (trainer.step // self._steps + 1) * self._steps if self._steps else -1
 
-    def on_step_end(self, trainer: "Trainer") -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         """Write if this step is due."""
         if trainer.step == self._due:
             self._due += self._steps
             self.write(trainer)
 
-    def on_epoch_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Write the weights if they are the best so far, and a checkpoint if it is due."""
         *before, last = (line["test_accuracy"] for line in trainer.history)
         if is_better(last, best_of(before)):
@@ -111,7 +109,7 @@ class Checkpoint(Callback):
             self.write(trainer)
 
     @takes(trainer=check_trainer)
-    def write(self, trainer: "Trainer") -> None:
+    def write(self, trainer: Trainer) -> None:
         """Write a checkpoint now, after a step or an epoch, unless that is done already."""
         position = trainer.step, len(trainer.history)
         if position == self._written:

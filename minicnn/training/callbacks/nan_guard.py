@@ -1,7 +1,6 @@
 """NanGuard: stops at the first loss that is not a number, and says where that began."""
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,7 @@ from minicnn.layers.base import Layer
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.plan import NEVER, Plan
 from minicnn.training.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from minicnn.training.trainer import Trainer
+from minicnn.training.trainer import Trainer
 
 
 class NanGuard(Callback):
@@ -35,14 +32,14 @@ class NanGuard(Callback):
         From within ``Trainer.fit``.
     """
 
-    def on_loss(self, trainer: "Trainer") -> None:
+    def on_loss(self, trainer: Trainer) -> None:
         """Check the loss of this step, before it changes anything."""
         loss = trainer.loss_value
         if not math.isfinite(loss):
             what = f"the loss is {loss} in step {trainer.step + 1}"
             raise _diverged(trainer, what, [trainer.batch], training=True)
 
-    def on_epoch_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Check the test loss and the parameters."""
         loss = trainer.history[-1]["test_loss"]
         if not math.isfinite(loss):

@@ -2,15 +2,13 @@
 
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minicnn.console import terminal
 from minicnn.console.table import as_text
 from minicnn.kernels.peak import measure_peak
 from minicnn.training.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from minicnn.training.trainer import Trainer
+from minicnn.training.trainer import Trainer
 
 
 class Profile(Callback):
@@ -37,18 +35,18 @@ class Profile(Callback):
         self._start = self._whole = 0.0
         self._timing, self._clock = False, ExitStack()
 
-    def on_train_begin(self, trainer: "Trainer") -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
         """Put a clock around the passes of every layer."""
         self._layers = trainer.model.all_layers()
         plan = trainer.model.plan()
         self._called = [layer.name for layer in plan.called()]
         self._clock.enter_context(plan.observed(self._timed))
 
-    def on_epoch_begin(self, trainer: "Trainer") -> None:
+    def on_epoch_begin(self, trainer: Trainer) -> None:
         """Start the clock of the epoch's steps."""
         self._timing, self._start = trainer.step > 0, time.perf_counter()
 
-    def on_step_end(self, trainer: "Trainer") -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         """Count the step, and begin to time after the first one."""
         now = time.perf_counter()
         if self._timing:
@@ -58,7 +56,7 @@ class Profile(Callback):
         last = trainer.totals.samples == len(trainer.train)
         self._timing, self._start = not last, now
 
-    def on_train_end(self, trainer: "Trainer") -> None:
+    def on_train_end(self, trainer: Trainer) -> None:
         """Take the clocks away, and measure what the machine can do."""
         self._clock.close()
         self._timing = False

@@ -1,14 +1,12 @@
 """StepLog: loss and accuracy in the course of an epoch, in at most some hundred points."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minicnn.checks import restoring
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.runs.files import json_lines, write_atomically
-
-if TYPE_CHECKING:
-    from minicnn.training.trainer import Trainer
+from minicnn.training.trainer import Trainer
 
 MOST = 400  # points; at so many, each two become one
 STEPS_FILE = "steps.jsonl"
@@ -43,11 +41,11 @@ class StepLog(Callback):
     def _begin(self):
         self._steps, self._images, self._loss, self._correct = 0, 0, 0.0, 0
 
-    def on_epoch_begin(self, trainer: "Trainer") -> None:
+    def on_epoch_begin(self, trainer: Trainer) -> None:
         """Where the running totals stand: not at 0 if the epoch was broken off."""
         self._before = trainer.totals.correct
 
-    def on_step_end(self, trainer: "Trainer") -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         """Add a batch; end the stretch if it is long enough."""
         images, correct = trainer.batch.samples, trainer.totals.correct
         self._steps += 1
@@ -66,11 +64,11 @@ class StepLog(Callback):
         self._ended = [[b[0], *(x + y for x, y in zip(a[1:], b[1:]))] for a, b in pairs]
         self._length *= 2
 
-    def on_epoch_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Write the file."""
         self._write(trainer)
 
-    def on_train_end(self, trainer: "Trainer") -> None:
+    def on_train_end(self, trainer: Trainer) -> None:
         """Write the file."""
         self._write(trainer)
 
