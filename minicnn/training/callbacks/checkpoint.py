@@ -19,7 +19,7 @@ from minicnn.errors import ArgumentError, DataError
 from minicnn.paths import expand
 from minicnn.training.callbacks.base import Callback, best_of, is_better
 from minicnn.training.runs import snapshot, tensors
-from minicnn.training.runs.files import cannot_write, write_atomically
+from minicnn.training.runs.files import write_atomically, writing
 from minicnn.training.runs.weights import check_trainer, model_file
 from minicnn.training.trainer import Trainer
 
@@ -31,16 +31,8 @@ EVERY, AT_END = "1epoch", "end"
 def parse_interval(text: str | int) -> tuple[int, int]:
     """Steps and epochs between two checkpoints, at least one of which is 0.
 
-    Parameters
-    ----------
-    text : str or int
-        A number of steps, as ``"500"``, or of epochs, as ``"1epoch"`` or ``"2epochs"``; or
-        ``"end"``, for a checkpoint when training ends and none before.
-
-    Raises
-    ------
-    ArgumentError
-        For anything else.
+    `text` is a number of steps, as ``"500"``, or of epochs, as ``"1epoch"`` or ``"2epochs"``; or
+    ``"end"``, for a checkpoint when training ends and none before. All else is an ArgumentError.
     """
     if str(text) == AT_END:
         return 0, 0
@@ -82,9 +74,7 @@ class Checkpoint(Callback):
         about: dict[str, Any] | None = None,
     ):
         self.folder = expand(folder, "Checkpoint: folder")
-        self._about: dict[str, Any] = {}
-        if about is not None:
-            self._about = dict(check_dict(about, "Checkpoint: about"))
+        self._about = {} if about is None else dict(check_dict(about, "Checkpoint: about"))
         self._steps, self._epochs = parse_interval(every)
         self._due = 0
         self._written: tuple[int, int] | None = None
@@ -123,10 +113,8 @@ class Checkpoint(Callback):
 
     def forget_previous(self) -> None:
         """Remove the checkpoint before the last: for the end of a training that has finished."""
-        try:
+        with writing(self.folder / PREVIOUS):
             (self.folder / PREVIOUS).unlink(missing_ok=True)
-        except OSError as error:
-            raise cannot_write(self.folder / PREVIOUS, error) from error
 
 
 @takes(folder=check_path)
@@ -143,10 +131,6 @@ def read_checkpoint(
 
     If that is the one before the last, it becomes the last, so that the damaged one never
     takes its place.
-
-    Parameters
-    ----------
-    folder : str or Path
 
     Returns
     -------
@@ -176,10 +160,8 @@ def read_checkpoint(
             continue
         if path == previous:
             note = " ".join([*errors, f"Training goes on from {previous}, the one before."])
-            try:
+            with writing(newest):
                 os.replace(previous, newest)
-            except OSError as error:
-                raise cannot_write(newest, error) from error
         return arrays, about, note
     raise DataError(
         " ".join(errors) + " There is no other to go on from: begin a new run, or remove the"

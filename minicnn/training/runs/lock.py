@@ -7,7 +7,7 @@ from typing import Any
 
 from minicnn.checks import check_path, takes
 from minicnn.errors import ArgumentError
-from minicnn.training.runs.files import cannot_write
+from minicnn.training.runs.files import writing
 
 try:
     import fcntl
@@ -39,10 +39,8 @@ class FolderLock:
         self.release: Callable[[], Any] = lambda: None
         if fcntl is None:
             return
-        try:
+        with writing(path):
             number = os.open(path, os.O_RDONLY)
-        except OSError as error:
-            raise cannot_write(path, error) from error
         self.release = weakref.finalize(self, os.close, number)
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -22,6 +22,11 @@ from minicnn.plugins import lookup
 from minicnn.training.runs.values import OWN, describe_own, file_word
 
 MOMENTUM = 0.9
+#: What optimizers without such a setting say of it.
+NOT_TAKEN = {
+    "momentum": "momentum, its betas play that part: leave it out, or choose sgd or rmsprop",
+    "betas": "betas, its momentum plays that part: leave them out, or choose adam or adamw",
+}
 
 LSUV_IMAGES = 256
 
@@ -108,25 +113,16 @@ class Settings:
         self._set_threads_default()
 
     def _set_optimizer_defaults(self):
-        takes = optimizers.settings(self.optimizer)
-        if self.lr is None:
-            object.__setattr__(self, "lr", takes["lr"])
-        if "momentum" not in takes:
-            if self.momentum is not None:
-                raise ArgumentError(
-                    f"{self.optimizer} takes no momentum, its betas play that part: leave it out,"
-                    " or choose sgd or rmsprop."
-                )
-        elif self.momentum is None:
-            object.__setattr__(self, "momentum", MOMENTUM)
-        if "betas" in takes:
-            betas = takes["betas"] if self.betas is None else self.betas
-            object.__setattr__(self, "betas", tuple(betas))
-        elif self.betas is not None:
-            raise ArgumentError(
-                f"{self.optimizer} takes no betas, its momentum plays that part: leave them out, or"
-                " choose adam or adamw."
-            )
+        taken = optimizers.settings(self.optimizer)
+        defaults = {**taken, "momentum": MOMENTUM}
+        for name in ("lr", "momentum", "betas"):
+            value = getattr(self, name)
+            if name not in taken and value is not None:
+                raise ArgumentError(f"{self.optimizer} takes no {NOT_TAKEN[name]}.")
+            if name in taken and value is None:
+                object.__setattr__(self, name, defaults[name])
+        if self.betas is not None:
+            object.__setattr__(self, "betas", tuple(self.betas))
 
     def _set_threads_default(self):
         most = numba.config.NUMBA_NUM_THREADS
@@ -140,12 +136,8 @@ class Settings:
 
     def optimizer_settings(self) -> dict[str, Any]:
         """All settings of the optimizer, those that are at its defaults included, as a dict."""
-        given: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay}
-        if self.momentum is not None:
-            given["momentum"] = self.momentum
-        if self.betas is not None:
-            given["betas"] = self.betas
-        return {**optimizers.settings(self.optimizer), **given}
+        taken = optimizers.settings(self.optimizer)
+        return {name: getattr(self, name, default) for name, default in taken.items()}
 
     def make_optimizer(self, parameters: Iterable[Parameter]) -> Optimizer:
         """The optimizer of these parameters."""

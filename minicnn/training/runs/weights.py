@@ -14,7 +14,7 @@ import numpy as np
 
 from minicnn.checks import check_dict, check_text, shown, takes
 from minicnn.errors import ArgumentError
-from minicnn.models.sequential import NOT_INITIALIZED, Sequential, initialized
+from minicnn.models.sequential import Sequential, initialized
 from minicnn.parameter import assign
 from minicnn.training.runs import tensors
 
@@ -27,23 +27,7 @@ COUNT = "num_batches_tracked"
 
 @takes(model=initialized)
 def named_arrays(model: Sequential) -> dict[str, np.ndarray]:
-    """All parameters and running statistics under their names in a file; not copies.
-
-    Parameters
-    ----------
-    model : Sequential
-
-    Returns
-    -------
-    dict of str to ndarray
-
-    Raises
-    ------
-    ArgumentError
-        If the model is not initialized.
-    """
-    if model.output_shape is None:
-        raise ArgumentError(NOT_INITIALIZED)
+    """All parameters and running statistics under their names in a file; not copies."""
     arrays: dict[str, np.ndarray] = {}
     for path, layer in _places(model):
         arrays |= {f"{path}{name}": p.value for name, p in layer.own_parameters().items()}
@@ -62,12 +46,8 @@ def check_trainer(value: Any, what: str) -> Any:
 def model_file(trainer: "Trainer", about: dict[str, Any]) -> bytes:
     """The bytes of a file of the weights.
 
-    Parameters
-    ----------
-    trainer : Trainer
-        Of the model, the steps it has made, and the normalization of the images.
-    about : dict
-        Plain values that go into the file's metadata.
+    Its metadata are the plain values `about`, the steps that the model has made, and the shape,
+    normalization and classes of its images.
     """
     arrays, train = named_arrays(trainer.model), trainer.train
     steps = np.array(trainer.step, np.int64)
