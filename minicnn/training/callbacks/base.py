@@ -79,17 +79,11 @@ def _numbers(value, what):
 def is_better(result: float, best: float | None, by: float = 0.0) -> bool:
     """Whether a result is a new best: greater by more than `by`, or the first; NaN never is.
 
-    Parameters
-    ----------
-    result : float
-    best : float or None
-        The greatest before; None or NaN if there was none.
-    by : float
+    `best` is the greatest before; None or NaN if there was none.
     """
-    result = float(result)
     if best is None or math.isnan(best):
         return not math.isnan(result)
-    return result - float(best) > by
+    return float(result) - float(best) > by
 
 
 @takes(results=_numbers)
@@ -176,9 +170,8 @@ class EarlyStopping(Callback):
         """Compare with the best, and stop when the patience is used up."""
         result = trainer.history[-1][self.metric]
         sign = 1 if self.metric.endswith("accuracy") else -1
-        if is_better(
-            sign * result, None if self.best is None else sign * self.best, self.min_delta
-        ):
+        best = None if self.best is None else sign * self.best
+        if is_better(sign * result, best, self.min_delta):
             self.best, self.best_epoch = result, trainer.epoch
         elif trainer.epoch - (self.best_epoch or 0) >= self.patience:
             trainer.stop()

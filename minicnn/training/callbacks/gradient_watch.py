@@ -40,19 +40,12 @@ class GradientWatch(Callback):
                 self.learned = [*self.learned, parameter.name]
 
     def explanation(self, trainer: Trainer) -> str | None:
-        """Why nothing but biases learned, in plain words.
-
-        Returns
-        -------
-        str or None
-            None if any weight had a gradient, or there was no step.
-        """
+        """Why nothing but biases learned; None if a weight had a gradient or there was no step."""
         if not self.all_zero or self.steps == 0:
             return None
         text = [f"Every weight gradient was exactly 0 in all {self.steps} steps."]
         learned = " and ".join(self.learned)
-        weights = [p.value for p in trainer.model.parameters() if p.decay]
-        if any(weight.any() for weight in weights):
+        if any(p.value.any() for p in trainer.model.parameters() if p.decay):
             text.append(
                 "The weights are still what the initializer made them: somewhere between the"
                 " images and the loss every path is cut, as by a layer of units that are all 0"

@@ -73,18 +73,10 @@ class LossWatch(Callback):
         return {**super().state_dict(), "worst": worst}
 
     def explanation(self, trainer: Trainer) -> str | None:
-        """Why the network did not learn, and what may help, in plain words.
+        """Why the network did not learn, and what may help, at the end of training.
 
-        Parameters
-        ----------
-        trainer : Trainer
-            At the end of training by softmax cross-entropy.
-
-        Returns
-        -------
-        str or None
-            None if the loss is below that of guessing, training was not seen from its start or
-            too short to tell, or there is only one class.
+        None if the loss is below that of guessing or no softmax cross-entropy, training was not
+        seen from its start or too short to tell, or there is only one class.
         """
         seen = all(getattr(self, name) is not None for name in BEGAN) and trainer.history
         if not (seen and isinstance(trainer.loss, SoftmaxCrossEntropy)):

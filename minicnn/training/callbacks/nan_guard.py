@@ -96,18 +96,8 @@ def first_broken_output(
 ) -> tuple[Layer, np.ndarray] | None:
     """The first layer, in the order in which outputs are done, with one that is not finite.
 
-    Parameters
-    ----------
-    model : Sequential
-        Its running statistics and dropout masks move on, as in any forward pass.
-    batch : Batch
-    training : bool
-        Whether to compute as in training.
-
-    Returns
-    -------
-    (Layer, ndarray of shape (samples, *output_shape)) or None
-        The layer with its output.
+    The output comes with it, of shape (samples, *output_shape). Running statistics and dropout
+    masks move on, as in any forward pass, which is one of `training` or not.
     """
     found: list[tuple[Layer, np.ndarray]] = []
 
