@@ -3,8 +3,8 @@
 An optimizer holds a list of parameters and, for each, the averages that its rule needs.
 ``step()`` reads every ``grad`` and changes every ``value`` in place. The rules are PyTorch's,
 so that learning rates found there carry over, and so are the defaults but for the learning
-rates of sgd and rmsprop. In the equations g
-is the gradient, w the value, t = 1, 2, ... the step; averages start at zero.
+rates of sgd and rmsprop. In the equations g is the gradient, w the value, t = 1, 2, ... the step;
+averages start at zero.
 """
 
 import inspect
@@ -35,13 +35,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 @takes(name=check_text)
 def settings(name: str) -> dict[str, Any]:
-    """Names and defaults of the settings that the optimizer called `name` takes, as a dict.
-
-    Raises
-    ------
-    ArgumentError
-        For an unknown name.
-    """
+    """Names and defaults of the settings that the optimizer called `name` takes, as a dict."""
     if name not in OPTIMIZERS:
         raise unknown("optimizer", name, OPTIMIZERS)
     taken = {k: p.default for k, p in inspect.signature(OPTIMIZERS[name]).parameters.items()}
@@ -58,7 +52,6 @@ def create(name: str, parameters: Iterable[Parameter], **given: Any) -> Optimize
     name : str
         ``sgd``, ``rmsprop``, ``adam`` or ``adamw``.
     parameters : iterable of Parameter
-        The arrays to train.
     **given
         Any of ``settings(name)``; the others keep their defaults.
 
