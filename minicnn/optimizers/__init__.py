@@ -45,20 +45,10 @@ def settings(name: str) -> dict[str, Any]:
 
 @takes(name=check_text)
 def create(name: str, parameters: Iterable[Parameter], **given: Any) -> Optimizer:
-    """The optimizer of that name.
+    """The optimizer called ``sgd``, ``rmsprop``, ``adam`` or ``adamw``, for these parameters.
 
-    Parameters
-    ----------
-    name : str
-        ``sgd``, ``rmsprop``, ``adam`` or ``adamw``.
-    parameters : iterable of Parameter
-    **given
-        Any of ``settings(name)``; the others keep their defaults.
-
-    Raises
-    ------
-    ArgumentError
-        For an unknown name, a setting that it does not take, or one out of range.
+    `given` are any of ``settings(name)``; the others keep their defaults. An unknown name, or a
+    setting that it does not take or that is out of range, is an ArgumentError.
     """
     taken = settings(name)
     for setting in given:
@@ -76,7 +66,7 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     Parameters
     ----------
     parameters : iterable of Parameter
-        Their ``grad`` are changed in place.
+        Their ``grad`` are changed in place. None, or one that is there twice, is an ArgumentError.
     max_norm : float
         Above 0, and a normal number of the gradients' dtype.
 
@@ -85,11 +75,6 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     float
         The Euclidean norm over all gradients before scaling. If it is NaN or infinite the
         gradients are left as they are, for the caller to see where that began.
-
-    Raises
-    ------
-    ArgumentError
-        If `max_norm` is not such a number, or there are no parameters, or one is there twice.
     """
     parameters = as_parameters(parameters, "clip_grad_norm")
     if not (isinstance(max_norm, numbers.Real) and max_norm > 0):
