@@ -33,6 +33,9 @@ def compute_gradients(
 ) -> float:
     """Forward, loss and backward; fills the gradients of the model's parameters.
 
+    Something that is not of its kind, a batch that does not fit the model, and no labels at all are
+    an ArgumentError.
+
     Parameters
     ----------
     model, loss : Sequential, Loss
@@ -49,11 +52,6 @@ def compute_gradients(
     -------
     float
         Mean loss over the N samples.
-
-    Raises
-    ------
-    ArgumentError
-        If something is not of its kind, the batch does not fit the model, or there are no labels.
     """
     if passes is None:
         loss = _checked(model, loss, x, labels, look)

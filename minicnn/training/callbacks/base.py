@@ -122,7 +122,8 @@ class MetricsLog(Callback):
 class EarlyStopping(Callback):
     """Ends training when an epoch's result has stopped improving.
 
-    Prechelt, *Early stopping - but when?*, in *Neural networks: tricks of the trade*, 1998.
+    Prechelt, *Early stopping - but when?*, in *Neural networks: tricks of the trade*, 1998. A
+    setting out of range is an ArgumentError.
 
     Parameters
     ----------
@@ -141,11 +142,6 @@ class EarlyStopping(Callback):
         The best result so far; None while there was only NaN.
     best_epoch : int or None
         The epoch that it was reached in, from 1.
-
-    Raises
-    ------
-    ArgumentError
-        For a setting out of range.
     """
 
     METRICS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")

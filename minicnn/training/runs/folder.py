@@ -56,19 +56,10 @@ class RunFolder:
     @classmethod
     @takes(proof=check_text)
     def reopen(cls, path: str | os.PathLike[str], proof: str = "config.json") -> "RunFolder":
-        """The folder of what was begun before; `withdraw` then takes nothing away.
+        """The folder of what was begun before, as the file `proof` in it shows.
 
-        Parameters
-        ----------
-        path : str or Path
-        proof : str
-            The file in it that shows that it is one.
-
-        Raises
-        ------
-        ArgumentError
-            If there is no such folder, it may not be searched, or another process is at work in
-            it.
+        `withdraw` then takes nothing away. An ArgumentError tells if there is no such folder, it
+        may not be searched, or another process is at work in it.
         """
         folder = cls.__new__(cls)
         folder.path, folder._new = expand(path, "the folder"), False

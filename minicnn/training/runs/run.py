@@ -133,25 +133,11 @@ class Run:
         )  # fmt: skip
 
     def train(self, quiet: bool = False, callbacks: Iterable[Callback] = ()) -> dict[str, Any]:
-        """Compile, train, and write the files.
+        """Compile, train, and write the files; the result is ``summary``.
 
-        Parameters
-        ----------
-        quiet : bool
-            Whether to print nothing.
-        callbacks : iterable of Callback
-            Besides those that every run has.
-
-        Returns
-        -------
-        dict
-            ``summary``.
-
-        Raises
-        ------
-        ArgumentError
-            If a file cannot be written. Divergence and interruption are no errors here, but
-            a ``status``.
+        If `quiet`, nothing is printed. The `callbacks` are besides those that every run has. A file
+        that cannot be written is an ArgumentError; divergence and interruption are no errors here,
+        but a ``status``.
         """
         quiet, callbacks = check_flag(quiet, "Run.train: quiet"), as_callbacks(callbacks)
         try:
@@ -238,10 +224,7 @@ class Run:
                 "name": self.settings.data,
                 "train_images": len(train),
                 "test_images": len(test),
-                "shape": train.shape,
-                "classes": train.classes,
-                "mean": train.mean,
-                "std": train.std,
+                **{name: getattr(train, name) for name in ("shape", "classes", "mean", "std")},
             },
             "total_steps": self.trainer.total_steps,
             "checkpoint_every": self._every,
