@@ -76,11 +76,11 @@ def compute_gradients(
         if not whole:
             delta *= share
         passes.backward(delta)
-        if not (whole or sums):
-            sums = [parameter.grad.copy() for parameter in parameters]
-        else:
+        if sums:
             for total, parameter in zip(sums, parameters):
                 total += parameter.grad
+        elif not whole:
+            sums = [parameter.grad.copy() for parameter in parameters]
     for parameter, total in zip(parameters, sums):
         parameter.grad[...] = total
     return value

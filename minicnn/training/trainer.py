@@ -24,6 +24,7 @@ from minicnn.training.step import TrainingStep
 from minicnn.training.validation import as_callbacks, check_loss, check_parts
 
 SHUFFLE = 1  # keeps the shuffle's random numbers apart from those of the model's seed
+COUNTED = {"trained_images": int, "step_seconds": float, "train_seconds": float}  # in training
 
 
 class Trainer(Habits):
@@ -39,6 +40,9 @@ class Trainer(Habits):
 
     Large batches are computed in parts (:mod:`minicnn.training.gradients`).
     Everything else, such as progress, files or early stopping, is a callback.
+
+    A setting out of range, or images that do not fit the model, are an ArgumentError, and a label
+    outside the model's classes is a DataError.
 
     Parameters
     ----------
@@ -82,13 +86,6 @@ class Trainer(Habits):
         The class predicted for each test image at the last evaluation.
     trained_images, step_seconds, train_seconds : number
         Images trained on and seconds spent in steps so far; seconds with evaluation.
-
-    Raises
-    ------
-    ArgumentError
-        If a setting is out of range or the images do not fit the model.
-    DataError
-        If a label is outside the model's classes.
     """
 
     def __init__(
@@ -130,7 +127,7 @@ class Trainer(Habits):
         self._stopped = False
         self._evaluation = Passes(model)
         self._drawn_from: Any = None  # the shuffle's state before the running epoch's order
-        self._before = 0, 0.0, 0.0  # images and seconds as above, before the running epoch
+        self._before = {name: getattr(self, name) for name in COUNTED}  # in earlier epochs
         self._epoch_begin = self._epoch_seconds = 0.0
 
     def fit(self) -> list[dict[str, Any]]:
@@ -187,16 +184,13 @@ class Trainer(Habits):
         optimizer and the callbacks, and the predictions.
         """
         inside = self._steps_of_epoch() > 0
-        images, step_seconds, train_seconds = self._before
         return {
             "step": self.step,
             "history": [dict(line) for line in self.history],
             "totals": self.totals.state_dict(),
             "stopped": self._stopped,
             "shuffle": self._drawn_from if inside else self._rng.bit_generator.state,
-            "trained_images": images,
-            "step_seconds": step_seconds,
-            "train_seconds": train_seconds,
+            **self._before,
             "epoch_seconds": time.perf_counter() - self._epoch_begin if inside else 0.0,
         }
 
@@ -210,8 +204,7 @@ class Trainer(Habits):
             step, totals = int(state["step"]), RunningMetrics()
             history = [dict(line) for line in state["history"]]
             totals.load_state_dict(state["totals"])
-            images, seconds = int(state["trained_images"]), float(state["step_seconds"])
-            before = images, seconds, float(state["train_seconds"])
+            before = {name: made(state[name]) for name, made in COUNTED.items()}
             epoch_seconds, stopped = float(state["epoch_seconds"]), bool(state["stopped"])
         epochs = len(history)
         begin = epochs * len(self._batches)
@@ -224,8 +217,8 @@ class Trainer(Habits):
             self._rng.bit_generator.state = self._drawn_from = state["shuffle"]
         self.step, self.epoch, self._stopped = step, epochs, stopped
         self.history, self.totals, self._before = history, totals, before
-        self.trained_images, self.step_seconds, self.train_seconds = before
         self._epoch_seconds = epoch_seconds
+        vars(self).update(before)
 
     def _check_unchanged(self):
         """Raise unless the parts still fit: what belongs to them can be changed at any time."""
@@ -258,7 +251,7 @@ class Trainer(Habits):
                 "a callback has set optimizer.lr, which the schedule sets anew in every step: set"
                 " trainer.base_lr, which it multiplies."
             )
-        images, step_seconds, train_seconds = self._before
+        before = self._before
         start = self._epoch_begin = time.perf_counter() - self._epoch_seconds
         try:
             # Closing ends their thread on an error, too.
@@ -267,13 +260,13 @@ class Trainer(Habits):
         finally:
             self._rate = self.optimizer.lr
             self._epoch_seconds = time.perf_counter() - start
-            self.trained_images = images + self.totals.samples
-            self.step_seconds = step_seconds + self._epoch_seconds
-            self.train_seconds = train_seconds + self._epoch_seconds
+            self.trained_images = before["trained_images"] + self.totals.samples
+            self.step_seconds = before["step_seconds"] + self._epoch_seconds
+            self.train_seconds = before["train_seconds"] + self._epoch_seconds
         test = self.evaluate()
         seconds = time.perf_counter() - start
-        self.train_seconds = train_seconds + seconds
-        self._before = self.trained_images, self.step_seconds, self.train_seconds
+        self.train_seconds = before["train_seconds"] + seconds
+        self._before = {name: getattr(self, name) for name in COUNTED}
         self.history.append(
             {
                 "epoch": self.epoch,
