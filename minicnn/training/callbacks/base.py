@@ -109,14 +109,11 @@ class MetricsLog(Callback):
 
     def on_train_begin(self, trainer: "Trainer") -> None:
         """Write the lines that there are already, of the epochs that training goes on from."""
-        self._write(trainer.history)
+        write_atomically(self.path, json_lines(trainer.history))
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
         """Write all lines."""
-        self._write(trainer.history)
-
-    def _write(self, history):
-        write_atomically(self.path, json_lines(history))
+        write_atomically(self.path, json_lines(trainer.history))
 
 
 class EarlyStopping(Callback):

@@ -67,13 +67,6 @@ class StepLog(Callback):
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Write the file."""
-        self._write(trainer)
-
-    def on_train_end(self, trainer: Trainer) -> None:
-        """Write the file."""
-        self._write(trainer)
-
-    def _write(self, trainer):
         running = [[trainer.step, *self.running[1:]]] if self.running[0] else []
         epoch = trainer.total_steps // trainer.epochs  # in steps
         lines = [
@@ -86,3 +79,7 @@ class StepLog(Callback):
             for step, images, loss, correct in [*self.ended, *running]
         ]
         write_atomically(self.path, json_lines(lines))
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        """Write the file."""
+        self.on_epoch_end(trainer)
