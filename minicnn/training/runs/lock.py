@@ -20,17 +20,8 @@ class FolderLock:
 
     The lock is the system's, on the folder itself (flock): it leaves no file, and goes with
     its process, a killed one included. It holds between objects of one process, too. Where
-    the system has none, as on Windows and some network drives, it keeps nobody out.
-
-    Parameters
-    ----------
-    path : str or Path
-        A folder that exists.
-
-    Raises
-    ------
-    ArgumentError
-        If another has it, or the folder cannot be opened.
+    the system has none, as on Windows and some network drives, it keeps nobody out. A folder that
+    another has, or that cannot be opened, is an ArgumentError.
     """
 
     @takes(path=check_path)

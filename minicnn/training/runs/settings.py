@@ -35,6 +35,8 @@ LSUV_IMAGES = 256
 class Settings:
     """The settings of a run, checked when they are made; two equal ones give equal bits.
 
+    Anything unknown or out of range is an ArgumentError.
+
     Parameters
     ----------
     init : str
@@ -69,11 +71,6 @@ class Settings:
     own : dict or None
         For each setting that names something of the user's, the file, the name, the arguments and
         the file's SHA-256, as when the settings were made.
-
-    Raises
-    ------
-    ArgumentError
-        For anything unknown or out of range.
     """
 
     init: str = "msra"
@@ -186,10 +183,7 @@ class Settings:
     def from_dict(cls, values: dict[str, Any]) -> "Settings":
         """The settings that `as_dict` gave, if the user's files are still what they were.
 
-        Raises
-        ------
-        ArgumentError
-            If a file has changed or is missing: before anything in it is executed.
+        One that has changed or is missing is an ArgumentError: before anything in it is executed.
         """
         values = dict(values)
         for name, entry in (values.pop("own", None) or {}).items():

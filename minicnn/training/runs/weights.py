@@ -50,8 +50,7 @@ def model_file(trainer: "Trainer", about: dict[str, Any]) -> bytes:
     normalization and classes of its images.
     """
     arrays, train = named_arrays(trainer.model), trainer.train
-    steps = np.array(trainer.step, np.int64)
-    arrays |= {f"{path}{COUNT}": steps for path, _ in _normalizations(trainer.model)}
+    arrays |= dict.fromkeys(_counts(trainer.model), np.array(trainer.step, np.int64))
     images = {"shape": train.shape, "mean": train.mean, "std": train.std, "classes": train.classes}
     return tensors.encode(arrays, {**about, "step": trainer.step, "images": images})
 
@@ -90,8 +89,8 @@ def load_weights(
     own = named_arrays(model)
     arrays, about = tensors.read(path)
     named = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-    counts = {f"{place}{COUNT}" for place, _ in _normalizations(model)}
-    named = {name: array for name, array in named.items() if name not in counts}
+    for name in _counts(model):
+        named.pop(name, None)
     try:
         with model.lock.taken():
             assign(own, named, _advice(model, own, arrays))
@@ -123,5 +122,6 @@ def _places(layer, path=""):
         yield from _places(child, f"{path}{part}.")
 
 
-def _normalizations(model):
-    return [(path, layer) for path, layer in _places(model) if "running_mean" in layer.state()]
+def _counts(model):
+    """The names of the normalizations' counts of batches."""
+    return [f"{path}{COUNT}" for path, layer in _places(model) if "running_mean" in layer.state()]
