@@ -205,7 +205,7 @@ def check_scores(scores: Any, who: str) -> None:
 
 
 def check_labels(labels: npt.ArrayLike, classes: int) -> np.ndarray:
-    """`labels` as int64, or an ArgumentError unless they are of shape (N,) and below `classes`."""
+    """`labels`, whole numbers of shape (N,) below `classes`, as int64, or an ArgumentError."""
     labels = labels if type(labels) is np.ndarray else checks.as_array(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ArgumentError(

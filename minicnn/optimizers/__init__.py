@@ -35,7 +35,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 @takes(name=check_text)
 def settings(name: str) -> dict[str, Any]:
-    """Names and defaults of the settings that the optimizer called `name` takes, as a dict."""
+    """Names and defaults of what the optimizer `name` takes; an ArgumentError if there is none."""
     if name not in OPTIMIZERS:
         raise unknown("optimizer", name, OPTIMIZERS)
     taken = {k: p.default for k, p in inspect.signature(OPTIMIZERS[name]).parameters.items()}
@@ -66,7 +66,8 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     Parameters
     ----------
     parameters : iterable of Parameter
-        Their ``grad`` are changed in place. None, or one that is there twice, is an ArgumentError.
+        Their ``grad`` are changed in place. No parameter, or one that is there twice, is an
+        ArgumentError.
     max_norm : float
         Above 0, and a normal number of the gradients' dtype.
 
