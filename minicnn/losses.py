@@ -11,15 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minicnn.checks import (
-    as_array,
-    check_count,
-    check_number,
-    described,
-    is_array,
-    is_finite,
-    shown,
-)
+from minicnn import checks
 from minicnn.errors import ArgumentError
 from minicnn.hints.habits import Habits, no_such_name
 from minicnn.hints.labels import advice_on_labels
@@ -93,7 +85,7 @@ class Loss(Habits):
 
     def load(self, kept: Buffers, targets: npt.ArrayLike) -> None:
         """Check the targets of a batch and write them, and settings, to where the kernel reads."""
-        scores, array = kept.scores, as_array(targets)
+        scores, array = kept.scores, checks.as_array(targets)
         if array.ndim == 0 or len(array) == 0 or group_count(len(array)) != len(scores):
             raise ArgumentError(
                 f"scores of shape {scores.shape} hold {len(scores)} groups of up to 16 samples;"
@@ -140,23 +132,13 @@ class SoftmaxCrossEntropy(Loss):
     both divided by N and summed over the samples. Each keeps its relative precision where p is
     near 0 or 1, and only where p is near q, which is neither, is the gradient as exact as p. A NaN
     or +infinity among the scores of a sample makes the value NaN, and that sample's gradient.
-    Label smoothing: Szegedy et al.,
-    *Rethinking the Inception architecture for computer vision*, CVPR 2016, §7.
-
-    Parameters
-    ----------
-    label_smoothing : float
-        In [0, 1).
-
-    Raises
-    ------
-    ArgumentError
-        If `label_smoothing` is out of range.
+    `label_smoothing`, in [0, 1) or an ArgumentError: Szegedy et al., *Rethinking the Inception
+    architecture for computer vision*, CVPR 2016, §7.
     """
 
     def __init__(self, label_smoothing: float = 0.0):
         super().__init__()
-        if not (is_finite(label_smoothing) and 0 <= label_smoothing < 1):
+        if not (checks.is_finite(label_smoothing) and 0 <= label_smoothing < 1):
             raise ArgumentError(f"label_smoothing must be in [0, 1), got {label_smoothing!r}.")
         self.label_smoothing = float(label_smoothing)
 
@@ -209,36 +191,28 @@ class MeanSquaredError(Loss):
 def check_scores(scores: Any, who: str) -> None:
     """Raise an ArgumentError unless `scores` is a ``(G, K, 16)`` that kernels can read."""
     if not isinstance(scores, np.ndarray):
-        raise ArgumentError(f"{who} needs an array of scores, got {described(scores)}.")
-    if scores.ndim == 3 and scores.shape[-1] == LANES:
-        if scores.dtype in FLOATS and is_array(scores, scores.shape, scores.dtype):
-            return
-    else:
+        raise ArgumentError(f"{who} needs an array of scores, got {checks.described(scores)}.")
+    if scores.ndim != 3 or scores.shape[-1] != LANES:
         raise ArgumentError(
             f"{who} needs scores in lanes, (G, K, {LANES}), got shape {scores.shape}: the model"
             " must end in a vector of scores, as Dense gives it."
         )
-    raise ArgumentError(
-        f"{who} needs a C-contiguous array of scores in float32 or float64, got"
-        f" {described(scores)}."
-    )
+    if scores.dtype not in FLOATS or not checks.is_array(scores, scores.shape, scores.dtype):
+        raise ArgumentError(
+            f"{who} needs a C-contiguous array of scores in float32 or float64, got"
+            f" {checks.described(scores)}."
+        )
 
 
 def check_labels(labels: npt.ArrayLike, classes: int) -> np.ndarray:
-    """`labels` as int64.
-
-    Raises
-    ------
-    ArgumentError
-        If they are not whole numbers of shape (N,) from 0 to ``classes - 1``.
-    """
-    labels = labels if type(labels) is np.ndarray else as_array(labels)
+    """`labels`, whole numbers of shape (N,) below `classes`, as int64, or an ArgumentError."""
+    labels = labels if type(labels) is np.ndarray else checks.as_array(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ArgumentError(
             f"labels must be whole numbers of shape (N,), got {labels.dtype} of {labels.shape}."
             f" {advice_on_labels(labels)}"
         )
-    classes = classes if type(classes) is int else check_count(classes, "classes")
+    classes = classes if type(classes) is int else checks.check_count(classes, "classes")
     whole = np.ascontiguousarray(labels, np.int64)
     if not kernels.are_classes(whole, classes):
         raise ArgumentError(
@@ -249,23 +223,10 @@ def check_labels(labels: npt.ArrayLike, classes: int) -> np.ndarray:
 
 
 def predicted_classes(scores: np.ndarray, samples: int) -> np.ndarray:
-    """The class with the largest score, the first of equals.
+    """The class with the largest score, the first of equals, as int64 of shape (samples,).
 
-    Parameters
-    ----------
-    scores : ndarray, shape (G, K, 16)
-        In lanes.
-    samples : int
-        How many lanes hold a sample.
-
-    Returns
-    -------
-    ndarray of int64, shape (samples,)
-
-    Raises
-    ------
-    ArgumentError
-        If `scores` are not in lanes, or there are fewer samples.
+    `scores` have shape (G, K, 16); `samples` of their lanes hold a sample. An ArgumentError tells
+    if they are not in lanes, or hold fewer samples.
     """
     check_scores(scores, "a prediction")
     check_samples(scores, samples)
@@ -278,16 +239,18 @@ def check_result(result: Any, scores: np.ndarray) -> tuple[float, np.ndarray]:
     """What a loss has returned for scores, or an ArgumentError if it is no value and gradient."""
     check_scores(scores, "a loss")
     if not isinstance(result, (tuple, list)) or len(result) != 2:
-        raise ArgumentError(f"a loss must return a value and a gradient, got {shown(result)}.")
+        raise ArgumentError(
+            f"a loss must return a value and a gradient, got {checks.shown(result)}."
+        )
     value, gradient = result
-    if not is_array(gradient, scores.shape, scores.dtype):
+    if not checks.is_array(gradient, scores.shape, scores.dtype):
         raise ArgumentError(
             f"the loss must give a gradient like the scores, {scores.dtype} of shape"
-            f" {scores.shape}, got {described(gradient)}."
+            f" {scores.shape}, got {checks.described(gradient)}."
         )
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
-    return check_number(value, "the value that a loss returns"), gradient
+    return checks.check_number(value, "the value that a loss returns"), gradient
 
 
 def __getattr__(name):

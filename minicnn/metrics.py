@@ -1,7 +1,9 @@
 """Metrics: how good a classifier's answers are.
 
-Classes are whole numbers from 0; N is the number of samples and K that of classes.
-`predicted` is the answer for each sample, the arg-max over its class scores.
+Classes are whole numbers from 0; N is the number of samples, at least 1, and K that of classes.
+`predicted` is the answer for each sample, the arg-max over its class scores. An ArgumentError tells
+of arrays that are empty, not of whole numbers, or of shapes that do not fit, and of what is out of
+range.
 """
 
 from typing import Any
@@ -15,22 +17,11 @@ from minicnn.hints.labels import advice_on_labels, first_beyond
 
 
 def accuracy(predicted: Any, labels: Any) -> float:
-    """Fraction of samples whose predicted class is the true one.
+    """Fraction of samples whose predicted class is the true one, in [0, 1].
 
     Parameters
     ----------
     predicted, labels : ndarray of int, shape (N,)
-        N at least 1.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-
-    Raises
-    ------
-    ArgumentError
-        If the arrays are empty, not of whole numbers, or differ in shape.
     """
     predicted, labels = _classes("predicted", predicted), _classes("labels", labels)
     _same_length("predicted", predicted, labels)
@@ -50,16 +41,6 @@ def top_k_accuracy(scores: Any, labels: Any, k: int) -> float:
         In [0, K).
     k : int
         In [1, K].
-
-    Returns
-    -------
-    float
-        In [0, 1].
-
-    Raises
-    ------
-    ArgumentError
-        If a shape does not fit or a label or `k` is out of range.
     """
     scores, labels = check_numbers(scores, "scores"), _classes("labels", labels)
     if scores.ndim != 2:
@@ -84,17 +65,12 @@ def confusion_matrix(labels: Any, predicted: Any, classes: int) -> np.ndarray:
     labels, predicted : ndarray of int, shape (N,)
         In [0, classes).
     classes : int
-        K, an integer of at least 1.
+        K, at least 1.
 
     Returns
     -------
     ndarray of int64, shape (K, K)
         Element [i, j] counts the samples of class i that were predicted as j.
-
-    Raises
-    ------
-    ArgumentError
-        If a shape does not fit or a class is out of range.
     """
     labels, predicted = _classes("labels", labels), _classes("predicted", predicted)
     classes = check_count(classes, "classes")
@@ -113,15 +89,6 @@ def predicted_classes(predicted: Any) -> int:
     Parameters
     ----------
     predicted : ndarray of int, shape (N,)
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ArgumentError
-        If the array is empty, not of whole numbers, or not one-dimensional.
     """
     return int(np.unique(_classes("predicted", predicted)).size)
 
@@ -129,15 +96,12 @@ def predicted_classes(predicted: Any) -> int:
 def entropy(frequencies: Any) -> float:
     """``- sum of f ln f``: the least mean cross-entropy of an answer that ignores the image.
 
+    In nats; ln K if all classes are equally frequent.
+
     Parameters
     ----------
     frequencies : array_like, shape (K,)
         f, of the classes; they sum to 1, and 0 ln 0 is 0.
-
-    Returns
-    -------
-    float
-        In nats; ln K if all classes are equally frequent.
     """
     present = check_numbers(frequencies, "frequencies", ndim=1).astype(np.float64)
     present = present[present > 0]

@@ -21,11 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.checks import shown
+from minicnn.checks.values import MOST, shown
 from minicnn.errors import ArgumentError, unknown
 
 NUMBERS = (int, float, np.integer, np.floating)
-MOST = 2**63 - 1  # steps
 
 
 def _checked(factor):
@@ -59,24 +58,14 @@ class Schedule:
             cls.factor = _checked(cls.factor)
 
     def __call__(self, step: int, total_steps: int) -> float:
-        """Factor of the base learning rate.
+        """Factor of the base learning rate, above 0 for every ``step < total_steps``.
 
         Parameters
         ----------
         step : int
-            Updates made so far, 0 to `total_steps`.
+            Updates made so far, 0 to `total_steps`; others are an ArgumentError.
         total_steps : int
             Updates in the whole training, at least 1.
-
-        Returns
-        -------
-        float
-            Above 0 for every ``step < total_steps``.
-
-        Raises
-        ------
-        ArgumentError
-            If `step` or `total_steps` is out of range.
         """
         return self.factor(step, total_steps)
 
@@ -91,11 +80,8 @@ class Schedule:
     def __str__(self) -> str:
         """The string that `from_string` reads: the settings that are not the default."""
         own: Any = self
-        changed = [
-            f"{field.name}={getattr(self, field.name)}"
-            for field in fields(own)
-            if getattr(self, field.name) != field.default
-        ]
+        given = [(field.name, getattr(self, field.name), field.default) for field in fields(own)]
+        changed = [f"{name}={value}" for name, value, default in given if value != default]
         return ":".join([self.name, ",".join(changed)]) if changed else self.name
 
 
@@ -267,17 +253,9 @@ def names() -> list[str]:
 
 
 def from_string(text: str | Schedule) -> Schedule:
-    """The schedule that a string such as ``"one-cycle:0.25"`` names.
+    """The schedule that a string such as ``"one-cycle:0.25"`` names; a schedule as it is.
 
-    Parameters
-    ----------
-    text : str or Schedule
-        A schedule is returned as it is.
-
-    Raises
-    ------
-    ArgumentError
-        For an unknown name, or settings that are not understood or out of range.
+    An unknown name, and settings that are not understood or out of range, are an ArgumentError.
     """
     if isinstance(text, Schedule):
         return text

@@ -1,14 +1,5 @@
 """Checks of what a user gives: each says what it is, what was expected and what came."""
 
-from minicnn.checks.arrays import (
-    as_array,
-    check_array,
-    check_dtype,
-    check_numbers,
-    check_numeric,
-    check_shape,
-    is_array,
-)
 from minicnn.checks.objects import (
     check_callable,
     check_dict,
@@ -22,17 +13,24 @@ from minicnn.checks.objects import (
     takes,
 )
 from minicnn.checks.values import (
+    as_array,
+    check_array,
     check_count,
+    check_dtype,
     check_finite,
     check_flag,
     check_generator,
     check_number,
+    check_numbers,
+    check_numeric,
     check_pair,
     check_path,
     check_positive,
     check_seed,
+    check_shape,
     check_text,
     described,
+    is_array,
     is_finite,
     make_rng,
     shown,

@@ -1,4 +1,4 @@
-"""Checks of numbers, texts, flags and paths, and how a value is shown in an error.
+"""Checks of numbers, texts, flags, paths and arrays, and how a value is shown in an error.
 
 Each says what it is, what was expected and what came. For the package itself: it checks nothing of
 what it is handed.
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from minicnn.errors import ArgumentError
 
@@ -19,9 +20,13 @@ MOST_SIDE = 2**20  # pixels along a side; no image, window or stride is longer
 SHOWN = 100  # characters of a value in an error
 
 
-def check_count(value: Any, what: str, least: int = 1, most: int = MOST) -> int:
+def _is_whole(value):
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def check_count(value: Any, what: str, least: int = 1, most: float = MOST) -> int:
     """`value` as an int from `least` to `most`, or an ArgumentError that names `what`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    if not _is_whole(value) or value < least:
         raise ArgumentError(f"{what} must be an integer of at least {least}, got {shown(value)}.")
     if value > most:
         raise ArgumentError(f"{what} must be an integer of at most {most}, got a larger one.")
@@ -30,22 +35,13 @@ def check_count(value: Any, what: str, least: int = 1, most: int = MOST) -> int:
 
 def check_seed(value: Any, what: str = "seed") -> int:
     """`value` as an int of at least 0, or an ArgumentError."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-        raise ArgumentError(f"{what} must be an integer of at least 0, got {shown(value)}.")
-    return int(value)
+    return check_count(value, what, least=0, most=math.inf)
 
 
 def make_rng(seed: Any) -> np.random.Generator:
     """The generator that a seed stands for; one that is given is returned as it is.
 
-    Parameters
-    ----------
-    seed : int or numpy.random.Generator
-
-    Raises
-    ------
-    ArgumentError
-        For anything else, None included, which would draw other numbers each time.
+    All else is an ArgumentError, None included, which would draw other numbers each time.
     """
     if isinstance(seed, np.random.Generator):
         return seed
@@ -57,18 +53,10 @@ def make_rng(seed: Any) -> np.random.Generator:
 
 
 def check_pair(value: Any, what: str, minimum: int) -> tuple[int, int]:
-    """``(height, width)`` from an int or a pair, each at least `minimum` and at most `MOST_SIDE`.
-
-    Raises
-    ------
-    ArgumentError
-        If `value` is anything else.
-    """
+    """``(height, width)`` of an int or a pair, each from `minimum` to `MOST_SIDE`."""
     both = (value, value) if isinstance(value, (int, np.integer)) else value
     whole = isinstance(both, (tuple, list)) and len(both) == 2
-    if not whole or not all(
-        isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= minimum for n in both
-    ):
+    if not whole or not all(_is_whole(n) and n >= minimum for n in both):
         words = {
             "same": " For an odd kernel and stride 1, 'same' is kernel_size // 2.",
             "valid": " 'valid' is 0.",
@@ -152,6 +140,85 @@ def check_path(value: Any, what: str) -> Path:
             f" {ascii(error.object[error.start])}, got {shown(value)}."
         ) from None
     return Path(text)
+
+
+def check_shape(value: Any, what: str, such_as: str, least: int = 1) -> tuple[int, ...]:
+    """`value` as a tuple of int, or an ArgumentError that names `what` and gives an example."""
+    whole = isinstance(value, (tuple, list)) and (len(value) > 0 or least == 0)
+    if not whole or not all(_is_whole(n) and least <= n <= MOST for n in value):
+        raise ArgumentError(
+            f"{what} must be a tuple of integers of at least {least}, {such_as}, got"
+            f" {shown(value)}."
+        )
+    if math.prod(map(int, value)) > MOST // 8:
+        raise ArgumentError(f"{what} is larger than any memory: {shown(value)}.")
+    return tuple(int(n) for n in value)
+
+
+def check_dtype(value: Any, what: str = "dtype") -> np.dtype:
+    """`value` as the dtype float32 or float64, or an ArgumentError."""
+    try:
+        dtype = np.dtype(value)
+    except (TypeError, ValueError):
+        dtype = None
+    if value is None or dtype not in (np.float32, np.float64) or not dtype.isnative:
+        raise ArgumentError(f"{what} must be float32 or float64, got {shown(value)}.")
+    return dtype
+
+
+def check_numeric(value: Any, what: str) -> np.dtype:
+    """`value` as the dtype of numbers, or an ArgumentError that names `what`."""
+    try:
+        dtype = np.dtype(value)
+    except (TypeError, ValueError):
+        dtype = np.dtype(object)
+    if value is None or dtype.kind not in "biufc":
+        raise ArgumentError(f"{what} must be a dtype of numbers, got {shown(value)}.")
+    return dtype
+
+
+def is_array(x: object, shape: tuple[int, ...], dtype: npt.DTypeLike) -> bool:
+    """Whether kernels, which check nothing, can read `x` as an array of that shape and dtype."""
+    return (
+        type(x) is np.ndarray  # Numba refuses subclasses
+        and x.shape == shape
+        and x.dtype == dtype
+        and x.flags.c_contiguous
+        and x.flags.aligned
+    )
+
+
+def check_array(
+    x: Any, shape: tuple[int, ...], dtype: npt.DTypeLike, what: str, advice: str = ""
+) -> np.ndarray:
+    """`x`, or an ArgumentError that names `what` if kernels cannot read it as such an array."""
+    if not is_array(x, shape, dtype):
+        raise ArgumentError(
+            f"{what} must be a C-contiguous {np.dtype(dtype)} array of shape {shape}, got"
+            f" {described(x)}.{advice}"
+        )
+    return x
+
+
+def as_array(value: Any) -> np.ndarray:
+    """`value` as an array, for the checks that follow: None's, if it cannot be any."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, OverflowError):  # lists of unequal lengths and the like
+        return np.array(None)
+
+
+def check_numbers(value: Any, what: str, ndim: int | None = None) -> np.ndarray:
+    """`value` as an array of whole or floating-point numbers, or an ArgumentError.
+
+    With `ndim` also if it has not so many dimensions.
+    """
+    array = as_array(value)
+    if array.dtype.kind not in "biuf":
+        raise ArgumentError(f"{what} must be an array of real numbers, got {shown(value)}.")
+    if ndim is not None and array.ndim != ndim:
+        raise ArgumentError(f"{what} must have {ndim} dimensions, got shape {array.shape}.")
+    return array
 
 
 def described(x: Any) -> str:

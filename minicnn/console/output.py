@@ -12,15 +12,8 @@ def say(*lines: object, file: TextIO | None = None, end: str = "\n") -> None:
     """Print lines; where nobody reads them any more, go on in silence.
 
     A closed pipe, as behind ``| head``, a full disk, or a process without streams, as by
-    ``pythonw``, is no reason to lose a training.
-
-    Parameters
-    ----------
-    *lines : object
-    file : file object, optional
-        ``sys.stdout`` by default.
-    end : str
-        What follows the last line.
+    ``pythonw``, is no reason to lose a training. They go to ``sys.stdout`` by default, and `end`
+    follows the last.
     """
     file = sys.stdout if file is None else file
     try:

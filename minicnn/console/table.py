@@ -21,19 +21,8 @@ def as_text(
 ) -> str:
     """A table in columns, ready to be printed; numbers stand to the right.
 
-    Parameters
-    ----------
-    header : list of str
-    rows : list of list of str
-    width : int, optional
-        Characters in a line. What does not fit stands in further tables below, each of which
-        begins with the first columns again, whose cells are broken where that is needed.
-    keys : int
-        How many columns those are.
-
-    Returns
-    -------
-    str
+    What does not fit into lines of `width` characters stands in further tables below, each of which
+    begins with the first `keys` columns again, whose cells are broken where that is needed.
     """
     table = [list(column) for column in zip(header, *rows)]
     first, rest = table[:keys], table[keys:]

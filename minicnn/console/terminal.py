@@ -38,16 +38,7 @@ def has_colours(file: TextIO | None) -> bool:
 
 
 def coloured(text: str, colour: str, file: TextIO | None = None) -> str:
-    """`text` in a colour, or as it is where `file` has none.
-
-    Parameters
-    ----------
-    text : str
-    colour : str
-        ``red``, ``green`` or ``yellow``.
-    file : file object, optional
-        Where it is written; ``sys.stdout`` by default.
-    """
+    """`text` in red, green or yellow, or as it is if `file`, by default stdout, has no colours."""
     if not has_colours(sys.stdout if file is None else file):
         return text
     return f"\x1b[{COLOURS[colour]}m{text}{RESET}"

@@ -17,18 +17,9 @@ def look_channels_last(shape: tuple[int, ...]) -> bool:
 
 
 def advice_on_axes(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """How to turn an array of `shape` into a batch of samples of the shape `wanted`.
+    """How to turn an array of `shape` into a batch of samples of the shape `wanted`, as (C, H, W).
 
-    Parameters
-    ----------
-    shape : tuple of int
-    wanted : tuple of int
-        Of one sample, such as (C, H, W).
-
-    Returns
-    -------
-    str
-        A sentence, or nothing if no change of axes makes one of the other.
+    A sentence, or nothing if no change of axes makes one of the other.
     """
     if shape == wanted:
         return "A single one is a batch of one: use images[None]."

@@ -63,72 +63,63 @@ SIZES = {
     "GlobalAvgPool2d": "it takes the mean over the whole image, whatever its size",
 }
 
+
+def _each(table):
+    """A table by name, made of one that has several names in a row for the same words."""
+    return {name: said for names, said in table.items() for name in names.split()}
+
+
 #: Attributes elsewhere, and what there is.
-ATTRIBUTES = {
-    **dict.fromkeys(
-        ("train", "eval"),
-        "there are no modes: a Trainer trains, model.predict and trainer.evaluate() evaluate",
-    ),
-    **dict.fromkeys(
-        ("fit", "compile", "train_on_batch"),
-        "Trainer(model, optimizer, train, test).fit() trains, with optimizers.SGD(...) and a loss",
-    ),
-    "evaluate": "Trainer(model, optimizer, train, test).evaluate() does",
-    **dict.fromkeys(("to", "cuda", "cpu"), "everything runs on the processor: leave it out"),
-    **dict.fromkeys(
-        ("float", "double", "half"), "model.initialize(shape, dtype=...) says the dtype"
-    ),
-    "backward": "model.backward(gradient) does, of the gradient that loss(scores, labels) returns",
-    "zero_grad": "each backward pass overwrites the gradients: leave it out",
-    **dict.fromkeys(
-        ("add", "append"), "all layers are given at once: Sequential(Flatten(), Dense(10))"
-    ),
-    "named_parameters": "each of model.parameters() has a name",
-    **dict.fromkeys(("modules", "named_children"), "model.all_layers() lists the layers"),
-    **dict.fromkeys(("get_weights", "weights"), "model.state_dict() has them by name"),
-    **dict.fromkeys(
-        ("load_weights", "save_weights", "save"),
-        "training.load_weights(model, path) reads a file; a run and Checkpoint write them",
-    ),
-    "param_groups": "lr and weight_decay are the optimizer's own: optimizer.lr = 0.01",
-}
+ATTRIBUTES = _each(
+    {
+        "train eval": "there are no modes: a Trainer trains, model.predict and trainer.evaluate()"
+        " evaluate",
+        "fit compile train_on_batch": "Trainer(model, optimizer, train, test).fit() trains, with"
+        " optimizers.SGD(...) and a loss",
+        "evaluate": "Trainer(model, optimizer, train, test).evaluate() does",
+        "to cuda cpu": "everything runs on the processor: leave it out",
+        "float double half": "model.initialize(shape, dtype=...) says the dtype",
+        "backward": "model.backward(gradient) does, of the gradient that loss(scores, labels)"
+        " returns",
+        "zero_grad": "each backward pass overwrites the gradients: leave it out",
+        "add append": "all layers are given at once: Sequential(Flatten(), Dense(10))",
+        "named_parameters": "each of model.parameters() has a name",
+        "modules named_children": "model.all_layers() lists the layers",
+        "get_weights weights": "model.state_dict() has them by name",
+        "load_weights save_weights save": "training.load_weights(model, path) reads a file; a run"
+        " and Checkpoint write them",
+        "param_groups": "lr and weight_decay are the optimizer's own: optimizer.lr = 0.01",
+    }
+)
 
 #: What is imported elsewhere, and what there is, by the module.
 NAMES: Mapping[str, Mapping[str, str | None]] = {
-    "minicnn.layers": {
+    "minicnn.layers": _each({
         "Linear": "Dense(out_features)", "Conv2D": "Conv2d", "Conv2DTranspose": None,
-        **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNormalization"), "BatchNorm()"),
-        **dict.fromkeys(("MaxPooling2D", "MaxPool2D"), "MaxPool2d"),
-        **dict.fromkeys(("AveragePooling2D", "AvgPool2D", "AveragePool2d"), "AvgPool2d"),
-        **dict.fromkeys(
-            ("AdaptiveAvgPool2d", "GlobalAveragePooling2D", "GlobalAvgPool2D"), "GlobalAvgPool2d()"
-        ),
-        **dict.fromkeys(("Softmax", "LogSoftmax"), "losses.SoftmaxCrossEntropy, on plain scores"),
-        **dict.fromkeys(("Dropout2d", "SpatialDropout2D"), "Dropout, of single numbers"),
-        **dict.fromkeys(("Module", "Model"), "Layer, to derive from"),
-        **dict.fromkeys(("Input", "InputLayer"), "model.initialize(shape)"),
+        "BatchNorm1d BatchNorm2d BatchNormalization": "BatchNorm()",
+        "MaxPooling2D MaxPool2D": "MaxPool2d",
+        "AveragePooling2D AvgPool2D AveragePool2d": "AvgPool2d",
+        "AdaptiveAvgPool2d GlobalAveragePooling2D GlobalAvgPool2D": "GlobalAvgPool2d()",
+        "Softmax LogSoftmax": "losses.SoftmaxCrossEntropy, on plain scores",
+        "Dropout2d SpatialDropout2D": "Dropout, of single numbers",
+        "Module Model": "Layer, to derive from", "Input InputLayer": "model.initialize(shape)",
         "Sequential": "Sequential, from minicnn itself",
-        **{name: f"{name}, from minicnn.models" for name in ("Branches", "Residual")},
-    },
-    "minicnn.losses": dict.fromkeys(
-        ("CrossEntropyLoss", "NLLLoss", "SparseCategoricalCrossentropy", "CategoricalCrossentropy"),
-        "SoftmaxCrossEntropy",
-    )
-    | dict.fromkeys(("MSELoss", "MSE"), "MeanSquaredError"),
-    "minicnn.initializers": {
-        **dict.fromkeys(
-            ("HeNormal", "HeUniform", "Kaiming", "kaiming_normal_", "kaiming_uniform_"), "MSRA"
-        ),
-        **dict.fromkeys(
-            ("GlorotNormal", "GlorotUniform", "glorot_uniform", "xavier_uniform_", "Glorot"),
-            "Xavier",
-        ),
+        "Branches": "Branches, from minicnn.models", "Residual": "Residual, from minicnn.models",
+    }),
+    "minicnn.losses": _each({
+        "CrossEntropyLoss NLLLoss SparseCategoricalCrossentropy CategoricalCrossentropy":
+            "SoftmaxCrossEntropy",
+        "MSELoss MSE": "MeanSquaredError",
+    }),
+    "minicnn.initializers": _each({
+        "HeNormal HeUniform Kaiming kaiming_normal_ kaiming_uniform_": "MSRA",
+        "GlorotNormal GlorotUniform glorot_uniform xavier_uniform_ Glorot": "Xavier",
         "RandomNormal": "Normal", "RandomUniform": "Uniform", "LecunNormal": "LeCun",
-    },
+    }),
     "minicnn.optimizers": {"Momentum": "SGD(..., momentum=0.9)", "RMSprop": "RMSProp"},
     "minicnn": {
         "nn": "layers", "optim": "optimizers", "Model": "Sequential", "Trainer": "training.Trainer",
-        **{name: f"models.{name}" for name in ("Branches", "Residual", "zoo")},
+        "Branches": "models.Branches", "Residual": "models.Residual", "zoo": "models.zoo",
     },
 }  # fmt: skip
 
@@ -227,12 +218,7 @@ def _why(kind, known, arguments, settings, error):
 
 
 def no_such_name(module: str, name: str) -> NameHabit | AttributeError:
-    """The error for a name that a module does not have, to be raised by its ``__getattr__``.
-
-    Returns
-    -------
-    NameHabit or AttributeError
-    """
+    """The error for a name that a module does not have, to be raised by its ``__getattr__``."""
     if name in NAMES.get(module, {}):
         ours = NAMES[module][name]
         what = f"what is meant is {ours}" if ours else "there is nothing like it"

@@ -11,19 +11,7 @@ LARGEST = 2**31 - 1  # a label beyond it is an identifier, and no class
 
 @takes(labels=np.ndarray)
 def advice_on_labels(labels: np.ndarray, name: str = "labels") -> str:
-    """What to do with an array that should be whole numbers of shape (N,).
-
-    Parameters
-    ----------
-    labels : ndarray
-    name : str
-        What it is called.
-
-    Returns
-    -------
-    str
-        A sentence, or nothing if there is no advice.
-    """
+    """What to do with an array called `name` that should be whole numbers of shape (N,)."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         return f"Use {name}[:, 0]."
     if labels.ndim == 2 and len(labels) == 1:

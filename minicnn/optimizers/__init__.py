@@ -3,8 +3,8 @@
 An optimizer holds a list of parameters and, for each, the averages that its rule needs.
 ``step()`` reads every ``grad`` and changes every ``value`` in place. The rules are PyTorch's,
 so that learning rates found there carry over, and so are the defaults but for the learning
-rates of sgd and rmsprop. In the equations g
-is the gradient, w the value, t = 1, 2, ... the step; averages start at zero.
+rates of sgd and rmsprop. In the equations g is the gradient, w the value, t = 1, 2, ... the step;
+averages start at zero.
 """
 
 import inspect
@@ -35,13 +35,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 @takes(name=check_text)
 def settings(name: str) -> dict[str, Any]:
-    """Names and defaults of the settings that the optimizer called `name` takes, as a dict.
-
-    Raises
-    ------
-    ArgumentError
-        For an unknown name.
-    """
+    """Names and defaults of what the optimizer `name` takes; an ArgumentError if there is none."""
     if name not in OPTIMIZERS:
         raise unknown("optimizer", name, OPTIMIZERS)
     taken = {k: p.default for k, p in inspect.signature(OPTIMIZERS[name]).parameters.items()}
@@ -51,21 +45,10 @@ def settings(name: str) -> dict[str, Any]:
 
 @takes(name=check_text)
 def create(name: str, parameters: Iterable[Parameter], **given: Any) -> Optimizer:
-    """The optimizer of that name.
+    """The optimizer called ``sgd``, ``rmsprop``, ``adam`` or ``adamw``, for these parameters.
 
-    Parameters
-    ----------
-    name : str
-        ``sgd``, ``rmsprop``, ``adam`` or ``adamw``.
-    parameters : iterable of Parameter
-        The arrays to train.
-    **given
-        Any of ``settings(name)``; the others keep their defaults.
-
-    Raises
-    ------
-    ArgumentError
-        For an unknown name, a setting that it does not take, or one out of range.
+    `given` are any of ``settings(name)``; the others keep their defaults. An unknown name, or a
+    setting that it does not take or that is out of range, is an ArgumentError.
     """
     taken = settings(name)
     for setting in given:
@@ -83,7 +66,8 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     Parameters
     ----------
     parameters : iterable of Parameter
-        Their ``grad`` are changed in place.
+        Their ``grad`` are changed in place. No parameter, or one that is there twice, is an
+        ArgumentError.
     max_norm : float
         Above 0, and a normal number of the gradients' dtype.
 
@@ -92,11 +76,6 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     float
         The Euclidean norm over all gradients before scaling. If it is NaN or infinite the
         gradients are left as they are, for the caller to see where that began.
-
-    Raises
-    ------
-    ArgumentError
-        If `max_norm` is not such a number, or there are no parameters, or one is there twice.
     """
     parameters = as_parameters(parameters, "clip_grad_norm")
     if not (isinstance(max_norm, numbers.Real) and max_norm > 0):

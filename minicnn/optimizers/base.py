@@ -53,10 +53,8 @@ def fraction() -> Setting:
 def as_parameters(given: Iterable[Parameter], who: str) -> list[Parameter]:
     """A list of parameters from any iterable, which may be a generator and is read once.
 
-    Raises
-    ------
-    ArgumentError
-        That says `who` needs them, for anything else, no parameter, or one that is there twice.
+    Anything else, no parameter, or one that is there twice is an ArgumentError that says `who`
+    needs them.
     """
     try:
         parameters = list(given)
@@ -152,10 +150,7 @@ class Optimizer(Habits):
     def load(self) -> list[Run]:
         """Begin a step: write its settings to where the kernels read them.
 
-        Returns
-        -------
-        list of Run
-            The same one as long as `update` calls the same kernels on the same arrays.
+        The list is the same one as long as `update` calls the same kernels on the same arrays.
         """
         self.steps += 1
         by_decay = self.weight_decay != 0
@@ -178,15 +173,7 @@ class Optimizer(Habits):
     def numbers(self, decay: float) -> tuple[float, ...]:
         """The settings of this step, number `steps`, in the order in which the kernel takes them.
 
-        Parameters
-        ----------
-        decay : float
-            The weight decay of the parameters at hand: that of the optimizer, or 0.
-
-        Returns
-        -------
-        tuple of float
-            At most 8.
+        At most 8. `decay` is that of the parameters at hand: the optimizer's, or 0.
         """
         raise NotImplementedError(
             f"{type(self).__name__} needs a kernel, rule, and a method numbers(self, decay); or a"
@@ -202,46 +189,30 @@ class Optimizer(Habits):
             self._averages[kind] = [made[i] for i in range(len(order))]
             self._runs = None
 
-    def _named_averages(self):
-        """All averages by name, such as ``"0.weight.velocity"``; not copies."""
-        names = [p.name or str(i) for i, p in enumerate(self.parameters)]
-        if len(set(names)) < len(names):
-            raise ArgumentError(f"parameters share a name, so their state cannot: {names}.")
-        return {
-            f"{name}.{kind}": array
-            for kind, arrays in self._averages.items()
-            for name, array in zip(names, arrays)
-        }
-
     def state_dict(self, copy: bool = True) -> dict[str, np.ndarray]:
         """All that is needed to go on bit for bit, beside values and settings.
 
-        Parameters
-        ----------
-        copy : bool
-            Whether the arrays are to stay as they are when the optimizer goes on.
-
-        Returns
-        -------
-        dict of str to ndarray
-            ``"steps"`` (int64, shape ``()``) and, for each parameter, its averages under
-            its name, such as ``"0.weight.velocity"``; a nameless one goes by its index.
+        That is ``"steps"`` (int64, shape ``()``) and, for each parameter, its averages under its
+        name, such as ``"0.weight.velocity"``; a nameless one goes by its index. A `copy` stays as
+        it is when the optimizer goes on.
         """
-        copy, averages = check_flag(copy, "state_dict: copy"), self._named_averages()
-        state = {n: array.copy() for n, array in averages.items()} if copy else averages
-        return {"steps": np.array(self.steps, dtype=np.int64), **state}
+        names = [p.name or str(i) for i, p in enumerate(self.parameters)]
+        if len(set(names)) < len(names):
+            raise ArgumentError(f"parameters share a name, so their state cannot: {names}.")
+        state = {"steps": np.array(self.steps, dtype=np.int64)}
+        for kind, arrays in self._averages.items():
+            state |= {f"{name}.{kind}": array for name, array in zip(names, arrays)}
+        copy = check_flag(copy, "state_dict: copy")
+        return {n: array.copy() for n, array in state.items()} if copy else state
 
     @takes(state=check_dict)
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what ``state_dict`` of an optimizer with the same settings returned.
 
-        Raises
-        ------
-        ArgumentError
-            If a name is missing or too many, or a shape or dtype differs; then nothing
-            has been changed.
+        A name that is missing or too many, or another shape or dtype, is an ArgumentError, and
+        nothing has been changed then.
         """
-        own = {"steps": np.array(self.steps, dtype=np.int64), **self._named_averages()}
+        own = Optimizer.state_dict(self, copy=False)
         missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         if missing or extra:
             raise ArgumentError(

@@ -50,13 +50,8 @@ def find_runs(
 ) -> list[Run]:
     """All parameters in as few runs as their places in memory allow.
 
-    Parameters
-    ----------
-    parameters : list of Parameter
-    averages : dict of str to list of ndarray
-        Of each kind an array for each parameter.
-    by_decay : bool
-        Whether parameters that decay are not to be in a run with others.
+    `averages` has of each kind an array for each parameter. With `by_decay`, parameters that decay
+    are not in a run with others.
     """
     rows = [(p, p.value, p.grad, *arrays) for p, *arrays in zip(parameters, *averages.values())]
     rows = [rows[i] for i in memory_order(parameters)]

@@ -52,23 +52,11 @@ def unknown(kind: str, name: str, known: Iterable[str], text: str) -> ArgumentEr
 
 
 def parse(text: str, kind: str = "own thing") -> "Reference":
-    """What a string names; nothing is read yet.
+    """What a string names, for which `is_own` holds; nothing is read yet.
 
-    Parameters
-    ----------
-    text : str
-        For which `is_own` holds. A path is taken from the working directory and ``~`` is the home.
-    kind : str
-        What it is to be, for errors, such as ``"initializer"``.
-
-    Returns
-    -------
-    Reference
-
-    Raises
-    ------
-    ArgumentError
-        If the name is missing or the arguments are no literals.
+    A path is taken from the working directory, and ``~`` is the home. `kind` is what it is to be,
+    for errors, such as ``"initializer"``. A missing name, or arguments that are no literals, are an
+    ArgumentError.
     """
     file = FILE.fullmatch(text)
     match: Any = file or MODULE.fullmatch(text)
@@ -102,31 +90,16 @@ def _arguments(text, what):
 
 @dataclass(frozen=True)
 class Reference:
-    """Something in a file or module, and the arguments that it gets.
-
-    Attributes
-    ----------
-    kind, text : str
-        As given to `parse`.
-    place : str
-        An absolute path, or the name of a module.
-    is_module : bool
-    name : str
-    given : tuple
-        The positional arguments.
-    named : dict
-    arguments : str
-        All of them in one spelling.
-    """
+    """Something in a file or module, and the arguments that it gets."""
 
     kind: str
     text: str
-    place: str
+    place: str  # an absolute path, or the name of a module
     is_module: bool
     name: str
-    given: tuple[Any, ...]
+    given: tuple[Any, ...]  # by position
     named: dict[str, Any]
-    arguments: str
+    arguments: str  # all of them in one spelling
 
     @property
     def short(self) -> str:
@@ -147,13 +120,7 @@ class Reference:
             return program.find_module(self.place) if self.is_module else Path(self.place)
 
     def describe(self) -> dict[str, str]:
-        """Everything about it as plain values: file, name, arguments, and the file's digest.
-
-        Raises
-        ------
-        ArgumentError
-            If the file cannot be found or read. It is not executed.
-        """
+        """File, name, arguments, and the file's digest; nothing of the file is executed."""
         file = self.file()
         with self._named():
             digest = program.digest(file)
@@ -162,20 +129,13 @@ class Reference:
         }  # fmt: skip
 
     def load(self) -> Any:
-        """Execute the file, if that was not done yet, and return what is named.
-
-        Raises
-        ------
-        ArgumentError
-            If the file cannot be read or executed, or has nothing of that name.
-        """
+        """Execute the file, if that was not done yet, and return what is named."""
         file = self.file()
-        with self._explained(file, "importing it"):
-            with self._named():
-                if self.is_module:
-                    module = importlib.import_module(self.place)
-                else:
-                    module = program.load_file(file)
+        with self._explained(file, "importing it"), self._named():
+            if self.is_module:
+                module = importlib.import_module(self.place)
+            else:
+                module = program.load_file(file)
         if not hasattr(module, self.name):
             names = [n for n, value in vars(module).items() if _is_of(module, n, value)]
             raise self.error(str(errors.unknown("name", self.name, names)))
@@ -189,19 +149,9 @@ class Reference:
     ) -> Any:
         """Call what was loaded with the arguments.
 
-        Parameters
-        ----------
-        thing : callable
-        offered : dict, optional
-            Arguments by name that it gets besides, if it has parameters of these names. Positional
-            arguments are for its other parameters.
-        error : type
-            Of the error for what it raises.
-
-        Raises
-        ------
-        ArgumentError
-            If the arguments are not those that it takes.
+        Of those that are `offered` by name it gets the ones that it has parameters for; positional
+        arguments are for its other parameters. What it raises becomes an `error`, arguments that it
+        does not take an ArgumentError.
         """
         more = {name: value for name, value in (offered or {}).items() if takes(thing, name)}
         given, named = self.given, dict(self.named)
@@ -258,13 +208,7 @@ def takes(thing: Any, name: str) -> bool:
 
 
 def check_same(text: str, kind: str, digest: str) -> None:
-    """Raise unless the file of `text` still has that SHA-256; it is not executed.
-
-    Raises
-    ------
-    ArgumentError
-        That says what to do.
-    """
+    """Raise an ArgumentError unless the file of `text`, which is not executed, has that SHA-256."""
     reference = parse(text, kind)
     try:
         now = reference.describe()

@@ -30,21 +30,10 @@ _LOCK = threading.RLock()  # a file that is executed may name another
 
 
 def find_module(name: str) -> Path:
-    """The file of a module, of which neither it nor its package is executed.
+    """The file of a module such as ``"package.module"``, installed or in the working directory.
 
-    Parameters
-    ----------
-    name : str
-        Such as ``"package.module"``; installed, or in the working directory.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    ArgumentError
-        If there is no such module, or it has no file.
+    Neither the module nor its package is executed. There being no such module, or no file of it, is
+    an ArgumentError.
     """
     _let_find(os.getcwd())
     importlib.invalidate_caches()
@@ -52,8 +41,8 @@ def find_module(name: str) -> Path:
     finders: list[Any] = sys.meta_path
     spec: Any = None
     for end in range(1, len(parts) + 1):
-        specs = [finder.find_spec(".".join(parts[:end]), None) for finder in finders]
-        specs = [spec for spec in specs if spec is not None]
+        found = (finder.find_spec(".".join(parts[:end]), None) for finder in finders)
+        specs = [spec for spec in found if spec is not None]
         spec = next((spec for spec in specs if spec.loader is not None), None)
         packages = [spec] if spec else specs  # without a loader: parts of a namespace package
         folders = [f for package in packages for f in package.submodule_search_locations or ()]
@@ -69,28 +58,15 @@ def find_module(name: str) -> Path:
 
 
 def digest(file: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file, in hexadecimal.
-
-    Raises
-    ------
-    ArgumentError
-        If it cannot be read.
-    """
+    """The SHA-256 of a file, in hexadecimal, or an ArgumentError if it cannot be read."""
     return hashlib.sha256(_read(file)).hexdigest()
 
 
 def load_file(file: Path) -> ModuleType:
     """The module that a file makes when it is executed; the same one until the file changes.
 
-    Parameters
-    ----------
-    file : Path
-        Absolute.
-
-    Raises
-    ------
-    ArgumentError
-        If it cannot be read. Whatever the file itself raises is not caught.
+    The path is absolute. A file that cannot be read is an ArgumentError; whatever it raises itself
+    is not caught.
     """
     data = _read(file)
     key = os.path.realpath(file), hashlib.sha256(data).hexdigest()

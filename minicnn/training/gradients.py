@@ -33,10 +33,12 @@ def compute_gradients(
 ) -> float:
     """Forward, loss and backward; fills the gradients of the model's parameters.
 
+    Something that is not of its kind, a batch that does not fit the model, and no labels at all are
+    an ArgumentError.
+
     Parameters
     ----------
-    model : Sequential
-    loss : Loss
+    model, loss : Sequential, Loss
     x : ndarray, shape (G, *input_shape, 16)
         A batch in lanes.
     labels : ndarray of int, shape (N,)
@@ -50,11 +52,6 @@ def compute_gradients(
     -------
     float
         Mean loss over the N samples.
-
-    Raises
-    ------
-    ArgumentError
-        If something is not of its kind, the batch does not fit the model, or there are no labels.
     """
     if passes is None:
         loss = _checked(model, loss, x, labels, look)
@@ -65,7 +62,8 @@ def compute_gradients(
     whole = samples <= size or any(layer.mixes_samples for layer in model.all_layers())
     if whole:
         size = samples
-    value, sums = 0.0, None
+    parameters, value = model.parameters(), 0.0
+    sums: list[np.ndarray] = []
     for start in range(0, samples, size):
         own = labels[start : start + size]
         share = len(own) / samples
@@ -78,11 +76,13 @@ def compute_gradients(
         if not whole:
             delta *= share
         passes.backward(delta)
-        if not whole:
-            sums = _add(sums, model.parameters())
-    if sums is not None:
-        for parameter, total in zip(model.parameters(), sums):
-            parameter.grad[...] = total
+        if sums:
+            for total, parameter in zip(sums, parameters):
+                total += parameter.grad
+        elif not whole:
+            sums = [parameter.grad.copy() for parameter in parameters]
+    for parameter, total in zip(parameters, sums):
+        parameter.grad[...] = total
     return value
 
 
@@ -100,11 +100,3 @@ def _checked(model, loss, x, labels, look):
     if isinstance(loss, Loss):
         return loss
     return lambda scores, own: check_result(loss(scores, own), scores)
-
-
-def _add(sums, parameters):
-    if sums is None:
-        return [parameter.grad.copy() for parameter in parameters]
-    for total, parameter in zip(sums, parameters):
-        total += parameter.grad
-    return sums

@@ -9,14 +9,9 @@ import numpy as np
 
 
 class RunningMetrics:
-    """Mean loss and accuracy over batches, in which each sample counts once.
+    """Mean loss and accuracy over batches, in which each of the `samples` counts once.
 
-    Attributes
-    ----------
-    samples : int
-        How many have been added.
-    correct : int
-        How many of these were predicted correctly.
+    `correct` of them were predicted correctly.
     """
 
     def __init__(self):

@@ -41,13 +41,7 @@ class TrainingStep:
     """Steps of one model, loss and optimizer.
 
     What the layers are must not change while it is used, as for :class:`minicnn.plan.Passes`;
-    settings of the loss and the optimizer may.
-
-    Parameters
-    ----------
-    model : Sequential
-    loss : Loss or callable
-    optimizer : Optimizer
+    settings of the loss, which may be any callable, and of the optimizer may.
     """
 
     def __init__(self, model: Sequential, loss: Any, optimizer: Optimizer):
@@ -66,19 +60,10 @@ class TrainingStep:
         look: Callable[[np.ndarray, int], None] | None = None,
         between: Callable[[float], None] | None = None,
     ) -> float:
-        """Make a step.
+        """Make a step, and return the loss.
 
-        Parameters
-        ----------
-        x, labels, look
-            As :func:`minicnn.training.gradients.compute_gradients` takes them.
-        between : callable, optional
-            Is called with the loss when the gradients are there, before the update.
-
-        Returns
-        -------
-        float
-            The loss.
+        `x`, `labels` and `look` are those of :func:`minicnn.training.gradients.compute_gradients`.
+        `between` is called with the loss when the gradients are there, before the update.
         """
         known = self._gradients(x, labels)
         if known and known.in_one and between is None and self._is_ours(self.optimizer):

@@ -21,9 +21,10 @@ from minicnn.plan.micro_batches import EVALUATION_BATCH, micro_batch_size
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.running_metrics import RunningMetrics
 from minicnn.training.step import TrainingStep
-from minicnn.training.validation import as_callbacks, check_data, check_loss, check_parts
+from minicnn.training.validation import as_callbacks, check_loss, check_parts
 
 SHUFFLE = 1  # keeps the shuffle's random numbers apart from those of the model's seed
+COUNTED = {"trained_images": int, "step_seconds": float, "train_seconds": float}  # in training
 
 
 class Trainer(Habits):
@@ -39,6 +40,9 @@ class Trainer(Habits):
 
     Large batches are computed in parts (:mod:`minicnn.training.gradients`).
     Everything else, such as progress, files or early stopping, is a callback.
+
+    A setting out of range, or images that do not fit the model, are an ArgumentError, and a label
+    outside the model's classes is a DataError.
 
     Parameters
     ----------
@@ -64,12 +68,10 @@ class Trainer(Habits):
         The epoch that is running, from 1; 0 before training.
     step, total_steps : int
         Updates made so far and in the whole training.
-    batch : Batch
-        The one that training computed last.
+    batch, loss_value : Batch, float
+        The one that training computed last, and its loss.
     test_batches : Batches
         Of the test set.
-    loss_value : float
-        The loss of that batch.
     totals : RunningMetrics
         Running means over the batches of this epoch.
     history : list of dict
@@ -84,13 +86,6 @@ class Trainer(Habits):
         The class predicted for each test image at the last evaluation.
     trained_images, step_seconds, train_seconds : number
         Images trained on and seconds spent in steps so far; seconds with evaluation.
-
-    Raises
-    ------
-    ArgumentError
-        If a setting is out of range or the images do not fit the model.
-    DataError
-        If a label is outside the model's classes.
     """
 
     def __init__(
@@ -111,7 +106,7 @@ class Trainer(Habits):
         self.model, self.optimizer = model, optimizer
         self.train, self.test = train, test
         self.loss = SoftmaxCrossEntropy() if loss is None else loss
-        self._check_fit()
+        check_parts(model, optimizer, self.loss, train, test)
         self.schedule = schedules.from_string(schedule)
         self.batch_size = min(check_count(batch_size, "batch_size"), len(train))
         self.epochs = check_count(epochs, "epochs")
@@ -130,29 +125,18 @@ class Trainer(Habits):
         self.history: list[dict[str, Any]] = []
         self.trained_images, self.step_seconds, self.train_seconds = 0, 0.0, 0.0
         self._stopped = False
-        self._make_step: TrainingStep | None = None  # of the running epoch
         self._evaluation = Passes(model)
         self._drawn_from: Any = None  # the shuffle's state before the running epoch's order
-        self._before: tuple[int, float, float] = (
-            0,
-            0.0,
-            0.0,
-        )  # images and seconds as above, before the running epoch
+        self._before = {name: getattr(self, name) for name in COUNTED}  # in earlier epochs
         self._epoch_begin = self._epoch_seconds = 0.0
 
     def fit(self) -> list[dict[str, Any]]:
-        """Train for the epochs that are left, or go on in one that was broken off.
+        """Train for the epochs that are left, or go on in one that was broken off; the history.
 
         The optimizer has its own learning rate again afterwards. An exception that comes from
         outside, as Ctrl-C does, may end a step half done: go on from a saved state then, or
         train by `Run`, which waits for the step's end.
-
-        Returns
-        -------
-        list of dict
-            ``history``.
         """
-        self._check_fit()
         self._check_unchanged()
         check_loss(self.loss, self.model, self.train)
         if self.optimizer.lr != self._rate:  # set since, or that of another optimizer
@@ -180,13 +164,7 @@ class Trainer(Habits):
         return self._stopped or self.epoch >= self.epochs
 
     def evaluate(self) -> RunningMetrics:
-        """Mean loss and accuracy on the test set, in evaluation mode.
-
-        Returns
-        -------
-        RunningMetrics
-            The predicted classes go to ``predicted``.
-        """
+        """Mean loss and accuracy on the test set; the predicted classes go to ``predicted``."""
         totals, predicted = RunningMetrics(), []
         if self._evaluation.model is not self.model:
             self._evaluation = Passes(self.model)
@@ -206,36 +184,27 @@ class Trainer(Habits):
         optimizer and the callbacks, and the predictions.
         """
         inside = self._steps_of_epoch() > 0
-        images, step_seconds, train_seconds = self._before
         return {
             "step": self.step,
             "history": [dict(line) for line in self.history],
             "totals": self.totals.state_dict(),
             "stopped": self._stopped,
             "shuffle": self._drawn_from if inside else self._rng.bit_generator.state,
-            "trained_images": images,
-            "step_seconds": step_seconds,
-            "train_seconds": train_seconds,
+            **self._before,
             "epoch_seconds": time.perf_counter() - self._epoch_begin if inside else 0.0,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Stand where `state_dict` of a trainer with the same settings and data stood.
 
-        Raises
-        ------
-        ArgumentError
-            If the step is not one of this training, or not one of the epoch after those in
-            the history.
-        DataError
-            If it is no such state.
+        A step that is not one of this training, or not one of the epoch after those in the
+        history, is an ArgumentError, and what is no such state a DataError.
         """
         with restoring(state, "Trainer"):
             step, totals = int(state["step"]), RunningMetrics()
             history = [dict(line) for line in state["history"]]
             totals.load_state_dict(state["totals"])
-            images, seconds = int(state["trained_images"]), float(state["step_seconds"])
-            before = images, seconds, float(state["train_seconds"])
+            before = {name: made(state[name]) for name, made in COUNTED.items()}
             epoch_seconds, stopped = float(state["epoch_seconds"]), bool(state["stopped"])
         epochs = len(history)
         begin = epochs * len(self._batches)
@@ -248,16 +217,12 @@ class Trainer(Habits):
             self._rng.bit_generator.state = self._drawn_from = state["shuffle"]
         self.step, self.epoch, self._stopped = step, epochs, stopped
         self.history, self.totals, self._before = history, totals, before
-        self.trained_images, self.step_seconds, self.train_seconds = before
         self._epoch_seconds = epoch_seconds
-
-    def _check_fit(self):
-        """Raise unless the parts fit together: what belongs to them can be changed at any time."""
-        check_parts(self.model, self.optimizer, self.loss)
-        check_data("training", self.train, self.model)
-        check_data("test", self.test, self.model)
+        vars(self).update(before)
 
     def _check_unchanged(self):
+        """Raise unless the parts still fit: what belongs to them can be changed at any time."""
+        check_parts(self.model, self.optimizer, self.loss, self.train, self.test)
         batches, size = self._batches, self.batch_size
         made = batches.dataset is self.train and batches.batch_size == size
         fewer = self.epochs * len(batches) <= self.total_steps
@@ -280,30 +245,28 @@ class Trainer(Habits):
             self._drawn_from, self.totals, self._epoch_seconds = rng.state, RunningMetrics(), 0.0
         order = self._batches.order()
         self._tell("on_epoch_begin")
-        self._check_fit()
         self._check_unchanged()
         if self.optimizer.lr != self._rate:
             raise ArgumentError(
                 "a callback has set optimizer.lr, which the schedule sets anew in every step: set"
                 " trainer.base_lr, which it multiplies."
             )
-        images, step_seconds, train_seconds = self._before
+        before = self._before
         start = self._epoch_begin = time.perf_counter() - self._epoch_seconds
         try:
             # Closing ends their thread on an error, too.
             with closing(self._batches.epoch(order, done)) as batches:
-                for batch in batches:
-                    self._train_step(batch)
+                self._train_steps(batches)
         finally:
-            self._make_step, self._rate = None, self.optimizer.lr
+            self._rate = self.optimizer.lr
             self._epoch_seconds = time.perf_counter() - start
-            self.trained_images = images + self.totals.samples
-            self.step_seconds = step_seconds + self._epoch_seconds
-            self.train_seconds = train_seconds + self._epoch_seconds
+            self.trained_images = before["trained_images"] + self.totals.samples
+            self.step_seconds = before["step_seconds"] + self._epoch_seconds
+            self.train_seconds = before["train_seconds"] + self._epoch_seconds
         test = self.evaluate()
         seconds = time.perf_counter() - start
-        self.train_seconds = train_seconds + seconds
-        self._before = self.trained_images, self.step_seconds, self.train_seconds
+        self.train_seconds = before["train_seconds"] + seconds
+        self._before = {name: getattr(self, name) for name in COUNTED}
         self.history.append(
             {
                 "epoch": self.epoch,
@@ -318,13 +281,8 @@ class Trainer(Habits):
         )
         self._tell("on_epoch_end")
 
-    def _train_step(self, batch):
-        self.batch = batch
-        self.optimizer.lr = self.base_lr * self.schedule(self.step, self.total_steps)
-        make, predicted = self._make_step, []
-        if make is None:
-            make = self._make_step = TrainingStep(self.model, self.loss, self.optimizer)
-        make.loss, make.optimizer = self.loss, self.optimizer
+    def _train_steps(self, batches):
+        make, predicted = TrainingStep(self.model, self.loss, self.optimizer), []
 
         def look(scores, samples):
             predicted.append(predicted_classes(scores, samples))
@@ -334,12 +292,16 @@ class Trainer(Habits):
             self._tell("on_loss")
             make.optimizer = self.optimizer  # a callback may choose another
 
-        hooked = any(_looks_at_gradients(callback) for callback in self.callbacks)
-        value = make(batch.x, batch.labels, look, between if hooked else None)
-        self.loss_value = value
-        self.totals.add(value, np.concatenate(predicted), batch.labels)
-        self.step += 1
-        self._tell("on_step_end")
+        for batch in batches:
+            self.batch = batch
+            self.optimizer.lr = self.base_lr * self.schedule(self.step, self.total_steps)
+            make.loss, make.optimizer = self.loss, self.optimizer
+            hooked = any(map(_looks_at_gradients, self.callbacks))
+            self.loss_value = make(batch.x, batch.labels, look, between if hooked else None)
+            self.totals.add(self.loss_value, np.concatenate(predicted), batch.labels)
+            predicted.clear()
+            self.step += 1
+            self._tell("on_step_end")
 
     def _tell(self, hook):
         for callback in self.callbacks:

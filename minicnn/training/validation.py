@@ -19,10 +19,7 @@ from minicnn.training.callbacks.base import Callback
 def as_callbacks(given: Any) -> list[Callback]:
     """A list of callbacks from any iterable, which may be a generator and is read once.
 
-    Raises
-    ------
-    ArgumentError
-        For anything else, or something in it that is no callback.
+    Anything else, or something in it that is no callback, is an ArgumentError.
     """
     if isinstance(given, Callback):
         raise ArgumentError(
@@ -42,14 +39,11 @@ def as_callbacks(given: Any) -> list[Callback]:
     return callbacks
 
 
-def check_parts(model: Any, optimizer: Any, loss: Any) -> None:
-    """Raise unless they can work together.
+def check_parts(model: Any, optimizer: Any, loss: Any, train: Any, test: Any) -> None:
+    """Raise unless the parts of a Trainer can work together.
 
-    Raises
-    ------
-    ArgumentError
-        For a model that is not as it was initialized, parameters of another model, or something
-        that is no loss.
+    That is an ArgumentError for a model that is not as it was initialized, parameters of another
+    model, something that is no loss, or data sets as in `check_data`.
     """
     if not isinstance(model, Sequential):
         raise ArgumentError(f"the model must be a Sequential, got {model!r}.")
@@ -68,16 +62,16 @@ def check_parts(model: Any, optimizer: Any, loss: Any) -> None:
         )
     if loss is not None and (isinstance(loss, type) or not callable(loss)):
         raise ArgumentError(f"loss must be a Loss such as SoftmaxCrossEntropy(), got {loss!r}.")
+    check_data("training", train, model)
+    check_data("test", test, model)
 
 
 @takes(model=initialized, dataset=Dataset)
 def check_loss(loss: Any, model: Sequential, dataset: Dataset) -> None:
     """Raise if a loss that others wrote does not give what a step needs: tried on five images.
 
-    Raises
-    ------
-    ArgumentError
-        If the gradient has another shape or dtype than the scores, or is not 0 in spare lanes.
+    That is an ArgumentError if its gradient has another shape or dtype than the scores, or is not 0
+    in spare lanes.
     """
     check_callable(loss, "the loss", arguments=2)
     if not is_third_party(loss if inspect.isfunction(loss) else type(loss)):
@@ -100,13 +94,9 @@ def check_loss(loss: Any, model: Sequential, dataset: Dataset) -> None:
 def check_data(which: str, dataset: Any, model: Sequential) -> None:
     """Raise unless a data set, `which` one in an error, fits the model.
 
-    Raises
-    ------
-    ArgumentError
-        For something that is no data set, images of another shape, or a model that gives no
-        scores.
-    DataError
-        If there are no images, or a label is outside the model's classes.
+    Something that is no data set, images of another shape, or a model that gives no scores is an
+    ArgumentError. A data set without images, or a label outside the model's classes, is a
+    DataError.
     """
     if not isinstance(dataset, Dataset):
         raise ArgumentError(

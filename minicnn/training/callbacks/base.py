@@ -7,7 +7,7 @@ Callbacks are called in the order in which they were given.
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from minicnn.checks import check_count, check_items, check_number, is_finite, restoring, takes
@@ -35,6 +35,9 @@ class Callback:
     An exception raised in a hook ends training.
     """
 
+    #: What a checkpoint keeps: names of attributes, and what makes each of its plain value.
+    STATE: Mapping[str, Callable[[Any], Any]] = {}
+
     def on_train_begin(self, trainer: "Trainer") -> None:
         """Before the first epoch."""
 
@@ -54,11 +57,14 @@ class Callback:
         """After the last epoch, or after whatever ended training before."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint must keep of this callback, as plain values; by default nothing."""
-        return {}
+        """What a checkpoint must keep of this callback, as plain values; by default `STATE`."""
+        return {name: getattr(self, name) for name in self.STATE}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned, before training goes on."""
+        """Take over what `state_dict` returned, before training goes on; all of it or nothing."""
+        with restoring(state, type(self).__name__):
+            values = {name: made(state[name]) for name, made in self.STATE.items()}
+        vars(self).update(values)
 
 
 def _number_or_none(value, what):
@@ -73,17 +79,11 @@ def _numbers(value, what):
 def is_better(result: float, best: float | None, by: float = 0.0) -> bool:
     """Whether a result is a new best: greater by more than `by`, or the first; NaN never is.
 
-    Parameters
-    ----------
-    result : float
-    best : float or None
-        The greatest before; None or NaN if there was none.
-    by : float
+    `best` is the greatest before; None or NaN if there was none.
     """
-    result = float(result)
     if best is None or math.isnan(best):
         return not math.isnan(result)
-    return result - float(best) > by
+    return float(result) - float(best) > by
 
 
 @takes(results=_numbers)
@@ -109,20 +109,18 @@ class MetricsLog(Callback):
 
     def on_train_begin(self, trainer: "Trainer") -> None:
         """Write the lines that there are already, of the epochs that training goes on from."""
-        self._write(trainer.history)
+        write_atomically(self.path, json_lines(trainer.history))
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
         """Write all lines."""
-        self._write(trainer.history)
-
-    def _write(self, history):
-        write_atomically(self.path, json_lines(history))
+        write_atomically(self.path, json_lines(trainer.history))
 
 
 class EarlyStopping(Callback):
     """Ends training when an epoch's result has stopped improving.
 
-    Prechelt, *Early stopping - but when?*, in *Neural networks: tricks of the trade*, 1998.
+    Prechelt, *Early stopping - but when?*, in *Neural networks: tricks of the trade*, 1998. A
+    setting out of range is an ArgumentError.
 
     Parameters
     ----------
@@ -141,14 +139,13 @@ class EarlyStopping(Callback):
         The best result so far; None while there was only NaN.
     best_epoch : int or None
         The epoch that it was reached in, from 1.
-
-    Raises
-    ------
-    ArgumentError
-        For a setting out of range.
     """
 
     METRICS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
+    STATE = {
+        "best": lambda best: None if best is None else float(best),
+        "best_epoch": lambda epoch: None if epoch is None else int(epoch),
+    }
 
     def __init__(self, patience: int = 3, metric: str = "test_accuracy", min_delta: float = 0.0):
         self.patience = check_count(patience, "EarlyStopping: patience")
@@ -166,21 +163,8 @@ class EarlyStopping(Callback):
         """Compare with the best, and stop when the patience is used up."""
         result = trainer.history[-1][self.metric]
         sign = 1 if self.metric.endswith("accuracy") else -1
-        if is_better(
-            sign * result, None if self.best is None else sign * self.best, self.min_delta
-        ):
+        best = None if self.best is None else sign * self.best
+        if is_better(sign * result, best, self.min_delta):
             self.best, self.best_epoch = result, trainer.epoch
         elif trainer.epoch - (self.best_epoch or 0) >= self.patience:
             trainer.stop()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The best so far."""
-        return {"best": self.best, "best_epoch": self.best_epoch}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with that best."""
-        with restoring(state, "EarlyStopping"):
-            best, epoch = state["best"], state["best_epoch"]
-            best = None if best is None else float(best)
-            epoch = None if epoch is None else int(epoch)
-        self.best, self.best_epoch = best, epoch

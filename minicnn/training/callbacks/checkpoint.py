@@ -10,7 +10,7 @@ test accuracy, the first of equals.
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +19,9 @@ from minicnn.errors import ArgumentError, DataError
 from minicnn.paths import expand
 from minicnn.training.callbacks.base import Callback, best_of, is_better
 from minicnn.training.runs import snapshot, tensors
-from minicnn.training.runs.files import cannot_write, write_atomically
+from minicnn.training.runs.files import write_atomically, writing
 from minicnn.training.runs.weights import check_trainer, model_file
-
-if TYPE_CHECKING:
-    from minicnn.training.trainer import Trainer
+from minicnn.training.trainer import Trainer
 
 NEWEST, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
 BEST = "best.safetensors"
@@ -33,16 +31,8 @@ EVERY, AT_END = "1epoch", "end"
 def parse_interval(text: str | int) -> tuple[int, int]:
     """Steps and epochs between two checkpoints, at least one of which is 0.
 
-    Parameters
-    ----------
-    text : str or int
-        A number of steps, as ``"500"``, or of epochs, as ``"1epoch"`` or ``"2epochs"``; or
-        ``"end"``, for a checkpoint when training ends and none before.
-
-    Raises
-    ------
-    ArgumentError
-        For anything else.
+    `text` is a number of steps, as ``"500"``, or of epochs, as ``"1epoch"`` or ``"2epochs"``; or
+    ``"end"``, for a checkpoint when training ends and none before. All else is an ArgumentError.
     """
     if str(text) == AT_END:
         return 0, 0
@@ -84,25 +74,23 @@ class Checkpoint(Callback):
         about: dict[str, Any] | None = None,
     ):
         self.folder = expand(folder, "Checkpoint: folder")
-        self._about: dict[str, Any] = {}
-        if about is not None:
-            self._about = dict(check_dict(about, "Checkpoint: about"))
+        self._about = {} if about is None else dict(check_dict(about, "Checkpoint: about"))
         self._steps, self._epochs = parse_interval(every)
         self._due = 0
         self._written: tuple[int, int] | None = None
         self._data: dict[str, Any] | None = None
 
-    def on_train_begin(self, trainer: "Trainer") -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
         """Find the next step that is due."""
         self._due = (trainer.step // self._steps + 1) * self._steps if self._steps else -1
 
-    def on_step_end(self, trainer: "Trainer") -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         """Write if this step is due."""
         if trainer.step == self._due:
             self._due += self._steps
             self.write(trainer)
 
-    def on_epoch_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Write the weights if they are the best so far, and a checkpoint if it is due."""
         *before, last = (line["test_accuracy"] for line in trainer.history)
         if is_better(last, best_of(before)):
@@ -111,7 +99,7 @@ class Checkpoint(Callback):
             self.write(trainer)
 
     @takes(trainer=check_trainer)
-    def write(self, trainer: "Trainer") -> None:
+    def write(self, trainer: Trainer) -> None:
         """Write a checkpoint now, after a step or an epoch, unless that is done already."""
         position = trainer.step, len(trainer.history)
         if position == self._written:
@@ -125,10 +113,8 @@ class Checkpoint(Callback):
 
     def forget_previous(self) -> None:
         """Remove the checkpoint before the last: for the end of a training that has finished."""
-        try:
+        with writing(self.folder / PREVIOUS):
             (self.folder / PREVIOUS).unlink(missing_ok=True)
-        except OSError as error:
-            raise cannot_write(self.folder / PREVIOUS, error) from error
 
 
 @takes(folder=check_path)
@@ -145,10 +131,6 @@ def read_checkpoint(
 
     If that is the one before the last, it becomes the last, so that the damaged one never
     takes its place.
-
-    Parameters
-    ----------
-    folder : str or Path
 
     Returns
     -------
@@ -178,10 +160,8 @@ def read_checkpoint(
             continue
         if path == previous:
             note = " ".join([*errors, f"Training goes on from {previous}, the one before."])
-            try:
+            with writing(newest):
                 os.replace(previous, newest)
-            except OSError as error:
-                raise cannot_write(newest, error) from error
         return arrays, about, note
     raise DataError(
         " ".join(errors) + " There is no other to go on from: begin a new run, or remove the"

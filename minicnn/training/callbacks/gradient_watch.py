@@ -1,13 +1,8 @@
 """GradientWatch: notices a network whose weights get no gradient at all."""
 
-from typing import TYPE_CHECKING, Any
-
-from minicnn.checks import restoring
 from minicnn.metrics import predicted_classes
 from minicnn.training.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from minicnn.training.trainer import Trainer
+from minicnn.training.trainer import Trainer
 
 
 class GradientWatch(Callback):
@@ -27,11 +22,13 @@ class GradientWatch(Callback):
         Names of the other parameters that had a gradient in any step, while `all_zero`.
     """
 
+    STATE = {"steps": int, "all_zero": bool, "learned": lambda names: list(map(str, names))}
+
     def __init__(self) -> None:
         self.steps, self.all_zero = 0, True
         self.learned: list[str] = []
 
-    def on_step_end(self, trainer: "Trainer") -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         """Look at this step's gradients, which the update leaves as they are."""
         if not self.all_zero:
             return
@@ -40,33 +37,15 @@ class GradientWatch(Callback):
             if parameter.decay:
                 self.all_zero = self.all_zero and not parameter.grad.any()
             elif parameter.name not in self.learned and parameter.grad.any():
-                self.learned.append(parameter.name)
+                self.learned = [*self.learned, parameter.name]
 
-    def state_dict(self) -> dict[str, Any]:
-        """What has been seen so far."""
-        return {"steps": self.steps, "all_zero": self.all_zero, "learned": list(self.learned)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        with restoring(state, "GradientWatch"):
-            steps, all_zero = int(state["steps"]), bool(state["all_zero"])
-            learned = [str(name) for name in state["learned"]]
-        self.steps, self.all_zero, self.learned = steps, all_zero, learned
-
-    def explanation(self, trainer: "Trainer") -> str | None:
-        """Why nothing but biases learned, in plain words.
-
-        Returns
-        -------
-        str or None
-            None if any weight had a gradient, or there was no step.
-        """
+    def explanation(self, trainer: Trainer) -> str | None:
+        """Why nothing but biases learned; None if a weight had a gradient or there was no step."""
         if not self.all_zero or self.steps == 0:
             return None
         text = [f"Every weight gradient was exactly 0 in all {self.steps} steps."]
         learned = " and ".join(self.learned)
-        weights = [p.value for p in trainer.model.parameters() if p.decay]
-        if any(weight.any() for weight in weights):
+        if any(p.value.any() for p in trainer.model.parameters() if p.decay):
             text.append(
                 "The weights are still what the initializer made them: somewhere between the"
                 " images and the loss every path is cut, as by a layer of units that are all 0"

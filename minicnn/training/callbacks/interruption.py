@@ -3,12 +3,10 @@
 import signal
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minicnn.training.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from minicnn.training.trainer import Trainer
+from minicnn.training.trainer import Trainer
 
 
 class Interruption(Callback):
@@ -34,7 +32,7 @@ class Interruption(Callback):
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, save: "Callable[[Trainer], Any] | None" = None):
+    def __init__(self, save: Callable[[Trainer], Any] | None = None):
         self._save = save
         self.received: int | None = None
         self._deferred = False
@@ -55,16 +53,16 @@ class Interruption(Callback):
         if not (first and self._deferred):
             raise KeyboardInterrupt
 
-    def on_train_begin(self, trainer: "Trainer") -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
         """From here on, wait for the end of the step."""
         self._deferred = True
 
-    def on_step_end(self, trainer: "Trainer") -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         """End training if a signal came."""
         if self.received:
             self._end(trainer)
 
-    def on_epoch_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """End training if a signal came during the evaluation."""
         if self.received and trainer.epoch < trainer.epochs:
             self._end(trainer)

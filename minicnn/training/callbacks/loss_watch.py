@@ -1,19 +1,16 @@
 """LossWatch: says why a training ended without having learned."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import restoring
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.metrics import entropy, predicted_classes
 from minicnn.plan import NEVER
 from minicnn.training.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from minicnn.training.trainer import Trainer
+from minicnn.training.trainer import Trainer
 
 MARGIN = 0.05  # of the loss of guessing: what a network that learned is below it
 LARGE = 10.0  # times the loss of guessing: an initial loss that the weights alone explain
@@ -45,18 +42,24 @@ class LossWatch(Callback):
         over the classes.
     """
 
+    STATE = {
+        **dict.fromkeys(BEGAN, lambda number: None if number is None else float(number)),
+        "worst": lambda loss: -math.inf if loss is None else float(loss),
+        "worst_step": int,
+    }
+
     def __init__(self) -> None:
         self.first: float | None = None
         self.norm: float | None = None
         self.spread: float | None = None
         self.worst, self.worst_step = -math.inf, 0
 
-    def on_train_begin(self, trainer: "Trainer") -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
         """Measure weights and scores, unless training goes on in its midst."""
         if trainer.step == 0:
             self.norm, self.spread = _norm(trainer.model), _spread(trainer)
 
-    def on_step_end(self, trainer: "Trainer") -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         """Look at the loss that this step's gradient was taken of."""
         loss = trainer.loss_value
         if trainer.step == 1:
@@ -66,32 +69,14 @@ class LossWatch(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What has been seen so far."""
-        began = {name: getattr(self, name) for name in BEGAN}
         worst = self.worst if math.isfinite(self.worst) else None  # JSON has no infinity
-        return {**began, "worst": worst, "worst_step": self.worst_step}
+        return {**super().state_dict(), "worst": worst}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        with restoring(state, "LossWatch"):
-            began = [None if state[name] is None else float(state[name]) for name in BEGAN]
-            worst = -math.inf if state["worst"] is None else float(state["worst"])
-            worst_step = int(state["worst_step"])
-        self.first, self.norm, self.spread = began
-        self.worst, self.worst_step = worst, worst_step
+    def explanation(self, trainer: Trainer) -> str | None:
+        """Why the network did not learn, and what may help, at the end of training.
 
-    def explanation(self, trainer: "Trainer") -> str | None:
-        """Why the network did not learn, and what may help, in plain words.
-
-        Parameters
-        ----------
-        trainer : Trainer
-            At the end of training by softmax cross-entropy.
-
-        Returns
-        -------
-        str or None
-            None if the loss is below that of guessing, training was not seen from its start or
-            too short to tell, or there is only one class.
+        None if the loss is below that of guessing or no softmax cross-entropy, training was not
+        seen from its start or too short to tell, or there is only one class.
         """
         seen = all(getattr(self, name) is not None for name in BEGAN) and trainer.history
         if not (seen and isinstance(trainer.loss, SoftmaxCrossEntropy)):

@@ -1,7 +1,6 @@
 """NanGuard: stops at the first loss that is not a number, and says where that began."""
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,7 @@ from minicnn.layers.base import Layer
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.plan import NEVER, Plan
 from minicnn.training.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from minicnn.training.trainer import Trainer
+from minicnn.training.trainer import Trainer
 
 
 class NanGuard(Callback):
@@ -35,14 +32,14 @@ class NanGuard(Callback):
         From within ``Trainer.fit``.
     """
 
-    def on_loss(self, trainer: "Trainer") -> None:
+    def on_loss(self, trainer: Trainer) -> None:
         """Check the loss of this step, before it changes anything."""
         loss = trainer.loss_value
         if not math.isfinite(loss):
             what = f"the loss is {loss} in step {trainer.step + 1}"
             raise _diverged(trainer, what, [trainer.batch], training=True)
 
-    def on_epoch_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Check the test loss and the parameters."""
         loss = trainer.history[-1]["test_loss"]
         if not math.isfinite(loss):
@@ -99,18 +96,8 @@ def first_broken_output(
 ) -> tuple[Layer, np.ndarray] | None:
     """The first layer, in the order in which outputs are done, with one that is not finite.
 
-    Parameters
-    ----------
-    model : Sequential
-        Its running statistics and dropout masks move on, as in any forward pass.
-    batch : Batch
-    training : bool
-        Whether to compute as in training.
-
-    Returns
-    -------
-    (Layer, ndarray of shape (samples, *output_shape)) or None
-        The layer with its output.
+    The output comes with it, of shape (samples, *output_shape). Running statistics and dropout
+    masks move on, as in any forward pass, which is one of `training` or not.
     """
     found: list[tuple[Layer, np.ndarray]] = []
 

@@ -1,7 +1,7 @@
 """What a person sees while a model is trained."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
@@ -10,9 +10,7 @@ from minicnn.console import terminal
 from minicnn.console.output import say
 from minicnn.errors import ArgumentError
 from minicnn.training.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from minicnn.training.trainer import Trainer
+from minicnn.training.trainer import Trainer
 
 FULL = 112  # characters that the longest line of an epoch needs
 NAMES = (
@@ -32,7 +30,7 @@ class Progress(Callback):
     def __init__(self) -> None:
         self._bar: Any = None
 
-    def on_epoch_begin(self, trainer: "Trainer") -> None:
+    def on_epoch_begin(self, trainer: Trainer) -> None:
         """Begin a bar."""
         self._bar = tqdm(
             desc=f"epoch {trainer.epoch}/{trainer.epochs}",
@@ -47,7 +45,7 @@ class Progress(Callback):
             file=sys.stderr,
         )
 
-    def on_step_end(self, trainer: "Trainer") -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         """Move the bar."""
         if self._bar.update(trainer.batch.samples):
             totals = trainer.totals
@@ -55,12 +53,12 @@ class Progress(Callback):
                 f"loss {_short(totals.loss)}, accuracy {100 * totals.accuracy:.2f} %", refresh=False
             )
 
-    def on_epoch_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Take the bar away and print the epoch's line."""
         self._bar.close()
         say(epoch_line(trainer.history[-1], trainer.epochs))
 
-    def on_train_end(self, trainer: "Trainer") -> None:
+    def on_train_end(self, trainer: Trainer) -> None:
         """Take the bar away if training ended within an epoch."""
         if self._bar is not None:
             self._bar.close()

@@ -1,17 +1,21 @@
 """StepLog: loss and accuracy in the course of an epoch, in at most some hundred points."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from operator import add
+from typing import Any
 
-from minicnn.checks import restoring
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.runs.files import json_lines, write_atomically
-
-if TYPE_CHECKING:
-    from minicnn.training.trainer import Trainer
+from minicnn.training.trainer import Trainer
 
 MOST = 400  # points; at so many, each two become one
 STEPS_FILE = "steps.jsonl"
+
+
+def _numbers(stretch):
+    """A stretch as it was before JSON, which has no infinity."""
+    number, images, loss, correct = stretch
+    return [int(number), int(images), float("inf" if loss is None else loss), int(correct)]
 
 
 class StepLog(Callback):
@@ -32,50 +36,38 @@ class StepLog(Callback):
         Such as ``runs/first/steps.jsonl``.
     """
 
+    STATE = {"length": int, "ended": lambda ended: list(map(_numbers, ended)), "running": _numbers}
+
     def __init__(self, path: str | os.PathLike[str]):
         self.path = path
-        self._length = 1  # steps in a stretch
-        #: Stretches: last step, images, sum of losses, correct predictions.
-        self._ended: list[list[Any]] = []
+        self.length = 1  # steps in a stretch
+        #: Stretches that have ended: last step, images, sum of losses, correct predictions.
+        self.ended: list[list[Any]] = []
+        #: The one that is running, with its steps in place of the last step.
+        self.running: list[Any] = [0, 0, 0.0, 0]
         self._before = 0
-        self._begin()
 
-    def _begin(self):
-        self._steps, self._images, self._loss, self._correct = 0, 0, 0.0, 0
-
-    def on_epoch_begin(self, trainer: "Trainer") -> None:
+    def on_epoch_begin(self, trainer: Trainer) -> None:
         """Where the running totals stand: not at 0 if the epoch was broken off."""
         self._before = trainer.totals.correct
 
-    def on_step_end(self, trainer: "Trainer") -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         """Add a batch; end the stretch if it is long enough."""
         images, correct = trainer.batch.samples, trainer.totals.correct
-        self._steps += 1
-        self._images += images
-        self._loss += float(trainer.loss_value) * images
-        self._correct += correct - self._before
+        step = 1, images, float(trainer.loss_value) * images, correct - self._before
+        self.running = list(map(add, self.running, step))
         self._before = correct
-        if self._steps == self._length:
-            self._ended.append([trainer.step, self._images, self._loss, self._correct])
-            self._begin()
-            if len(self._ended) == MOST:
-                self._halve()
+        if self.running[0] == self.length:
+            self.ended.append([trainer.step, *self.running[1:]])
+            self.running = [0, 0, 0.0, 0]
+            if len(self.ended) == MOST:
+                pairs = zip(self.ended[::2], self.ended[1::2])
+                self.ended = [[b[0], *map(add, a[1:], b[1:])] for a, b in pairs]
+                self.length *= 2
 
-    def _halve(self):
-        pairs = zip(self._ended[::2], self._ended[1::2])
-        self._ended = [[b[0], *(x + y for x, y in zip(a[1:], b[1:]))] for a, b in pairs]
-        self._length *= 2
-
-    def on_epoch_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Write the file."""
-        self._write(trainer)
-
-    def on_train_end(self, trainer: "Trainer") -> None:
-        """Write the file."""
-        self._write(trainer)
-
-    def _write(self, trainer):
-        running = [[trainer.step, self._images, self._loss, self._correct]] if self._steps else []
+        running = [[trainer.step, *self.running[1:]]] if self.running[0] else []
         epoch = trainer.total_steps // trainer.epochs  # in steps
         lines = [
             {
@@ -83,26 +75,11 @@ class StepLog(Callback):
                 "epoch": step / epoch,
                 "train_loss": loss / images,
                 "train_accuracy": correct / images,
-            }  # fmt: skip
-            for step, images, loss, correct in [*self._ended, *running]
+            }
+            for step, images, loss, correct in [*self.ended, *running]
         ]
         write_atomically(self.path, json_lines(lines))
 
-    def state_dict(self) -> dict[str, Any]:
-        """All stretches, the running one included."""
-        running = [self._steps, self._images, self._loss, self._correct]
-        return {"length": self._length, "ended": self._ended, "running": running}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on after these stretches."""
-        with restoring(state, "StepLog"):
-            length, ended = int(state["length"]), [_numbers(s) for s in state["ended"]]
-            running = _numbers(state["running"])
-        self._length, self._ended = length, ended
-        self._steps, self._images, self._loss, self._correct = running
-
-
-def _numbers(stretch):
-    """A stretch as it was before JSON, which has no infinity."""
-    number, images, loss, correct = stretch
-    return [int(number), int(images), float("inf" if loss is None else loss), int(correct)]
+    def on_train_end(self, trainer: Trainer) -> None:
+        """Write the file."""
+        self.on_epoch_end(trainer)

@@ -1,11 +1,12 @@
 """Files of a run: written whole or not at all, and always valid JSON."""
 
+import contextlib
 import errno
 import json
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,24 @@ import numpy as np
 
 from minicnn.checks import check_count, check_items, check_path, takes
 from minicnn.errors import ArgumentError
+
+#: What to do about an error of the system's.
+ADVICE: dict[int | None, str] = {
+    errno.EEXIST: "A file or link stands where a folder is needed: choose another --out.",
+    errno.ENOTDIR: "A file stands where a folder is needed: choose another --out.",
+    errno.ENAMETOOLONG: "Choose a shorter --out.",
+}
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Around what writes a file or folder: an ArgumentError if the system refuses."""
+    try:
+        yield
+    except OSError as error:
+        other = "Make room or give the right to it, or choose another folder with --out."
+        advice = ADVICE.get(error.errno, other)
+        raise ArgumentError(f"cannot write {path}: {error.strerror or error}. {advice}") from error
 
 
 @takes(path=check_path, data=(bytes, bytearray, memoryview), keep=check_path)
@@ -43,7 +62,7 @@ def write_atomically(
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with writing(path):
         try:
             with open(temporary, "wb") as file:
                 file.write(data)
@@ -56,8 +75,6 @@ def write_atomically(
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 @takes(path=check_path)
@@ -71,61 +88,30 @@ def flush_folder(path: str | os.PathLike[str]) -> None:
     """Wait until the names in a folder are on the disk, where the system can do that."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows
         return
-    try:
+    with writing(path):
         number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    try:
-        os.fsync(number)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that has no such thing
-            raise cannot_write(path, error) from error
-    finally:
-        os.close(number)
-
-
-#: What to do about an error of the system's.
-ADVICE: dict[int | None, str] = {
-    errno.EEXIST: "A file or link stands where a folder is needed: choose another --out.",
-    errno.ENOTDIR: "A file stands where a folder is needed: choose another --out.",
-    errno.ENAMETOOLONG: "Choose a shorter --out.",
-}
-
-
-@takes(error=OSError)
-def cannot_write(path: str | os.PathLike[str], error: OSError) -> ArgumentError:
-    """The ArgumentError for a file or folder that the system refused to write."""
-    other = "Make room or give the right to it, or choose another folder with --out."
-    advice = ADVICE.get(error.errno, other)
-    return ArgumentError(f"cannot write {path}: {error.strerror or error}. {advice}")
+        try:
+            os.fsync(number)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a file system that has no such thing
+                raise
+        finally:
+            os.close(number)
 
 
 @takes(path=check_path)
 def make_folder(path: str | os.PathLike[str]) -> None:
-    """Make a folder and those around it, as far as they do not exist.
-
-    Raises
-    ------
-    ArgumentError
-        If that is impossible.
-    """
-    try:
+    """Make a folder and those around it, as far as they do not exist, or an ArgumentError."""
+    with writing(path):
         Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 @takes(indent=partial(check_count, most=80))
 def to_json(value: Any, indent: int | None = None) -> str:
-    """`value` as one line of JSON, or several if `indent` is given.
+    """`value` as one line of JSON, or several if `indent` is given, without a newline at the end.
 
     NaN and infinity, which JSON does not have, become null; NumPy's numbers become plain
     ones, and anything else that JSON does not have its string.
-
-    Returns
-    -------
-    str
-        Without a newline at the end.
     """
     text = json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
     # A name of a file that is not UTF-8 comes as lone surrogates; JSON's own escapes keep them.

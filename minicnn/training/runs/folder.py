@@ -1,5 +1,6 @@
 """RunFolder: the folder of one run, claimed before it begins."""
 
+import contextlib
 import itertools
 import os
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from minicnn.checks import check_text, takes
 from minicnn.errors import ArgumentError
 from minicnn.paths import expand, is_locked
-from minicnn.training.runs.files import cannot_write, is_temporary, make_folder, write_atomically
+from minicnn.training.runs.files import is_temporary, make_folder, write_atomically, writing
 from minicnn.training.runs.lock import FolderLock
 
 
@@ -39,12 +40,11 @@ class RunFolder:
         self._new = True
         if out is None:
             self.path, self._made = _new_folder(Path("runs"), name), True
-            self._enter()
-            return
-        self.path = expand(out, "the output folder")
-        self._made = not os.path.exists(self.path)
-        make_folder(self.path)
-        self._enter()
+        else:
+            self.path = expand(out, "the output folder")
+            self._made = not os.path.exists(self.path)
+            make_folder(self.path)
+        self._lock = FolderLock(self.path)
         if not all(is_temporary(path) for path in self._entries()):
             self.release()
             raise ArgumentError(
@@ -56,19 +56,10 @@ class RunFolder:
     @classmethod
     @takes(proof=check_text)
     def reopen(cls, path: str | os.PathLike[str], proof: str = "config.json") -> "RunFolder":
-        """The folder of what was begun before; `withdraw` then takes nothing away.
+        """The folder of what was begun before, as the file `proof` in it shows.
 
-        Parameters
-        ----------
-        path : str or Path
-        proof : str
-            The file in it that shows that it is one.
-
-        Raises
-        ------
-        ArgumentError
-            If there is no such folder, it may not be searched, or another process is at work in
-            it.
+        `withdraw` then takes nothing away. An ArgumentError tells if there is no such folder, it
+        may not be searched, or another process is at work in it.
         """
         folder = cls.__new__(cls)
         folder.path, folder._new = expand(path, "the folder"), False
@@ -81,26 +72,19 @@ class RunFolder:
             there = os.path.isdir(folder.path)
             what = f"it has no {proof}" if there else "there is no such folder"
             raise ArgumentError(f"nothing was begun in {folder.path}: {what}.")
-        folder._enter()
+        folder._lock = FolderLock(folder.path)
         folder._tidy()
         return folder
 
-    def _enter(self):
-        self._lock = FolderLock(self.path)
-
     def _entries(self):
-        try:
+        with writing(self.path):
             return list(self.path.iterdir())
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
 
     def _tidy(self):
         """Remove what a killed process has left half-written."""
-        try:
-            for path in filter(is_temporary, self._entries()):
+        for path in filter(is_temporary, self._entries()):
+            with writing(path):
                 path.unlink()
-        except OSError as error:
-            raise cannot_write(path, error) from error
 
     def release(self) -> None:
         """Let other processes in."""
@@ -129,20 +113,14 @@ class RunFolder:
         for name in self._written:
             (self.path / name).unlink(missing_ok=True)
         if self._made:
-            try:
+            with contextlib.suppress(OSError):  # the error that brought us here is the one to tell
                 self.path.rmdir()
-            except OSError:
-                pass  # the error that brought us here is the one to tell
 
 
 def _new_folder(parent, name):
     make_folder(parent)
     for count in itertools.count(1):
         folder = parent / (name if count == 1 else f"{name}-{count}")
-        try:
+        with writing(folder), contextlib.suppress(FileExistsError):
             folder.mkdir()
             return folder
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise cannot_write(folder, error) from error

@@ -7,7 +7,7 @@ from typing import Any
 
 from minicnn.checks import check_path, takes
 from minicnn.errors import ArgumentError
-from minicnn.training.runs.files import cannot_write
+from minicnn.training.runs.files import writing
 
 try:
     import fcntl
@@ -20,17 +20,8 @@ class FolderLock:
 
     The lock is the system's, on the folder itself (flock): it leaves no file, and goes with
     its process, a killed one included. It holds between objects of one process, too. Where
-    the system has none, as on Windows and some network drives, it keeps nobody out.
-
-    Parameters
-    ----------
-    path : str or Path
-        A folder that exists.
-
-    Raises
-    ------
-    ArgumentError
-        If another has it, or the folder cannot be opened.
+    the system has none, as on Windows and some network drives, it keeps nobody out. A folder that
+    another has, or that cannot be opened, is an ArgumentError.
     """
 
     @takes(path=check_path)
@@ -39,10 +30,8 @@ class FolderLock:
         self.release: Callable[[], Any] = lambda: None
         if fcntl is None:
             return
-        try:
+        with writing(path):
             number = os.open(path, os.O_RDONLY)
-        except OSError as error:
-            raise cannot_write(path, error) from error
         self.release = weakref.finalize(self, os.close, number)
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -29,7 +29,7 @@ def resume(
     given: dict[str, Any] | None = None,
     checkpoint_every: str | int | None = None,
 ) -> Run | None:
-    """The run of a folder, ready to go on from its newest checkpoint.
+    """A folder's run, ready to go on from its newest checkpoint; None if nothing is left to do.
 
     It ends with the same bits as one that was never interrupted, on the same versions of
     NumPy and Numba. Without a checkpoint it begins anew in the same folder.
@@ -46,11 +46,6 @@ def resume(
     checkpoint_every : str or int, optional
         By default the run's.
 
-    Returns
-    -------
-    Run or None
-        None if the run has finished, and nothing is left to do.
-
     Raises
     ------
     ArgumentError
@@ -64,7 +59,9 @@ def resume(
     try:
         config = _read(folder.path / "config.json")
         values = _settings(folder.path, config, given)
-        status, longer = _status(folder.path), values["epochs"] != config["epochs"]
+        summary = folder.path / "summary.json"  # missing if it was killed before it could tell
+        status = _read(summary).get("status") if os.path.lexists(summary) else None
+        longer = values["epochs"] != config["epochs"]
         if status == "finished" and not longer:
             folder.release()
             return None
@@ -102,7 +99,7 @@ def _read(path):
 
 def _settings(folder, config, given):
     """The run's settings as a dict, after a look at those that are given now."""
-    kept = {}
+    kept: dict[str, Any] = {}
     for field in (field for field in fields(Settings) if field.init):
         value = config.get(field.name)
         value = tuple(value) if isinstance(value, list) else value
@@ -115,9 +112,10 @@ def _settings(folder, config, given):
     for name, value in given.items():
         if name not in kept:
             raise unknown("setting", name, kept)
+        both_own = name in files and is_own(name, value)
         if name == "epochs":
             kept["epochs"] = _epochs(folder, kept, value)
-        elif name in files and is_own(name, value) and _same_name(value, kept[name]):
+        elif both_own and lookup.short(value) == lookup.short(kept[name]):
             kept[name] = str(lookup.parse(value))  # the same thing, perhaps at another place
         elif name not in FREE and meaning(name, value) != meaning(name, kept[name]):
             raise ArgumentError(
@@ -180,10 +178,7 @@ def _epochs(folder, kept, epochs):
 
 
 def _lengthen(folder, config, run):
-    """Write the new number of epochs into the files that have the old one.
-
-    Killed in between, the run is still one that can go on.
-    """
+    """Write the new epochs into the files that have the old; if killed, the run can still go on."""
     best = folder.path / BEST
     if best.exists():
         arrays, about = tensors.read(best)
@@ -200,19 +195,9 @@ def _word(value):
     return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
-def _status(folder):
-    """How the run ended so far, or None if it was killed before it could tell."""
-    path = folder / "summary.json"
-    return _read(path).get("status") if os.path.lexists(path) else None
-
-
 def _other_versions(config):
     then, now = config.get("versions"), versions()
     if then == now or not isinstance(then, dict):
         return []
     changed = [f"{n} {then.get(n)} then, {v} now" for n, v in now.items() if then.get(n) != v]
     return [f"the bits may differ from those of a run in one go: {', '.join(changed)}."]
-
-
-def _same_name(one, other):
-    return lookup.short(one) == lookup.short(other)

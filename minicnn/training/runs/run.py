@@ -14,14 +14,9 @@ from minicnn.console.output import complain
 from minicnn.errors import ArgumentError, DataError, DivergedError, MinicnnError
 from minicnn.kernels.runtime.thread_pool import get_num_threads, set_num_threads
 from minicnn.metrics import predicted_classes
+from minicnn.training.callbacks import checkpoint as checkpoints
 from minicnn.training.callbacks.base import Callback, MetricsLog, best_of
-from minicnn.training.callbacks.checkpoint import (
-    EVERY,
-    Checkpoint,
-    has_checkpoint,
-    parse_interval,
-    read_checkpoint,
-)
+from minicnn.training.callbacks.checkpoint import EVERY, Checkpoint
 from minicnn.training.callbacks.gradient_watch import GradientWatch
 from minicnn.training.callbacks.interruption import Interruption
 from minicnn.training.callbacks.loss_watch import LossWatch
@@ -91,7 +86,7 @@ class Run:
     ):
         self.settings, self._every = settings, checkpoint_every
         if checkpoint_every is not None:
-            parse_interval(checkpoint_every)
+            checkpoints.parse_interval(checkpoint_every)
         train, test = settings.load_data()
         self.model = settings.make_model(train)
         self._watches = GradientWatch(), LossWatch()
@@ -114,10 +109,10 @@ class Run:
 
     def _restore(self):
         """Take over the newest checkpoint of the folder, if there is one."""
-        if not has_checkpoint(self.folder.path):
+        if not checkpoints.has_checkpoint(self.folder.path):
             self.notes.append(f"{self.folder.path} has no checkpoint yet: from the beginning.")
             return
-        arrays, about, note = read_checkpoint(self.folder.path)
+        arrays, about, note = checkpoints.read_checkpoint(self.folder.path)
         self.notes += [note] if note else []
         try:
             free = {*FREE, "epochs"} if self.trainer.schedule.open_ended else FREE
@@ -138,31 +133,17 @@ class Run:
         )  # fmt: skip
 
     def train(self, quiet: bool = False, callbacks: Iterable[Callback] = ()) -> dict[str, Any]:
-        """Compile, train, and write the files.
+        """Compile, train, and write the files; the result is ``summary``.
 
-        Parameters
-        ----------
-        quiet : bool
-            Whether to print nothing.
-        callbacks : iterable of Callback
-            Besides those that every run has.
-
-        Returns
-        -------
-        dict
-            ``summary``.
-
-        Raises
-        ------
-        ArgumentError
-            If a file cannot be written. Divergence and interruption are no errors here, but
-            a ``status``.
+        If `quiet`, nothing is printed. The `callbacks` are besides those that every run has. A file
+        that cannot be written is an ArgumentError; divergence and interruption are no errors here,
+        but a ``status``.
         """
         quiet, callbacks = check_flag(quiet, "Run.train: quiet"), as_callbacks(callbacks)
         try:
             return self._train(quiet, callbacks)
         except ArgumentError as error:
-            if not has_checkpoint(self.folder.path):
+            if not checkpoints.has_checkpoint(self.folder.path):
                 raise
             raise ArgumentError(
                 f"{error} What was saved before is kept: --resume {self.folder.path} goes on."
@@ -195,22 +176,16 @@ class Run:
                 status, self.error = "diverged", error
             finally:
                 set_num_threads(threads)
-            self.explanation = self._explain(status)
+            gradients, losses = self._watches
+            # What a loss says is of a whole training; of one that diverged the error says more.
+            of_loss = losses.explanation(trainer) if status == "finished" else None
+            self.explanation = gradients.explanation(trainer) or of_loss
             self.folder.write("model.safetensors", model_file(trainer, self._about()))
             self.summary = self._summarize(status, compile_seconds)
             self.folder.write("summary.json", json_file(self.summary))
             if checkpoint and status == "finished":
                 checkpoint.forget_previous()
         return self.summary
-
-    def _explain(self, status):
-        """Why the network did not learn, by the first watch that knows; None if it did.
-
-        What a loss says is of a whole training; of one that diverged the error says more.
-        """
-        gradients, losses = self._watches
-        of_loss = losses.explanation(self.trainer) if status == "finished" else None
-        return gradients.explanation(self.trainer) or of_loss
 
     def _compile(self, quiet):
         """Train a throw-away copy of the model for a step, and return the seconds it took.
@@ -249,10 +224,7 @@ class Run:
                 "name": self.settings.data,
                 "train_images": len(train),
                 "test_images": len(test),
-                "shape": train.shape,
-                "classes": train.classes,
-                "mean": train.mean,
-                "std": train.std,
+                **{name: getattr(train, name) for name in ("shape", "classes", "mean", "std")},
             },
             "total_steps": self.trainer.total_steps,
             "checkpoint_every": self._every,

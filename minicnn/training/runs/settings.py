@@ -22,6 +22,11 @@ from minicnn.plugins import lookup
 from minicnn.training.runs.values import OWN, describe_own, file_word
 
 MOMENTUM = 0.9
+#: What optimizers without such a setting say of it.
+NOT_TAKEN = {
+    "momentum": "momentum, its betas play that part: leave it out, or choose sgd or rmsprop",
+    "betas": "betas, its momentum plays that part: leave them out, or choose adam or adamw",
+}
 
 LSUV_IMAGES = 256
 
@@ -29,6 +34,8 @@ LSUV_IMAGES = 256
 @dataclass(frozen=True)
 class Settings:
     """The settings of a run, checked when they are made; two equal ones give equal bits.
+
+    Anything unknown or out of range is an ArgumentError.
 
     Parameters
     ----------
@@ -64,11 +71,6 @@ class Settings:
     own : dict or None
         For each setting that names something of the user's, the file, the name, the arguments and
         the file's SHA-256, as when the settings were made.
-
-    Raises
-    ------
-    ArgumentError
-        For anything unknown or out of range.
     """
 
     init: str = "msra"
@@ -108,25 +110,16 @@ class Settings:
         self._set_threads_default()
 
     def _set_optimizer_defaults(self):
-        takes = optimizers.settings(self.optimizer)
-        if self.lr is None:
-            object.__setattr__(self, "lr", takes["lr"])
-        if "momentum" not in takes:
-            if self.momentum is not None:
-                raise ArgumentError(
-                    f"{self.optimizer} takes no momentum, its betas play that part: leave it out,"
-                    " or choose sgd or rmsprop."
-                )
-        elif self.momentum is None:
-            object.__setattr__(self, "momentum", MOMENTUM)
-        if "betas" in takes:
-            betas = takes["betas"] if self.betas is None else self.betas
-            object.__setattr__(self, "betas", tuple(betas))
-        elif self.betas is not None:
-            raise ArgumentError(
-                f"{self.optimizer} takes no betas, its momentum plays that part: leave them out, or"
-                " choose adam or adamw."
-            )
+        taken = optimizers.settings(self.optimizer)
+        defaults = {**taken, "momentum": MOMENTUM}
+        for name in ("lr", "momentum", "betas"):
+            value = getattr(self, name)
+            if name not in taken and value is not None:
+                raise ArgumentError(f"{self.optimizer} takes no {NOT_TAKEN[name]}.")
+            if name in taken and value is None:
+                object.__setattr__(self, name, defaults[name])
+        if self.betas is not None:
+            object.__setattr__(self, "betas", tuple(self.betas))
 
     def _set_threads_default(self):
         most = numba.config.NUMBA_NUM_THREADS
@@ -140,12 +133,8 @@ class Settings:
 
     def optimizer_settings(self) -> dict[str, Any]:
         """All settings of the optimizer, those that are at its defaults included, as a dict."""
-        given: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay}
-        if self.momentum is not None:
-            given["momentum"] = self.momentum
-        if self.betas is not None:
-            given["betas"] = self.betas
-        return {**optimizers.settings(self.optimizer), **given}
+        taken = optimizers.settings(self.optimizer)
+        return {name: getattr(self, name, default) for name, default in taken.items()}
 
     def make_optimizer(self, parameters: Iterable[Parameter]) -> Optimizer:
         """The optimizer of these parameters."""
@@ -194,10 +183,7 @@ class Settings:
     def from_dict(cls, values: dict[str, Any]) -> "Settings":
         """The settings that `as_dict` gave, if the user's files are still what they were.
 
-        Raises
-        ------
-        ArgumentError
-            If a file has changed or is missing: before anything in it is executed.
+        One that has changed or is missing is an ArgumentError: before anything in it is executed.
         """
         values = dict(values)
         for name, entry in (values.pop("own", None) or {}).items():

@@ -26,13 +26,7 @@ MODEL, OPTIMIZER, PREDICTED = "model.", "optimizer.", "predicted"
 def capture(
     trainer: "Trainer", data: dict[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Where a trainer stands, after any step and between epochs.
-
-    Parameters
-    ----------
-    trainer : Trainer
-    data : dict
-        As `describe_data` gives it.
+    """Where a trainer stands, after any step and between epochs; `data` is by `describe_data`.
 
     Returns
     -------
@@ -66,22 +60,11 @@ def capture(
 def restore(
     trainer: "Trainer", arrays: dict[str, np.ndarray], about: dict[str, Any], data: dict[str, Any]
 ) -> None:
-    """Let a trainer stand where another with the same settings stood.
+    """Let a fresh trainer stand where another with the same settings stood.
 
-    Parameters
-    ----------
-    trainer : Trainer
-        Fresh, with its callbacks or without; see `restore_callbacks`.
-    arrays, about : dict
-        As `capture` gave them.
-    data : dict
-        What `describe_data` gives for this trainer.
-
-    Raises
-    ------
-    DataError
-        If the snapshot is of other data or another training, or is none; the trainer is of
-        no use then.
+    It may have its callbacks already; see `restore_callbacks`. `arrays` and `about` are what
+    `capture` gave, `data` is what `describe_data` gives for this trainer. A snapshot of other data
+    or another training, or none at all, is a DataError, and the trainer is of no use then.
     """
     try:
         if about["format"] != FORMAT:
@@ -97,7 +80,10 @@ def restore(
         for name in generators.keys() | about["generators"].keys():
             generators[name].bit_generator.state = about["generators"][name]
         trainer.load_state_dict(_checked(about["trainer"]))
-        trainer.predicted = _checked_predictions(arrays.get(PREDICTED), trainer.test)
+        predicted, images = arrays.get(PREDICTED), len(trainer.test)
+        if predicted is not None and (predicted.shape, predicted.dtype.kind) != ((images,), "i"):
+            raise DataError(f"its predictions are {predicted.dtype} of shape {predicted.shape}.")
+        trainer.predicted = predicted
         restore_callbacks(trainer.callbacks, about)
     except (AttributeError, KeyError, OverflowError, TypeError) as error:
         raise DataError(f"it is no state of this training: {error!r}.") from error
@@ -151,9 +137,3 @@ def _checked(state):
         if not (whole and line["epoch"] == epoch and "test_accuracy" in line):
             raise DataError(f"its line of epoch {epoch} is {line!r}.")
     return {**state, "history": lines}
-
-
-def _checked_predictions(predicted, test):
-    if predicted is not None and (predicted.shape != (len(test),) or predicted.dtype.kind != "i"):
-        raise DataError(f"its predictions are {predicted.dtype} of shape {predicted.shape}.")
-    return predicted

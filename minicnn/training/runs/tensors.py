@@ -26,42 +26,19 @@ MOST_HEADER = 2**24  # bytes of names, shapes and plain values
 
 
 def encode(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> bytes:
-    """The bytes of a file.
+    """The bytes of a file of C-contiguous arrays and of plain values by name, but ``"digest"``.
 
-    Parameters
-    ----------
-    arrays : dict of str to ndarray
-        C-contiguous.
-    about : dict
-        Plain values; ``"digest"`` is taken.
-
-    Returns
-    -------
-    bytes
-        The same for the same content: one metadata entry, since the library keeps several in
-        no fixed order.
+    The same for the same content: one metadata entry, since the library keeps several in no fixed
+    order.
     """
     text = to_json({**about, DIGEST: _digest(arrays, about)})
     return safetensors.numpy.save(arrays, {ENTRY: text})
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The content of a file, whole and checked.
+    """The arrays and plain values of a file, whole and checked; no values if others made it.
 
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    arrays : dict of str to ndarray
-    about : dict
-        Empty for a file that others made.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, damaged, or no file of numbers.
+    A file that is missing, damaged, or not one of numbers is a DataError.
     """
     _check_size(path)
     try:
@@ -108,12 +85,9 @@ def _check_size(path):
 
 
 def digest_of_arrays(arrays: dict[str, np.ndarray]) -> str:
-    """SHA-256 over names, types, shapes and numbers, as hexadecimal digits.
+    """SHA-256 of C-contiguous arrays, their names, types and shapes, in hexadecimal digits.
 
-    Parameters
-    ----------
-    arrays : dict of str to ndarray
-        In any order; C-contiguous.
+    Whatever the order of the arrays.
     """
     digest = hashlib.sha256()
     for name in sorted(arrays):

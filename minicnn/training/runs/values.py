@@ -54,7 +54,9 @@ def meaning(name: str, value: Any) -> Any:
     Nothing of the user's is executed, and a value that cannot be stands for itself.
     """
     try:
-        return absolute(name, value) if is_own(name, value) else MEANINGS.get(name, _same)(value)
+        if name in MEANINGS and not is_own(name, value):
+            return MEANINGS[name](value)
+        return absolute(name, value)
     except (TypeError, ValueError):
         return value
 
@@ -77,15 +79,9 @@ def decisive(settings: Any, free: Collection[str] = FREE) -> str | None:
 
 def file_word(text: Any) -> Any:
     """A setting's value as a word in the name of a file: of a user's thing without its place."""
-    return (
-        re.sub(r"[^A-Za-z0-9.-]+", "_", lookup.short(text)).strip("_")
-        if lookup.is_own(text)
-        else text
-    )
-
-
-def _same(value):
-    return value
+    if not lookup.is_own(text):
+        return text
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", lookup.short(text)).strip("_")
 
 
 def _data(name):

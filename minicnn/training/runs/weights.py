@@ -14,7 +14,7 @@ import numpy as np
 
 from minicnn.checks import check_dict, check_text, shown, takes
 from minicnn.errors import ArgumentError
-from minicnn.models.sequential import NOT_INITIALIZED, Sequential, initialized
+from minicnn.models.sequential import Sequential, initialized
 from minicnn.parameter import assign
 from minicnn.training.runs import tensors
 
@@ -27,23 +27,7 @@ COUNT = "num_batches_tracked"
 
 @takes(model=initialized)
 def named_arrays(model: Sequential) -> dict[str, np.ndarray]:
-    """All parameters and running statistics under their names in a file; not copies.
-
-    Parameters
-    ----------
-    model : Sequential
-
-    Returns
-    -------
-    dict of str to ndarray
-
-    Raises
-    ------
-    ArgumentError
-        If the model is not initialized.
-    """
-    if model.output_shape is None:
-        raise ArgumentError(NOT_INITIALIZED)
+    """All parameters and running statistics under their names in a file; not copies."""
     arrays: dict[str, np.ndarray] = {}
     for path, layer in _places(model):
         arrays |= {f"{path}{name}": p.value for name, p in layer.own_parameters().items()}
@@ -62,16 +46,11 @@ def check_trainer(value: Any, what: str) -> Any:
 def model_file(trainer: "Trainer", about: dict[str, Any]) -> bytes:
     """The bytes of a file of the weights.
 
-    Parameters
-    ----------
-    trainer : Trainer
-        Of the model, the steps it has made, and the normalization of the images.
-    about : dict
-        Plain values that go into the file's metadata.
+    Its metadata are the plain values `about`, the steps that the model has made, and the shape,
+    normalization and classes of its images.
     """
     arrays, train = named_arrays(trainer.model), trainer.train
-    steps = np.array(trainer.step, np.int64)
-    arrays |= {f"{path}{COUNT}": steps for path, _ in _normalizations(trainer.model)}
+    arrays |= dict.fromkeys(_counts(trainer.model), np.array(trainer.step, np.int64))
     images = {"shape": train.shape, "mean": train.mean, "std": train.std, "classes": train.classes}
     return tensors.encode(arrays, {**about, "step": trainer.step, "images": images})
 
@@ -110,8 +89,8 @@ def load_weights(
     own = named_arrays(model)
     arrays, about = tensors.read(path)
     named = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-    counts = {f"{place}{COUNT}" for place, _ in _normalizations(model)}
-    named = {name: array for name, array in named.items() if name not in counts}
+    for name in _counts(model):
+        named.pop(name, None)
     try:
         with model.lock.taken():
             assign(own, named, _advice(model, own, arrays))
@@ -143,5 +122,6 @@ def _places(layer, path=""):
         yield from _places(child, f"{path}{part}.")
 
 
-def _normalizations(model):
-    return [(path, layer) for path, layer in _places(model) if "running_mean" in layer.state()]
+def _counts(model):
+    """The names of the normalizations' counts of batches."""
+    return [f"{path}{COUNT}" for path, layer in _places(model) if "running_mean" in layer.state()]
