@@ -86,7 +86,7 @@ def before(grids):
     verdicts, scaled : dict of str to list
         By the initializer, for each seed a Preflight, and a Report of LSUV.
     """
-    data, _ = grids[0].settings({}, 0).load_data()
+    data, *_ = grids[0].settings({}, 0).load_data()
     verdicts, scaled = {}, {}
     for grid in grids:
         for arm, seed, _ in grid.trials():

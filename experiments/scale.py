@@ -83,7 +83,7 @@ def scaled_msra(power):
 def logit_stds(grid, model, inits):
     """Std of the scores over the images before training, by power: a list over the seeds."""
     arm = {"model": model, "lr": grid.axes["lr"][0]}
-    dataset, _ = grid.settings(arm, grid.first_seed).load_data()
+    dataset, *_ = grid.settings(arm, grid.first_seed).load_data()
     batch = dataset.normalized(range(IMAGES)), dataset.labels[:IMAGES]
     found = {}
     for power, init in inits.items():

@@ -87,7 +87,7 @@ def signals(grid, init, images):
         (layers,); ``interval``, shape (2, layers), the ends of the central 95 %.
     """
     arm, measured, z = {"init": init}, [], []
-    dataset, _ = grid.settings(arm, grid.first_seed).load_data()
+    dataset, *_ = grid.settings(arm, grid.first_seed).load_data()
     batch = dataset.normalized(range(images)), dataset.labels[:images]
     for seed in grid.all_seeds():
         model = grid.settings(arm, seed).make_model(dataset)

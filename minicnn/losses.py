@@ -18,6 +18,7 @@ from minicnn.hints.labels import advice_on_labels
 from minicnn.kernels import loss as kernels
 from minicnn.lanes import LANES, check_samples, group_count
 
+TOLERANCE = 1e-5  # of a sum of probabilities, which may have been float32
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -129,6 +130,7 @@ class SoftmaxCrossEntropy(Loss):
         q_k = (1 - smoothing) [k = y] + smoothing / K
         E = - sum over k of q_k log p_k          dE/ds = p - q
 
+    (with probabilities t of the classes in place of y, q_k = (1 - smoothing) t_k + smoothing / K),
     both divided by N and summed over the samples. Each keeps its relative precision where p is
     near 0 or 1, and only where p is near q, which is neither, is the gradient as exact as p. A NaN
     or +infinity among the scores of a sample makes the value NaN, and that sample's gradient.
@@ -148,14 +150,17 @@ class SoftmaxCrossEntropy(Loss):
         kept.settings[0] = self.label_smoothing
 
     def targets(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """The labels as int64."""
-        return check_labels(targets, scores.shape[1])
+        """The labels as int64, or the probabilities as float64."""
+        classes = scores.shape[1]
+        if targets.ndim == 1:
+            return check_labels(targets, classes)
+        return _check_probabilities(targets, classes)
 
     def compute(self, kept: Buffers) -> None:
         """Fill the value and the gradient."""
-        kernels.softmax_cross_entropy(
-            kept.scores, kept.targets, kept.settings, kept.gradient, kept.value
-        )
+        hard = kept.targets is None or kept.targets.ndim == 1
+        kernel = kernels.softmax_cross_entropy if hard else kernels.soft_cross_entropy
+        kernel(kept.scores, kept.targets, kept.settings, kept.gradient, kept.value)
 
 
 class MeanSquaredError(Loss):
@@ -220,6 +225,22 @@ def check_labels(labels: npt.ArrayLike, classes: int) -> np.ndarray:
             f" got {labels.min()} to {labels.max()}."
         )
     return whole
+
+
+def _check_probabilities(targets, classes):
+    """Probabilities (N, K) of the classes as float64, or an ArgumentError."""
+    if targets.shape[1:] != (classes,) or targets.dtype.kind != "f":
+        raise ArgumentError(
+            f"targets must be classes of shape (N,) or probabilities of shape (N, {classes}), got"
+            f" {targets.dtype} of shape {targets.shape}."
+        )
+    wide = np.ascontiguousarray(targets, np.float64)
+    if not (wide.min() >= 0 and np.abs(wide.sum(1) - 1).max() <= TOLERANCE):
+        raise ArgumentError(
+            "targets of shape (N, K) must be probabilities: from 0 on, with the sum 1 for each"
+            " sample."
+        )
+    return wide
 
 
 def predicted_classes(scores: np.ndarray, samples: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """``minicnn evaluate RUN … --data …``: how often trained models are right, alone and together."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def run(words: Sequence[str]) -> int:
         each.append(np.mean(each, axis=0))
         names.append(f"all {len(trained)} together")
     labels = dataset.labels
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, shares in zip(names, each):
         right = float(np.mean(shares.argmax(1) == labels))
         least = np.finfo(np.float64).tiny

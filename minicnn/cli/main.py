@@ -1,5 +1,6 @@
 """The command line: parse, build, run, report."""
 
+import importlib
 import sys
 import textwrap
 from collections import Counter
@@ -16,7 +17,15 @@ INTERRUPTED = 130
 CRASHED = 1
 WILL_NOT_TRAIN = 1
 
+#: What `minicnn` does besides training, each in a file of its own.
+COMMANDS = ("predict", "evaluate", "show")
+
 OWN_INITIALIZER = "Settings follow a colon: msra:fan_out. Yours: './myinit.py:HalfXavier(0.5)'."
+
+OWN_DATA = """\
+Yours: a folder train/CLASS/image.png and test/CLASS/..., or CLASS/image.png alone;
+a file data.npz with x_train, y_train, x_test and y_test; a folder of IDX files or of
+CIFAR's; or a function that returns both sets: ./file.py:load."""
 
 OWN_MODEL = """\
 Yours is a function that returns a new Sequential at every call, in a file or
@@ -57,8 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv):
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv and argv[0] in COMMANDS:
+        return importlib.import_module(f"minicnn.cli.{argv[0]}").run(argv[1:])
+    if argv and argv[0] == "train":
+        argv = argv[1:]
     given = vars(make_parser().parse_args(argv))
-    if given.get("model") == "help" or given.get("init") == "help":
+    if "help" in (given.get("model"), given.get("init"), given.get("data")):
         say(_help(given))
         return 0
     # Not before they are needed: to load Numba takes longer than to answer --help.
@@ -80,7 +94,10 @@ def _main(argv):
     from minicnn.training.runs.run import EVERY, Run
 
     every = given.get("checkpoint_every", EVERY)
-    return _train(given, Run(Settings(**chosen), given.get("out"), every))
+    run = Run(Settings(**chosen), given.get("out"), every)
+    for note in run.notes:
+        _note(note)
+    return _train(given, run)
 
 
 def _resume(given, chosen):
@@ -197,6 +214,10 @@ def _option_value(name, word):
 
 
 def _help(given):
+    if given.get("data") == "help":
+        from minicnn.data import names
+
+        return textwrap.fill(", ".join(names()), terminal.width()) + f"\n\n{OWN_DATA}"
     if given.get("model") == "help":
         from minicnn.models import zoo
 
@@ -223,7 +244,15 @@ def _report(run):
     if summary["test_accuracy"] is not None:
         best, epochs = summary["best_test_accuracy"], summary["epochs"]
         accuracy = f"{100 * summary['test_accuracy']:.2f} % after {epochs} epoch{'s'[: epochs - 1]}"
-        rows.append(("test accuracy", f"{accuracy}, at best {100 * best:.2f} %"))
+        if "best_epoch" in summary:
+            held, chosen = (summary[f"{n}validation_accuracy"] for n in ("", "best_"))
+            last, most = f"{100 * held:.2f} %", f"{100 * chosen:.2f} %"
+            epoch = f"in epoch {summary['best_epoch']}"
+            rows.append(("validation accuracy", f"{last}, at best {most} {epoch}"))
+            there = f"{100 * summary['test_accuracy_of_best']:.2f} % in the epoch chosen so"
+            rows.append(("test accuracy", f"{accuracy}, {there}"))
+        else:
+            rows.append(("test accuracy", f"{accuracy}, at best {100 * best:.2f} %"))
     if summary["images_per_second"] is not None:
         speed = f"{summary['images_per_second']:,.0f} images/s"
         rows.append(("training", f"{summary['train_seconds']:.1f} s, {speed}"))

@@ -49,8 +49,10 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="minicnn",
         description="Train a convolutional network from scratch and write the run to a folder.",
-        epilog="A value in parentheses is the default. --init, --model, --activation and --data"
-        " also take yours, as --init './myinit.py:HalfXavier(0.5)' or package.module:HalfXavier."
+        epilog="minicnn predict RUN PICTURE, evaluate RUN and show RUN KIND ask a trained run: see"
+        " their --help. A value in parentheses is the default. --init, --model, --activation and"
+        " --data also take yours, as --init './myinit.py:HalfXavier(0.5)' or"
+        " package.module:HalfXavier."
         " Exit codes: 0 finished, 1 an arm of a comparison crashed or pre-flight says no, 2 bad"
         " arguments, 3 bad data, 4 diverged, 130 interrupted (143 by a termination signal).",
         argument_default=argparse.SUPPRESS,
@@ -67,8 +69,27 @@ def make_parser() -> Parser:
         "--algorithm", help="of 3x3 convolutions: direct, winograd, or the faster of both (auto)"
     )
     data = parser.add_argument_group("data")
-    data.add_argument("--data", help="data set, or folder of four IDX files (mnist)")
+    data.add_argument(
+        "--data", help="data set, or folder of images by class, of IDX, .npy or CIFAR's files, or"
+        " file .npz (mnist); 'help' lists the data sets",
+    )  # fmt: skip
     data.add_argument("--limit", metavar="N", type=int, help="train on the first N images only")
+    data.add_argument(
+        "--validation", metavar="N", type=_part,
+        help="images, as 5000, or share, as 0.1, of the training set to choose the best epoch by",
+    )  # fmt: skip
+    data.add_argument(
+        "--augment", metavar="HOW", help="change training images at random: crop:4, flip,"
+        " rotate:15, translate:2, scale:0.1, cutout:8, noise:0.1, mixup:0.2 or cutmix, several"
+        " between commas",
+    )  # fmt: skip
+    data.add_argument(
+        "--image-size", metavar="N", type=_size,
+        help="side of images from a folder, or height and width as 48x64 (theirs, or at most 64)",
+    )  # fmt: skip
+    data.add_argument(
+        "--skip-bad", action="store_true", help="leave out files in a folder that are no images"
+    )
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", metavar="N", type=int, help="passes over the data (5)")
     training.add_argument("--batch-size", metavar="N", type=int, help="images in a step (64)")
@@ -137,6 +158,24 @@ def make_parser() -> Parser:
         help="value of an axis that the others are compared with, seed by seed (the best arm)",
     )  # fmt: skip
     return parser
+
+
+def _part(text):
+    """A number of images, or a share of them."""
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of images, as 5000, or a share, as 0.1, got {text!r}"
+        ) from None
+
+
+def _size(text):
+    """A side, or height and width."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdigit() for side in sides):
+        raise argparse.ArgumentTypeError(f"expected a side, as 64, or 48x64, got {text!r}")
+    return int(sides[0]) if len(sides) == 1 else tuple(map(int, sides))
 
 
 def _numbers(text):

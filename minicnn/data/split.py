@@ -1,5 +1,7 @@
 """Splits: one data set in two, class by class, the same on every machine."""
 
+from typing import Any
+
 import numpy as np
 
 from minicnn.checks import check_seed, shown, takes
@@ -53,13 +55,19 @@ def split(
     return dataset.take(rest), dataset.take(np.sort(chosen))
 
 
-def _count(part, length, what):
+def check_part(part: Any, what: str) -> int | float:
+    """`part` if it is a number of images or a share of them, else an ArgumentError."""
     number = isinstance(part, (int, float, np.integer, np.floating)) and not isinstance(part, bool)
     if not number or not (0 < part < 1 or (part > 1 and part == int(part))):
         raise ArgumentError(
             f"{what} must be a number of images from 2 on, such as 5000, or a share of them between"
             f" 0 and 1, such as 0.1, got {shown(part)}."
         )
+    return part
+
+
+def _count(part, length, what):
+    part = check_part(part, what)
     count = round(part * length) if part < 1 else int(part)
     if not 0 < count < length:
         raise ArgumentError(

@@ -65,6 +65,40 @@ def _softmax_cross_entropy(tasks, scores, labels, smoothing, gradient, value):
     value[0] = total / samples
 
 
+@kernel
+def soft_cross_entropy(scores, targets, smoothing, gradient, value):
+    """As `softmax_cross_entropy`, of probabilities `targets`, (N, K) of float64, that add up to 1.
+
+    q_k is ``(1 - smoothing) t_k + smoothing / K``, and dE/ds = (p - q) / N.
+    """
+    parallel_for(_soft_cross_entropy, 1, (scores, targets, smoothing, gradient, value))
+
+
+@kernel
+def _soft_cross_entropy(tasks, scores, targets, smoothing, gradient, value):
+    samples, classes = targets.shape
+    off, on = smoothing[0] / classes, 1 - smoothing[0]
+    room, best = np.empty((2 + classes, LANES)), np.empty(LANES, np.int64)
+    top, partition, exps = room[0], room[1], room[2:]
+    total = 0.0
+    for g in range(scores.shape[0]):
+        _largest(scores[g], top, best)
+        _exponentials(scores[g], top, exps)
+        partition[:] = 0
+        for k in range(classes):
+            for lane in range(partition.size):
+                partition[lane] += exps[k, lane]
+        for lane in range(min(LANES, samples - g * LANES)):
+            n, log_partition = g * LANES + lane, np.log(partition[lane])
+            for k in range(classes):
+                q = on * targets[n, k] + off
+                gradient[g, k, lane] = (exps[k, lane] / partition[lane] - q) / samples
+                if q > 0:
+                    total += q * (log_partition - (np.float64(scores[g, k, lane]) - top[lane]))
+    _clear_spare_lanes(gradient, samples)
+    value[0] = total / samples
+
+
 # In what follows the lanes are counted by `top.size` and the like: a loop of a known length of 16
 # LLVM unrolls before it can make vectors of it.
 

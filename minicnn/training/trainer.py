@@ -10,6 +10,7 @@ import numpy as np
 from minicnn import schedules
 from minicnn.checks import check_count, check_seed, restoring
 from minicnn.data import Dataset
+from minicnn.data.augmentation import Augmentation
 from minicnn.data.batches import Batches
 from minicnn.errors import ArgumentError
 from minicnn.hints.habits import Habits
@@ -52,6 +53,11 @@ class Trainer(Habits):
         Of ``model.parameters()``; its learning rate is the base of the schedule.
     train, test : Dataset
         Images that fit the model and labels within its classes.
+    validation : Dataset, optional
+        A part of the training data that is not trained on, to choose by: the best epoch, when to
+        stop. Nothing is chosen by the test set, which is looked at for the report alone.
+    augmentation : Augmentation, optional
+        How training images are changed, anew each time they are seen.
     loss : Loss, optional
         `SoftmaxCrossEntropy` by default.
     schedule : str or Schedule
@@ -77,7 +83,8 @@ class Trainer(Habits):
     history : list of dict
         A line for each finished epoch: ``epoch``, ``step``, ``train_loss`` and
         ``train_accuracy`` (means over the epoch's batches, each sample counting once, while
-        the weights change), ``test_loss`` and ``test_accuracy`` (at the end of the epoch),
+        the weights change), ``test_loss`` and ``test_accuracy`` (at the end of the epoch), as well
+        as ``validation_loss`` and ``validation_accuracy`` if there is a validation set,
         ``seconds`` (evaluation included) and ``images_per_second`` (training steps alone).
         Accuracies are fractions.
     base_lr : float
@@ -101,20 +108,24 @@ class Trainer(Habits):
         epochs: int = 5,
         seed: int = 0,
         callbacks: Iterable[Callback] = (),
+        validation: Dataset | None = None,
+        augmentation: Augmentation | None = None,
     ):
         self.callbacks = as_callbacks(callbacks)
         self.model, self.optimizer = model, optimizer
-        self.train, self.test = train, test
+        self.train, self.test, self.validation = train, test, validation
         self.loss = SoftmaxCrossEntropy() if loss is None else loss
-        check_parts(model, optimizer, self.loss, train, test)
+        check_parts(model, optimizer, self.loss, train, test, validation)
         self.schedule = schedules.from_string(schedule)
         self.batch_size = min(check_count(batch_size, "batch_size"), len(train))
         self.epochs = check_count(epochs, "epochs")
         self.base_lr = self._rate = optimizer.lr
         self._rng = np.random.default_rng([check_seed(seed), SHUFFLE])
-        self._batches = Batches(train, self.batch_size, self._rng, model.dtype)
-        size = min(micro_batch_size(model, EVALUATION_BATCH), len(test))
-        self.test_batches = Batches(test, size, None, model.dtype)
+        self._batches = Batches(
+            train, self.batch_size, self._rng, model.dtype, augmentation=augmentation, seed=seed
+        )
+        self.test_batches = self._in_order(test)
+        self._validation_batches = None if validation is None else self._in_order(validation)
         self.total_steps = self.epochs * -(-len(train) // self.batch_size)
         self.schedule(0, self.total_steps)  # a warm-up longer than the training is refused here
         self.epoch = self.step = 0
@@ -165,17 +176,26 @@ class Trainer(Habits):
 
     def evaluate(self) -> RunningMetrics:
         """Mean loss and accuracy on the test set; the predicted classes go to ``predicted``."""
+        totals, self.predicted = self._evaluate(self.test_batches)
+        return totals
+
+    def _in_order(self, dataset):
+        """Batches to evaluate a model on."""
+        size = min(micro_batch_size(self.model, EVALUATION_BATCH), len(dataset))
+        return Batches(dataset, size, None, self.model.dtype)
+
+    def _evaluate(self, batches):
+        """Mean loss and accuracy on batches, and the predicted classes."""
         totals, predicted = RunningMetrics(), []
         if self._evaluation.model is not self.model:
             self._evaluation = Passes(self.model)
         with self.model.lock.taken():
-            for batch in self.test_batches:
+            for batch in batches:
                 scores = self._evaluation.forward(batch.x, False, batch.samples)
                 value, _ = self.loss(scores, batch.labels)
                 predicted.append(predicted_classes(scores, batch.samples))
                 totals.add(value, predicted[-1], batch.labels)
-        self.predicted = np.concatenate(predicted)
-        return totals
+        return totals, np.concatenate(predicted)
 
     def state_dict(self) -> dict[str, Any]:
         """Where training stands, in plain values that JSON can hold.
@@ -222,7 +242,7 @@ class Trainer(Habits):
 
     def _check_unchanged(self):
         """Raise unless the parts still fit: what belongs to them can be changed at any time."""
-        check_parts(self.model, self.optimizer, self.loss, self.train, self.test)
+        check_parts(self.model, self.optimizer, self.loss, self.train, self.test, self.validation)
         batches, size = self._batches, self.batch_size
         made = batches.dataset is self.train and batches.batch_size == size
         fewer = self.epochs * len(batches) <= self.total_steps
@@ -255,7 +275,7 @@ class Trainer(Habits):
         start = self._epoch_begin = time.perf_counter() - self._epoch_seconds
         try:
             # Closing ends their thread on an error, too.
-            with closing(self._batches.epoch(order, done)) as batches:
+            with closing(self._batches.epoch(order, done, self.epoch)) as batches:
                 self._train_steps(batches)
         finally:
             self._rate = self.optimizer.lr
@@ -263,22 +283,18 @@ class Trainer(Habits):
             self.trained_images = before["trained_images"] + self.totals.samples
             self.step_seconds = before["step_seconds"] + self._epoch_seconds
             self.train_seconds = before["train_seconds"] + self._epoch_seconds
+        held = self._validation_batches
+        validation = None if held is None else self._evaluate(held)[0]
         test = self.evaluate()
         seconds = time.perf_counter() - start
         self.train_seconds = before["train_seconds"] + seconds
         self._before = {name: getattr(self, name) for name in COUNTED}
-        self.history.append(
-            {
-                "epoch": self.epoch,
-                "step": self.step,
-                "train_loss": self.totals.loss,
-                "train_accuracy": self.totals.accuracy,
-                "test_loss": test.loss,
-                "test_accuracy": test.accuracy,
-                "seconds": seconds,
-                "images_per_second": self.totals.samples / self._epoch_seconds,
-            }
-        )
+        line: dict[str, Any] = {"epoch": self.epoch, "step": self.step}
+        for name, metrics in (("train", self.totals), ("validation", validation), ("test", test)):
+            if metrics is not None:
+                line |= {f"{name}_loss": metrics.loss, f"{name}_accuracy": metrics.accuracy}
+        speed = self.totals.samples / self._epoch_seconds
+        self.history.append({**line, "seconds": seconds, "images_per_second": speed})
         self._tell("on_epoch_end")
 
     def _train_steps(self, batches):
@@ -292,12 +308,15 @@ class Trainer(Habits):
             self._tell("on_loss")
             make.optimizer = self.optimizer  # a callback may choose another
 
+        classes = self.model.output_shape[0]
         for batch in batches:
             self.batch = batch
             self.optimizer.lr = self.base_lr * self.schedule(self.step, self.total_steps)
             make.loss, make.optimizer = self.loss, self.optimizer
             hooked = any(map(_looks_at_gradients, self.callbacks))
-            self.loss_value = make(batch.x, batch.labels, look, between if hooked else None)
+            self.loss_value = make(
+                batch.x, batch.targets(classes), look, between if hooked else None
+            )
             self.totals.add(self.loss_value, np.concatenate(predicted), batch.labels)
             predicted.clear()
             self.step += 1

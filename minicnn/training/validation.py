@@ -39,7 +39,9 @@ def as_callbacks(given: Any) -> list[Callback]:
     return callbacks
 
 
-def check_parts(model: Any, optimizer: Any, loss: Any, train: Any, test: Any) -> None:
+def check_parts(
+    model: Any, optimizer: Any, loss: Any, train: Any, test: Any, validation: Any = None
+) -> None:
     """Raise unless the parts of a Trainer can work together.
 
     That is an ArgumentError for a model that is not as it was initialized, parameters of another
@@ -64,6 +66,8 @@ def check_parts(model: Any, optimizer: Any, loss: Any, train: Any, test: Any) ->
         raise ArgumentError(f"loss must be a Loss such as SoftmaxCrossEntropy(), got {loss!r}.")
     check_data("training", train, model)
     check_data("test", test, model)
+    if validation is not None:
+        check_data("validation", validation, model)
 
 
 @takes(model=initialized, dataset=Dataset)

@@ -49,6 +49,7 @@ def curves(run: str | os.PathLike[str]) -> Any:
                     markersize=3, color=canvas.COLOURS[number], label=name,
                 )  # fmt: skip
         axes.set(xlabel="epoch", ylabel=f"{what} ({unit})")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend()
         axes.grid(alpha=0.3)
     figure.suptitle(Path(run).resolve().name)

@@ -205,14 +205,15 @@ class _Look:
         self._data = {}
 
     def __call__(self, settings):
-        key = settings.data, settings.limit
+        key = settings.data, settings.limit, settings.image_size, settings.validation, settings.seed
         if key not in self._data:
             self._data[key] = settings.load_data()
-        train, test = self._data[key]
+        train, test, validation = self._data[key]
         model = settings.make_model(train)
         Trainer(
             model, settings.make_optimizer(model.parameters()), train, test,
             schedule=settings.schedule, batch_size=settings.batch_size, epochs=settings.epochs,
+            validation=validation, augmentation=settings.make_augmentation(),
         )  # fmt: skip
 
 

@@ -128,8 +128,9 @@ class EarlyStopping(Callback):
         After so many epochs in a row without a new best, training ends. At least 1. NaN is never
         the best.
     metric : str
-        ``"test_accuracy"`` or ``"train_accuracy"`` (larger is better), ``"test_loss"`` or
-        ``"train_loss"`` (smaller is better).
+        ``"validation_accuracy"`` or ``"train_accuracy"`` (larger is better),
+        ``"validation_loss"`` or ``"train_loss"`` (smaller is better). Not one of the test set: what
+        is chosen by it has no honest test.
     min_delta : float
         By how much a result must beat the best to count; at least 0.
 
@@ -141,13 +142,15 @@ class EarlyStopping(Callback):
         The epoch that it was reached in, from 1.
     """
 
-    METRICS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
+    METRICS = ("validation_accuracy", "validation_loss", "train_accuracy", "train_loss")
     STATE = {
         "best": lambda best: None if best is None else float(best),
         "best_epoch": lambda epoch: None if epoch is None else int(epoch),
     }
 
-    def __init__(self, patience: int = 3, metric: str = "test_accuracy", min_delta: float = 0.0):
+    def __init__(
+        self, patience: int = 3, metric: str = "validation_accuracy", min_delta: float = 0.0
+    ):
         self.patience = check_count(patience, "EarlyStopping: patience")
         if metric not in self.METRICS:
             raise ArgumentError(
@@ -158,6 +161,14 @@ class EarlyStopping(Callback):
         self.metric, self.min_delta = metric, min_delta
         self.best: float | None = None
         self.best_epoch: int | None = None
+
+    def on_train_begin(self, trainer: "Trainer") -> None:
+        """Raise an ArgumentError if there is no validation set to stop by."""
+        if self.metric.startswith("validation") and trainer.validation is None:
+            raise ArgumentError(
+                f"EarlyStopping: there is no {self.metric} without a validation set: give the"
+                " Trainer one, as in train, held = data.split(train, 0.1), or stop by train_loss."
+            )
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
         """Compare with the best, and stop when the patience is used up."""

@@ -4,9 +4,10 @@
 under another name, flushed to the disk and then renamed, and the one before stays beside it
 as ``checkpoint.previous.safetensors`` until the next: a power failure at any moment leaves
 one that is whole. ``best.safetensors`` holds the weights alone, of the epoch with the best
-test accuracy, the first of equals.
+validation accuracy, the first of equals; without a validation set there is none.
 """
 
+import math
 import os
 import re
 from pathlib import Path
@@ -92,8 +93,8 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Write the weights if they are the best so far, and a checkpoint if it is due."""
-        *before, last = (line["test_accuracy"] for line in trainer.history)
-        if is_better(last, best_of(before)):
+        held = [line.get("validation_accuracy", math.nan) for line in trainer.history]
+        if is_better(held[-1], best_of(held[:-1])):
             write_atomically(self.folder / BEST, model_file(trainer, self._about))
         if trainer.has_ended() or (self._epochs and trainer.epoch % self._epochs == 0):
             self.write(trainer)

@@ -87,9 +87,11 @@ def epoch_line(line: dict[str, Any], epochs: int) -> str:
         f"accuracy {100 * line[f'{which}_accuracy']:.2f} %" for which in ("train", "test")
     )
     test_loss, seconds = f"test loss {_short(line['test_loss'])}", f"{line['seconds']:.1f} s"
-    words = [number, loss, f"test {test_accuracy}", seconds]
-    if terminal.width() >= FULL:
-        words = [number, loss, accuracy, test_loss, f"test {test_accuracy}", seconds]
+    held = line.get("validation_accuracy")
+    chosen = [] if held is None else [f"validation {100 * held:.2f} %"]
+    words = [number, loss, *chosen, f"test {test_accuracy}", seconds]
+    if terminal.width() >= FULL + len(*chosen or [""]):
+        words = [number, loss, accuracy, *chosen, test_loss, f"test {test_accuracy}", seconds]
     return "  ".join([*words, f"{line['images_per_second']:,.0f} images/s"])
 
 

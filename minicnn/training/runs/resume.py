@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -17,7 +19,7 @@ from minicnn.training.runs import tensors
 from minicnn.training.runs.files import json_file
 from minicnn.training.runs.folder import RunFolder
 from minicnn.training.runs.run import Run
-from minicnn.training.runs.settings import Settings
+from minicnn.training.runs.settings import LATER, Settings
 from minicnn.training.runs.values import FREE, OWN, is_own, meaning, versions
 
 MOST_JSON = 2**20  # bytes; the longest network that there is takes half of that
@@ -70,7 +72,7 @@ def resume(
                 f"the run in {folder.path} diverged, and would again: begin a new one with a"
                 " smaller --lr or another --init."
             )
-        _say_what_is_executed(folder.path, values, given)
+        say_what_is_executed(folder.path, values, given)
         settings = Settings.from_dict(values)
         run = Run(settings, folder, checkpoint_every or config.get("checkpoint_every", EVERY))
         if longer:
@@ -101,7 +103,7 @@ def _settings(folder, config, given):
     """The run's settings as a dict, after a look at those that are given now."""
     kept: dict[str, Any] = {}
     for field in (field for field in fields(Settings) if field.init):
-        value = config.get(field.name)
+        value = config.get(field.name, LATER.get(field.name))
         value = tuple(value) if isinstance(value, list) else value
         kind: Any = field.type
         number = type(value) is int and isinstance(1.0, kind)
@@ -145,7 +147,7 @@ def _files(folder, config, values):
     return dict(files)
 
 
-def _say_what_is_executed(folder, values, given):
+def say_what_is_executed(folder: Path, values: dict[str, Any], given: Collection[str]) -> None:
     """Name the files on stderr that nobody has named now, before they are executed; or refuse."""
     files = []
     for name, entry in values.get("own", {}).items():

@@ -66,7 +66,7 @@ class Run:
     explanation : str or None
         Why the network did not learn, if it did not.
     notes : list of str
-        What a user should know of how it was resumed.
+        What a user should know of how the data were read, and how the run was resumed.
 
     Raises
     ------
@@ -87,17 +87,19 @@ class Run:
         self.settings, self._every = settings, checkpoint_every
         if checkpoint_every is not None:
             checkpoints.parse_interval(checkpoint_every)
-        train, test = settings.load_data()
+        data = settings.load_data()
+        train, test = data.train, data.test
         self.model = settings.make_model(train)
         self._watches = GradientWatch(), LossWatch()
         self.trainer = self._make_trainer(
-            self.model, train, test, schedule=settings.schedule, epochs=settings.epochs
-        )
+            self.model, train, test, schedule=settings.schedule, epochs=settings.epochs,
+            validation=data.validation,
+        )  # fmt: skip
         self.summary: dict[str, Any] | None = None
         self.error: DivergedError | None = None
         self.signal: int | None = None
         self.explanation: str | None = None
-        self.notes: list[str] = []
+        self.notes: list[str] = list(train.notes)
         self._kept: dict[str, Any] | None = None
         if isinstance(out, RunFolder):
             self.folder = out
@@ -125,11 +127,12 @@ class Run:
             ) from error
         self._kept = about
 
-    def _make_trainer(self, model, train, test, **length):
+    def _make_trainer(self, model, train, test, **more):
         settings = self.settings
         return Trainer(
             model, settings.make_optimizer(model.parameters()), train, test,
-            loss=settings.make_loss(), batch_size=settings.batch_size, seed=settings.seed, **length,
+            loss=settings.make_loss(), batch_size=settings.batch_size, seed=settings.seed,
+            augmentation=settings.make_augmentation(), **more,
         )  # fmt: skip
 
     def train(self, quiet: bool = False, callbacks: Iterable[Callback] = ()) -> dict[str, Any]:
@@ -211,7 +214,7 @@ class Run:
 
         The settings under their own names, with the defaults that were in force.
         """
-        train, test = self.trainer.train, self.trainer.test
+        train, test, held = self.trainer.train, self.trainer.test, self.trainer.validation
         return {
             **self.settings.as_dict(),
             "optimizer_settings": self.settings.optimizer_settings(),
@@ -224,6 +227,7 @@ class Run:
                 "name": self.settings.data,
                 "train_images": len(train),
                 "test_images": len(test),
+                **({} if held is None else {"validation_images": len(held)}),
                 **{name: getattr(train, name) for name in ("shape", "classes", "mean", "std")},
             },
             "total_steps": self.trainer.total_steps,
@@ -238,10 +242,22 @@ class Run:
         sound = status != "diverged"  # a diverged model's last results say nothing of it
         last = trainer.history[-1] if trainer.history and sound else {}
         accuracies = [line["test_accuracy"] for line in trainer.history]
+        held = [line.get("validation_accuracy") for line in trainer.history]
+        chosen: dict[str, Any] = {}
+        if trainer.validation is not None:
+            best = best_of(held)
+            at = None if best is None or not sound else held.index(best)
+            chosen = {
+                "validation_accuracy": last.get("validation_accuracy"),
+                "best_validation_accuracy": best if sound else None,
+                "best_epoch": None if at is None else at + 1,
+                "test_accuracy_of_best": None if at is None else accuracies[at],
+            }
         rated = trainer.predicted is not None and sound
         return {
             "test_accuracy": last.get("test_accuracy"),
             "best_test_accuracy": best_of(accuracies),
+            **chosen,
             "train_loss": last.get("train_loss"),
             "epochs": len(trainer.history),
             "parameters": sum(p.size for p in self.model.parameters()),

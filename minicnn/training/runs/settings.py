@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
 from minicnn import initializers, optimizers, schedules
-from minicnn.checks import check_count, check_dict, check_kind, check_seed, takes
-from minicnn.data import Dataset, sources
+from minicnn.checks import check_count, check_dict, check_flag, check_kind, check_seed, takes
+from minicnn.data import Dataset, augmentation, sources
+from minicnn.data.augmentation import Augmentation
+from minicnn.data.sources.images import check_size
+from minicnn.data.split import check_part, split
 from minicnn.errors import ArgumentError
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.models import zoo
@@ -31,6 +34,25 @@ NOT_TAKEN = {
 LSUV_IMAGES = 256
 
 
+#: Settings that earlier versions did not have, with what they did.
+LATER = {"image_size": None, "skip_bad": False, "validation": None, "augment": None}
+
+
+class Sets(NamedTuple):
+    """The data of a run.
+
+    Attributes
+    ----------
+    train, test : Dataset
+    validation : Dataset or None
+        What is kept of the training data to choose by.
+    """
+
+    train: Dataset
+    test: Dataset
+    validation: Dataset | None
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings of a run, checked when they are made; two equal ones give equal bits.
@@ -47,7 +69,7 @@ class Settings:
     algorithm : str
         How convolutions are computed, see `zoo.build`.
     data : str
-        The name of a data set, or a folder.
+        The name of a data set, a folder or a file, see `data.load`.
     epochs, batch_size : int
     optimizer : str
     lr : float, optional
@@ -65,6 +87,15 @@ class Settings:
         All that Numba may use by default. Does not change the bits.
     limit : int, optional
         Train on the first so many images; on all by default.
+    image_size : int or pair of int, optional
+        Of a folder of images, see `data.load_images`.
+    skip_bad : bool
+        Whether to leave out files in it that are no images.
+    validation : int or float, optional
+        How many training images, or which share of them, are kept to choose by, see `data.split`;
+        the seed draws them.
+    augment : str, optional
+        See `augmentation.from_string`.
 
     Attributes
     ----------
@@ -90,6 +121,10 @@ class Settings:
     seed: int = 0
     threads: int | None = None
     limit: int | None = None
+    image_size: int | tuple | None = None
+    skip_bad: bool = False
+    validation: int | float | None = None
+    augment: str | None = None
     own: dict | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +132,7 @@ class Settings:
         for name in self.own or ():
             object.__setattr__(self, name, str(lookup.parse(getattr(self, name))))
         initializers.from_string(self.init)
-        self._build_model(classes=10)
+        self.build_model(classes=10)
         schedules.from_string(self.schedule)
         self._set_optimizer_defaults()
         self.make_optimizer([Parameter(np.zeros(1, np.float32))])
@@ -106,6 +141,12 @@ class Settings:
             check_count(getattr(self, name), name)
         if self.limit is not None:
             check_count(self.limit, "limit")
+        check_size(self.image_size)
+        check_flag(self.skip_bad, "skip_bad")
+        if self.validation is not None:
+            check_part(self.validation, "validation")
+        if self.augment is not None:
+            object.__setattr__(self, "augment", str(augmentation.from_string(self.augment)))
         check_seed(self.seed)
         self._set_threads_default()
 
@@ -144,11 +185,22 @@ class Settings:
         """The loss."""
         return SoftmaxCrossEntropy(self.label_smoothing)
 
-    def load_data(self) -> tuple[Dataset, Dataset]:
-        """The training set, cut to `limit`, and the test set."""
+    def reading(self) -> dict[str, Any]:
+        """How `data.load` reads the data, as its keyword arguments."""
+        return {"image_size": self.image_size, "skip_bad": self.skip_bad}
+
+    def load_data(self) -> Sets:
+        """The training set, without what is kept for validation and cut to `limit`, and others."""
         self._check_own()
-        train, test = sources.load(self.data)
-        return (train if self.limit is None else train.subset(self.limit)), test
+        train, test = sources.load(self.data, **self.reading())
+        held = None
+        if self.validation is not None:
+            train, held = split(train, self.validation, self.seed, "the validation set")
+        return Sets(train if self.limit is None else train.subset(self.limit), test, held)
+
+    def make_augmentation(self) -> Augmentation | None:
+        """How training images are changed, if they are."""
+        return None if self.augment is None else augmentation.from_string(self.augment)
 
     def make_model(self, dataset: Dataset) -> Sequential:
         """The model for a data set's images and classes, initialized from the seed.
@@ -157,13 +209,14 @@ class Settings:
         """
         self._check_own()
         check_kind(dataset, Dataset, "Settings.make_model: dataset")
-        model = self._build_model(dataset.classes)
+        model = self.build_model(dataset.classes)
         model.initialize(dataset.shape, seed=self.seed)
         if getattr(initializers.from_string(self.init), "data_dependent", None) == "lsuv":
             lsuv(model, dataset.normalized(range(min(LSUV_IMAGES, len(dataset)))))
         return model
 
-    def _build_model(self, classes):
+    def build_model(self, classes: int) -> Sequential:
+        """The model for so many classes, without shapes yet."""
         return zoo.build(self.model, classes, self.activation, self.init, self.algorithm)
 
     def name(self) -> str:
@@ -172,11 +225,13 @@ class Settings:
         return name_of(*map(file_word, words))
 
     def as_dict(self) -> dict[str, Any]:
-        """All settings by name, ready for JSON; `own` only if there is something of the user's."""
-        values = asdict(self)
-        if self.own is None:
-            del values["own"]
-        return values
+        """All settings by name, ready for JSON.
+
+        Without `own` if there is nothing of the user's, and without what earlier versions did not
+        have where it is as it was then: their runs go on.
+        """
+        left_out = {**LATER, "own": None}
+        return {n: v for n, v in asdict(self).items() if n not in left_out or v != left_out[n]}
 
     @classmethod
     @takes(values=check_dict)

@@ -102,10 +102,11 @@ def restore_callbacks(callbacks: "Iterable[Callback]", about: dict[str, Any]) ->
 
 def describe_data(trainer: "Trainer") -> dict[str, Any]:
     """What tells a trainer's data from others: digests and normalization, as plain values."""
-    train, test = trainer.train, trainer.test
+    train, held = trainer.train, trainer.validation
     return {
         "train": _digest(train),
-        "test": _digest(test),
+        "test": _digest(trainer.test),
+        **({} if held is None else {"validation": _digest(held)}),
         "mean": train.mean.tolist(),
         "std": train.std.tolist(),
     }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minicnn.checks import check_dict, check_text, shown, takes
+from minicnn.data.pictures import mean_border
 from minicnn.errors import ArgumentError
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.parameter import assign
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 #: PyTorch counts the batches that a normalization has seen; ours has no use for it.
 COUNT = "num_batches_tracked"
+SOME = 1000  # training images that tell how light their border is
 
 
 @takes(model=initialized)
@@ -51,8 +53,16 @@ def model_file(trainer: "Trainer", about: dict[str, Any]) -> bytes:
     """
     arrays, train = named_arrays(trainer.model), trainer.train
     arrays |= dict.fromkeys(_counts(trainer.model), np.array(trainer.step, np.int64))
-    images = {"shape": train.shape, "mean": train.mean, "std": train.std, "classes": train.classes}
+    names = ("shape", "mean", "std", "classes", "class_names")
+    images = {**{name: getattr(train, name) for name in names}, "border": _border(train)}
     return tensors.encode(arrays, {**about, "step": trainer.step, "images": images})
+
+
+def _border(dataset):
+    """The mean border of some images: whether they are light on dark; None if they are no bytes."""
+    if dataset.storage.dtype != np.uint8:
+        return None
+    return mean_border(dataset.take(range(min(SOME, len(dataset)))).images)
 
 
 @takes(model=initialized, path=(str, os.PathLike), prefix=check_text)

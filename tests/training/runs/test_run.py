@@ -139,7 +139,7 @@ def test_compiling_leaves_no_trace_in_the_model(settings, regularized):
     chosen = settings(batch_size=17)
     run = Run(chosen, "out")
     run.train(quiet=True)
-    train, test = chosen.load_data()
+    train, test, _ = chosen.load_data()
     model = chosen.make_model(train)
     Trainer(
         model, chosen.make_optimizer(model.parameters()), train, test,
