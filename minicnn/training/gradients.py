@@ -31,7 +31,7 @@ def compute_gradients(
     look: Callable[[np.ndarray, int], None] | None = None,
     passes: Any = None,
 ) -> float:
-    """Forward, loss and backward; fills the gradients of the model's parameters.
+    """Forward, loss and backward: fills the parameters' gradients, and gives the mean loss.
 
     Something that is not of its kind, a batch that does not fit the model, and no labels at all are
     an ArgumentError.
@@ -47,11 +47,6 @@ def compute_gradients(
     passes : Passes or Sequential, optional
         Passes of this model replay what was done for a batch in the same place. With these, or
         the model itself, the rest is taken as it is: a Trainer has checked it before its steps.
-
-    Returns
-    -------
-    float
-        Mean loss over the N samples.
     """
     if passes is None:
         loss = _checked(model, loss, x, labels, look)

@@ -93,15 +93,10 @@ def best_of(results: Iterable[float]) -> float | None:
 
 
 class MetricsLog(Callback):
-    """Keeps a file with a line of JSON for each epoch: the lines of ``trainer.history``.
+    """Keeps a file, such as ``runs/first/metrics.jsonl``, of the lines of ``trainer.history``.
 
-    The whole file is replaced at the end of each epoch, so that it never ends in half a
-    line.
-
-    Parameters
-    ----------
-    path : str or Path
-        Such as ``runs/first/metrics.jsonl``.
+    They are JSON, one for each epoch. The whole file is replaced at the end of each epoch, so that
+    it never ends in half a line.
     """
 
     def __init__(self, path: str | os.PathLike[str]):

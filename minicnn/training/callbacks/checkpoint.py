@@ -131,7 +131,8 @@ def read_checkpoint(
     """The newest checkpoint of a folder that is whole.
 
     If that is the one before the last, it becomes the last, so that the damaged one never
-    takes its place.
+    takes its place. A folder in which none is whole is a DataError, and one that cannot be written
+    is an ArgumentError.
 
     Returns
     -------
@@ -139,13 +140,6 @@ def read_checkpoint(
         As `snapshot.restore` takes them.
     note : str or None
         What was wrong with the last one, if it was not the one.
-
-    Raises
-    ------
-    DataError
-        If there are checkpoints and none is whole.
-    ArgumentError
-        If the folder cannot be written.
     """
     newest, previous = (Path(folder) / name for name in (NEWEST, PREVIOUS))
     note, errors = None, []

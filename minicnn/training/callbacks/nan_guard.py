@@ -16,7 +16,7 @@ from minicnn.training.trainer import Trainer
 
 
 class NanGuard(Callback):
-    """Ends training at the first NaN or infinite loss, naming the step and the layer.
+    """Ends training by a DivergedError at the first NaN or infinite loss; it names step and layer.
 
     A step costs one ``math.isfinite``; the search for the layer runs only when all is lost
     anyway. It looks at the parameters first: what an update has made NaN spoils every
@@ -25,11 +25,6 @@ class NanGuard(Callback):
 
     At the end of an epoch the parameters are looked at too, since an activation such as
     ReLU may turn a NaN into a finite number and so keep it out of the loss.
-
-    Raises
-    ------
-    DivergedError
-        From within ``Trainer.fit``.
     """
 
     def on_loss(self, trainer: Trainer) -> None:

@@ -19,7 +19,7 @@ def _numbers(stretch):
 
 
 class StepLog(Callback):
-    """Keeps a file with the mean loss and accuracy of each stretch of training steps.
+    """Keeps a file, as ``steps.jsonl``, with loss and accuracy of each stretch of training steps.
 
     A line of JSON for each stretch: ``step`` (its last) and ``epoch`` (done by then, as 1.25),
     ``train_loss`` (nats) and ``train_accuracy`` (a fraction), means over its images, each seen
@@ -29,11 +29,6 @@ class StepLog(Callback):
     training is to last.
 
     A step costs some additions; the file is replaced at the end of each epoch and of training.
-
-    Parameters
-    ----------
-    path : str or Path
-        Such as ``runs/first/steps.jsonl``.
     """
 
     STATE = {"length": int, "ended": lambda ended: list(map(_numbers, ended)), "running": _numbers}
