@@ -231,8 +231,8 @@ def _check_probabilities(targets, classes):
     """Probabilities (N, K) of the classes as float64, or an ArgumentError."""
     if targets.shape[1:] != (classes,) or targets.dtype.kind != "f":
         raise ArgumentError(
-            f"targets must be classes of shape (N,) or probabilities of shape (N, {classes}), got"
-            f" {targets.dtype} of shape {targets.shape}."
+            "targets must be whole numbers of shape (N,), the classes, or floating-point"
+            f" probabilities of shape (N, {classes}), got {targets.dtype} of shape {targets.shape}."
         )
     wide = np.ascontiguousarray(targets, np.float64)
     if not (wide.min() >= 0 and np.abs(wide.sum(1) - 1).max() <= TOLERANCE):

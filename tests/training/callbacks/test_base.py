@@ -46,7 +46,7 @@ def epochs_until_stop(callback, metric, results):
         ({"patience": 1}, [0.5, 0.5, 0.7], 2),
         ({"patience": 2}, [0.5, 0.4, 0.6, 0.6, 0.5, 0.9], 5),
         ({"patience": 1, "min_delta": 0.1}, [0.5, 0.59, 0.9], 2),
-        ({"patience": 2, "metric": "test_loss"}, [3.0, 2.0, 2.5, 1.5, 1.6, 1.7], 6),
+        ({"patience": 2, "metric": "validation_loss"}, [3.0, 2.0, 2.5, 1.5, 1.6, 1.7], 6),
     ],
 )
 def test_early_stopping_waits_for_its_patience(settings, results, stop):
@@ -56,20 +56,29 @@ def test_early_stopping_waits_for_its_patience(settings, results, stop):
 
 def test_early_stopping_knows_the_best():
     callback = EarlyStopping(patience=2)
-    epochs_until_stop(callback, "test_accuracy", [0.5, 0.8, 0.7, 0.6])
+    epochs_until_stop(callback, "validation_accuracy", [0.5, 0.8, 0.7, 0.6])
     assert (callback.best, callback.best_epoch) == (0.8, 2)
 
 
 def test_early_stopping_ends_training():
-    run = trainer(callbacks=[EarlyStopping(patience=2)], lr=1e-30, epochs=10)
+    stop = [EarlyStopping(patience=2)]
+    run = trainer(callbacks=stop, lr=1e-30, epochs=10, validation=toy(seed=3))
     assert len(run.fit()) == 3
+
+
+@pytest.mark.parametrize("metric", ["test_accuracy", "test_loss"])
+def test_nothing_stops_by_the_test_set(metric):
+    with pytest.raises(ArgumentError, match="metric must be one of validation_accuracy"):
+        EarlyStopping(metric=metric)
+    with pytest.raises(ArgumentError, match="there is no validation_accuracy without a validation"):
+        trainer(callbacks=[EarlyStopping()]).fit()
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"patience": 0}, "patience must be"),
-        ({"metric": "accuracy"}, "test_accuracy"),
+        ({"metric": "accuracy"}, "validation_accuracy"),
         ({"min_delta": -1}, "min_delta must be"),
         ({"min_delta": float("nan")}, "min_delta must be"),
         ({"min_delta": float("inf")}, "min_delta must be"),
@@ -114,10 +123,10 @@ NAN = float("nan")
 
 
 @pytest.mark.parametrize(("metric", "results", "best", "epoch"), [
-    ("test_loss", [NAN, 1.0, 0.5, 0.4, 0.3], 0.3, 5),
-    ("test_loss", [2.0, NAN, 1.0, NAN, 0.5], 0.5, 5),
+    ("validation_loss", [NAN, 1.0, 0.5, 0.4, 0.3], 0.3, 5),
+    ("validation_loss", [2.0, NAN, 1.0, NAN, 0.5], 0.5, 5),
     ("train_loss", [float("inf"), NAN, 3.0, 2.0], 2.0, 4),
-    ("test_accuracy", [NAN, 0.5, NAN, 0.6], 0.6, 4),
+    ("validation_accuracy", [NAN, 0.5, NAN, 0.6], 0.6, 4),
 ])  # fmt: skip
 def test_nan_is_never_the_best(metric, results, best, epoch):
     callback = EarlyStopping(patience=2, metric=metric)
@@ -126,17 +135,17 @@ def test_nan_is_never_the_best(metric, results, best, epoch):
 
 
 def test_nothing_but_nan_uses_the_patience_up():
-    callback = EarlyStopping(patience=3, metric="test_loss")
-    assert epochs_until_stop(callback, "test_loss", [NAN] * 9) == 3
+    callback = EarlyStopping(patience=3, metric="validation_loss")
+    assert epochs_until_stop(callback, "validation_loss", [NAN] * 9) == 3
     assert callback.best is None
 
 
 @pytest.mark.parametrize("kept", [None, NAN])
 def test_a_kept_best_of_nan_is_none(kept):
     """JSON has no NaN: null comes back as None."""
-    callback = EarlyStopping(patience=5, metric="test_loss")
+    callback = EarlyStopping(patience=5, metric="validation_loss")
     callback.load_state_dict({"best": kept, "best_epoch": 1})
-    epochs_until_stop(callback, "test_loss", [9.0])
+    epochs_until_stop(callback, "validation_loss", [9.0])
     assert callback.best == 9.0
 
 

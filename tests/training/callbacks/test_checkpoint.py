@@ -47,7 +47,7 @@ def make(net="dense", optimizer="sgd", settings=None, *, train=None, epochs=3, c
     chosen = optimizers.create(optimizer, model.parameters(), **{"lr": 0.05, **(settings or {})})
     return Trainer(
         model, chosen, train or toy(), toy(seed=1), schedule="one-cycle", batch_size=16,
-        epochs=epochs, seed=2, callbacks=callbacks,
+        epochs=epochs, seed=2, callbacks=callbacks, validation=toy(seed=3),
     )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def test_the_best_weights_are_the_first_of_the_best_epochs(tmp_path):
     scores, kept = [0.5, 0.7, 0.6, 0.7, 0.8, 0.1], []
 
     def pretend(trainer):
-        trainer.history[-1]["test_accuracy"] = scores[trainer.epoch - 1]
+        trainer.history[-1]["validation_accuracy"] = scores[trainer.epoch - 1]
         kept.append(trainer.model.state_dict())
 
     run = make(
@@ -212,8 +212,8 @@ def test_a_failed_write_leaves_a_whole_checkpoint(tmp_path, monkeypatch, step):
 def test_other_data_are_refused(tmp_path):
     stop_at(2, tmp_path)
     other = toy()
-    other.images = other.images.copy()
-    other.images[39, 0, 3, 3] += 1e-6
+    other.storage = other.storage.copy()
+    other.storage[39, 0, 3, 3] += 1e-6
     for train in (other, toy(39), toy().with_normalization(0.5, 1.0)):
         with pytest.raises(DataError, match="data set is not the one"):
             restored(tmp_path, train=train)
@@ -286,7 +286,7 @@ def test_an_accuracy_of_nan_does_not_keep_the_best_weights_from_being_written(tm
     checkpoint, written = Checkpoint(tmp_path, 10**6), []
     for accuracy in (float("nan"), 0.2, float("nan"), 0.1, 0.3):
         (tmp_path / BEST).unlink(missing_ok=True)
-        training.history.append({"test_accuracy": accuracy})
+        training.history.append({"validation_accuracy": accuracy})
         checkpoint.on_epoch_end(training)
         written.append((tmp_path / BEST).exists())
     assert written == [False, True, False, False, True]

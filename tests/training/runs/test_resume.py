@@ -334,8 +334,8 @@ def test_more_epochs_of_an_interrupted_run():
 
 @pytest.mark.parametrize("name", ["best.safetensors", "summary.json", "config.json"])
 def test_killed_while_more_epochs_are_noted(monkeypatch, name):
-    whole(**OPEN, epochs=5)
-    begin(**OPEN)
+    whole(**OPEN, epochs=5, validation=4)
+    begin(**OPEN, validation=4)
     write = RunFolder.write
 
     def fail(folder, file, data):

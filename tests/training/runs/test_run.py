@@ -34,7 +34,7 @@ SUMMARY = [
     "predicted_classes", "status",
 ]  # fmt: skip
 FILES = [
-    "best.safetensors", "checkpoint.safetensors", "config.json", "metrics.jsonl",
+    "checkpoint.safetensors", "config.json", "metrics.jsonl",
     "model.safetensors", "steps.jsonl", "summary.json",
 ]  # fmt: skip
 PREVIOUS = "checkpoint.previous.safetensors"
@@ -251,7 +251,7 @@ def test_interrupted_while_compiling(settings, monkeypatch):
     assert (summary["status"], summary["epochs"], summary["compile_seconds"]) == (
         "interrupted", 0, None,
     )  # fmt: skip
-    assert sorted(os.listdir("out")) == sorted({*FILES[2:]} - {"steps.jsonl"})
+    assert sorted(os.listdir("out")) == sorted({*FILES[1:]} - {"steps.jsonl"})
 
 
 def test_a_full_disk_leaves_no_half_file(settings, monkeypatch):
@@ -263,8 +263,8 @@ def test_a_full_disk_leaves_no_half_file(settings, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", full)
-    for full_at, begin in (("best.safetensors", 2), ("model.safetensors", 0)):
-        kept = [*FILES[begin:4], "steps.jsonl"]
+    for full_at, begin in (("checkpoint.safetensors", 1), ("model.safetensors", 0)):
+        kept = [*FILES[begin:3], "steps.jsonl"]
         run = Run(settings(), full_at)
         with pytest.raises(ArgumentError, match=f"{full_at}.{full_at}: No space left") as caught:
             run.train(quiet=True)
@@ -275,7 +275,7 @@ def test_a_full_disk_leaves_no_half_file(settings, monkeypatch):
 
 def test_a_run_may_write_no_checkpoints(settings):
     Run(settings(), "out", checkpoint_every=None).train(quiet=True)
-    assert sorted(os.listdir("out")) == FILES[2:]
+    assert sorted(os.listdir("out")) == FILES[1:]
 
 
 def test_a_bad_interval_is_refused_before_there_is_a_folder(settings):

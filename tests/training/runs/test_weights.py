@@ -68,7 +68,8 @@ def test_a_model_takes_the_weights_of_another(tmp_path):
     images = run.train.normalized(slice(None))
     np.testing.assert_array_equal(other.predict(images), run.model.predict(images))
     assert about["step"] == 6 and about["settings"] == {"lr": 0.1}
-    assert about["images"] == {"shape": list(SHAPE), "mean": [0, 0], "std": [1, 1], "classes": 3}
+    described = {"shape": list(SHAPE), "mean": [0, 0], "std": [1, 1], "classes": 3, "border": None}
+    assert about["images"] == {**described, "class_names": ["0", "1", "2"]}
 
 
 def test_a_file_from_pytorch(tmp_path):
