@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from minicnn.initializers.base import Fans, Initializer
+from minicnn.initializers.base import Fans, Initializer, Shape
 from minicnn.initializers.gains import factor
 from minicnn.initializers.settings import MODES
 
@@ -21,7 +21,7 @@ class Scaled(Initializer):
         """Which fan, see `VarianceScaling`; fan_in unless a subclass says otherwise."""
         return "fan_in"
 
-    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
+    def moments(self, fans: Fans | None, shape: Shape | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         if fans is None:
             raise self._error("needs the fans of a layer, Fans(fan_in, fan_out), got None.")
