@@ -120,10 +120,6 @@ def certify(
         As `Certificate` has them. Kernels add in an order that keeps ties to the bit; 1e-5 is
         right for networks in float32 that were computed otherwise.
 
-    Returns
-    -------
-    Certificate
-
     Raises
     ------
     ArgumentError
@@ -158,23 +154,10 @@ def _row(layer, labels, tolerance, rank_tolerance):
 
 @takes(matrix=partial(check_numbers, ndim=2), tolerance=_check_tolerance)
 def numerical_rank(matrix: np.ndarray, tolerance: float | None = None) -> int:
-    """How many singular values are above `tolerance` times the largest.
+    """How many singular values of an (M, N) matrix are above `tolerance` times the largest.
 
-    Parameters
-    ----------
-    matrix : ndarray, shape (M, N)
-    tolerance : float, optional
-        By default that of :func:`numpy.linalg.matrix_rank`, ``max(M, N) eps`` with the eps of
-        the matrix's dtype.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ArgumentError
-        If the matrix holds NaN or infinity, or no number at all.
+    By default that is the one of :func:`numpy.linalg.matrix_rank`, ``max(M, N) eps`` with the eps
+    of the matrix's dtype. ArgumentError if the matrix holds NaN or infinity, or no number at all.
     """
     if not matrix.size:
         raise ArgumentError(f"a matrix of shape {matrix.shape} holds no numbers: it has no rank.")

@@ -21,14 +21,9 @@ from minicnn.plan import trace
 
 @takes(model=initialized, balanced=check_flag)
 def first_steps(model: Sequential, balanced: bool = False) -> tuple[dict[str, int | None], bool]:
-    """The step at which each parameter first has a gradient that is not 0.
+    """The step at which each parameter of a model first has a gradient that is not 0.
 
-    Parameters
-    ----------
-    model : Sequential
-        Initialized; nothing of it is changed.
-    balanced : bool
-        Whether every batch holds all classes equally often.
+    `balanced` says whether every batch holds all classes equally often. Nothing changes the model.
 
     Returns
     -------
@@ -138,10 +133,6 @@ def verdict(model: Sequential, balanced: bool = False, tolerance: float = 0.0) -
         at all.
     tolerance : float
         As for :meth:`minicnn.lab.symmetry.tied_units.Network.refine`.
-
-    Returns
-    -------
-    Verdict
 
     Raises
     ------
