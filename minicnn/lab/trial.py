@@ -145,10 +145,6 @@ def attempt(
     total_steps : int, optional
         Of the training that the trial stands for; as many as the trial has by default.
 
-    Returns
-    -------
-    Trial
-
     Raises
     ------
     ArgumentError

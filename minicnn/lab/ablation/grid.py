@@ -134,12 +134,10 @@ class Grid:
         base: dict[str, Any] | None = None,
         **seeds: int,
     ) -> "Grid":
-        """The grid whose axes are written as on the command line.
+        """The grid whose axes are written as on the command line, such as ``init=zeros,msra``.
 
         Parameters
         ----------
-        texts : iterable of str
-            Such as ``"init=zeros,msra"``.
         convert : callable
             ``convert(name, word)`` makes a setting's value of its word, or raises an
             ArgumentError.
@@ -167,15 +165,7 @@ class Grid:
     def check(self, look: Callable[[Settings], Any] = lambda settings: None) -> None:
         """Make the settings of every arm, to find what cannot be before anything is trained.
 
-        Parameters
-        ----------
-        look : callable
-            Called with each; may raise as well.
-
-        Raises
-        ------
-        ArgumentError
-            That names the arm.
+        `look` is called with each, and may raise as well. An ArgumentError names the arm.
         """
         for arm in self.arms():
             try:

@@ -27,10 +27,7 @@ SHOWN = 6  # arms in a sentence
 class Register:
     """All arms that a folder has been asked for so far.
 
-    Parameters
-    ----------
-    grid : Grid
-        The first that is asked for.
+    It is made of the first grid that is asked for.
 
     Attributes
     ----------
@@ -56,14 +53,7 @@ class Register:
     def read(cls, folder: Path) -> "Register":
         """The register that a folder has.
 
-        Parameters
-        ----------
-        folder : Path
-
-        Raises
-        ------
-        ArgumentError
-            If its file cannot be read as one, or a user's file has changed since.
+        ArgumentError if its file cannot be read as one, or a user's file has changed since.
         """
         register = cls.__new__(cls)
         try:
@@ -109,16 +99,8 @@ class Register:
     def grow(self, grid: Grid, folder: Path) -> None:
         """Add the arms and seeds of a grid that are not there yet, and its epochs.
 
-        Parameters
-        ----------
-        grid : Grid
-        folder : Path
-            For the errors.
-
-        Raises
-        ------
-        ArgumentError
-            If a setting that is no axis differs, or the arms cannot have so many epochs.
+        ArgumentError, which names the folder, if a setting that is no axis differs, or the arms
+        cannot have so many epochs.
         """
         new = [{**grid.base, **arm} for arm in grid.arms()]
         was, now = list(map(_resolved, self.arms.values())), list(map(_resolved, new))

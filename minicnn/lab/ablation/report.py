@@ -57,20 +57,9 @@ PAGE = """<!DOCTYPE html>
 def text(
     grid: Grid, outcomes: Iterable[Outcome], baseline: Baseline | None = None, width: int = WIDTH
 ) -> str:
-    """The table with its explanation and the errors there were, ready to be printed.
+    """The table with its explanation and the errors there were, in lines of `width` characters.
 
-    Parameters
-    ----------
-    grid : Grid
-    outcomes : iterable of Outcome
-    baseline : Baseline, optional
-        What the differences are to; the best arm by default.
-    width : int
-        Characters in a line.
-
-    Returns
-    -------
-    str
+    Differences are to the baseline, by default the best arm.
     """
     shown = as_text(*table(grid, outcomes, baseline), width, keys=len(grid.axes))
     found = [textwrap.fill(line, width, subsequent_indent="  ") for line in errors(outcomes)]
@@ -100,22 +89,7 @@ def write(
 ) -> str | None:
     """Write ``table.txt``, the figures ``curves-N.svg``, and ``report.html`` with all of it.
 
-    Parameters
-    ----------
-    grid : Grid
-    outcomes : iterable of Outcome
-    folder : Path
-    baseline : Baseline, optional
-
-    Returns
-    -------
-    str or None
-        Why there are no figures, if there are none.
-
-    Raises
-    ------
-    ArgumentError
-        If a file cannot be written.
+    Gives the reason if there are no figures, else None. ArgumentError if a file cannot be written.
     """
     folder = Path(folder)
     write_atomically(folder / "table.txt", (text(grid, outcomes, baseline) + "\n").encode())
@@ -155,19 +129,7 @@ def page(
 ) -> str:
     """The page as HTML that needs no other file.
 
-    Parameters
-    ----------
-    grid : Grid
-    outcomes : iterable of Outcome
-    drawn : list of (str, bytes)
-        As `figures.curves` gives them.
-    missing : str, optional
-        What to say if there are none.
-    baseline : Baseline, optional
-
-    Returns
-    -------
-    str
+    `drawn` holds the figures, as `figures.curves` gives them; `missing` says why there are none.
     """
     header, rows = table(grid, outcomes, baseline)
     parts = [
