@@ -44,24 +44,15 @@ SIZES = (1, 5, 16, 17)  # samples of a loss's batches: with and without spare la
 class Report:
     """What a gradient check found.
 
-    Attributes
-    ----------
-    worst : float
-        Largest relative disagreement: ``|a - n|`` over the largest ``|n|`` of the same
-        array, or over a floor where all of its gradients are so small that rounding rules.
-    where : str
-        Which array, and which element or direction, disagrees most.
-    analytic, numeric : float
-        The two derivatives there.
-    arrays : dict of str to float
-        The largest relative disagreement of each array.
+    A disagreement is relative: ``|a - n|`` over the largest ``|n|`` of the same array, or over a
+    floor where all of its gradients are so small that rounding rules.
     """
 
-    worst: float = 0.0
-    where: str = ""
-    analytic: float = 0.0
-    numeric: float = 0.0
-    arrays: dict[str, float] = field(default_factory=dict)
+    worst: float = 0.0  # the largest disagreement
+    where: str = ""  # which array, and which element or direction, disagrees most
+    analytic: float = 0.0  # what the backward pass gives there
+    numeric: float = 0.0  # what central differences give there
+    arrays: dict[str, float] = field(default_factory=dict)  # the largest disagreement of each
 
     def __str__(self) -> str:
         return (

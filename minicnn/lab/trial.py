@@ -42,30 +42,16 @@ STILL = 0.015  # of the weights' length: what moved less in all had not learned
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of the copy.
+    """What became of the copy."""
 
-    Attributes
-    ----------
-    lr : float
-        The learning rate, at the schedule's peak.
-    steps, total_steps : int
-        Of the trial, and of the training that it stands for.
-    loss_before, loss : float
-        On some images, in nats; `loss` is not a number if the copy diverged.
-    std_before, std : float
-        Of a score over those images, as the root mean square over classes.
-    moved : float
-        ‖w after - w before‖ / ‖w before‖ over all weights.
-    """
-
-    lr: float
+    lr: float  # the learning rate, at the schedule's peak
     steps: int
-    total_steps: int
-    loss_before: float
-    loss: float
-    std_before: float
-    std: float
-    moved: float
+    total_steps: int  # of the training that the trial stands for
+    loss_before: float  # on some images, in nats
+    loss: float  # and after; not a number if the copy diverged
+    std_before: float  # of a score over those images, as the root mean square over classes
+    std: float  # and after
+    moved: float  # ‖w after - w before‖ / ‖w before‖ over all weights
 
     @property
     def moved_in_all(self) -> float:

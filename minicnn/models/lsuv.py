@@ -32,25 +32,13 @@ ROUNDING = 16  # outputs that differ by so many units in the last place are the 
 
 
 class Scaled(NamedTuple):
-    """What was done to one layer.
+    """What was done to one layer."""
 
-    Attributes
-    ----------
-    layer : str
-        Its name.
-    passes : int
-        How often its weight was scaled.
-    before, after : float
-        Variance of its output with the weight as it was, and as it is now.
-    reached : bool
-        Whether `after` is 1 within the tolerance; a large bias can prevent it.
-    """
-
-    layer: str
-    passes: int
-    before: float
-    after: float
-    reached: bool
+    layer: str  # its name
+    passes: int  # how often its weight was scaled
+    before: float  # variance of its output with the weight as it was
+    after: float  # variance of its output with the weight as it is now
+    reached: bool  # whether `after` is 1 within the tolerance; a large bias can prevent it
 
 
 class Report(list):

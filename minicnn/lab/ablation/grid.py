@@ -35,17 +35,11 @@ COMMAS = (
 class Trial(NamedTuple):
     """One training of a grid.
 
-    Attributes
-    ----------
-    arm : dict
-        The value of each axis, by name.
-    seed : int
-    name : str
-        Of the run's folder, such as ``2-msra-relu-seed0``; no other trial of the grid has it.
-        In a folder that has grown the number is that of the arm's first time there.
+    No other has its name, such as ``2-msra-relu-seed0``, which is that of the run's folder. In a
+    folder that has grown the number is that of the arm's first time there.
     """
 
-    arm: dict
+    arm: dict  # the value of each axis, by name
     seed: int
     name: str
 

@@ -14,17 +14,10 @@ MOST = 1e150  # of a value: its square is a float
 
 
 class Interval(NamedTuple):
-    """``mean ± half_width``.
-
-    Attributes
-    ----------
-    mean : float
-    half_width : float or None
-        None for a single value, which tells nothing of the spread.
-    """
+    """``mean ± half_width``."""
 
     mean: float
-    half_width: float | None
+    half_width: float | None  # None for a single value, which tells nothing of the spread
 
     @takes(least=check_number, most=check_number)
     def within(self, least: float, most: float = math.inf) -> tuple[float, float] | None:

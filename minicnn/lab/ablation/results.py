@@ -18,29 +18,14 @@ ERROR_FILE = "error.txt"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended.
-
-    Attributes
-    ----------
-    trial : Trial
-    status : str
-        ``finished``, ``diverged``, ``crashed``, or ``not done`` if it has not ended yet.
-    summary : dict
-        What ``summary.json`` holds; empty unless finished or diverged.
-    history : list of dict
-        The lines of ``metrics.jsonl``.
-    error : str
-        Why it did not finish, in one line; empty if it did.
-    steps : list of dict
-        The lines of ``steps.jsonl``; none of a run of an older version.
-    """
+    """How a trial ended: ``finished``, ``diverged``, ``crashed``, or ``not done`` yet."""
 
     trial: Trial
     status: str
-    summary: dict
-    history: list
-    error: str
-    steps: list = field(default_factory=list)
+    summary: dict  # what summary.json holds; empty unless finished or diverged
+    history: list  # the lines of metrics.jsonl, as dicts
+    error: str  # why it did not finish, in one line; empty if it did
+    steps: list = field(default_factory=list)  # the lines of steps.jsonl, if there is one
 
     @takes(metric=check_text)
     def final(self, metric: str) -> Any:

@@ -21,20 +21,12 @@ SIGNALS = ("output", "delta", "gradient")
 
 @dataclass(frozen=True)
 class Statistics:
-    """Moments and quantiles of the numbers of an array, all taken alike.
+    """Moments and quantiles of the numbers of an array, all taken alike."""
 
-    Attributes
-    ----------
-    mean, second_moment, std : float
-        E[v], E[v²] and √E[(v - E[v])²].
-    quantiles : dict of str to float
-        By the per cent of numbers below: ``"2"``, ``"25"``, ``"50"``, ``"75"``, ``"98"``.
-    """
-
-    mean: float
-    second_moment: float
-    std: float
-    quantiles: dict[str, float]
+    mean: float  # E[v]
+    second_moment: float  # E[v²]
+    std: float  # √E[(v - E[v])²]
+    quantiles: dict[str, float]  # by the per cent of numbers below: "2", "25", "50", "75", "98"
 
     @classmethod
     @takes(array=check_numbers)

@@ -21,17 +21,10 @@ Names = str | Iterable[str] | None
 
 
 class Pass(NamedTuple):
-    """What comes out of a batch.
+    """What comes out of a batch."""
 
-    Attributes
-    ----------
-    loss : float
-        E, the mean over the samples.
-    scores : ndarray, shape (N, K)
-    """
-
-    loss: float
-    scores: np.ndarray
+    loss: float  # E, the mean over the samples
+    scores: np.ndarray  # (N, K)
 
 
 class Signals:

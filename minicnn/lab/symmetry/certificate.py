@@ -37,27 +37,14 @@ def _check_step(step):
 
 @dataclass(frozen=True)
 class LayerSymmetry:
-    """What is known of one layer.
-
-    Attributes
-    ----------
-    layer : str
-    units : int
-        Channels or features; of a layer behind Flatten the channels before it.
-    classes : tuple of tuple of int
-        The numbers of the units that are tied to each other, every unit in one class.
-    rank, full_rank : int or None
-        Of W as out x rest, and the largest there can be; None without a matrix.
-    distinct : int or None
-        Rows of W of which no two are equal.
-    """
+    """What is known of one layer; what is said of W is None without a matrix."""
 
     layer: str
-    units: int
-    classes: tuple[tuple[int, ...], ...]
-    rank: int | None = None
-    full_rank: int | None = None
-    distinct: int | None = None
+    units: int  # channels or features; of a layer behind Flatten the channels before it
+    classes: tuple[tuple[int, ...], ...]  # numbers of units that are tied; every unit is in one
+    rank: int | None = None  # of W as out x rest
+    full_rank: int | None = None  # the largest there can be
+    distinct: int | None = None  # rows of W of which no two are equal
 
 
 @dataclass(frozen=True)
