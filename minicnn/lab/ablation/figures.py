@@ -40,15 +40,8 @@ def curves(grid: Grid, outcomes: Iterable[Outcome]) -> list[tuple[str, bytes]]:
     same scales, that of losses of different orders is logarithmic; losses above 10 nats are
     outside of the picture.
 
-    Returns
-    -------
-    list of (str, bytes)
-        Of each figure what its arms have in common, and the SVG file.
-
-    Raises
-    ------
-    ArgumentError
-        If matplotlib is not installed.
+    Of each figure comes what its arms have in common, and the SVG file; ArgumentError if
+    matplotlib is not installed.
     """
     first = next(iter(grid.axes))
     common: dict[str, list[Any]] = {}

@@ -90,19 +90,8 @@ def student_t(freedom: int, confidence: float = CONFIDENCE) -> float:
 
     With ``t = sqrt(freedom) tan(theta)`` the probability is a finite sum for whole degrees of
     freedom: Abramowitz & Stegun, *Handbook of mathematical functions*, 26.7.3 and 26.7.4.
-    Bisection finds the theta.
-
-    Parameters
-    ----------
-    freedom : int
-        Degrees of freedom, 1 to 100,000.
-    confidence : float
-        In (0, 1).
-
-    Raises
-    ------
-    ArgumentError
-        For a number out of range.
+    Bisection finds the theta. ArgumentError unless there are 1 to 100,000 degrees of freedom and
+    the confidence is in (0, 1).
     """
     if freedom > MOST_FREEDOM:
         raise ArgumentError(

@@ -1,10 +1,10 @@
 """Report: the table, figures and page of an ablation, written into its folder."""
 
 import base64
-import html
 import os
 import textwrap
 from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 
 from minicnn.checks import check_count, check_kind, check_path, check_text, list_of, takes
@@ -137,10 +137,10 @@ def page(
         _row("th", header),
         *(_row("td", row) for row in rows),
         "</table></div>",
-        f"<p>{_escaped(_note(baseline))}</p>",
+        f"<p>{escape(_note(baseline))}</p>",
     ]
     if found := errors(outcomes):
-        parts += ["<ul>", *(f"<li>{_escaped(sentence)}</li>" for sentence in found), "</ul>"]
+        parts += ["<ul>", *(f"<li>{escape(sentence)}</li>" for sentence in found), "</ul>"]
     parts += [_figure(title, image) for title, image in drawn]
     if drawn:
         parts.append(
@@ -150,13 +150,13 @@ def page(
             " picture.</p>"
         )
     if missing:
-        parts.append(f"<p>{_escaped(missing)}</p>")
+        parts.append(f"<p>{escape(missing)}</p>")
     return PAGE.format(
-        title=_escaped(f"Ablation of {', '.join(grid.axes)}"),
+        title=escape(f"Ablation of {', '.join(grid.axes)}"),
         style=STYLE,
-        settings=_escaped(_settings(grid)),
+        settings=escape(_settings(grid)),
         body="\n".join(parts),
-        versions=_escaped(", ".join(f"{name} {number}" for name, number in versions().items())),
+        versions=escape(", ".join(f"{name} {number}" for name, number in versions().items())),
     )
 
 
@@ -169,14 +169,10 @@ def _settings(grid):
 
 
 def _row(tag, cells):
-    return "<tr>" + "".join(f"<{tag}>{_escaped(cell)}</{tag}>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 def _figure(title, image):
-    name = _escaped(f"Accuracy and loss over epochs {title}".strip())
+    name = escape(f"Accuracy and loss over epochs {title}".strip())
     data = base64.b64encode(image).decode()
     return f'<figure><img alt="{name}" src="data:image/svg+xml;base64,{data}"></figure>'
-
-
-def _escaped(words):
-    return html.escape(str(words))
