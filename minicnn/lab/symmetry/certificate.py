@@ -97,21 +97,12 @@ class Certificate:
 def certify(
     model: Sequential, tolerance: float = 0.0, rank_tolerance: float | None = None
 ) -> Certificate:
-    """The symmetry of a model as it is now.
+    """The symmetry of a model as it is now; nothing of it is changed.
 
-    Parameters
-    ----------
-    model : Sequential
-        Initialized; nothing of it is changed.
-    tolerance, rank_tolerance
-        As `Certificate` has them. Kernels add in an order that keeps ties to the bit; 1e-5 is
-        right for networks in float32 that were computed otherwise.
-
-    Raises
-    ------
-    ArgumentError
-        For a tolerance that is no finite number of at least 0, a model that is not initialized,
-        or one without weights.
+    Tolerances are as `Certificate` has them. Kernels add in an order that keeps ties to the bit;
+    1e-5 is right for networks in float32 that were computed otherwise. ArgumentError for a
+    tolerance that is no finite number of at least 0, and a model that is not initialized or has no
+    weights.
     """
     tolerance = _check_tolerance(tolerance, "tolerance")
     if rank_tolerance is not None:
@@ -197,16 +188,14 @@ class SymmetryWatch(Callback):
         self.records: list[tuple[int, Certificate]] = []
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Record the start."""
+        """Record the start, or the end."""
         self._look(trainer, self.every is not None)
+
+    on_train_end = on_train_begin
 
     def on_step_end(self, trainer: Trainer) -> None:
         """Record this step if it is chosen."""
         self._look(trainer, self.every is not None and trainer.step % self.every == 0)
-
-    def on_train_end(self, trainer: Trainer) -> None:
-        """Record the end."""
-        self._look(trainer, self.every is not None)
 
     def _look(self, trainer, due):
         done = {step for step, _ in self.records}

@@ -75,15 +75,8 @@ class _Places(NamedTuple):
 class Network:
     """The units of a model, and what connects them.
 
-    Parameters
-    ----------
-    model : Sequential
-        Initialized. A layer of a kind that is not known here unties the units at both its ends.
-
-    Raises
-    ------
-    ArgumentError
-        If the model is not initialized, or has no units to tie.
+    A layer of a kind that is not known here unties the units at both its ends. ArgumentError if
+    the model is not initialized, or has no units to tie.
     """
 
     def __init__(self, model: Sequential):
@@ -276,8 +269,7 @@ def _class_means(array, labels, scale):
     """
     order = np.argsort(labels, kind="stable")
     starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
-    parts = np.split(array[:, order], starts[1:], axis=1)
-    parts = [_scaled(part, scale) for part in parts]
+    parts = np.split(_scaled(array[:, order], scale), starts[1:], axis=1)
     means = [
         part if part.shape[1] == 1 else np.sort(part, axis=1).mean(axis=1, keepdims=True)
         for part in parts
