@@ -186,18 +186,15 @@ def check_layer(
     weighting = rng.standard_normal((len(x), *model.output_shape))
     packed = lanes.pack(x, np.float64)
 
-    def forward():
-        return model.forward(packed, training, len(x))
-
     def value():
         lanes.pack(x, np.float64, out=packed)
-        return float(np.sum(lanes.unpack(forward(), len(x)) * weighting))
+        y = model.forward(packed, training, len(x))
+        return float(np.sum(lanes.unpack(y, len(x)) * weighting))
 
-    forward()
+    value()
     dx = lanes.unpack(model.backward(lanes.pack(weighting, np.float64)), len(x))
     gradients = {"input": dx} | {p.name: p.grad.copy() for p in model.parameters()}
     arrays = {"input": x} | {p.name: p.value for p in model.parameters()}
-
     report = check_function(value, arrays, gradients, rng, step)
     if drawn and report.worst <= WRONG and not layer.children():
         kink = worst_at_kinks(model, samples, training, seed, step)
@@ -225,7 +222,8 @@ def check_loss(
 
     If it is right for the given batch, batches of 1, 5, 16 and 17 of its samples are tried, too.
     Lanes without a sample hold random numbers, as a model leaves them: the value must not depend
-    on them, and the gradient must be 0 there.
+    on them, and the gradient must be 0 there. The report is of the first batch that is wrong, or
+    the one with the largest disagreement.
 
     Parameters
     ----------
@@ -234,11 +232,6 @@ def check_loss(
     scores : ndarray, shape (N, K)
     labels : ndarray, shape (N,)
         Or whatever the loss takes as its target, a row for each sample.
-
-    Returns
-    -------
-    Report
-        Of the first batch that is wrong, or the one with the largest disagreement.
     """
     scores, labels = np.array(scores, np.float64), np.asarray(labels)
     if not scores.ndim or not labels.ndim or len(scores) != len(labels) or not len(scores):

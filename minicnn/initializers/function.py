@@ -18,15 +18,8 @@ SEED = 0  # of the draw that is looked at
 class FromFunction(Initializer):
     """Numbers that a function draws, ``function(shape, fans, rng) -> array``.
 
-    A function promises nothing: `mean` and `variance` are those of one draw from a generator of
-    its own.
-
-    Parameters
-    ----------
-    function : callable
-        Its numbers come from `rng` alone, so that a seed repeats them.
-    name : str
-        What ``str`` gives.
+    They come from `rng` alone, so that a seed repeats them; ``str`` gives the name. A function
+    promises nothing: `mean` and `variance` are those of one draw from a generator of its own.
     """
 
     function: Callable[..., Any]

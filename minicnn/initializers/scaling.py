@@ -11,15 +11,8 @@ from minicnn.initializers.settings import MODES
 class Scaled(Initializer):
     """Var w = `scale` / fan, mean 0, for the fan that `mode` names; base of those below."""
 
-    @property
-    def scale(self) -> float:
-        """Var w times the fan; 1 unless a subclass says otherwise."""
-        return 1.0
-
-    @property
-    def mode(self) -> str:
-        """Which fan, see `VarianceScaling`; fan_in unless a subclass says otherwise."""
-        return "fan_in"
+    scale = property(lambda self: 1.0, doc="Var w times the fan.")
+    mode = property(lambda self: "fan_in", doc="Which fan, see `VarianceScaling`.")
 
     def moments(self, fans: Fans | None, shape: Shape | None) -> tuple[float, float]:
         """Mean and variance of the weights."""

@@ -45,7 +45,7 @@ class Trial:
     """What became of the copy."""
 
     lr: float  # the learning rate, at the schedule's peak
-    steps: int
+    steps: int  # of the trial
     total_steps: int  # of the training that the trial stands for
     loss_before: float  # on some images, in nats
     loss: float  # and after; not a number if the copy diverged
@@ -62,12 +62,8 @@ class Trial:
     def kind(self, guess: float, faded: float) -> str:
         """``fine``, ``too fast`` or ``too slow``.
 
-        Parameters
-        ----------
-        guess : float
-            The loss of guessing, in nats.
-        faded : float
-            The least std of a score that counts as a signal.
+        `guess` is the loss of guessing, in nats, `faded` the least std of a score that counts as a
+        signal.
         """
         lost = self.loss > LEARNING * guess and self.std < self.std_before / LOST
         lost = lost and self.moved > FAR or not self.std >= faded
@@ -173,9 +169,8 @@ def attempt(
             loss_after = std_after = math.nan
         moved = np.linalg.norm(_weights(twin) - weights) / np.linalg.norm(weights)
     return Trial(
-        lr, steps, total_steps, loss_before, loss_after, std_before, std_after,
-        float(moved),
-    )  # fmt: skip
+        lr, steps, total_steps, loss_before, loss_after, std_before, std_after, float(moved)
+    )
 
 
 def _shorten_memory(optimizer, steps, total_steps):

@@ -14,7 +14,7 @@ from minicnn.errors import ArgumentError, unknown
 from minicnn.layers import Conv2d, Layer
 from minicnn.losses import Loss, SoftmaxCrossEntropy
 from minicnn.models.inference import check_images
-from minicnn.models.sequential import NOT_INITIALIZED, Sequential, initialized
+from minicnn.models.sequential import Sequential, initialized
 from minicnn.plan import NEVER
 
 Names = str | Iterable[str] | None
@@ -60,8 +60,6 @@ class Signals:
     def __init__(
         self, model: Sequential, loss: Loss | None = None, dtype: npt.DTypeLike | None = None
     ):
-        if model.output_shape is None:
-            raise ArgumentError(NOT_INITIALIZED)
         self.model, self.twin = model, _twin(model, np.dtype(dtype or model.dtype))
         self._loss = SoftmaxCrossEntropy() if loss is None else copy.deepcopy(loss)
 
@@ -136,16 +134,10 @@ class Signals:
     def outputs(
         self, batch: Batch, visit: Callable[..., Any], layers: Names = None, training: bool = False
     ) -> None:
-        """Run one batch forwards, and show every layer's output.
+        """Run one batch of :class:`minicnn.data.Batches` forwards, and show every layer's output.
 
-        Parameters
-        ----------
-        batch : Batch
-            In lanes, as :class:`minicnn.data.Batches` gives them.
-        visit : callable
-            ``visit(layer, y)``, called for each leaf layer, the first first.
-        layers, training
-            As in `record`; by default as in evaluation.
+        ``visit(layer, y)`` is called for each leaf layer, the first first. The other settings are
+        as in `record`, by default as in evaluation.
         """
         self.follow()
         chosen = select(self.twin, layers)
