@@ -25,23 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn import lanes
-from minicnn.checks import (
-    check_callable,
-    check_count,
-    check_dict,
-    check_flag,
-    check_generator,
-    check_number,
-    check_numbers,
-    check_positive,
-    check_seed,
-    check_shape,
-    described,
-    make_rng,
-    shown,
-    takes,
-)
+from minicnn import checks, lanes
 from minicnn.errors import ArgumentError
 from minicnn.kinks import worst_at_kinks
 from minicnn.layers import Layer
@@ -52,36 +36,23 @@ MOST_NUMBERS = 2**22  # of an input
 SMALL = 256  # elements up to which every one is checked
 DIRECTIONS = 8  # random directions of a larger array
 WRONG = 1e-4  # a disagreement that no rounding explains
-SIZES = (
-    1,
-    5,
-    16,
-    17,
-)  # samples of the batches that a loss is tried on: with and without spare lanes
+ROUNDING = WRONG * STEP  # a disagreement of what should be the same number
+SIZES = (1, 5, 16, 17)  # samples of a loss's batches: with and without spare lanes
 
 
 @dataclass
 class Report:
     """What a gradient check found.
 
-    Attributes
-    ----------
-    worst : float
-        Largest relative disagreement: ``|a - n|`` over the largest ``|n|`` of the same
-        array, or over a floor where all of its gradients are so small that rounding rules.
-    where : str
-        Which array, and which element or direction, disagrees most.
-    analytic, numeric : float
-        The two derivatives there.
-    arrays : dict of str to float
-        The largest relative disagreement of each array.
+    A disagreement is relative: ``|a - n|`` over the largest ``|n|`` of the same array, or over a
+    floor where all of its gradients are so small that rounding rules.
     """
 
-    worst: float = 0.0
-    where: str = ""
-    analytic: float = 0.0
-    numeric: float = 0.0
-    arrays: dict[str, float] = field(default_factory=dict)
+    worst: float = 0.0  # the largest disagreement
+    where: str = ""  # which array, and which element or direction, disagrees most
+    analytic: float = 0.0  # what the backward pass gives there
+    numeric: float = 0.0  # what central differences give there
+    arrays: dict[str, float] = field(default_factory=dict)  # the largest disagreement of each
 
     def __str__(self) -> str:
         return (
@@ -90,12 +61,12 @@ class Report:
         )
 
 
-@takes(
-    value=partial(check_callable, arguments=0),
-    arrays=check_dict,
-    gradients=check_dict,
-    rng=check_generator,
-    step=check_positive,
+@checks.takes(
+    value=partial(checks.check_callable, arguments=0),
+    arrays=checks.check_dict,
+    gradients=checks.check_dict,
+    rng=checks.check_generator,
+    step=checks.check_positive,
 )
 def check_function(
     value: Callable[[], float],
@@ -117,11 +88,7 @@ def check_function(
     rng : numpy.random.Generator, optional
         Draws the directions.
     step : float
-        The h of the difference quotient.
-
-    Returns
-    -------
-    Report
+        h.
 
     Raises
     ------
@@ -132,24 +99,19 @@ def check_function(
         raise ArgumentError(
             f"check_function: arrays {list(arrays)} need a gradient each, got {list(gradients)}."
         )
-    rng = make_rng(0 if rng is None else rng)
+    rng = checks.make_rng(0 if rng is None else rng)
     report = Report(worst=-1.0)
     # A difference quotient is off by the rounding of E over h; where all gradients are so
     # small that this would be more than 1e-8 of them, that is what they are compared with.
-    floor = (
-        np.finfo(float).eps
-        * abs(check_number(value(), "check_function: what value() returns"))
-        / step
-        / 1e-8
-        + 1e-8
-    )
+    size = abs(checks.check_number(value(), "check_function: what value() returns"))
+    floor = np.finfo(float).eps * size / step / 1e-8 + 1e-8
     for name, array in arrays.items():
-        gradient = check_numbers(gradients[name], f"{name}: its gradient")
+        gradient = checks.check_numbers(gradients[name], f"{name}: its gradient")
         real = isinstance(array, np.ndarray) and array.dtype == np.float64
         if not (real and array.flags.writeable) or gradient.shape != array.shape:
             raise ArgumentError(
                 f"{name}: expected a float64 array that can be written, and a gradient of its"
-                f" shape, got {described(array)} and {gradient.shape}."
+                f" shape, got {checks.described(array)} and {gradient.shape}."
             )
         found = []
         for label, direction in _directions(array, rng):
@@ -158,22 +120,17 @@ def check_function(
             found.append((label, float(np.sum(gradient[here] * direction[here])), numeric))
         scale = max([abs(numeric) for _, _, numeric in found] + [floor])
         for label, analytic, numeric in found:
-            error = abs(analytic - numeric) / scale
-            error = np.inf if np.isnan(error) else error
-            report.arrays[name] = max(report.arrays.get(name, 0.0), error)
-            if error > report.worst:
-                report.worst, report.where = error, f"{name}{label}"
-                report.analytic, report.numeric = analytic, numeric
+            _note(report, name, label, analytic, numeric, scale)
     return report
 
 
-@takes(
+@checks.takes(
     layer=Layer,
-    samples=check_count,
-    seed=check_seed,
-    x=check_numbers,
-    training=check_flag,
-    step=check_positive,
+    samples=checks.check_count,
+    seed=checks.check_seed,
+    x=checks.check_numbers,
+    training=checks.check_flag,
+    step=checks.check_positive,
 )
 def check_layer(
     layer: Layer,
@@ -205,19 +162,16 @@ def check_layer(
     training : bool
         The mode of the forward pass. Dropout draws anew in every pass: check it with False.
     step : float
-        The h of the difference quotient.
-
-    Returns
-    -------
-    Report
+        h.
     """
-    rng = make_rng(seed)
+    rng = checks.make_rng(seed)
+    drawn = x is None
     if x is not None:
         x = np.array(x, np.float64)
         samples = len(x) if x.ndim else 0
         if samples == 0:
             raise ArgumentError(f"check_layer: x must hold samples, got shape {x.shape}.")
-    input_shape = check_shape(input_shape, "check_layer: input_shape", "such as (1, 28, 28)")
+    input_shape = checks.check_shape(input_shape, "check_layer: input_shape", "such as (1, 28, 28)")
     if samples * math.prod(input_shape) > MOST_NUMBERS:
         raise ArgumentError(
             f"check_layer: {samples} samples of {input_shape} would take hours: give at most"
@@ -228,27 +182,20 @@ def check_layer(
     for parameter in model.parameters():
         # Zero biases and equal slopes would hide mistakes.
         parameter.value += 0.1 * rng.standard_normal(parameter.value.shape)
-    drawn = x is None
     x = rng.standard_normal((samples, *input_shape)) if x is None else x
     weighting = rng.standard_normal((len(x), *model.output_shape))
     packed = lanes.pack(x, np.float64)
 
-    def forward():
-        return model.forward(packed, training, len(x))
-
     def value():
-        return float(np.sum(lanes.unpack(forward(), len(x)) * weighting))
+        lanes.pack(x, np.float64, out=packed)
+        y = model.forward(packed, training, len(x))
+        return float(np.sum(lanes.unpack(y, len(x)) * weighting))
 
-    forward()
+    value()
     dx = lanes.unpack(model.backward(lanes.pack(weighting, np.float64)), len(x))
     gradients = {"input": dx} | {p.name: p.grad.copy() for p in model.parameters()}
     arrays = {"input": x} | {p.name: p.value for p in model.parameters()}
-
-    def value_of_rows():
-        lanes.pack(x, np.float64, out=packed)
-        return value()
-
-    report = check_function(value_of_rows, arrays, gradients, rng, step)
+    report = check_function(value, arrays, gradients, rng, step)
     if drawn and report.worst <= WRONG and not layer.children():
         kink = worst_at_kinks(model, samples, training, seed, step)
         if kink is not None:
@@ -257,12 +204,12 @@ def check_layer(
     return report
 
 
-@takes(
-    loss=partial(check_callable, arguments=2),
-    scores=check_numbers,
-    labels=check_numbers,
-    seed=check_seed,
-    step=check_positive,
+@checks.takes(
+    loss=partial(checks.check_callable, arguments=2),
+    scores=checks.check_numbers,
+    labels=checks.check_numbers,
+    seed=checks.check_seed,
+    step=checks.check_positive,
 )
 def check_loss(
     loss: Callable[..., Any],
@@ -275,7 +222,8 @@ def check_loss(
 
     If it is right for the given batch, batches of 1, 5, 16 and 17 of its samples are tried, too.
     Lanes without a sample hold random numbers, as a model leaves them: the value must not depend
-    on them, and the gradient must be 0 there.
+    on them, and the gradient must be 0 there. The report is of the first batch that is wrong, or
+    the one with the largest disagreement.
 
     Parameters
     ----------
@@ -284,11 +232,6 @@ def check_loss(
     scores : ndarray, shape (N, K)
     labels : ndarray, shape (N,)
         Or whatever the loss takes as its target, a row for each sample.
-
-    Returns
-    -------
-    Report
-        Of the first batch that is wrong, or the one with the largest disagreement.
     """
     scores, labels = np.array(scores, np.float64), np.asarray(labels)
     if not scores.ndim or not labels.ndim or len(scores) != len(labels) or not len(scores):
@@ -308,14 +251,14 @@ def check_loss(
 
 
 def _check_batch(loss, scores, labels, seed, step):
-    samples, rng = len(scores), make_rng(seed)
+    samples, rng = len(scores), checks.make_rng(seed)
     packed, first = lanes.pack(scores, np.float64), (samples - 1) % lanes.LANES + 1
     plain = loss(packed, labels)
     if not isinstance(plain, tuple) or len(plain) != 2:
         raise ArgumentError(
-            f"check_loss: loss must return its value and a gradient, got {shown(plain)}."
+            f"check_loss: loss must return its value and a gradient, got {checks.shown(plain)}."
         )
-    plain = float(check_number(plain[0], "check_loss: the value of the loss"))
+    plain = float(checks.check_number(plain[0], "check_loss: the value of the loss"))
     noise = rng.standard_normal(packed[-1, :, first:].shape)
 
     def filled():
@@ -329,18 +272,21 @@ def _check_batch(loss, scores, labels, seed, step):
         lambda: float(filled()[0]), {"scores": scores}, {"scores": gradient}, rng, step
     )
     if spare.size:
-        most = float(spare.flat[np.abs(spare).argmax()])
-        _note(report, "the gradient in spare lanes", most, 0.0, np.abs(gradient).max())
-        _note(report, "the value with other spare lanes", float(value), plain, abs(plain))
+        most, scale = float(spare.flat[np.abs(spare).argmax()]), np.abs(gradient).max() or 1.0
+        _note(report, "the gradient in spare lanes", "", most, 0.0, scale, ROUNDING)
+        other, scale = float(value), abs(plain) or 1.0
+        _note(report, "the value with other spare lanes", "", other, plain, scale, ROUNDING)
     return report
 
 
-def _note(report, where, found, wanted, scale):
+def _note(report, array, place, found, wanted, scale, least=-1.0):
     """Add to a report a number that should be another one."""
-    error = abs(found - wanted) / (scale or 1.0)
-    report.arrays[where] = error = np.inf if np.isnan(error) else error
-    if error > max(report.worst, WRONG * STEP):  # and no rounding
-        report.worst, report.where, report.analytic, report.numeric = error, where, found, wanted
+    error = abs(found - wanted) / scale
+    error = np.inf if np.isnan(error) else error
+    report.arrays[array] = max(report.arrays.get(array, 0.0), error)
+    if error > max(report.worst, least):
+        report.worst, report.where = error, f"{array}{place}"
+        report.analytic, report.numeric = found, wanted
 
 
 def _directions(array, rng):

@@ -32,10 +32,8 @@ def worst_at_kinks(
     ----------
     model : Sequential
         Of a single layer, in float64, built with its input gradient.
-    samples : int
-    training : bool
-    seed : int
-    step : float
+    samples, training, seed, step
+        As for :func:`minicnn.gradcheck.check_layer`.
 
     Returns
     -------

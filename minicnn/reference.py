@@ -18,11 +18,14 @@ import numpy as np
 
 from minicnn.errors import ArgumentError, unknown
 
-Pair = int | Sequence[int]  # of height and width
+Array = np.ndarray
+Shape = Sequence[int]
+Pair = int | Shape  # of height and width
+Stride = Pair | None  # of pooling: None lets the windows touch, stride = kernel_size
 
 
 # Borders and sliding windows, of convolution and pooling.
-def pad(x: np.ndarray, rows: Sequence[int], columns: Sequence[int], value: float = 0) -> np.ndarray:
+def pad(x: Array, rows: Sequence[int], columns: Sequence[int], value: float = 0) -> Array:
     """Put `value` around images: ``rows = (above, below)``, ``columns``; negative ones crop."""
     border = [(0, 0), rows, columns]
     padded = np.pad(x, [(max(a, 0), max(b, 0)) for a, b in border], constant_values=value)
@@ -30,13 +33,13 @@ def pad(x: np.ndarray, rows: Sequence[int], columns: Sequence[int], value: float
 
 
 def windows(
-    x: np.ndarray,
+    x: Array,
     kernel_size: Pair,
     stride: Pair = 1,
     padding: Pair = 0,
     dilation: Pair = 1,
     value: float = 0,
-) -> np.ndarray:
+) -> Array:
     """What a sliding window sees: ``[c, i, j, u, v] = x_pad[c, s i + d u, s j + d v]``.
 
     Window (i, j) has kh x kw elements (u, v); x_pad is `x` with p times `value` on every side.
@@ -59,14 +62,14 @@ def _pair(n):
 
 
 def correlate(
-    x: np.ndarray,
-    w: np.ndarray,
-    b: np.ndarray | None = None,
+    x: Array,
+    w: Array,
+    b: Array | None = None,
     stride: Pair = 1,
     padding: Pair = 0,
     dilation: Pair = 1,
     groups: int = 1,
-) -> np.ndarray:
+) -> Array:
     """Cross-correlation, which everyone calls convolution.
 
     ``z[o, i, j] = b[o] + sum over c, u, v of W[o, c, u, v] x_pad[c, s i + d u, s j + d v]``
@@ -85,7 +88,7 @@ def correlate(
     return z
 
 
-def dilate(delta: np.ndarray, stride: Pair) -> np.ndarray:
+def dilate(delta: Array, stride: Pair) -> Array:
     """Put ``s - 1`` zeros between the elements of images."""
     (sh, sw), (channels, height, width) = _pair(stride), delta.shape
     spread = np.zeros((channels, sh * (height - 1) + 1, sw * (width - 1) + 1), delta.dtype)
@@ -93,12 +96,12 @@ def dilate(delta: np.ndarray, stride: Pair) -> np.ndarray:
     return spread
 
 
-def rot180(w: np.ndarray) -> np.ndarray:
+def rot180(w: Array) -> Array:
     """Turn kernels by 180 degrees."""
     return w[..., ::-1, ::-1]
 
 
-def trans(w: np.ndarray, groups: int = 1) -> np.ndarray:
+def trans(w: Array, groups: int = 1) -> Array:
     """Swap C_out and C_in of weights, within each group: (C_in, C_out / groups, kh, kw)."""
     c_out, c_in, kh, kw = w.shape
     by_group = w.reshape(groups, c_out // groups, c_in, kh, kw)
@@ -106,14 +109,14 @@ def trans(w: np.ndarray, groups: int = 1) -> np.ndarray:
 
 
 def conv_input_gradient(
-    delta: np.ndarray,
-    w: np.ndarray,
-    input_shape: Sequence[int],
+    delta: Array,
+    w: Array,
+    input_shape: Shape,
     stride: Pair = 1,
     padding: Pair = 0,
     dilation: Pair = 1,
     groups: int = 1,
-) -> np.ndarray:
+) -> Array:
     """``dE/dx = pad(dilate(delta)) ⋆ rot180(trans(W))``, where ⋆ is cross-correlation.
 
     On every side pad puts ``d (k - 1) - p`` zeros (or crops), and below and on the right as
@@ -129,14 +132,14 @@ def conv_input_gradient(
 
 
 def conv_weight_gradient(
-    delta: np.ndarray,
-    x: np.ndarray,
-    w_shape: Sequence[int],
+    delta: Array,
+    x: Array,
+    w_shape: Shape,
     stride: Pair = 1,
     padding: Pair = 0,
     dilation: Pair = 1,
     groups: int = 1,
-) -> np.ndarray:
+) -> Array:
     """``dE/dW[o, c, u, v] = sum over i, j of delta[o, i, j] x_pad[c, s i + d u, s j + d v]``."""
     seen = np.split(windows(x, w_shape[2:], stride, padding, dilation), groups)
     dw = np.empty(w_shape, x.dtype)
@@ -145,37 +148,32 @@ def conv_weight_gradient(
     return dw
 
 
-def conv_bias_gradient(delta: np.ndarray) -> np.ndarray:
+def conv_bias_gradient(delta: Array) -> Array:
     """``dE/db[o] = sum over i, j of delta[o, i, j]``."""
     return delta.sum(axis=(1, 2))
 
 
-def dense(x: np.ndarray, w: np.ndarray, b: np.ndarray | float = 0) -> np.ndarray:
+def dense(x: Array, w: Array, b: Array | float = 0) -> Array:
     """``z = W x + b``, for `x` (in,), `w` (out, in) and `b` (out,)."""
     return w @ x + b
 
 
-def dense_input_gradient(delta: np.ndarray, w: np.ndarray) -> np.ndarray:
+def dense_input_gradient(delta: Array, w: Array) -> Array:
     """``dE/dx = Wᵀ delta``."""
     return w.T @ delta
 
 
-def dense_weight_gradient(delta: np.ndarray, x: np.ndarray) -> np.ndarray:
+def dense_weight_gradient(delta: Array, x: Array) -> Array:
     """``dE/dW = delta xᵀ``; the bias has ``dE/db = delta``."""
     return np.outer(delta, x)
 
 
-# Pooling; by default the windows touch, stride = kernel_size.
-def max_pool(
-    x: np.ndarray, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
-) -> np.ndarray:
+def max_pool(x: Array, kernel_size: Pair, stride: Stride = None, padding: Pair = 0) -> Array:
     """``z[c, i, j] = max over u, v of x_pad[c, s i + u, s j + v]``, padded with -infinity."""
     return windows(x, kernel_size, stride or kernel_size, padding, value=-np.inf).max(axis=(3, 4))
 
 
-def max_pool_mask(
-    x: np.ndarray, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
-) -> np.ndarray:
+def max_pool_mask(x: Array, kernel_size: Pair, stride: Stride = None, padding: Pair = 0) -> Array:
     """M: in each window 1 at the arg-max, the first of equals, and 0 elsewhere.
 
     ``M[c, i, j, u, v]`` belongs to window (i, j) of channel c; (C, rows, columns, kh, kw).
@@ -188,31 +186,21 @@ def max_pool_mask(
 
 
 def max_pool_gradient(
-    delta: np.ndarray,
-    x: np.ndarray,
-    kernel_size: Pair,
-    stride: Pair | None = None,
-    padding: Pair = 0,
-) -> np.ndarray:
+    delta: Array, x: Array, kernel_size: Pair, stride: Stride = None, padding: Pair = 0
+) -> Array:
     """``dE/dx = M ⊙ upsample(delta)`` with the mask of :func:`max_pool_mask`."""
     mask = max_pool_mask(x, kernel_size, stride, padding)
     return masked_upsample(mask, delta, x.shape, stride, padding)
 
 
-def average_pool(
-    x: np.ndarray, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
-) -> np.ndarray:
+def average_pool(x: Array, kernel_size: Pair, stride: Stride = None, padding: Pair = 0) -> Array:
     """``z[c, i, j] = mean over u, v of x_pad[c, s i + u, s j + v]``; padded zeros count."""
     return windows(x, kernel_size, stride or kernel_size, padding).mean(axis=(3, 4))
 
 
 def average_pool_gradient(
-    delta: np.ndarray,
-    input_shape: Sequence[int],
-    kernel_size: Pair,
-    stride: Pair | None = None,
-    padding: Pair = 0,
-) -> np.ndarray:
+    delta: Array, input_shape: Shape, kernel_size: Pair, stride: Stride = None, padding: Pair = 0
+) -> Array:
     """``dE/dx = M ⊙ upsample(delta)`` with ``M = 1 / (kh kw)`` everywhere."""
     kh, kw = _pair(kernel_size)
     mask = np.full((*delta.shape, kh, kw), 1 / (kh * kw), delta.dtype)
@@ -220,12 +208,8 @@ def average_pool_gradient(
 
 
 def masked_upsample(
-    mask: np.ndarray,
-    delta: np.ndarray,
-    input_shape: Sequence[int],
-    stride: Pair | None = None,
-    padding: Pair = 0,
-) -> np.ndarray:
+    mask: Array, delta: Array, input_shape: Shape, stride: Stride = None, padding: Pair = 0
+) -> Array:
     """``M ⊙ upsample(delta)``: each delta over its window, times M; where windows overlap, add."""
     channels, height, width = input_shape
     (sh, sw), (ph, pw) = _pair(stride or mask.shape[3:]), _pair(padding)
@@ -272,7 +256,7 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 }
 
 
-def activation(name: str, z: np.ndarray, *a: Any) -> np.ndarray:
+def activation(name: str, z: Array, *a: Any) -> Array:
     """``sigma(z)``, element by element.
 
     `a`: slope below 0 of leaky-relu (0.01) or prelu (0.25, or (C, 1, 1)), alpha of elu (1).
@@ -280,7 +264,7 @@ def activation(name: str, z: np.ndarray, *a: Any) -> np.ndarray:
     return np.asarray(_activation(name)[0](z, *a), z.dtype)
 
 
-def activation_gradient(name: str, z: np.ndarray, delta: np.ndarray, *a: Any) -> np.ndarray:
+def activation_gradient(name: str, z: Array, delta: Array, *a: Any) -> Array:
     """``dE/dz = diag(sigma'(z)) delta``: the Jacobian is diagonal, so elements multiply."""
     return np.asarray(_activation(name)[1](z, *a) * delta, z.dtype)
 
@@ -291,46 +275,46 @@ def _activation(name):
     return ACTIVATIONS[name]
 
 
-def prelu_slope_gradient(z: np.ndarray, delta: np.ndarray) -> np.ndarray:
+def prelu_slope_gradient(z: Array, delta: Array) -> Array:
     """``dE/da = sum over z < 0 of delta z`` of each channel, (C,) (He et al. 2015)."""
     return (delta * np.minimum(z, 0)).reshape(len(z), -1).sum(axis=1)
 
 
-def softmax(scores: np.ndarray) -> np.ndarray:
+def softmax(scores: Array) -> Array:
     """``p_k = exp(s_k) / sum over j of exp(s_j)``; the largest score is taken off first."""
     e = np.exp(scores - scores.max())
     return e / e.sum()
 
 
-def smoothed_target(scores: np.ndarray, label: int, smoothing: float = 0.0) -> np.ndarray:
+def smoothed_target(scores: Array, label: int, smoothing: float = 0.0) -> Array:
     """``q_k = (1 - smoothing) [k = label] + smoothing / K`` (Szegedy et al. 2016)."""
     one_hot = np.eye(len(scores), dtype=scores.dtype)[label]
     return (1 - smoothing) * one_hot + smoothing / len(scores)
 
 
-def cross_entropy(scores: np.ndarray, label: int, smoothing: float = 0.0) -> float:
+def cross_entropy(scores: Array, label: int, smoothing: float = 0.0) -> float:
     """``E = - sum over k of q_k log p_k`` with ``log p_k = s_k - log sum over j of exp(s_j)``."""
     log_p = scores - np.logaddexp.reduce(scores)
     return -np.sum(smoothed_target(scores, label, smoothing) * log_p)
 
 
-def cross_entropy_gradient(scores: np.ndarray, label: int, smoothing: float = 0.0) -> np.ndarray:
+def cross_entropy_gradient(scores: Array, label: int, smoothing: float = 0.0) -> Array:
     """``dE/ds = p - q``."""
     return softmax(scores) - smoothed_target(scores, label, smoothing)
 
 
-def mean_squared_error(scores: np.ndarray, target: np.ndarray) -> float:
+def mean_squared_error(scores: Array, target: Array) -> float:
     """``E = (1/K) sum over k of (s_k - t_k)²``."""
     return np.mean((scores - target) ** 2)
 
 
-def mean_squared_error_gradient(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
+def mean_squared_error_gradient(scores: Array, target: Array) -> Array:
     """``dE/ds = 2 (s - t) / K``."""
     return 2 * (scores - target) / len(scores)
 
 
 # In batch normalization alone samples meet, so x is (N, C, H, W) or (N, F).
-def batch_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float = 1e-5) -> np.ndarray:
+def batch_norm(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> Array:
     """``y = gamma x_hat + beta`` with ``x_hat = (x - mu) / sqrt(var + eps)``, for each channel.
 
     mu and var are mean and biased variance over samples and positions (Ioffe & Szegedy 2015).
@@ -340,8 +324,8 @@ def batch_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float = 
 
 
 def batch_norm_gradients(
-    delta: np.ndarray, x: np.ndarray, gamma: np.ndarray, eps: float = 1e-5
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    delta: Array, x: Array, gamma: Array, eps: float = 1e-5
+) -> tuple[Array, Array, Array]:
     """dE/dx, dE/dgamma and dE/dbeta (Ioffe & Szegedy 2015, §3); m values a channel.
 
     The paper's dE/dmu has one more term, which is 0 as x - mu sums to 0.

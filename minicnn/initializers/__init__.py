@@ -37,8 +37,7 @@ from minicnn.initializers.distributions import (
 )
 from minicnn.initializers.function import FromFunction
 from minicnn.initializers.gains import gain
-from minicnn.initializers.hadamard import ZerO
-from minicnn.initializers.matrices import LSUV, DeltaOrthogonal, Identity, Orthogonal
+from minicnn.initializers.matrices import LSUV, DeltaOrthogonal, Identity, Orthogonal, ZerO
 from minicnn.initializers.residual import Fixup, ReZero
 from minicnn.initializers.scaling import MSRA, LeCun, VarianceScaling, Xavier
 from minicnn.initializers.settings import expected, settings_of, takes

@@ -7,21 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minicnn import allocation
-from minicnn.checks import (
-    check_dtype,
-    check_generator,
-    check_kind,
-    check_number,
-    check_shape,
-    described,
-    shown,
-    takes,
-)
+from minicnn import allocation, checks
 from minicnn.errors import ArgumentError
-from minicnn.initializers import settings
-from minicnn.initializers.settings import WORDS, expected, settings_of
+from minicnn.initializers.settings import WORDS, expected, settings_of, takes
 
+Shape = tuple[int, ...]
 TRUNCATED_STD = 0.87962566103423978  # of N(0, 1) cut at ±2
 
 PLAN = (
@@ -63,7 +53,9 @@ class Fans(NamedTuple):
         """
         missing = [name for name in PLAN if not hasattr(plan, name)]
         if missing:
-            raise ArgumentError(f"a convolution has {', '.join(missing)}, got {shown(plan)}.")
+            raise ArgumentError(
+                f"a convolution has {', '.join(missing)}, got {checks.shown(plan)}."
+            )
         area, seen = math.prod(plan.kernel_size), 1.0
         sizes = zip(plan.input_shape[1:], plan.output_shape[1:], plan.kernel_size)
         for (n, m, k), s, p, d in zip(sizes, plan.stride, plan.padding, plan.dilation):
@@ -82,10 +74,10 @@ def check_fans(value: Any, what: str) -> Fans | None:
     """`value`, or an ArgumentError that names `what` if it is no Fans of numbers."""
     if value is None:  # not all initializers need them
         return None
-    check_kind(value, Fans, what)
+    checks.check_kind(value, Fans, what)
     for name, n in value._asdict().items():
         if not (n is None and name in Fans._field_defaults):
-            check_number(n, f"{what}: {name}")
+            checks.check_number(n, f"{what}: {name}")
     return value
 
 
@@ -127,15 +119,15 @@ class Initializer:
     def __post_init__(self) -> None:
         for key, field in settings_of(self).items():
             value = getattr(self, field.name)
-            if not settings.takes(key, field, value):
+            if not takes(key, field, value):
                 raise self._error(f"{key} must be {expected(key, field)}, got {value!r}.")
             value = value if isinstance(value, str) else float(value)
             object.__setattr__(self, field.name, value)
 
-    @takes(fans=check_fans)
+    @checks.takes(fans=check_fans)
     def __call__(
         self,
-        shape: tuple[int, ...],
+        shape: Shape,
         fans: Fans | None,
         rng: np.random.Generator,
         dtype: npt.DTypeLike = np.float32,
@@ -163,30 +155,31 @@ class Initializer:
             For another dtype, a shape or fans that this initializer cannot serve, settings so
             large that the numbers overflow, or a ``draw`` that gives another shape.
         """
-        shape = check_shape(shape, "the shape of a weight", "such as (out, in)", least=0)
-        dtype = check_dtype(dtype)
+        shape = checks.check_shape(shape, "the shape of a weight", "such as (out, in)", least=0)
+        dtype = checks.check_dtype(dtype)
         with np.errstate(over="ignore", invalid="ignore"):
             with allocation.asked(8 * math.prod(shape), f"float64 of shape {shape}"):
                 values = self.draw(shape, fans, rng)
+            drew = f"drew {checks.described(values)}"
             if not isinstance(values, np.ndarray) or values.shape != shape:
                 raise self._error(
-                    f"must draw an array of shape {shape}, drew {described(values)}: return an"
-                    " array of the shape that is given."
+                    f"must draw an array of shape {shape}, {drew}: return an array of the shape"
+                    " that is given."
                 )
             if values.dtype.kind not in "fiub":
-                raise self._error(f"must draw real numbers, drew {described(values)}.")
+                raise self._error(f"must draw real numbers, {drew}.")
             values = values.astype(dtype, order="C", copy=False)
         if not np.isfinite(values).all():
             raise self._error(f"the numbers overflow {values.dtype}: use smaller settings.")
         return values
 
-    @takes(fans=check_fans)
-    def mean(self, fans: Fans | None, shape: tuple[int, ...] | None = None) -> float:
+    @checks.takes(fans=check_fans)
+    def mean(self, fans: Fans | None, shape: Shape | None = None) -> float:
         """The mean that it promises, E[w] over the elements; arguments as for `variance`."""
         return self._promise(fans, shape)[0]
 
-    @takes(fans=check_fans)
-    def variance(self, fans: Fans | None, shape: tuple[int, ...] | None = None) -> float:
+    @checks.takes(fans=check_fans)
+    def variance(self, fans: Fans | None, shape: Shape | None = None) -> float:
         """The variance that it promises, E[(w - E[w])²] over the elements.
 
         `shape` is needed by orthogonal, delta-orthogonal and identity, which raise
@@ -210,24 +203,11 @@ class Initializer:
             )
         return mean, variance
 
-    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
-        """What a subclass promises: the mean and the variance of the numbers.
-
-        Parameters
-        ----------
-        fans : Fans or None
-            As the layer gives them; None if it is asked without a layer.
-        shape : tuple of int or None
-
-        Returns
-        -------
-        (float, float)
-        """
+    def moments(self, fans: Fans | None, shape: Shape | None) -> tuple[float, float]:
+        """What a subclass promises: mean and variance; without a layer `fans` is None."""
         raise self._error("moments(fans, shape) is missing, which returns (mean, variance).")
 
-    def draw(
-        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
-    ) -> np.ndarray:
+    def draw(self, shape: Shape, fans: Fans | None, rng: np.random.Generator) -> np.ndarray:
         """What a subclass draws: an array of `shape`, with the random numbers of `rng`.
 
         By default of the class's `distribution`, with the mean and the variance of `moments`.
@@ -283,7 +263,7 @@ def _is(value, default):
 
 def _unit_sample(distribution, shape, rng):
     """Independent draws of mean 0 and variance 1."""
-    check_generator(rng)
+    checks.check_generator(rng)
     if distribution == "uniform":
         return math.sqrt(3) * (2 * rng.random(shape) - 1)
     values = rng.standard_normal(shape)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minicnn.checks import check_generator
-from minicnn.initializers.base import Fans, Initializer
+from minicnn.initializers.base import Fans, Initializer, Shape
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,11 @@ class Constant(Initializer):
     value: float = 0.1
     name = "constant"
 
-    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
+    def moments(self, fans: Fans | None, shape: Shape | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         return self.value, 0.0
 
-    def draw(
-        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
-    ) -> np.ndarray:
+    def draw(self, shape: Shape, fans: Fans | None, rng: np.random.Generator) -> np.ndarray:
         """The weights, float64."""
         return np.full(shape, self.value)
 
@@ -50,7 +48,7 @@ class Normal(Initializer):
     mean_: float = 0.0
     name = distribution = "normal"
 
-    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
+    def moments(self, fans: Fans | None, shape: Shape | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         return self.mean_, self.std * self.std
 
@@ -79,13 +77,11 @@ class Uniform(Initializer):
         if self.low > self.high:
             raise self._error(f"low must not be above high, got {self.low} and {self.high}.")
 
-    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
+    def moments(self, fans: Fans | None, shape: Shape | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         width = self.high - self.low
         return (self.low + self.high) / 2, width * width / 12
 
-    def draw(
-        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
-    ) -> np.ndarray:
+    def draw(self, shape: Shape, fans: Fans | None, rng: np.random.Generator) -> np.ndarray:
         """The weights, float64."""
         return self.low + (self.high - self.low) * check_generator(rng).random(shape)

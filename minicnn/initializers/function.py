@@ -9,7 +9,7 @@ import numpy as np
 
 from minicnn.checks import check_callable, check_shape, check_text
 from minicnn.errors import MinicnnError
-from minicnn.initializers.base import Fans, Initializer
+from minicnn.initializers.base import Fans, Initializer, Shape
 
 SEED = 0  # of the draw that is looked at
 
@@ -18,15 +18,8 @@ SEED = 0  # of the draw that is looked at
 class FromFunction(Initializer):
     """Numbers that a function draws, ``function(shape, fans, rng) -> array``.
 
-    A function promises nothing: `mean` and `variance` are those of one draw from a generator of
-    its own.
-
-    Parameters
-    ----------
-    function : callable
-        Its numbers come from `rng` alone, so that a seed repeats them.
-    name : str
-        What ``str`` gives.
+    They come from `rng` alone, so that a seed repeats them; ``str`` gives the name. A function
+    promises nothing: `mean` and `variance` are those of one draw from a generator of its own.
     """
 
     function: Callable[..., Any]
@@ -40,7 +33,7 @@ class FromFunction(Initializer):
     def __str__(self) -> str:
         return self.name
 
-    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
+    def moments(self, fans: Fans | None, shape: Shape | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         if shape is None:
             raise self._error("needs the shape of a weight to tell its mean and variance.")
@@ -48,9 +41,7 @@ class FromFunction(Initializer):
         values = self(shape, fans, np.random.default_rng(SEED), np.float64)
         return float(values.mean()), float(values.var())
 
-    def draw(
-        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
-    ) -> np.ndarray:
+    def draw(self, shape: Shape, fans: Fans | None, rng: np.random.Generator) -> np.ndarray:
         """The weights, float64."""
         try:
             values = self.function(shape, fans, rng)

@@ -18,13 +18,8 @@ def gain(activation: str, slope: float | None = None) -> float:
     sqrt(2) for relu and sqrt(2 / (1 + a²)) for leaky-relu and prelu with slope a are exactly
     1 / sqrt(E[f(z)²]) for z of N(0, 1): the second moment survives the activation f. For
     sigmoid, tanh and selu the customary 1, 5/3 and 3/4 stand where that rule would give
-    1.846, 1.593 and 1. For linear and identity 1.
-
-    Parameters
-    ----------
-    activation : str
-    slope : float, optional
-        Of leaky-relu (0.01 if not given) or prelu (0.25, where training starts).
+    1.846, 1.593 and 1. For linear and identity 1. The slope is 0.01 for leaky-relu if not given,
+    and 0.25 for prelu, where training starts.
 
     Raises
     ------

@@ -1,11 +1,11 @@
-"""Initializers that make a matrix: orthogonal, delta-orthogonal, identity."""
+"""Initializers that make a matrix: orthogonal, delta-orthogonal, identity, Hadamard's."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from minicnn.checks import check_generator
-from minicnn.initializers.base import Fans, Initializer
+from minicnn.initializers.base import Fans, Initializer, Shape
 from minicnn.initializers.gains import factor
 
 
@@ -22,14 +22,12 @@ class Orthogonal(Initializer):
     gain: float | str = 1.0
     name = "orthogonal"
 
-    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
+    def moments(self, fans: Fans | None, shape: Shape | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         gain = factor(self.gain)
         return 0.0, gain * gain / max(self._matrix(shape))
 
-    def draw(
-        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
-    ) -> np.ndarray:
+    def draw(self, shape: Shape, fans: Fans | None, rng: np.random.Generator) -> np.ndarray:
         """The weights, float64."""
         rows, columns = self._matrix(shape)
         return factor(self.gain) * _orthogonal(rows, columns, rng).reshape(shape)
@@ -46,7 +44,7 @@ class DeltaOrthogonal(Orthogonal):
 
     name = "delta-orthogonal"
 
-    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
+    def moments(self, fans: Fans | None, shape: Shape | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         _, outputs, inputs, area = self._blocks(fans, shape)
         if shape and len(shape) > 2 and outputs < inputs:
@@ -57,9 +55,7 @@ class DeltaOrthogonal(Orthogonal):
         gain = factor(self.gain)
         return 0.0, gain * gain / (max(outputs, inputs) * area)
 
-    def draw(
-        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
-    ) -> np.ndarray:
+    def draw(self, shape: Shape, fans: Fans | None, rng: np.random.Generator) -> np.ndarray:
         """The weights, float64."""
         self.moments(fans, shape)
         groups, outputs, inputs, _ = self._blocks(fans, shape)
@@ -79,18 +75,68 @@ class Identity(Initializer):
 
     name = "identity"
 
-    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
+    def moments(self, fans: Fans | None, shape: Shape | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         _, outputs, inputs, area = self._blocks(fans, shape)
         p = 1 / (max(outputs, inputs) * area)
         return p, p * (1 - p)
 
-    def draw(
-        self, shape: tuple[int, ...], fans: Fans | None, rng: np.random.Generator
-    ) -> np.ndarray:
+    def draw(self, shape: Shape, fans: Fans | None, rng: np.random.Generator) -> np.ndarray:
         """The weights, float64."""
         groups, outputs, inputs, _ = self._blocks(fans, shape)
         return _at_centre(shape, groups, np.eye(outputs, inputs))
+
+
+@dataclass(frozen=True)
+class LSUV(Orthogonal):
+    """Orthogonal, to be scaled so that each layer's output has variance 1 on a batch of images.
+
+    The weights that it draws are those of `Orthogonal` with gain 1, and that is the variance it
+    promises. Who builds the model sees by `data_dependent` that :func:`minicnn.models.lsuv.lsuv` is
+    to follow; the command line calls it, and from Python it is ``lsuv(model, images)`` after
+    ``model.initialize``. Mishkin & Matas, *All you need is a good init*, ICLR 2016 (arXiv
+    1511.06422).
+    """
+
+    gain: float = field(default=1.0, init=False, repr=False)
+    name = data_dependent = "lsuv"
+
+
+@dataclass(frozen=True)
+class ZerO(Initializer):
+    """ZerO: the identity, or where a layer widens a Hadamard matrix; nothing is random.
+
+    For P outputs and Q inputs, of each group and at the kernel's centre only::
+
+        P <= Q:  w[o, i] = 1 if o = i else 0
+        P > Q:   w[o, i] = 2^(-m/2) H[o, i]        H Hadamard's matrix of size 2^m, 2^m >= P
+
+    The identity alone would leave the units beyond Q without a signal and keep the rank of
+    their weights at Q for ever; Hadamard's rows mix all inputs into every unit. But the first
+    Q columns of H have only as many different rows as the power of 2 from Q on, and behind a
+    single input channel all rows are equal: such units are told apart by nothing but the
+    layer after them, if at all (:mod:`minicnn.lab.symmetry.certificate` tells). Columns of H are
+    orthogonal, so that if P is a power of 2 the layer keeps norms.
+
+    Zhao, Schäfer & Anandkumar, *ZerO initialization: initializing neural networks with only
+    zeros and ones*, TMLR 2022 (arXiv 2110.12661), Algorithms 1 and 2, with the factor of its
+    authors' program. Promises the exact mean and variance. Zeros for the last convolution of
+    a residual branch, as the paper has them, are the architecture's to choose.
+    """
+
+    name = "hadamard"
+
+    def moments(self, fans: Fans | None, shape: Shape | None) -> tuple[float, float]:
+        """Mean and variance of the weights."""
+        _, outputs, inputs, area = self._blocks(fans, shape)
+        matrix = _hadamard(outputs, inputs)
+        mean = matrix.mean() / area
+        return mean, np.square(matrix).mean() / area - mean * mean
+
+    def draw(self, shape: Shape, fans: Fans | None, rng: np.random.Generator) -> np.ndarray:
+        """The weights, float64."""
+        groups, outputs, inputs, _ = self._blocks(fans, shape)
+        return _at_centre(shape, groups, _hadamard(outputs, inputs))
 
 
 def _orthogonal(rows, columns, rng):
@@ -113,16 +159,11 @@ def _at_centre(shape, groups, blocks):
     return weight.reshape(shape)
 
 
-@dataclass(frozen=True)
-class LSUV(Orthogonal):
-    """Orthogonal, to be scaled so that each layer's output has variance 1 on a batch of images.
-
-    The weights that it draws are those of `Orthogonal` with gain 1, and that is the variance it
-    promises. Who builds the model sees by `data_dependent` that :func:`minicnn.models.lsuv.lsuv` is
-    to follow; the command line calls it, and from Python it is ``lsuv(model, images)`` after
-    ``model.initialize``. Mishkin & Matas, *All you need is a good init*, ICLR 2016 (arXiv
-    1511.06422).
-    """
-
-    gain: float = field(default=1.0, init=False, repr=False)
-    name = data_dependent = "lsuv"
+def _hadamard(outputs, inputs):
+    """The block of `ZerO`."""
+    if outputs <= inputs:
+        return np.eye(outputs, inputs)
+    h = np.ones((1, 1))
+    while len(h) < outputs:  # Sylvester's construction
+        h = np.block([[h, h], [h, -h]])
+    return h[:outputs, :inputs] / np.sqrt(len(h))

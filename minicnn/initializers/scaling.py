@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from minicnn.initializers.base import Fans, Initializer
+from minicnn.initializers.base import Fans, Initializer, Shape
 from minicnn.initializers.gains import factor
 from minicnn.initializers.settings import MODES
 
@@ -11,17 +11,10 @@ from minicnn.initializers.settings import MODES
 class Scaled(Initializer):
     """Var w = `scale` / fan, mean 0, for the fan that `mode` names; base of those below."""
 
-    @property
-    def scale(self) -> float:
-        """Var w times the fan; 1 unless a subclass says otherwise."""
-        return 1.0
+    scale = property(lambda self: 1.0, doc="Var w times the fan.")
+    mode = property(lambda self: "fan_in", doc="Which fan, see `VarianceScaling`.")
 
-    @property
-    def mode(self) -> str:
-        """Which fan, see `VarianceScaling`; fan_in unless a subclass says otherwise."""
-        return "fan_in"
-
-    def moments(self, fans: Fans | None, shape: tuple[int, ...] | None) -> tuple[float, float]:
+    def moments(self, fans: Fans | None, shape: Shape | None) -> tuple[float, float]:
         """Mean and variance of the weights."""
         if fans is None:
             raise self._error("needs the fans of a layer, Fans(fan_in, fan_out), got None.")

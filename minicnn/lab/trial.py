@@ -42,30 +42,16 @@ STILL = 0.015  # of the weights' length: what moved less in all had not learned
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of the copy.
+    """What became of the copy."""
 
-    Attributes
-    ----------
-    lr : float
-        The learning rate, at the schedule's peak.
-    steps, total_steps : int
-        Of the trial, and of the training that it stands for.
-    loss_before, loss : float
-        On some images, in nats; `loss` is not a number if the copy diverged.
-    std_before, std : float
-        Of a score over those images, as the root mean square over classes.
-    moved : float
-        ‖w after - w before‖ / ‖w before‖ over all weights.
-    """
-
-    lr: float
-    steps: int
-    total_steps: int
-    loss_before: float
-    loss: float
-    std_before: float
-    std: float
-    moved: float
+    lr: float  # the learning rate, at the schedule's peak
+    steps: int  # of the trial
+    total_steps: int  # of the training that the trial stands for
+    loss_before: float  # on some images, in nats
+    loss: float  # and after; not a number if the copy diverged
+    std_before: float  # of a score over those images, as the root mean square over classes
+    std: float  # and after
+    moved: float  # ‖w after - w before‖ / ‖w before‖ over all weights
 
     @property
     def moved_in_all(self) -> float:
@@ -76,12 +62,8 @@ class Trial:
     def kind(self, guess: float, faded: float) -> str:
         """``fine``, ``too fast`` or ``too slow``.
 
-        Parameters
-        ----------
-        guess : float
-            The loss of guessing, in nats.
-        faded : float
-            The least std of a score that counts as a signal.
+        `guess` is the loss of guessing, in nats, `faded` the least std of a score that counts as a
+        signal.
         """
         lost = self.loss > LEARNING * guess and self.std < self.std_before / LOST
         lost = lost and self.moved > FAR or not self.std >= faded
@@ -145,10 +127,6 @@ def attempt(
     total_steps : int, optional
         Of the training that the trial stands for; as many as the trial has by default.
 
-    Returns
-    -------
-    Trial
-
     Raises
     ------
     ArgumentError
@@ -191,9 +169,8 @@ def attempt(
             loss_after = std_after = math.nan
         moved = np.linalg.norm(_weights(twin) - weights) / np.linalg.norm(weights)
     return Trial(
-        lr, steps, total_steps, loss_before, loss_after, std_before, std_after,
-        float(moved),
-    )  # fmt: skip
+        lr, steps, total_steps, loss_before, loss_after, std_before, std_after, float(moved)
+    )
 
 
 def _shorten_memory(optimizer, steps, total_steps):

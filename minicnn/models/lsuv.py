@@ -17,14 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import (
-    check_count,
-    check_generator,
-    check_numbers,
-    check_positive,
-    is_finite,
-    takes,
-)
+from minicnn.checks import check_count, check_generator, check_numbers, check_positive, takes
 from minicnn.console import terminal
 from minicnn.console.table import as_text
 from minicnn.errors import ArgumentError
@@ -39,25 +32,13 @@ ROUNDING = 16  # outputs that differ by so many units in the last place are the 
 
 
 class Scaled(NamedTuple):
-    """What was done to one layer.
+    """What was done to one layer."""
 
-    Attributes
-    ----------
-    layer : str
-        Its name.
-    passes : int
-        How often its weight was scaled.
-    before, after : float
-        Variance of its output with the weight as it was, and as it is now.
-    reached : bool
-        Whether `after` is 1 within the tolerance; a large bias can prevent it.
-    """
-
-    layer: str
-    passes: int
-    before: float
-    after: float
-    reached: bool
+    layer: str  # its name
+    passes: int  # how often its weight was scaled
+    before: float  # variance of its output with the weight as it was
+    after: float  # variance of its output with the weight as it is now
+    reached: bool  # whether `after` is 1 within the tolerance; a large bias can prevent it
 
 
 class Report(list):
@@ -89,7 +70,7 @@ def lsuv(
     passes: int = 5,
     rng: np.random.Generator | None = None,
 ) -> Report:
-    """Scale the weights of a model in place, as the module says.
+    """Scale the weights of a model in place, as the module says, with a `Scaled` for each layer.
 
     Batch normalization uses the batch, as in training; dropout drops nothing. Nothing but the
     weights is changed, and if an error is raised not even these.
@@ -108,40 +89,30 @@ def lsuv(
         If given, every weight is drawn anew first, orthogonal, as the paper has it; by default
         the weights are scaled as they are.
 
-    Returns
-    -------
-    Report
-        A `Scaled` for each layer.
-
     Raises
     ------
     ArgumentError
         For a setting out of range, images that do not fit or none at all, a model without
         weights, and a layer whose output's variance is 0 or not finite, with the reason.
     """
-    passes = check_count(passes, "lsuv: passes")
-    if not (is_finite(tolerance) and tolerance > 0):
-        raise ArgumentError(f"lsuv: tolerance must be a finite number above 0, got {tolerance!r}.")
     images = check_images(model, images)
     if not len(images):
         raise ArgumentError("lsuv needs a batch of images, got none.")
     # A twin, so that statistics, buffers and, after an error, weights stay as they are; and
     # unfused, so that each layer's output is what its equation says.
     twin = copy.deepcopy(model)
-    weights = {layer.name: _weight(layer) for layer in twin.all_layers() if _weight(layer)}
+    weights = [weight for weight in map(_weight, twin.all_layers()) if weight]
     if not weights:
         raise ArgumentError("lsuv: the model has no weights to scale: add a Conv2d or a Dense.")
     if rng is not None:
-        for layer in twin.all_layers():
-            if layer.name in weights:
-                weight = weights[layer.name]
-                weight.value[...] = Orthogonal()(weight.value.shape, None, rng, twin.dtype)
+        for weight in weights:
+            weight.value[...] = Orthogonal()(weight.value.shape, None, rng, twin.dtype)
     pass_ = _Pass(len(images), tolerance, passes)
     with np.errstate(over="ignore", invalid="ignore"):
         trace(twin).forward(lanes.pack(images, twin.dtype), pass_.through)
-    for layer in model.all_layers():
-        if layer.name in weights:
-            _weight(layer).value[...] = weights[layer.name].value
+    own = [weight for weight in map(_weight, model.all_layers()) if weight]
+    for weight, scaled in zip(own, weights):
+        weight.value[...] = scaled.value
     return pass_.report
 
 

@@ -20,12 +20,11 @@ from minicnn.checks import check_callable, check_count, check_flag, check_path, 
 from minicnn.console import terminal
 from minicnn.console.output import say
 from minicnn.errors import ArgumentError
-from minicnn.lab.ablation import workers
 from minicnn.lab.ablation.grid import Grid, label
 from minicnn.lab.ablation.register import GRID_FILE, Register
 from minicnn.lab.ablation.results import DONE, ERROR_FILE, Outcome, read_outcome, write_error
 from minicnn.lab.ablation.tables import csv_text
-from minicnn.lab.ablation.workers import train_all, train_trial
+from minicnn.lab.ablation.workers import PURPOSE, train_all, train_trial
 from minicnn.paths import expand
 from minicnn.training.callbacks.checkpoint import has_checkpoint
 from minicnn.training.callbacks.interruption import Interruption
@@ -85,7 +84,7 @@ class Ablation:
         processors: int | None = None,
         train: Callable[[dict[str, Any], Path], Any] | None = None,
     ):
-        extras.load("joblib", workers.PURPOSE)
+        extras.load("joblib", PURPOSE)
         processors = numba.config.NUMBA_NUM_THREADS if processors is None else processors
         self._processors = check_count(processors, "processors")
         self._train = train or train_trial
@@ -99,23 +98,11 @@ class Ablation:
 
     @takes(quiet=check_flag)
     def run(self, quiet: bool = False) -> list[Outcome]:
-        """Train all trials that are not done yet.
+        """Train all trials that are not done yet, and give the `outcomes`.
 
-        Parameters
-        ----------
-        quiet : bool
-            Whether to print nothing. Otherwise there is a bar on stderr, if that is a
-            terminal, and a line on stdout for each trial.
-
-        Returns
-        -------
-        list of Outcome
-            `outcomes`. An interruption is no error here, but a `signal`.
-
-        Raises
-        ------
-        ArgumentError
-            If a file cannot be written.
+        Unless `quiet`, there is a bar on stderr, if that is a terminal, and a line on stdout for
+        each trial. An interruption is no error here, but a `signal`; an ArgumentError is raised
+        if a file cannot be written.
         """
         waiting = [outcome.trial for outcome in self.outcomes if outcome.status not in DONE]
         with (

@@ -52,15 +52,9 @@ class Baseline:
     def from_strings(
         cls, grid: Grid, texts: Iterable[str], convert: Callable[[str, str], Any]
     ) -> "Baseline":
-        """The baseline whose settings are written as on the command line.
+        """The baseline whose settings are written as on the command line, such as ``init=msra``.
 
-        Parameters
-        ----------
-        grid : Grid
-        texts : iterable of str
-            Such as ``"init=msra"``.
-        convert : callable
-            As for `Grid.from_strings`.
+        `convert` is as for `Grid.from_strings`.
         """
         settings = {}
         for text in texts:
@@ -81,19 +75,8 @@ class Baseline:
     def of_arms(self, accuracy: Sequence[dict[int, float]]) -> list[int]:
         """For each arm of the grid the number of the one that it is compared with.
 
-        Parameters
-        ----------
-        accuracy : list of dict of int to float
-            For each arm by seed, of the seeds that finished.
-
-        Returns
-        -------
-        list of int
-
-        Raises
-        ------
-        ArgumentError
-            Unless there is a dict of numbers for each arm.
+        `accuracy` holds a dict for each arm, by seed, of the seeds that finished; if it does not,
+        that is an ArgumentError.
         """
         if len(accuracy) != len(self._arms):
             raise ArgumentError(

@@ -40,22 +40,9 @@ def curves(grid: Grid, outcomes: Iterable[Outcome]) -> list[tuple[str, bytes]]:
     same scales, that of losses of different orders is logarithmic; losses above 10 nats are
     outside of the picture.
 
-    Parameters
-    ----------
-    grid : Grid
-    outcomes : iterable of Outcome
-
-    Returns
-    -------
-    list of (str, bytes)
-        Of each figure what its arms have in common, and the SVG file.
-
-    Raises
-    ------
-    ArgumentError
-        If matplotlib is not installed.
+    Of each figure comes what its arms have in common, and the SVG file; ArgumentError if
+    matplotlib is not installed.
     """
-    extras.load("matplotlib", "a figure")
     first = next(iter(grid.axes))
     common: dict[str, list[Any]] = {}
     for arm in grid.arms():
@@ -74,9 +61,8 @@ def within_one_epoch(outcomes: Iterable[Outcome]) -> bool:
 
 
 def _figure(title, first, arms, panels, scales):
-    matplotlib = extras.load("matplotlib", "a figure")
-    figures = extras.load("matplotlib.figure", "a figure")
-    ticker = extras.load("matplotlib.ticker", "a figure")
+    modules = ("matplotlib", "matplotlib.figure", "matplotlib.ticker")
+    matplotlib, figures, ticker = (extras.load(module, "a figure") for module in modules)
     labels = [_legend(text, outcomes) for text, outcomes in arms]
     height = max(3.6, 0.22 * sum(1 + text.count("\n") for text in labels) + 0.5)
     figure = figures.Figure(figsize=(10, height), layout="constrained")

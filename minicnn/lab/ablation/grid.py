@@ -35,17 +35,11 @@ COMMAS = (
 class Trial(NamedTuple):
     """One training of a grid.
 
-    Attributes
-    ----------
-    arm : dict
-        The value of each axis, by name.
-    seed : int
-    name : str
-        Of the run's folder, such as ``2-msra-relu-seed0``; no other trial of the grid has it.
-        In a folder that has grown the number is that of the arm's first time there.
+    No other has its name, such as ``2-msra-relu-seed0``, which is that of the run's folder. In a
+    folder that has grown the number is that of the arm's first time there.
     """
 
-    arm: dict
+    arm: dict  # the value of each axis, by name
     seed: int
     name: str
 
@@ -134,12 +128,10 @@ class Grid:
         base: dict[str, Any] | None = None,
         **seeds: int,
     ) -> "Grid":
-        """The grid whose axes are written as on the command line.
+        """The grid whose axes are written as on the command line, such as ``init=zeros,msra``.
 
         Parameters
         ----------
-        texts : iterable of str
-            Such as ``"init=zeros,msra"``.
         convert : callable
             ``convert(name, word)`` makes a setting's value of its word, or raises an
             ArgumentError.
@@ -167,15 +159,7 @@ class Grid:
     def check(self, look: Callable[[Settings], Any] = lambda settings: None) -> None:
         """Make the settings of every arm, to find what cannot be before anything is trained.
 
-        Parameters
-        ----------
-        look : callable
-            Called with each; may raise as well.
-
-        Raises
-        ------
-        ArgumentError
-            That names the arm.
+        `look` is called with each, and may raise as well. An ArgumentError names the arm.
         """
         for arm in self.arms():
             try:

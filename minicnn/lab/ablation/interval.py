@@ -14,38 +14,21 @@ MOST = 1e150  # of a value: its square is a float
 
 
 class Interval(NamedTuple):
-    """``mean ± half_width``.
-
-    Attributes
-    ----------
-    mean : float
-    half_width : float or None
-        None for a single value, which tells nothing of the spread.
-    """
+    """``mean ± half_width``."""
 
     mean: float
-    half_width: float | None
+    half_width: float | None  # None for a single value, which tells nothing of the spread
 
     @takes(least=check_number, most=check_number)
     def within(self, least: float, most: float = math.inf) -> tuple[float, float] | None:
-        """The ends of the interval, cut to where the true mean can be: ``(low, high)`` or None.
+        """The ends of the interval, cut to where the true mean can be; None for a single value.
 
-        An accuracy has a mean from 0 to 1, and Student's t does not know that: over three seeds
-        it may reach beyond. To cut off what cannot be keeps the coverage as it is, whatever the
-        values' distribution, since the true mean is never in what is cut off (Mandelkern,
-        *Setting confidence intervals for bounded parameters*, Statistical Science 17, 2002). An
-        interval of transformed values, as of logits, would be one for another parameter than
-        the mean, and would have no value at 0 and 1.
-
-        Parameters
-        ----------
-        least, most : float
-            Between which every value lies, and so their mean.
-
-        Returns
-        -------
-        (float, float) or None
-            None for a single value.
+        Every value lies between `least` and `most`, as an accuracy from 0 to 1, and so their mean;
+        Student's t does not know that, and may reach beyond. To cut off what cannot be keeps the
+        coverage as it is, whatever the values' distribution, since the true mean is never in what
+        is cut off (Mandelkern, *Setting confidence intervals for bounded parameters*, Statistical
+        Science 17, 2002). An interval of transformed values, as of logits, would be one for
+        another parameter than the mean, and would have no value at 0 and 1.
         """
         if self.half_width is None:
             return None
@@ -58,21 +41,12 @@ def interval(values: Sequence[float]) -> Interval | None:
 
     `s` is the standard deviation with ``n - 1``. The interval supposes values that are
     independent and roughly normal, as those of several seeds are unless some fail to train.
-
-    Parameters
-    ----------
-    values : sequence of float
-        Finite, and at most 1e150 in size.
-
-    Returns
-    -------
-    Interval or None
-        None if there are no values.
+    None if there are no values.
 
     Raises
     ------
     ArgumentError
-        For other values, or more than 100,001.
+        For values that are not finite or beyond 1e150 in size, or more than 100,001.
     """
     values = [float(value) for value in values]
     for value in values:
@@ -82,7 +56,7 @@ def interval(values: Sequence[float]) -> Interval | None:
                 f" {value}."
             )
     n = len(values)
-    if n == 0:
+    if not n:
         return None
     mean = math.fsum(values) / n
     if n == 1:
@@ -99,22 +73,12 @@ def _check_by_seed(value, what):
 
 @takes(values=_check_by_seed, others=_check_by_seed)
 def paired(values: Mapping[int, float], others: Mapping[int, float]) -> tuple[Interval | None, int]:
-    """The interval of the mean difference of two treatments of the same subjects, here seeds.
+    """The interval of the mean of ``values - others``, and how many seeds they have in common.
 
-    The differences within a seed are a single sample: what the seed does to both falls out
-    (Student's paired t test; *The probable error of a mean*, Biometrika 6, 1908).
-
-    Parameters
-    ----------
-    values, others : dict of int to float
-        By seed. Seeds that only one of the two has are left out.
-
-    Returns
-    -------
-    difference : Interval or None
-        Of ``values - others``; None without a common seed.
-    seeds : int
-        How many they have in common.
+    The differences of two treatments of the same subjects, here seeds, are a single sample: what
+    the seed does to both falls out (Student's paired t test; *The probable error of a mean*,
+    Biometrika 6, 1908). Seeds that only one of the two has are left out; without a common one
+    there is no interval, but None.
     """
     common = [seed for seed in values if seed in others]
     return interval([values[seed] - others[seed] for seed in common]), len(common)
@@ -126,23 +90,8 @@ def student_t(freedom: int, confidence: float = CONFIDENCE) -> float:
 
     With ``t = sqrt(freedom) tan(theta)`` the probability is a finite sum for whole degrees of
     freedom: Abramowitz & Stegun, *Handbook of mathematical functions*, 26.7.3 and 26.7.4.
-    Bisection finds the theta.
-
-    Parameters
-    ----------
-    freedom : int
-        Degrees of freedom, 1 to 100,000.
-    confidence : float
-        In (0, 1).
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ArgumentError
-        For a number out of range.
+    Bisection finds the theta. ArgumentError unless there are 1 to 100,000 degrees of freedom and
+    the confidence is in (0, 1).
     """
     if freedom > MOST_FREEDOM:
         raise ArgumentError(

@@ -25,12 +25,7 @@ SHOWN = 6  # arms in a sentence
 
 
 class Register:
-    """All arms that a folder has been asked for so far.
-
-    Parameters
-    ----------
-    grid : Grid
-        The first that is asked for.
+    """All arms that a folder has been asked for so far; at first those of a grid.
 
     Attributes
     ----------
@@ -48,22 +43,13 @@ class Register:
     def __init__(self, grid: Grid):
         self.axes = {name: list(values) for name, values in grid.axes.items()}
         self.seeds, self.base = list(grid.all_seeds()), dict(grid.base)
-        arms = grid.arms()
-        self.arms = {name: {**grid.base, **arm} for name, arm in zip(file_names(arms), arms)}
-        self.own = dict(grid.own)
+        self.arms, self.own = _arms(self.axes, self.base), dict(grid.own)
 
     @classmethod
     def read(cls, folder: Path) -> "Register":
         """The register that a folder has.
 
-        Parameters
-        ----------
-        folder : Path
-
-        Raises
-        ------
-        ArgumentError
-            If its file cannot be read as one, or a user's file has changed since.
+        ArgumentError if its file cannot be read as one, or a user's file has changed since.
         """
         register = cls.__new__(cls)
         try:
@@ -73,12 +59,7 @@ class Register:
             if "arms" in kept:
                 register.arms = {name: _values(given) for name, given in kept["arms"].items()}
             else:  # as older versions wrote it: the arms were those of the axes, in order
-                arms = [
-                    dict(zip(register.axes, values))
-                    for values in itertools.product(*register.axes.values())
-                ]
-                names = file_names(arms)
-                register.arms = {name: {**register.base, **arm} for name, arm in zip(names, arms)}
+                register.arms = _arms(register.axes, register.base)
             register.own = dict(kept.get("own", {}))
             for given in register.arms.values():
                 for name, value in given.items():
@@ -109,16 +90,8 @@ class Register:
     def grow(self, grid: Grid, folder: Path) -> None:
         """Add the arms and seeds of a grid that are not there yet, and its epochs.
 
-        Parameters
-        ----------
-        grid : Grid
-        folder : Path
-            For the errors.
-
-        Raises
-        ------
-        ArgumentError
-            If a setting that is no axis differs, or the arms cannot have so many epochs.
+        ArgumentError, which names the folder, if a setting that is no axis differs, or the arms
+        cannot have so many epochs.
         """
         new = [{**grid.base, **arm} for arm in grid.arms()]
         was, now = list(map(_resolved, self.arms.values())), list(map(_resolved, new))
@@ -129,7 +102,8 @@ class Register:
                 _check_shared(name, before, after, name in grid.axes, folder)
         if self._set_epochs(grid, new, folder):
             was = list(map(_resolved, self.arms.values()))
-        known, number = set(map(_key, was)), max(map(_number, self.arms))
+        known = set(map(_key, was))
+        number = max(int(re.split("[^0-9]", name, maxsplit=1)[0] or 0) for name in self.arms)
         for arm, given, settings in zip(grid.arms(), new, now):
             if _key(settings) not in known:
                 number += 1
@@ -194,6 +168,12 @@ class Register:
         )
 
 
+def _arms(axes, base):
+    """The settings of every combination, by what the names of its runs' folders begin with."""
+    arms = [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
+    return {name: {**base, **arm} for name, arm in zip(file_names(arms), arms)}
+
+
 def _resolved(given):
     """All settings, with the defaults in force, and absolute paths of a user's files."""
     return {name: v for name, v in Settings(**given).as_dict().items() if name != "own"}
@@ -202,10 +182,6 @@ def _resolved(given):
 def _key(settings):
     """What two arms have in common if they compute the same, for each seed."""
     return to_json({n: meaning(n, value) for n, value in settings.items() if n not in NO_AXES})
-
-
-def _number(name):
-    return int(re.split("[^0-9]", name, maxsplit=1)[0] or 0)
 
 
 def _check_shared(name, was, now, is_axis, folder):

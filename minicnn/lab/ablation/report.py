@@ -1,10 +1,10 @@
 """Report: the table, figures and page of an ablation, written into its folder."""
 
 import base64
-import html
 import os
 import textwrap
 from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 
 from minicnn.checks import check_count, check_kind, check_path, check_text, list_of, takes
@@ -57,20 +57,9 @@ PAGE = """<!DOCTYPE html>
 def text(
     grid: Grid, outcomes: Iterable[Outcome], baseline: Baseline | None = None, width: int = WIDTH
 ) -> str:
-    """The table with its explanation and the errors there were, ready to be printed.
+    """The table with its explanation and the errors there were, in lines of `width` characters.
 
-    Parameters
-    ----------
-    grid : Grid
-    outcomes : iterable of Outcome
-    baseline : Baseline, optional
-        What the differences are to; the best arm by default.
-    width : int
-        Characters in a line.
-
-    Returns
-    -------
-    str
+    Differences are to the baseline, by default the best arm.
     """
     shown = as_text(*table(grid, outcomes, baseline), width, keys=len(grid.axes))
     found = [textwrap.fill(line, width, subsequent_indent="  ") for line in errors(outcomes)]
@@ -100,22 +89,7 @@ def write(
 ) -> str | None:
     """Write ``table.txt``, the figures ``curves-N.svg``, and ``report.html`` with all of it.
 
-    Parameters
-    ----------
-    grid : Grid
-    outcomes : iterable of Outcome
-    folder : Path
-    baseline : Baseline, optional
-
-    Returns
-    -------
-    str or None
-        Why there are no figures, if there are none.
-
-    Raises
-    ------
-    ArgumentError
-        If a file cannot be written.
+    Gives the reason if there are no figures, else None. ArgumentError if a file cannot be written.
     """
     folder = Path(folder)
     write_atomically(folder / "table.txt", (text(grid, outcomes, baseline) + "\n").encode())
@@ -155,19 +129,7 @@ def page(
 ) -> str:
     """The page as HTML that needs no other file.
 
-    Parameters
-    ----------
-    grid : Grid
-    outcomes : iterable of Outcome
-    drawn : list of (str, bytes)
-        As `figures.curves` gives them.
-    missing : str, optional
-        What to say if there are none.
-    baseline : Baseline, optional
-
-    Returns
-    -------
-    str
+    `drawn` holds the figures, as `figures.curves` gives them; `missing` says why there are none.
     """
     header, rows = table(grid, outcomes, baseline)
     parts = [
@@ -175,10 +137,10 @@ def page(
         _row("th", header),
         *(_row("td", row) for row in rows),
         "</table></div>",
-        f"<p>{_escaped(_note(baseline))}</p>",
+        f"<p>{escape(_note(baseline))}</p>",
     ]
     if found := errors(outcomes):
-        parts += ["<ul>", *(f"<li>{_escaped(sentence)}</li>" for sentence in found), "</ul>"]
+        parts += ["<ul>", *(f"<li>{escape(sentence)}</li>" for sentence in found), "</ul>"]
     parts += [_figure(title, image) for title, image in drawn]
     if drawn:
         parts.append(
@@ -188,13 +150,13 @@ def page(
             " picture.</p>"
         )
     if missing:
-        parts.append(f"<p>{_escaped(missing)}</p>")
+        parts.append(f"<p>{escape(missing)}</p>")
     return PAGE.format(
-        title=_escaped(f"Ablation of {', '.join(grid.axes)}"),
+        title=escape(f"Ablation of {', '.join(grid.axes)}"),
         style=STYLE,
-        settings=_escaped(_settings(grid)),
+        settings=escape(_settings(grid)),
         body="\n".join(parts),
-        versions=_escaped(", ".join(f"{name} {number}" for name, number in versions().items())),
+        versions=escape(", ".join(f"{name} {number}" for name, number in versions().items())),
     )
 
 
@@ -207,14 +169,10 @@ def _settings(grid):
 
 
 def _row(tag, cells):
-    return "<tr>" + "".join(f"<{tag}>{_escaped(cell)}</{tag}>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 def _figure(title, image):
-    name = _escaped(f"Accuracy and loss over epochs {title}".strip())
+    name = escape(f"Accuracy and loss over epochs {title}".strip())
     data = base64.b64encode(image).decode()
     return f'<figure><img alt="{name}" src="data:image/svg+xml;base64,{data}"></figure>'
-
-
-def _escaped(words):
-    return html.escape(str(words))

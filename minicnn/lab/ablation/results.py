@@ -18,38 +18,20 @@ ERROR_FILE = "error.txt"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended.
-
-    Attributes
-    ----------
-    trial : Trial
-    status : str
-        ``finished``, ``diverged``, ``crashed``, or ``not done`` if it has not ended yet.
-    summary : dict
-        What ``summary.json`` holds; empty unless finished or diverged.
-    history : list of dict
-        The lines of ``metrics.jsonl``.
-    error : str
-        Why it did not finish, in one line; empty if it did.
-    steps : list of dict
-        The lines of ``steps.jsonl``; none of a run of an older version.
-    """
+    """How a trial ended: ``finished``, ``diverged``, ``crashed``, or ``not done`` yet."""
 
     trial: Trial
     status: str
-    summary: dict
-    history: list
-    error: str
-    steps: list = field(default_factory=list)
+    summary: dict  # what summary.json holds; empty unless finished or diverged
+    history: list  # the lines of metrics.jsonl, as dicts
+    error: str  # why it did not finish, in one line; empty if it did
+    steps: list = field(default_factory=list)  # the lines of steps.jsonl, if there is one
 
     @takes(metric=check_text)
     def final(self, metric: str) -> Any:
-        """The last epoch's value, or None if the trial did not finish.
+        """The last epoch's value of a metric of ``metrics.jsonl``, such as ``"test_loss"``.
 
-        Parameters
-        ----------
-        metric : str
-            A key of a line of ``metrics.jsonl``, such as ``"test_loss"``.
+        None if the trial did not finish.
         """
         if self.status != "finished":
             return None
@@ -63,19 +45,7 @@ check_outcomes = list_of(Outcome)
 
 @takes(trial=Trial, folder=check_path, epochs=check_seed)
 def read_outcome(trial: Trial, folder: str | os.PathLike[str], epochs: int = 0) -> Outcome:
-    """The outcome of a trial that was to be trained in `folder`.
-
-    Parameters
-    ----------
-    trial : Trial
-    folder : Path
-    epochs : int
-        How many were asked for: with fewer it is not done.
-
-    Returns
-    -------
-    Outcome
-    """
+    """The outcome of a trial that was to be trained in `folder`, for at least so many epochs."""
     folder = Path(folder)
     summary = json.loads(_read(folder / "summary.json") or "{}")
     error = _read(folder / ERROR_FILE).partition("\n")[0]
@@ -88,12 +58,9 @@ def read_outcome(trial: Trial, folder: str | os.PathLike[str], epochs: int = 0) 
 
 @takes(folder=check_path, sentence=check_text, details=check_text)
 def write_error(folder: str | os.PathLike[str], sentence: str, details: str = "") -> None:
-    """Keep why a trial did not finish: its first line becomes `Outcome.error`.
+    """Keep why a trial did not finish: `sentence` becomes `Outcome.error`.
 
-    Raises
-    ------
-    ArgumentError
-        If the file cannot be written.
+    ArgumentError if the file cannot be written.
     """
     make_folder(folder)
     line = " ".join(sentence.split()) or "an error without a message"

@@ -32,15 +32,6 @@ def csv_text(grid: Grid, outcomes: Iterable[Outcome]) -> str:
     """A line for each trial: axes, seed, status, final metrics, folder, error.
 
     Accuracies are fractions, losses in nats; what there is not is empty.
-
-    Parameters
-    ----------
-    grid : Grid
-    outcomes : iterable of Outcome
-
-    Returns
-    -------
-    str
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -60,22 +51,14 @@ def table(
 ) -> tuple[list[str], list[list[str]]]:
     """A row for each arm: mean and 95 % interval over the seeds that finished, and each seed.
 
-    The difference is to the baseline and paired: the mean of the seeds' differences, among the
-    seeds that finished in both; how many these are is said where seeds are missing.
-
-    Parameters
-    ----------
-    grid : Grid
-    outcomes : iterable of Outcome
-        Of every trial of the grid.
-    baseline : Baseline, optional
-        By default the best arm.
+    The difference is to the baseline, by default the best arm, and paired: the mean of the
+    seeds' differences, among the seeds that finished in both; how many these are is said where
+    seeds are missing.
 
     Returns
     -------
-    header : list of str
+    (header, rows)
         The names of the axes come first.
-    rows : list of list of str
 
     Raises
     ------

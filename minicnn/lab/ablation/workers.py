@@ -68,11 +68,6 @@ def train_trial(
         Of `Settings`.
     folder : Path
         Empty, or with a checkpoint of this trial.
-    callbacks : iterable of Callback
-
-    Returns
-    -------
-    Run
 
     Raises
     ------

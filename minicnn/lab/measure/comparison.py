@@ -7,6 +7,7 @@ from minicnn.checks import check_names, list_of, takes
 from minicnn.console import terminal
 from minicnn.console.table import as_text
 from minicnn.lab.measure.layer_stats import SIGNALS, Record, z_scores
+from minicnn.lab.measure.signals import Names
 from minicnn.lab.theory.prediction import Prediction, second_moments
 
 TITLES = {"output": "output rms", "delta": "delta rms", "gradient": "dW rms"}
@@ -15,18 +16,9 @@ UNUSUAL = 4.0  # standard errors
 
 @takes(record=Record, predictions=list_of(Prediction))
 def scores(record: Record, predictions: Iterable[Prediction]) -> dict[str, dict[str, float]]:
-    """z-scores of all three signals.
+    """z-scores by signal, ``output``, ``delta`` and ``gradient``, and by the layer's name.
 
-    Parameters
-    ----------
-    record : Record
-    predictions : list of Prediction
-        Of the same batch.
-
-    Returns
-    -------
-    dict of str to dict of str to float
-        By signal, ``output``, ``delta`` and ``gradient``, and by the layer's name.
+    Record and predictions are of the same batch.
     """
     found = {}
     for of in SIGNALS:
@@ -36,24 +28,12 @@ def scores(record: Record, predictions: Iterable[Prediction]) -> dict[str, dict[
 
 
 @takes(record=Record, predictions=list_of(Prediction), layers=check_names)
-def table(
-    record: Record, predictions: Iterable[Prediction], layers: str | Iterable[str] | None = None
-) -> str:
+def table(record: Record, predictions: Iterable[Prediction], layers: Names = None) -> str:
     """Measured and predicted root mean squares and the z of their squares, as text.
 
-    Parameters
-    ----------
-    record : Record
-    predictions : list of Prediction
-        Of the same batch.
-    layers : str or iterable of str, optional
-        Names of the layers to show; all by default.
-
-    Returns
-    -------
-    str
-        Where the theory makes no promise nothing stands beside the measurement. The line below
-        counts the z beyond ±4; a last one says why there is no promise, if there is none somewhere.
+    Of the layers of these names, all by default. Where the theory makes no promise nothing stands
+    beside the measurement. The line below counts the z beyond ±4; a last one says why there is no
+    promise, if there is none somewhere.
     """
     layers = [layers] if isinstance(layers, str) else layers
     z = scores(record, predictions)

@@ -10,23 +10,13 @@ Sixteen lanes hold sixteen copies of the image, each with a vector of its own.
 """
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 
-from minicnn import lanes
-from minicnn.checks import (
-    check_count,
-    check_names,
-    check_numbers,
-    check_seed,
-    is_finite,
-    make_rng,
-    takes,
-)
+from minicnn import checks, lanes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.lab.measure.jvp import push
-from minicnn.lab.measure.signals import Signals
+from minicnn.lab.measure.signals import Names, Signals
 from minicnn.models.inference import check_images
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.plan import NEVER, Plan, trace
@@ -78,10 +68,8 @@ class Jacobian:
     (16,)
     """
 
-    @takes(model=initialized, image=check_numbers, layers=check_names)
-    def __init__(
-        self, model: Sequential, image: np.ndarray, layers: str | Iterable[str] | None = None
-    ):
+    @checks.takes(model=initialized, image=checks.check_numbers, layers=checks.check_names)
+    def __init__(self, model: Sequential, image: np.ndarray, layers: Names = None):
         signals = Signals(model, dtype=np.float64)
         signals.follow()
         image = np.asarray(image)
@@ -93,23 +81,12 @@ class Jacobian:
         self._out, self._in = last.output_shape, first.input_shape
         self.shape = (math.prod(self._out), math.prod(self._in))
 
-    @takes(v=check_numbers)
+    @checks.takes(v=checks.check_numbers)
     def times(self, v: np.ndarray) -> np.ndarray:
-        """``J v``, by forward mode.
+        """``J v``, by forward mode: float64 of shape (m,), or (m, r) for r vectors side by side.
 
-        Parameters
-        ----------
-        v : ndarray, shape (n,) or (n, r)
-            n inputs; r vectors side by side.
-
-        Returns
-        -------
-        ndarray of float64, shape (m,) or (m, r)
-
-        Raises
-        ------
-        ArgumentError
-            If a shape does not fit, or a layer is none of minicnn's own.
+        `v` has n inputs, shape (n,) or (n, r). ArgumentError if a shape does not fit, or a layer
+        is none of minicnn's own.
         """
         columns = self._columns(v, 1)
         tangents = lanes.pack(columns.T.reshape(-1, *self._in), np.float64)
@@ -118,7 +95,7 @@ class Jacobian:
             x, tangents = push(layer, x, tangents)
         return self._rows(tangents, columns, v)
 
-    @takes(u=check_numbers)
+    @checks.takes(u=checks.check_numbers)
     def transposed_times(self, u: np.ndarray) -> np.ndarray:
         """``Jᵀ u``, by the backward pass; `u` of m outputs, as `times` takes its n inputs."""
         columns = self._columns(u, 0)
@@ -139,11 +116,11 @@ class Jacobian:
             matrix[start : start + count] = self.transposed_times(unit).T
         return matrix
 
-    @takes(count=check_count, seed=check_seed)
+    @checks.takes(count=checks.check_count, seed=checks.check_seed)
     def singular_values(
         self, count: int | None = None, tolerance: float = 1e-4, seed: int = 0
     ) -> np.ndarray:
-        """The singular values, the largest first.
+        """The singular values, the largest first, as float64 of shape (count,).
 
         Parameters
         ----------
@@ -156,11 +133,6 @@ class Jacobian:
         seed : int
             Of the random directions to begin with.
 
-        Returns
-        -------
-        ndarray of float64, shape (count,)
-            Those of the dense matrix right to rounding.
-
         Raises
         ------
         ArgumentError
@@ -170,15 +142,14 @@ class Jacobian:
         most = min(self.shape)
         if count is None:
             return _svd(self.dense())[1]
-        count = check_count(count, "the count of singular values")
         if count > most:
             raise ArgumentError(
                 f"a Jacobian of {self.shape[0]} outputs and {self.shape[1]} inputs has {most}"
                 f" singular values, got count = {count}."
             )
-        if not (is_finite(tolerance) and 0 < tolerance < 1):
+        if not (checks.is_finite(tolerance) and 0 < tolerance < 1):
             raise ArgumentError(f"tolerance must be a number in (0, 1), got {tolerance!r}.")
-        return self._largest(count, tolerance, make_rng(seed))
+        return self._largest(count, tolerance, checks.make_rng(seed))
 
     def _largest(self, count, tolerance, rng):
         """Block Golub-Kahan-Lanczos with full reorthogonalization.
@@ -236,10 +207,8 @@ class Jacobian:
         return rows[0].copy() if np.ndim(given) == 1 else rows.T.copy()
 
 
-@takes(model=initialized)
-def jacobian(
-    model: Sequential, image: np.ndarray, layers: str | Iterable[str] | None = None
-) -> np.ndarray:
+@checks.takes(model=initialized)
+def jacobian(model: Sequential, image: np.ndarray, layers: Names = None) -> np.ndarray:
     """The dense Jacobian at one image, ndarray of shape (m, n); see :class:`Jacobian`.
 
     It costs a forward and a backward pass for each sixteen of its rows.
@@ -248,15 +217,9 @@ def jacobian(
 
 
 def singular_values(
-    model: Sequential,
-    image: np.ndarray,
-    count: int | None = None,
-    layers: str | Iterable[str] | None = None,
+    model: Sequential, image: np.ndarray, count: int | None = None, layers: Names = None
 ) -> np.ndarray:
-    """The Jacobian's singular values, the largest first; see :class:`Jacobian`.
-
-    With `count`, that many of the largest, without making the matrix.
-    """
+    """The Jacobian's singular values, see :meth:`Jacobian.singular_values`."""
     return Jacobian(model, image, layers).singular_values(count)
 
 

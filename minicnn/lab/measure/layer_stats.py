@@ -21,20 +21,12 @@ SIGNALS = ("output", "delta", "gradient")
 
 @dataclass(frozen=True)
 class Statistics:
-    """Moments and quantiles of the numbers of an array, all taken alike.
+    """Moments and quantiles of the numbers of an array, all taken alike."""
 
-    Attributes
-    ----------
-    mean, second_moment, std : float
-        E[v], E[v²] and √E[(v - E[v])²].
-    quantiles : dict of str to float
-        By the per cent of numbers below: ``"2"``, ``"25"``, ``"50"``, ``"75"``, ``"98"``.
-    """
-
-    mean: float
-    second_moment: float
-    std: float
-    quantiles: dict[str, float]
+    mean: float  # E[v]
+    second_moment: float  # E[v²]
+    std: float  # √E[(v - E[v])²]
+    quantiles: dict[str, float]  # by the per cent of numbers below: "2", "25", "50", "75", "98"
 
     @classmethod
     @takes(array=check_numbers)
@@ -42,12 +34,7 @@ class Statistics:
         """Of an array; sums are in float64.
 
         Quantiles are of at most 16,384 of the numbers, evenly spread, since sorting would
-        take longer than all else. NaN where a number is NaN.
-
-        Raises
-        ------
-        ArgumentError
-            If it is no array of real numbers, or holds none.
+        take longer than all else. NaN where a number is NaN; ArgumentError if there is none.
         """
         if not array.size:
             raise ArgumentError(f"an array of shape {array.shape} holds no numbers to look at.")
@@ -151,22 +138,9 @@ class Record:
 
     @takes(of=check_text)
     def second_moments(self, of: str = "output") -> dict[str, float]:
-        """The second moment of one signal in every layer that has it.
+        """The second moment of a signal in every layer that has it, by the layer's name.
 
-        Parameters
-        ----------
-        of : str
-            ``output``, ``delta`` or ``gradient``.
-
-        Returns
-        -------
-        dict of str to float
-            By the layer's name.
-
-        Raises
-        ------
-        ArgumentError
-            For another signal.
+        The signals are ``output``, ``delta`` and ``gradient``; ArgumentError for another.
         """
         if of not in SIGNALS:
             raise unknown("signal", of, SIGNALS)
@@ -196,34 +170,20 @@ class Record:
 def z_scores(measured: dict[str, float], predicted: dict[str, Moment]) -> dict[str, float]:
     """How far measured values are from a theory, in its standard errors.
 
-    Parameters
-    ----------
-    measured : dict of str to float
-        Such as ``record.second_moments("delta")``.
-    predicted : dict of str to Moment
-        By the same names, such as ``theory.second_moments(predictions, "delta")``.
-
-    Returns
-    -------
-    dict of str to float
-        For the names in both, in the order of `measured`, as
-        :meth:`minicnn.lab.theory.finite_width.Moment.z` defines them.
-
-    Raises
-    ------
-    ArgumentError
-        If there is no name in both.
+    Of ``record.second_moments("delta")`` and ``theory.second_moments(predictions, "delta")``, for
+    example: for the names in both, in the order of `measured`, as
+    :meth:`minicnn.lab.theory.finite_width.Moment.z` defines them. ArgumentError if there are none.
     """
-    both = [name for name in measured if name in predicted]
-    for name in both:
-        check_number(measured[name], f"z_scores: measured {name}")
-        check_kind(predicted[name], Moment, f"z_scores: predicted {name}")
-    if not both:
+    scores = {}
+    for name in [name for name in measured if name in predicted]:
+        value = check_number(measured[name], f"z_scores: measured {name}")
+        scores[name] = check_kind(predicted[name], Moment, f"z_scores: predicted {name}").z(value)
+    if not scores:
         raise ArgumentError(
             f"nothing to compare: measured {', '.join(measured) or 'nothing'}, predicted"
             f" {', '.join(predicted) or 'nothing'}."
         )
-    return {name: predicted[name].z(measured[name]) for name in both}
+    return scores
 
 
 @takes(above=check_number, below=check_number)

@@ -6,20 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minicnn.checks import (
-    check_count,
-    check_dict,
-    check_flag,
-    check_items,
-    check_iterable,
-    check_names,
-    check_numbers,
-    takes,
-)
+from minicnn import checks
 from minicnn.data.batches import Batch
 from minicnn.errors import ArgumentError
 from minicnn.lab.measure.layer_stats import LayerRecord, Record, Statistics, ratio
-from minicnn.lab.measure.signals import Signals, leaves, select
+from minicnn.lab.measure.signals import Names, Signals, leaves, select
 from minicnn.layers import Layer, ReLU, Sigmoid, Softsign, Tanh
 from minicnn.metrics import entropy
 from minicnn.models import Sequential
@@ -31,15 +22,15 @@ BOUNDS = {Tanh: (-1.0, 1.0), Sigmoid: (0.0, 1.0), Softsign: (-1.0, 1.0)}
 SATURATED = 0.05  # an output so near to a bound counts as saturated
 
 
-@takes(
-    model=(Sequential, Signals), labels=check_numbers, frequencies=check_numbers,
-    updates=check_dict, layers=check_names, training=check_flag,
+@checks.takes(
+    model=(Sequential, Signals), labels=checks.check_numbers, frequencies=checks.check_numbers,
+    updates=checks.check_dict, layers=checks.check_names, training=checks.check_flag,
 )  # fmt: skip
 def probe(
     model: Sequential | Signals,
     images: np.ndarray,
     labels: np.ndarray,
-    layers: str | Iterable[str] | None = None,
+    layers: Names = None,
     *,
     training: bool = True,
     frequencies: npt.ArrayLike | None = None,
@@ -69,10 +60,6 @@ def probe(
         By the parameter's name, as `update_ratios` gives them, to stand in the record.
     step : int, optional
         To stand in the record.
-
-    Returns
-    -------
-    Record
 
     Raises
     ------
@@ -104,18 +91,17 @@ def probe(
     )  # fmt: skip
 
 
-@takes(model=(Sequential, Signals), batches=check_iterable, layers=check_names)
+@checks.takes(model=(Sequential, Signals), batches=checks.check_iterable, layers=checks.check_names)
 def dead_units(
-    model: Sequential | Signals, batches: Iterable[Batch], layers: str | Iterable[str] | None = None
+    model: Sequential | Signals, batches: Iterable[Batch], layers: Names = None
 ) -> dict[str, np.ndarray]:
-    """Which ReLU units are 0 for every sample of a data set.
+    """Which ReLU units are 0 for every sample of a data set, computed as in evaluation.
 
     Parameters
     ----------
     model : Sequential or Signals
-        Computed as in evaluation.
     batches : iterable of Batch
-        Such as ``Batches(dataset, 256)``.
+        Such as ``Batches(dataset, 256)``; ArgumentError if there is none.
     layers : iterable of str, optional
         Names of ReLU layers; all by default.
 
@@ -123,11 +109,6 @@ def dead_units(
     -------
     dict of str to ndarray of bool, shape (C,)
         By the layer's name; a unit is a feature, or a channel with all its positions.
-
-    Raises
-    ------
-    ArgumentError
-        If there is no ReLU layer of that name, or no batch.
     """
     signals = model if isinstance(model, Signals) else Signals(model)
     rectifiers: list[Layer] = [layer for layer in leaves(signals.twin) if isinstance(layer, ReLU)]
@@ -146,31 +127,17 @@ def dead_units(
     return {name: ~alive[name] for name in chosen}
 
 
-@takes(before=check_dict, after=check_dict)
+@checks.takes(before=checks.check_dict, after=checks.check_dict)
 def update_ratios(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> dict[str, float]:
-    """How far each parameter has gone, as a part of what it was.
+    """How far each parameter has gone, as a part of what it was: ``‖after - before‖ / ‖before‖``.
 
-    ``‖after - before‖ / ‖before‖``; some 1e-3 a step is common.
-
-    Parameters
-    ----------
-    before, after : dict of str to ndarray
-        The parameters at two moments, as ``model.state_dict()`` gives them.
-
-    Returns
-    -------
-    dict of str to float
-        For the names in both. Infinite for what was all 0 and is not any more, NaN for what
-        still is.
-
-    Raises
-    ------
-    ArgumentError
-        If a parameter is no array of numbers, or has two shapes.
+    Of the names in both of two dicts such as ``model.state_dict()``; some 1e-3 a step is common.
+    Infinite for what was all 0 and is not any more, NaN for what still is. ArgumentError if a
+    parameter is no array of numbers, or has two shapes.
     """
     ratios = {}
     for name in [name for name in before if name in after]:
-        old, new = (check_numbers(a[name], name).astype(np.float64) for a in (before, after))
+        old, new = (checks.check_numbers(a[name], name).astype(np.float64) for a in (before, after))
         if old.shape != new.shape:
             raise ArgumentError(f"{name} has shape {old.shape} before, but {new.shape} after.")
         with np.errstate(over="ignore", invalid="ignore"):
@@ -208,7 +175,7 @@ class Probes(Callback):
         For a setting out of range; when training begins, for a layer that is not there.
     """
 
-    @takes(at=check_items, layers=check_names)
+    @checks.takes(at=checks.check_items, layers=checks.check_names)
     def __init__(
         self,
         images: np.ndarray,
@@ -216,11 +183,11 @@ class Probes(Callback):
         *,
         every: int | None = None,
         at: Iterable[int] | None = None,
-        layers: str | Iterable[str] | None = None,
+        layers: Names = None,
     ):
         if every is not None and at is not None:
             raise ArgumentError("Probes: give every or at, not both.")
-        self.every = None if every is None else check_count(every, "Probes: every")
+        self.every = None if every is None else checks.check_count(every, "Probes: every")
         self.at: Any = None if at is None else frozenset(_check_step(step) for step in at)
         self.layers = layers
         self.images, self.labels = images, labels
@@ -268,7 +235,7 @@ class Probes(Callback):
         self.records.append(record)
 
 
-@takes(layer=Layer)
+@checks.takes(layer=Layer)
 def weight_of(layer: Layer) -> Parameter | None:
     """The layer's W, or None: slopes and scales, which are not to decay, are none."""
     weight = layer.own_parameters().get("weight")

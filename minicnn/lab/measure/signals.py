@@ -8,37 +8,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minicnn import lanes
-from minicnn.checks import (
-    check_callable,
-    check_dtype,
-    check_flag,
-    check_names,
-    check_numbers,
-    list_of,
-    takes,
-)
+from minicnn import checks, lanes
 from minicnn.data.batches import Batch
 from minicnn.errors import ArgumentError, unknown
 from minicnn.layers import Conv2d, Layer
 from minicnn.losses import Loss, SoftmaxCrossEntropy
 from minicnn.models.inference import check_images
-from minicnn.models.sequential import NOT_INITIALIZED, Sequential, initialized
+from minicnn.models.sequential import Sequential, initialized
 from minicnn.plan import NEVER
+
+Names = str | Iterable[str] | None
 
 
 class Pass(NamedTuple):
-    """What comes out of a batch.
+    """What comes out of a batch."""
 
-    Attributes
-    ----------
-    loss : float
-        E, the mean over the samples.
-    scores : ndarray, shape (N, K)
-    """
-
-    loss: float
-    scores: np.ndarray
+    loss: float  # E, the mean over the samples
+    scores: np.ndarray  # (N, K)
 
 
 class Signals:
@@ -70,12 +56,10 @@ class Signals:
         If the model is not initialized.
     """
 
-    @takes(model=initialized, loss=Loss, dtype=check_dtype)
+    @checks.takes(model=initialized, loss=Loss, dtype=checks.check_dtype)
     def __init__(
         self, model: Sequential, loss: Loss | None = None, dtype: npt.DTypeLike | None = None
     ):
-        if model.output_shape is None:
-            raise ArgumentError(NOT_INITIALIZED)
         self.model, self.twin = model, _twin(model, np.dtype(dtype or model.dtype))
         self._loss = SoftmaxCrossEntropy() if loss is None else copy.deepcopy(loss)
 
@@ -89,16 +73,16 @@ class Signals:
         for array, source in arrays:
             array[...] = source
 
-    @takes(
-        labels=check_numbers, visit=partial(check_callable, arguments=5), layers=check_names,
-        training=check_flag,
+    @checks.takes(
+        labels=checks.check_numbers, visit=partial(checks.check_callable, arguments=5),
+        layers=checks.check_names, training=checks.check_flag,
     )  # fmt: skip
     def record(
         self,
         images: np.ndarray,
         labels: np.ndarray,
         visit: Callable[..., Any],
-        layers: str | Iterable[str] | None = None,
+        layers: Names = None,
         training: bool = True,
     ) -> Pass:
         """Run one batch forwards and backwards, and show every layer's signals.
@@ -122,10 +106,6 @@ class Signals:
         training : bool
             Whether dropout drops and batch normalization uses the batch's statistics.
 
-        Returns
-        -------
-        Pass
-
         Raises
         ------
         ArgumentError
@@ -148,27 +128,17 @@ class Signals:
             self.twin.backward(gradient)
         return Pass(float(loss), scores)
 
-    @takes(
-        batch=Batch, visit=partial(check_callable, arguments=2), layers=check_names,
-        training=check_flag,
+    @checks.takes(
+        batch=Batch, visit=partial(checks.check_callable, arguments=2), layers=checks.check_names,
+        training=checks.check_flag,
     )  # fmt: skip
     def outputs(
-        self,
-        batch: Batch,
-        visit: Callable[..., Any],
-        layers: str | Iterable[str] | None = None,
-        training: bool = False,
+        self, batch: Batch, visit: Callable[..., Any], layers: Names = None, training: bool = False
     ) -> None:
-        """Run one batch forwards, and show every layer's output.
+        """Run one batch of :class:`minicnn.data.Batches` forwards, and show every layer's output.
 
-        Parameters
-        ----------
-        batch : Batch
-            In lanes, as :class:`minicnn.data.Batches` gives them.
-        visit : callable
-            ``visit(layer, y)``, called for each leaf layer, the first first.
-        layers, training
-            As in `record`; by default as in evaluation.
+        ``visit(layer, y)`` is called for each leaf layer, the first first. The other settings are
+        as in `record`, by default as in evaluation.
         """
         self.follow()
         chosen = select(self.twin, layers)
@@ -183,34 +153,19 @@ class Signals:
             self.twin.run(batch.x, training, batch.samples, backward=NEVER)
 
 
-@takes(model=Sequential)
+@checks.takes(model=Sequential)
 def leaves(model: Sequential) -> list[Layer]:
     """The layers of a model that hold no other layers, in the order of the forward pass."""
     return [layer for layer in model.all_layers() if not layer.children()]
 
 
-@takes(model=Sequential, names=check_names, among=list_of(Layer))
+@checks.takes(model=Sequential, names=checks.check_names, among=checks.list_of(Layer))
 def select(
-    model: Sequential,
-    names: str | Iterable[str] | None = None,
-    kind: str = "layer",
-    among: list[Layer] | None = None,
+    model: Sequential, names: Names = None, kind: str = "layer", among: list[Layer] | None = None
 ) -> list[Layer]:
-    """The leaf layers of these names, in the order of the forward pass; all by default.
+    """The layers of these names among all leaves, or those given, in order; all by default.
 
-    Parameters
-    ----------
-    model : Sequential
-    names : iterable of str or str, optional
-    kind : str
-        What an error calls them.
-    among : list of Layer, optional
-        To choose from; all leaves by default.
-
-    Raises
-    ------
-    ArgumentError
-        For a name that is not there; it names the nearest.
+    ArgumentError for a name that is not there: it says of which `kind`, and names the nearest.
     """
     among = leaves(model) if among is None else among
     if names is None:

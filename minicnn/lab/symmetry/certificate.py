@@ -37,27 +37,14 @@ def _check_step(step):
 
 @dataclass(frozen=True)
 class LayerSymmetry:
-    """What is known of one layer.
-
-    Attributes
-    ----------
-    layer : str
-    units : int
-        Channels or features; of a layer behind Flatten the channels before it.
-    classes : tuple of tuple of int
-        The numbers of the units that are tied to each other, every unit in one class.
-    rank, full_rank : int or None
-        Of W as out x rest, and the largest there can be; None without a matrix.
-    distinct : int or None
-        Rows of W of which no two are equal.
-    """
+    """What is known of one layer; what is said of W is None without a matrix."""
 
     layer: str
-    units: int
-    classes: tuple[tuple[int, ...], ...]
-    rank: int | None = None
-    full_rank: int | None = None
-    distinct: int | None = None
+    units: int  # channels or features; of a layer behind Flatten the channels before it
+    classes: tuple[tuple[int, ...], ...]  # numbers of units that are tied; every unit is in one
+    rank: int | None = None  # of W as out x rest
+    full_rank: int | None = None  # the largest there can be
+    distinct: int | None = None  # rows of W of which no two are equal
 
 
 @dataclass(frozen=True)
@@ -110,25 +97,12 @@ class Certificate:
 def certify(
     model: Sequential, tolerance: float = 0.0, rank_tolerance: float | None = None
 ) -> Certificate:
-    """The symmetry of a model as it is now.
+    """The symmetry of a model as it is now; nothing of it is changed.
 
-    Parameters
-    ----------
-    model : Sequential
-        Initialized; nothing of it is changed.
-    tolerance, rank_tolerance
-        As `Certificate` has them. Kernels add in an order that keeps ties to the bit; 1e-5 is
-        right for networks in float32 that were computed otherwise.
-
-    Returns
-    -------
-    Certificate
-
-    Raises
-    ------
-    ArgumentError
-        For a tolerance that is no finite number of at least 0, a model that is not initialized,
-        or one without weights.
+    Tolerances are as `Certificate` has them. Kernels add in an order that keeps ties to the bit;
+    1e-5 is right for networks in float32 that were computed otherwise. ArgumentError for a
+    tolerance that is no finite number of at least 0, and a model that is not initialized or has no
+    weights.
     """
     tolerance = _check_tolerance(tolerance, "tolerance")
     if rank_tolerance is not None:
@@ -158,23 +132,10 @@ def _row(layer, labels, tolerance, rank_tolerance):
 
 @takes(matrix=partial(check_numbers, ndim=2), tolerance=_check_tolerance)
 def numerical_rank(matrix: np.ndarray, tolerance: float | None = None) -> int:
-    """How many singular values are above `tolerance` times the largest.
+    """How many singular values of an (M, N) matrix are above `tolerance` times the largest.
 
-    Parameters
-    ----------
-    matrix : ndarray, shape (M, N)
-    tolerance : float, optional
-        By default that of :func:`numpy.linalg.matrix_rank`, ``max(M, N) eps`` with the eps of
-        the matrix's dtype.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ArgumentError
-        If the matrix holds NaN or infinity, or no number at all.
+    By default that is the one of :func:`numpy.linalg.matrix_rank`, ``max(M, N) eps`` with the eps
+    of the matrix's dtype. ArgumentError if the matrix holds NaN or infinity, or no number at all.
     """
     if not matrix.size:
         raise ArgumentError(f"a matrix of shape {matrix.shape} holds no numbers: it has no rank.")
@@ -227,16 +188,14 @@ class SymmetryWatch(Callback):
         self.records: list[tuple[int, Certificate]] = []
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Record the start."""
+        """Record the start, or the end."""
         self._look(trainer, self.every is not None)
+
+    on_train_end = on_train_begin
 
     def on_step_end(self, trainer: Trainer) -> None:
         """Record this step if it is chosen."""
         self._look(trainer, self.every is not None and trainer.step % self.every == 0)
-
-    def on_train_end(self, trainer: Trainer) -> None:
-        """Record the end."""
-        self._look(trainer, self.every is not None)
 
     def _look(self, trainer, due):
         done = {step for step, _ in self.records}

@@ -21,14 +21,9 @@ from minicnn.plan import trace
 
 @takes(model=initialized, balanced=check_flag)
 def first_steps(model: Sequential, balanced: bool = False) -> tuple[dict[str, int | None], bool]:
-    """The step at which each parameter first has a gradient that is not 0.
+    """The step at which each parameter of a model first has a gradient that is not 0.
 
-    Parameters
-    ----------
-    model : Sequential
-        Initialized; nothing of it is changed.
-    balanced : bool
-        Whether every batch holds all classes equally often.
+    `balanced` says whether every batch holds all classes equally often. Nothing changes the model.
 
     Returns
     -------
@@ -127,26 +122,12 @@ class Verdict:
 
 @takes(model=initialized, balanced=check_flag, tolerance=check_finite)
 def verdict(model: Sequential, balanced: bool = False, tolerance: float = 0.0) -> Verdict:
-    """What gradient descent can make of a model as it is now.
+    """What gradient descent can make of a model as it is now; nothing of it is changed.
 
-    Parameters
-    ----------
-    model : Sequential
-        Initialized; nothing of it is changed.
-    balanced : bool
-        Whether every batch holds all classes equally often: a zero network then has no gradient
-        at all.
-    tolerance : float
-        As for :meth:`minicnn.lab.symmetry.tied_units.Network.refine`.
-
-    Returns
-    -------
-    Verdict
-
-    Raises
-    ------
-    ArgumentError
-        For a model that is not initialized or has no weights.
+    `balanced` says whether every batch holds all classes equally often: a zero network then has no
+    gradient at all. The tolerance is as for `Network.refine` of
+    :mod:`minicnn.lab.symmetry.tied_units`. ArgumentError for a model that is not initialized or
+    has no weights.
     """
     labels = Network(model).refine(tolerance).units()
     steps, sees = first_steps(model, balanced)

@@ -33,25 +33,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minicnn import layers
 from minicnn.errors import ArgumentError
-from minicnn.layers import (
-    Activation,
-    AvgPool2d,
-    BatchNorm,
-    Conv2d,
-    Dense,
-    Dropout,
-    Flatten,
-    MaxPool2d,
-    PReLU,
-    Upsample,
-)
 from minicnn.layers.scalars import Scale, Shift
 from minicnn.models import Branches, Residual, Sequential
 from minicnn.plan import trace
 
 UNIT_BY_UNIT = (
-    Activation, AvgPool2d, MaxPool2d, BatchNorm, Dropout, Flatten, Scale, Shift, Upsample
+    layers.Activation, layers.AvgPool2d, layers.MaxPool2d, layers.BatchNorm, layers.Dropout,
+    layers.Flatten, layers.Upsample, Scale, Shift,
 )  # fmt: skip
 
 
@@ -85,15 +75,8 @@ class _Places(NamedTuple):
 class Network:
     """The units of a model, and what connects them.
 
-    Parameters
-    ----------
-    model : Sequential
-        Initialized. A layer of a kind that is not known here unties the units at both its ends.
-
-    Raises
-    ------
-    ArgumentError
-        If the model is not initialized, or has no units to tie.
+    A layer of a kind that is not known here unties the units at both its ends. ArgumentError if
+    the model is not initialized, or has no units to tie.
     """
 
     def __init__(self, model: Sequential):
@@ -139,16 +122,16 @@ class Network:
             for other in inputs[1:]:
                 self._join(first, other)
             return first
-        if isinstance(layer, (Conv2d, Dense)):
+        if isinstance(layer, (layers.Conv2d, layers.Dense)):
             after = self._new(node.shape[0])
             self.links.append((layer, first, after))
             return after
         if isinstance(layer, UNIT_BY_UNIT):
-            if isinstance(layer, (BatchNorm, PReLU)):
+            if isinstance(layer, (layers.BatchNorm, layers.PReLU)):
                 self.own.append((layer, first))
-            if isinstance(layer, Dropout) and layer.p:
+            if isinstance(layer, layers.Dropout) and layer.p:
                 self._untie(first)
-            if isinstance(layer, Flatten):
+            if isinstance(layer, layers.Flatten):
                 size = node.shape[0] // len(first.units)
                 units, taps = (np.repeat(numbers, size) for numbers in first)
                 return _Places(units, taps * size + np.arange(node.shape[0]) % size)
@@ -182,12 +165,7 @@ class Network:
         """Split classes until all equations hold, up to `tolerance` times the largest number.
 
         That is the largest weight or bias of the layer, or the largest of its scales, shifts or
-        slopes; sums are compared as means over the class. 0 is exact, to the bit.
-
-        Returns
-        -------
-        Network
-            Itself.
+        slopes; sums are compared as means over the class. 0 is exact, to the bit. Returns itself.
         """
         before = None
         while before != (now := self._labels.max()):
@@ -232,12 +210,8 @@ class Network:
                     yield np.unique(places.units), partial(_scaled, rows, scale)
 
 
-def connections(layer: Conv2d | Dense) -> tuple[np.ndarray, np.ndarray | None]:
+def connections(layer: layers.Conv2d | layers.Dense) -> tuple[np.ndarray, np.ndarray | None]:
     """A layer's weight between all that comes in and all that goes out, and where there is none.
-
-    Parameters
-    ----------
-    layer : Conv2d or Dense
 
     Returns
     -------
@@ -260,18 +234,9 @@ def connections(layer: Conv2d | Dense) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def clusters(rows: np.ndarray, tolerance: float = 0.0) -> np.ndarray:
-    """Label equal rows alike.
+    """Label equal rows of an (N, M) array alike: (N,) of int, from 0 in the order of first rows.
 
-    Parameters
-    ----------
-    rows : ndarray, shape (N, M)
-    tolerance : float
-        A row joins the first class whose first row differs nowhere by more.
-
-    Returns
-    -------
-    ndarray of int, shape (N,)
-        Classes count from 0, in the order of their first rows.
+    A row joins the first class whose first row differs nowhere by more than the tolerance.
     """
     rows = np.ascontiguousarray(rows, np.float64) + 0.0  # -0 becomes 0
     labels = np.empty(len(rows), int)
@@ -304,8 +269,7 @@ def _class_means(array, labels, scale):
     """
     order = np.argsort(labels, kind="stable")
     starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
-    parts = np.split(array[:, order], starts[1:], axis=1)
-    parts = [_scaled(part, scale) for part in parts]
+    parts = np.split(_scaled(array[:, order], scale), starts[1:], axis=1)
     means = [
         part if part.shape[1] == 1 else np.sort(part, axis=1).mean(axis=1, keepdims=True)
         for part in parts

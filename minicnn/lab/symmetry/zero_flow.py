@@ -20,29 +20,15 @@ variance by √eps, can make rounding grow from step to step until such a balanc
 For the package itself: it checks nothing of what it is handed.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from minicnn import layers
 from minicnn.kernels.activation import LOOPS
 from minicnn.lab.symmetry.tied_units import connections
 from minicnn.lanes import LANES
-from minicnn.layers import (
-    Activation,
-    AvgPool2d,
-    BatchNorm,
-    Conv2d,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAvgPool2d,
-    Identity,
-    Layer,
-    MaxPool2d,
-    PReLU,
-    Upsample,
-)
 from minicnn.layers.scalars import Scale, Shift
 from minicnn.models import Branches, Residual
 
@@ -92,8 +78,11 @@ class _Rule:
         for name, parameter in self.parameters.items():
             yield parameter, self.mask[name], self.gradient[name]
 
-    def forward(self, x):
-        self.x = x
+    def forward(self, *inputs):
+        self.inputs, self.x = inputs, inputs[0]
+        return self.signal(*inputs)
+
+    def signal(self, x):
         return x
 
     def backward(self, d):
@@ -116,7 +105,7 @@ class _Weights(_Rule):
         self.mask["weight"] = weight.any(axis=2)
         self.possible = True if possible is None else possible[:, :, 0] > 0
 
-    def forward(self, x):
+    def signal(self, x):
         bias = self.mask.get("bias", False)
         # At the border of an image a window sees zeros of the padding.
         self.padded = any(getattr(self.layer, "padding", ()))
@@ -141,8 +130,7 @@ class _Weights(_Rule):
 class _Function(_Rule):
     """An activation: what counts is whether σ and σ' are 0 at 0."""
 
-    def forward(self, z):
-        self.x = z
+    def signal(self, z):
         at_zero, self.slope = _at_zero(self.layer)
         return z._replace(live=z.live | at_zero)
 
@@ -160,8 +148,7 @@ class _Function(_Rule):
 class _Norm(_Rule):
     """Batch normalization: x̂ is 0 where x does not vary, and dE/dx sums to 0."""
 
-    def forward(self, x):
-        self.x = x
+    def signal(self, x):
         scale, shift = self.mask["weight"], self.mask["bias"]
         varies = scale & x.varies
         return Signal(varies | shift, varies, scale & x.differs, scale & x.depends)
@@ -180,18 +167,17 @@ class _Pool(_Rule):
     """Pooling keeps the sum of all derivatives, but not where in the image they are."""
 
     def backward(self, d):
-        if isinstance(self.layer, MaxPool2d):  # the maximum's place differs as the signal does
+        if isinstance(self.layer, layers.MaxPool2d):  # its place differs as the signal does
             return derivative(d.live, np.where(self.x.differs, np.minimum(d.level, TOTAL), d.level))
         lost = (d.level == TOTAL) & any(self.layer.padding)
-        flat = isinstance(self.layer, GlobalAvgPool2d)
+        flat = isinstance(self.layer, layers.GlobalAvgPool2d)
         return derivative(d.live, np.where(lost, FREE, d.level), flat)
 
 
 class _Dropout(_Rule):
     """Dropout: masks differ from sample to sample."""
 
-    def forward(self, x):
-        self.x = x
+    def signal(self, x):
         if not self.layer.p:
             return x
         return x._replace(varies=x.varies | x.live, differs=x.differs | x.live)
@@ -203,8 +189,7 @@ class _Dropout(_Rule):
 class _Gate(_Rule):
     """Everything times one number."""
 
-    def forward(self, x):
-        self.x = x
+    def signal(self, x):
         return Signal(*(a & self.mask["scalar"] for a in x))
 
     def backward(self, d):
@@ -215,7 +200,7 @@ class _Gate(_Rule):
 class _Shift(_Rule):
     """Everything plus one number."""
 
-    def forward(self, x):
+    def signal(self, x):
         return x._replace(live=x.live | self.mask["scalar"])
 
     def backward(self, d):
@@ -226,8 +211,7 @@ class _Shift(_Rule):
 class _Flatten(_Rule):
     """A channel becomes all its pixels."""
 
-    def forward(self, x):
-        self.x = x
+    def signal(self, x):
         self.size = self.layer.output_shape[0] // len(x.live)
         return Signal(*(np.repeat(a, self.size) for a in x))
 
@@ -239,8 +223,7 @@ class _Flatten(_Rule):
 class _Sum(_Rule):
     """A sum of branches."""
 
-    def forward(self, *inputs):
-        self.inputs = inputs
+    def signal(self, *inputs):
         return Signal(*map(np.logical_or.reduce, zip(*inputs)))
 
     def backward(self, d):
@@ -250,8 +233,7 @@ class _Sum(_Rule):
 class _Concat(_Sum):
     """Branches side by side."""
 
-    def forward(self, *inputs):
-        self.inputs = inputs
+    def signal(self, *inputs):
         return Signal(*map(np.concatenate, zip(*inputs)))
 
     def backward(self, d):
@@ -265,8 +247,7 @@ class _Unknown(_Sum):
     def __init__(self, layer):
         super().__init__(layer, {parameter.name: parameter for parameter in layer.parameters()})
 
-    def forward(self, *inputs):
-        self.inputs = inputs
+    def signal(self, *inputs):
         found = (any(a.any() for a in parts) for parts in zip(*inputs))
         return Signal(*(np.full(self.layer.output_shape[0], a) for a in found))
 
@@ -276,14 +257,15 @@ class _Unknown(_Sum):
         return [derivative(np.full(len(x.live), live), FREE) for x in self.inputs]
 
 
-KINDS = {  # the first that fits
-    Conv2d: _Weights, Dense: _Weights, BatchNorm: _Norm, Identity: _Rule, Activation: _Function,
-    AvgPool2d: _Pool, MaxPool2d: _Pool, Dropout: _Dropout, Scale: _Gate, Shift: _Shift,
-    Flatten: _Flatten, Upsample: _Rule, Residual: _Sum, Branches: _Sum,
+KINDS: dict[type[_Rule], Any] = {  # the first that fits
+    _Weights: (layers.Conv2d, layers.Dense), _Rule: (layers.Identity, layers.Upsample),
+    _Function: layers.Activation, _Norm: layers.BatchNorm, _Dropout: layers.Dropout,
+    _Pool: (layers.AvgPool2d, layers.MaxPool2d), _Flatten: layers.Flatten, _Gate: Scale,
+    _Shift: Shift, _Sum: (Residual, Branches),
 }  # fmt: skip
 
 
-def rule_of(layer: Layer) -> _Rule:
+def rule_of(layer: layers.Layer) -> _Rule:
     """The rule of a layer.
 
     A rule has ``forward(*signals)``, ``backward(derivative)``, which returns a derivative, or a
@@ -293,7 +275,7 @@ def rule_of(layer: Layer) -> _Rule:
     """
     if isinstance(layer, Branches) and layer.join == "concat":
         return _Concat(layer)
-    kind = next((kind for known, kind in KINDS.items() if isinstance(layer, known)), _Unknown)
+    kind = next((kind for kind, known in KINDS.items() if isinstance(layer, known)), _Unknown)
     return kind(layer)
 
 
@@ -301,8 +283,8 @@ def _at_zero(layer):
     """Whether σ(0), and σ'(0), is not 0."""
     forward, backward = LOOPS[layer.function]
     z, a, dz = np.zeros((3, 1, 1, LANES), layer.dtype)
-    slope = layer.own_parameters()["weight"].value[:1] if isinstance(layer, PReLU) else layer.alpha
-    alpha = np.full(1, slope, layer.dtype)
+    weight = layer.own_parameters().get("weight")  # PReLU's slopes
+    alpha = np.full(1, layer.alpha if weight is None else weight.value[:1], layer.dtype)
     forward(z, a, alpha)
     backward(z, a, np.ones_like(dz), dz, alpha)
     return a.any(), dz.any()
