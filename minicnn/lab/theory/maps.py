@@ -89,13 +89,13 @@ class Field:
 
     def with_pairs(self, pairs: np.ndarray) -> "Field":
         """The field with other products of samples, to whose size that of positions is scaled."""
-        n, squares = self.samples, own(pairs).mean(0)
+        n, squares = self.samples, diagonal(pairs).mean(0)
         root = np.sqrt(_over(squares, self.usual))
         scale = root[:, :, None, None] * root
         found = Field(pairs, self.same * scale, self.cross * scale)
         between = (pairs.sum((0, 1)) - n * squares) / (n * (n - 1)) if n > 1 else squares
-        for matrix, diagonal in zip(found.matrices, (squares, between)):
-            np.fill_diagonal(matrix, diagonal)
+        for matrix, each in zip(found.matrices, (squares, between)):
+            np.fill_diagonal(matrix, each)
         return found
 
     def with_map(self, squares: np.ndarray) -> "Field":
@@ -103,13 +103,13 @@ class Field:
         root, size = np.sqrt(_over(squares, self.map)), np.sqrt(squares)
         most = size[:, None] * size
         pairs = np.clip(self.pairs * root[:, None] * root, -most, most)
-        own(pairs)[...] = squares
+        diagonal(pairs)[...] = squares
         return self.with_pairs(pairs)
 
     def dropped(self, p: float) -> "Field":
         """The field behind dropout: each number is 0 with probability p, else over 1 - p."""
         found = Field(self.pairs.copy(), self.same.copy(), self.cross)
-        for squares in (own(found.pairs), found.usual):
+        for squares in (diagonal(found.pairs), found.usual):
             squares *= 1 / (1 - p)
         return found
 
@@ -127,7 +127,7 @@ class Field:
         both = rows[:, :, None, None] + rows - whole
         pairs = self.pairs - each[:, None] - each + whole
         found = Field(pairs, self.same - both, self.cross - both)
-        for squares in (own(pairs), found.usual):
+        for squares in (diagonal(pairs), found.usual):
             np.maximum(squares, 0, out=squares)
         return found
 
@@ -158,7 +158,7 @@ def shaped(size: Sequence[int], *arrays: Any) -> Field:
     )
 
 
-def own(pairs: np.ndarray) -> np.ndarray:
+def diagonal(pairs: np.ndarray) -> np.ndarray:
     """The products of each sample with itself, a view: shape (N, ...) of (N, N, ...)."""
     return np.einsum("nn...->n...", pairs)
 
