@@ -94,7 +94,7 @@ class Moments:
 
         Shapes of means broadcast to those of the variances, and these to that of the covariance.
         """
-        return self._pair(self.value, q, other, covariance, mean, other_mean)
+        return self._pair(q, other, covariance, mean, other_mean)
 
     def expansion(self, q: Array, mean: Array = 0.0) -> list[np.ndarray]:
         """What `product` needs of one number, a list of arrays like q."""
@@ -115,7 +115,7 @@ class Moments:
         self, q: Array, other: Array, covariance: Array, mean: Array = 0.0, other_mean: Array = 0.0
     ) -> np.ndarray:
         """E[σ'(z) σ'(z')] for two Gaussians; arguments as for `kernel`."""
-        return self._pair(self.derivative, q, other, covariance, mean, other_mean)
+        return self._pair(q, other, covariance, mean, other_mean, slopes=True)
 
     def elasticity(self, q: float) -> float:
         """d log E[σ(z)²] / d log q: what becomes of a small relative change of q."""
@@ -143,8 +143,8 @@ class Moments:
         """The same of σ'(z)²."""
         return _shares(lambda z: self.derivative(z) ** 2, q)
 
-    def _pair(self, function, q, other, covariance, mean, other_mean):
-        rho = correlation(q, other, covariance)
+    def _pair(self, q, other, covariance, mean, other_mean, slopes=False):
+        function, rho = self.derivative if slopes else self.value, correlation(q, other, covariance)
         left, right = coefficients(function, q, mean), coefficients(function, other, other_mean)
         total = self.product(left, right, rho)
         if not (np.any(mean) or np.any(other_mean)):
@@ -199,16 +199,6 @@ class LeakyMoments(Moments):
         below = _at_zero(q, mean)[2]
         return (1 - below) + self.alpha**2 * below
 
-    def kernel(
-        self, q: Array, other: Array, covariance: Array, mean: Array = 0.0, other_mean: Array = 0.0
-    ) -> np.ndarray:
-        """Arc-cosine kernel of order 1, for means of 0; see :meth:`Moments.kernel`."""
-        if np.any(mean) or np.any(other_mean):
-            return super().kernel(q, other, covariance, mean, other_mean)
-        return self.product(
-            self.expansion(q), self.expansion(other), correlation(q, other, covariance)
-        )
-
     def expansion(self, q: Array, mean: Array = 0.0) -> list[np.ndarray]:
         """The standard deviation alone, for a mean of 0."""
         if np.any(mean):
@@ -223,13 +213,13 @@ class LeakyMoments(Moments):
         folded = 2 / math.pi * (np.sqrt(1 - rho * rho) + rho * np.arcsin(rho))
         return left[0] * right[0] * (self._linear**2 * rho + self._folded**2 * folded)
 
-    def slope_kernel(
-        self, q: Array, other: Array, covariance: Array, mean: Array = 0.0, other_mean: Array = 0.0
-    ) -> np.ndarray:
-        """Arc-cosine kernel of order 0, for means of 0; see :meth:`Moments.slope_kernel`."""
+    def _pair(self, q, other, covariance, mean, other_mean, slopes=False):
+        """Arc-cosine kernel of order 1, or 0 of slopes, for means of 0."""
         if np.any(mean) or np.any(other_mean):
-            return super().slope_kernel(q, other, covariance, mean, other_mean)
+            return super()._pair(q, other, covariance, mean, other_mean, slopes)
         rho = correlation(q, other, covariance)
+        if not slopes:
+            return self.product(self.expansion(q), self.expansion(other), rho)
         moving, both = np.asarray(q) > 0, np.asarray(other) > 0
         # Without a signal, z = 0, the derivative is a for certain.
         means = [np.where(there, self._linear, self.alpha) for there in (moving, both)]
