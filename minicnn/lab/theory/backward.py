@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from minicnn import layers
-from minicnn.lab.theory.finite_width import Law, coherence, linear_spread
-from minicnn.lab.theory.forward import gaussian_parts, tap_weights
+from minicnn.lab.theory.finite_width import Law, coherence, linear_spread, tap_weights
+from minicnn.lab.theory.forward import gaussian_parts
 from minicnn.lab.theory.gradient import Gradient, added
 from minicnn.lab.theory.maps import Field, spread_sums, through_windows
 from minicnn.lab.theory.moments import Moments

@@ -157,6 +157,16 @@ def law(layer: Conv2d | Dense, name: str = "weight") -> Law:
     )  # fmt: skip
 
 
+def tap_weights(layer: Conv2d, weights: Law, channels: int) -> np.ndarray:
+    """What each tap of a kernel counts: E[w²] times the channels that it sums over."""
+    taps = np.full(layer.kernel_size, weights.second * channels)
+    if weights.centred:
+        centre = tuple(size // 2 for size in layer.kernel_size)
+        whole, taps[...] = taps.sum(), 0.0
+        taps[centre] = whole
+    return taps
+
+
 @dataclass(frozen=True)
 class Excess:
     """What draws of weights add to 1 / d: products of expectation 0 are of order 1 / √units.

@@ -13,7 +13,14 @@ import numpy as np
 
 from minicnn import layers
 from minicnn.lab.theory import maps
-from minicnn.lab.theory.finite_width import Law, coherence, law, linear_spread, window_coherence
+from minicnn.lab.theory.finite_width import (
+    Law,
+    coherence,
+    law,
+    linear_spread,
+    tap_weights,
+    window_coherence,
+)
 from minicnn.lab.theory.moments import LeakyMoments, Moments, moments_of
 from minicnn.lab.theory.pooled_maps import AveragePooling, MaxPooling, Upsampling
 from minicnn.lab.theory.pooled_pairs import pooled
@@ -45,7 +52,7 @@ def forward(layer: layers.Layer, signal: Signal) -> tuple[Signal, Any]:
     )
 
 
-def promised(layer: layers.Conv2d | layers.Dense) -> Law:
+def _promised(layer):
     """The law of a layer's weights, if they are of mean 0."""
     weights = law(layer)
     if weights.mean:
@@ -56,19 +63,9 @@ def promised(layer: layers.Conv2d | layers.Dense) -> Law:
     return weights
 
 
-def tap_weights(layer: layers.Conv2d, weights: Law, channels: int) -> np.ndarray:
-    """What each tap of a kernel counts: E[w²] times the channels that it sums over."""
-    taps = np.full(layer.kernel_size, weights.second * channels)
-    if weights.centred:
-        centre = tuple(size // 2 for size in layer.kernel_size)
-        whole, taps[...] = taps.sum(), 0.0
-        taps[centre] = whole
-    return taps
-
-
 @forward.register
 def _(layer: layers.Conv2d, signal: Signal) -> tuple[Signal, Law]:
-    weights, channels = promised(layer), layer.input_shape[0] // layer.groups
+    weights, channels = _promised(layer), layer.input_shape[0] // layer.groups
     taps = tap_weights(layer, weights, channels)
     window, size = (layer.stride, layer.padding, layer.dilation), layer.output_shape[1:]
     field = maps.through_windows(signal.field, maps.window_sums, taps, *window, size)
@@ -84,7 +81,7 @@ def _(layer: layers.Conv2d, signal: Signal) -> tuple[Signal, Law]:
 
 @forward.register
 def _(layer: layers.Dense, signal: Signal) -> tuple[Signal, Law]:
-    weights, source = promised(layer), signal.field
+    weights, source = _promised(layer), signal.field
     factor = weights.second * layer.input_shape[0]
     spatial = (factor * np.einsum("hwhw->", a) / source.pixels for a in (source.same, source.cross))
     field = maps.shaped((1, 1), factor * source.pairs.mean((2, 3)), *spatial)

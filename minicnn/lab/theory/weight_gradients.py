@@ -28,9 +28,8 @@ def at_scores(signal: Signal, classes: int, labels: np.ndarray | None) -> Gradie
     """dE/d(scores) of the softmax cross-entropy, ``(p - y) / N``, for Gaussian scores.
 
     The scores of each class are draws of the signal's field; the mean is taken over a fixed
-    set of draws of all classes together.
-
-    Without `labels`, of shape (N,), it is as if they were drawn evenly and independently.
+    set of draws of all classes together. Without labels, an int array of shape (N,), it is as if
+    they were drawn evenly and independently.
     """
     pairs, n = signal.field.pairs[:, :, 0, 0], signal.field.samples
     size = np.maximum(np.diag(pairs), 0)
@@ -92,10 +91,6 @@ def weight_gradient(layer: Conv2d | Dense, gradient: Gradient, signal: Signal) -
 
     ``Σ over samples n, m and positions i, j of E[delta delta'] E[x x']``; the tap's x. Off the
     diagonal of positions by the mean products over samples.
-
-    Returns
-    -------
-    Moment
     """
     source = signal.field
     if isinstance(layer, Conv2d):
