@@ -9,38 +9,25 @@ For the package itself: it checks nothing of what it is handed.
 
 import numpy as np
 
+from minicnn import layers
 from minicnn.errors import ArgumentError
-from minicnn.layers import (
-    Activation,
-    AvgPool2d,
-    BatchNorm,
-    Conv2d,
-    Dense,
-    Dropout,
-    Flatten,
-    Layer,
-    MaxPool2d,
-    Upsample,
-)
-from minicnn.layers.scalars import Scale, Shift
+from minicnn.layers import scalars
 from minicnn.layers.views import joined
 from minicnn.plan import Plan, trace
 
-DIAGONAL = (Activation, BatchNorm, Dropout, Scale, Shift)
-LINEAR = (Dense, Conv2d, AvgPool2d, Flatten, Upsample)
+DIAGONAL = (layers.Activation, layers.BatchNorm, layers.Dropout, scalars.Scale, scalars.Shift)
+LINEAR = (layers.Dense, layers.Conv2d, layers.AvgPool2d, layers.Flatten, layers.Upsample)
 
 
-def push(layer: Layer, x: np.ndarray, tangent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def push(layer: layers.Layer, x: np.ndarray, tangent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``f(x)`` and ``J(x) t`` of a layer or model, in evaluation mode.
 
     Parameters
     ----------
     layer : Layer
         Built.
-    x : ndarray, shape (G, *input_shape, 16)
-        Where the derivative is taken.
-    tangent : ndarray, shape (G, *input_shape, 16)
-        The direction t; each lane has its own.
+    x, tangent : ndarray, shape (G, *input_shape, 16)
+        Where the derivative is taken, and the direction t; each lane has its own.
 
     Returns
     -------
@@ -64,7 +51,7 @@ def _push(node, inputs):
     plan = Plan(layer)
     if isinstance(layer, DIAGONAL):
         return plan.forward(x), plan.backward(tangent)
-    if isinstance(layer, MaxPool2d):
+    if isinstance(layer, layers.MaxPool2d):
         return plan.forward(x), _at_maxima(layer, x, tangent)
     if isinstance(layer, LINEAR):
         return plan.forward(x), _without_bias(layer, tangent)

@@ -12,49 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.lab.theory.finite_width import Law, coherence, linear_spread
+from minicnn import layers
+from minicnn.lab.theory.finite_width import Law, coherence, linear_spread, tap_weights
 from minicnn.lab.theory.forward import gaussian_parts
 from minicnn.lab.theory.gradient import Gradient, added
 from minicnn.lab.theory.maps import Field, spread_sums, through_windows
 from minicnn.lab.theory.moments import Moments
 from minicnn.lab.theory.pooled_maps import AveragePooling, MaxPooling
 from minicnn.lab.theory.signal import NoPromiseError, Signal
-from minicnn.lab.theory.weights import tap_weights
-from minicnn.layers import (
-    Activation,
-    AvgPool2d,
-    BatchNorm,
-    Conv2d,
-    Dense,
-    Dropout,
-    Flatten,
-    Layer,
-    MaxPool2d,
-    Upsample,
-)
-from minicnn.layers.scalars import Scale, Shift
+from minicnn.layers import scalars
 
 LARGEST_SPREAD = 0.6  # of the variances of channels
 
 
 @singledispatch
-def backward(layer: Layer, memory: Any, gradient: Gradient, signal: Signal) -> Gradient:
-    """The gradient before a layer, from that behind it.
+def backward(layer: layers.Layer, memory: Any, gradient: Gradient, signal: Signal) -> Gradient:
+    """The gradient before a layer, dE/d(input), from that behind it.
 
-    Parameters
-    ----------
-    layer : Layer
-    memory : object
-        What `forward` gave for this layer.
-    gradient : Gradient
-        dE/d(output).
-    signal : Signal
-        The layer's input, or of its channels those that are alike.
-
-    Returns
-    -------
-    Gradient
-        dE/d(input).
+    `memory` is what `forward` gave, `signal` the layer's input, or of its channels those alike.
 
     Raises
     ------
@@ -75,7 +50,7 @@ def _along(share, field):
     )
 
 
-def _before_weights(gradient, field, share, signal, weights, square, inputs, extra):
+def _before_weights(layer, weights, gradient, field, share, signal, extra):
     """The gradient before a layer of weights.
 
     It is made of weights and of gradients that hang on the same weights through the outputs: of
@@ -83,9 +58,9 @@ def _before_weights(gradient, field, share, signal, weights, square, inputs, ext
     One unit's is of order 1 / width; but it is the same for all samples, so that it counts in
     sums over them, the gradients of weights.
     """
-    units = signal.units
+    units, inputs = signal.units, layer._fans.fan_out
     own, _ = linear_spread(field, weights, units, inputs, 1 / inputs, extra.total)
-    if not (weights.orthogonal and square):
+    if not (weights.orthogonal and layer.input_shape == layer.output_shape):
         field = field.plus(_along(share, signal.field))
     return gradient.passed(
         field, share, carried=gradient.carried + gradient.own,
@@ -94,38 +69,34 @@ def _before_weights(gradient, field, share, signal, weights, square, inputs, ext
 
 
 @backward.register
-def _(layer: Conv2d, weights: Law, gradient: Gradient, signal: Signal) -> Gradient:
+def _(layer: layers.Conv2d, weights: Law, gradient: Gradient, signal: Signal) -> Gradient:
     taps = tap_weights(layer, weights, layer.out_channels // layer.groups)
     window = (taps, layer.stride, layer.padding, layer.dilation, layer.input_shape[1:])
     field = through_windows(gradient.field, spread_sums, *window)
     share = spread_sums(gradient.share, *window)
     # Orthogonal as a matrix of windows; where they overlap, its columns are not.
     weights = replace(weights, orthogonal=False)
-    extra = gradient.extra.convolved(int(np.prod(layer.kernel_size)), int(np.prod(field.size)))
-    return _before_weights(
-        gradient, field, share, signal, weights, False, layer._fans.fan_out, extra
-    )
+    extra = gradient.extra.convolved(taps.size, field.pixels)
+    return _before_weights(layer, weights, gradient, field, share, signal, extra)
 
 
 @backward.register
-def _(layer: Dense, weights: Law, gradient: Gradient, signal: Signal) -> Gradient:
-    size, factor = signal.field.size, weights.second * layer.out_features
+def _(layer: layers.Dense, weights: Law, gradient: Gradient, signal: Signal) -> Gradient:
+    size, pixels = signal.field.size, signal.field.pixels
+    factor = weights.second * layer.out_features
     # Weights from different positions are independent: so are the gradients there.
-    diagonal = np.eye(int(np.prod(size))).reshape(*size, *size) * factor
+    diagonal = np.eye(pixels).reshape(*size, *size) * factor
     given = gradient.field
     pairs = np.broadcast_to(factor * given.pairs, (*given.pairs.shape[:2], *size))
     field = Field(pairs, diagonal * given.same, diagonal * given.cross)
     share = np.broadcast_to(factor * gradient.share, (len(gradient.share), *size))
-    weights = replace(weights, orthogonal=weights.orthogonal and np.prod(size) == 1)
-    extra = gradient.extra.averaged(int(np.prod(size)))
-    square = layer.input_shape[0] == layer.out_features
-    return _before_weights(
-        gradient, field, share, signal, weights, square, layer.out_features, extra
-    )
+    weights = replace(weights, orthogonal=weights.orthogonal and pixels == 1)
+    extra = gradient.extra.averaged(pixels)
+    return _before_weights(layer, weights, gradient, field, share, signal, extra)
 
 
 @backward.register
-def _(layer: Activation, moments: Moments, gradient: Gradient, signal: Signal) -> Gradient:
+def _(layer: layers.Activation, moments: Moments, gradient: Gradient, signal: Signal) -> Gradient:
     before, (q, arrays) = signal.field, gaussian_parts(signal)
     slopes = [moments.slope_kernel(*parts) for parts in arrays]
     # Behind a fork, winners' gradients have met their slopes, those of other consumers have not.
@@ -148,46 +119,37 @@ def _(layer: Activation, moments: Moments, gradient: Gradient, signal: Signal) -
 
 
 def _sloped(gradient, slopes, growth):
-    given = gradient.field
-    field = Field(*(a * b for a, b in zip((given.pairs, given.same, given.cross), slopes)))
-    return gradient.passed(field, gradient.share * growth)
+    return gradient.passed(
+        Field(*map(np.multiply, gradient.field, slopes)), gradient.share * growth
+    )
 
 
 @backward.register
-def _(layer: MaxPool2d, pooling: MaxPooling, gradient: Gradient, signal: Signal) -> Gradient:
-    shares = pooling.aligned(gradient.share)
-    plain, gated = (
-        gradient.passed(field, share)
-        for field, share in zip(pooling.backward(gradient.field), shares)
-    )
+def _(layer: layers.MaxPool2d, pooling: MaxPooling, gradient: Gradient, signal: Signal) -> Gradient:
+    fields, shares = pooling.backward(gradient.field), pooling.aligned(gradient.share)
+    plain, gated = map(gradient.passed, fields, shares)
     return replace(plain, gated=gated)
 
 
-@backward.register(AvgPool2d)
-@backward.register(Upsample)
-def _(
-    layer: AvgPool2d | Upsample, pooling: AveragePooling, gradient: Gradient, signal: Signal
-) -> Gradient:
+@backward.register(layers.AvgPool2d)
+@backward.register(layers.Upsample)
+def _(layer: Any, pooling: AveragePooling, gradient: Gradient, signal: Signal) -> Gradient:
     return gradient.passed(pooling.backward(gradient.field), pooling.aligned(gradient.share))
 
 
-@backward.register
-def _(layer: Flatten, memory: None, gradient: Gradient, signal: Signal) -> Gradient:
+@backward.register(layers.Flatten)
+@backward.register(scalars.Shift)
+def _(layer: layers.Layer, memory: None, gradient: Gradient, signal: Signal) -> Gradient:
     return gradient
 
 
 @backward.register
-def _(layer: Scale, a: float, gradient: Gradient, signal: Signal) -> Gradient:
+def _(layer: scalars.Scale, a: float, gradient: Gradient, signal: Signal) -> Gradient:
     return gradient.passed(gradient.field.scaled(a * a), gradient.share * a)
 
 
 @backward.register
-def _(layer: Shift, memory: None, gradient: Gradient, signal: Signal) -> Gradient:
-    return gradient
-
-
-@backward.register
-def _(layer: Dropout, p: float | None, gradient: Gradient, signal: Signal) -> Gradient:
+def _(layer: layers.Dropout, p: float | None, gradient: Gradient, signal: Signal) -> Gradient:
     if p is None:
         return gradient
     return gradient.passed(gradient.field.dropped(p), gradient.share / (1 - p))
@@ -195,7 +157,7 @@ def _(layer: Dropout, p: float | None, gradient: Gradient, signal: Signal) -> Gr
 
 @backward.register
 def _(
-    layer: BatchNorm, memory: tuple[Field, float] | None, gradient: Gradient, signal: Signal
+    layer: layers.BatchNorm, memory: tuple[Field, float] | None, gradient: Gradient, signal: Signal
 ) -> Gradient:
     if memory is None:
         scale = 1 / (1 + layer.eps)

@@ -17,7 +17,8 @@ import numpy as np
 
 from minicnn.errors import ArgumentError
 from minicnn.initializers import DeltaOrthogonal, Identity, Orthogonal, Uniform
-from minicnn.lab.theory.maps import Field
+from minicnn.lab.theory.maps import Field, diagonal
+from minicnn.lab.theory.moments import correlation
 from minicnn.lab.theory.pooled_maps import windows
 from minicnn.layers import Conv2d, Dense
 
@@ -31,10 +32,9 @@ class Moment:
 
     Attributes
     ----------
-    value : float
-        Its expectation over the weights; NaN where the theory makes no promise.
-    error : float
-        Relative standard error: how much one draw of the weights differs, over `value`.
+    value, error : float
+        Its expectation over the weights, NaN where the theory makes no promise, and its relative
+        standard error: how much one draw of the weights differs, over `value`.
     floor : float
         What rounding may leave where `value` is 0.
     """
@@ -48,24 +48,14 @@ class Moment:
 
         On a logarithmic scale, as factors multiply: of a log-normal number with mean `value`
         and standard deviation ``error value``. For small errors it is
-        ``(measured - value) / (error value)``.
-
-        Parameters
-        ----------
-        measured : float
-
-        Returns
-        -------
-        float
-            0 where both are 0 or nothing is promised; infinite where one is 0; NaN for NaN.
+        ``(measured - value) / (error value)``; 0 where both are 0 or nothing is promised, infinite
+        where one is 0, NaN for NaN.
         """
         if math.isnan(measured):
             return math.nan
-        if (
-            math.isnan(self.value)
-            or measured == self.value
-            or max(measured, self.value) <= self.floor
-        ):
+        if math.isnan(self.value) or measured == self.value:
+            return 0.0
+        if max(measured, self.value) <= self.floor:
             return 0.0
         if not (measured > 0 and self.value > 0 and self.error > 0):
             return math.copysign(math.inf, measured - self.value)
@@ -89,48 +79,35 @@ def coherence(
     """Mean over all pairs of numbers of ``Σ spectrum[k - 1] rho^k``, weighted by their sizes.
 
     ``coherence(field, (0, 1))`` is 1 / d. Pairs of samples count exactly at one position; their
-    fall over positions is that of the mean products.
-
-    Parameters
-    ----------
-    field : Field
-    spectrum : sequence of float
-        For k = 1, 2, ...
-    sizes : ndarray, shape (N, H, W), optional
-        The field's own map by default; what each number contributes.
-
-    Returns
-    -------
-    float
+    fall over positions is that of the mean products. What each number contributes are sizes, of
+    shape (N, H, W), by default the field's own map.
     """
     if len(spectrum) > MOST_TERMS:
         raise ArgumentError(f"spectrum must have at most {MOST_TERMS} terms, got {len(spectrum)}.")
-    n, q = field.samples, np.maximum(field.map, 0)
+    q = np.maximum(field.map, 0)
     weight = q if sizes is None else np.maximum(sizes, 0)
     if not weight.sum() > 0:
         return 0.0
     weight = weight / weight.sum()
-    root = np.sqrt(q)
-    rho = _over(field.pairs, root[:, None] * root)
+    rho = correlation(q[:, None], q, field.pairs)
     place = weight.sum(0).ravel()
     spatial = place[:, None] * place
-    same, cross = (_correlations(a, field) for a in (field.same, field.cross))
+    squares = [np.maximum(np.diag(matrix), 0) for matrix in field.matrices]
+    same, cross = (correlation(a[:, None], a, b) for a, b in zip(squares, field.matrices))
     # Pairs of samples that differ in sign cancel in the mean, not one by one.
     cross = np.where(np.abs(cross) < np.abs(same), same, cross)
     share = np.sqrt(weight[:, None] * weight)
-    index = np.arange(n)
-    share[index, index] = 0
+    diagonal(share)[...] = 0
     each = (weight.sum((1, 2)) ** 2).sum()  # 1 / N where samples are of one size
     share *= (1 - each) / max(share.sum(), 1e-300)
     total, powers = 0.0, [np.ones_like(part) for part in (rho, same, cross)]
     for part in spectrum:
         for power, base in zip(powers, (rho, same, cross)):
             power *= base
-        if not part:
-            continue
-        within = np.vdot(spatial, powers[1])
-        between = np.vdot(share, powers[0]) * np.vdot(spatial, powers[2])
-        total += part * (each * within + between)
+        if part:
+            within = np.vdot(spatial, powers[1])
+            between = np.vdot(share, powers[0]) * np.vdot(spatial, powers[2])
+            total += part * (each * within + between)
     return float(max(total, 0))
 
 
@@ -140,9 +117,8 @@ def window_coherence(layer: Conv2d, field: Field) -> float:
     It is that of the matrix of products of two places in the window, ``tr A² / (tr A)²``.
     """
     places = windows(layer)
-    same = field.same.reshape(int(np.prod(field.size)), -1)
     both = (places >= 0)[:, :, None] & (places >= 0)[:, None]
-    window = np.where(both, same[places[:, :, None], places[:, None]], 0).sum(0)
+    window = np.where(both, field.matrices[0][places[:, :, None], places[:, None]], 0).sum(0)
     trace = np.trace(window)
     return float((window * window).sum() / trace**2) if trace > 0 else 0.0
 
@@ -153,12 +129,8 @@ class Law:
 
     Attributes
     ----------
-    second : float
-        E[w²], the mean over the elements.
-    mean : float
-        E[w].
-    excess : float
-        Kurtosis less 3.
+    second, mean, excess : float
+        E[w²], the mean over the elements; E[w]; kurtosis less 3.
     orthogonal, centred : bool
         Whether rows or columns are orthonormal; whether all is at the kernel's centre.
     """
@@ -183,6 +155,16 @@ def law(layer: Conv2d | Dense, name: str = "weight") -> Law:
         isinstance(initializer, Orthogonal),
         hasattr(layer, "kernel_size") and isinstance(initializer, DeltaOrthogonal | Identity),
     )  # fmt: skip
+
+
+def tap_weights(layer: Conv2d, weights: Law, channels: int) -> np.ndarray:
+    """What each tap of a kernel counts: E[w²] times the channels that it sums over."""
+    taps = np.full(layer.kernel_size, weights.second * channels)
+    if weights.centred:
+        centre = tuple(size // 2 for size in layer.kernel_size)
+        whole, taps[...] = taps.sum(), 0.0
+        taps[centre] = whole
+    return taps
 
 
 @dataclass(frozen=True)
@@ -236,13 +218,12 @@ def linear_spread(
     field : Field
         Of the sums.
     weights : Law
-    units, inputs : int
+    units, inputs : float
         How many sums there are, and of how many numbers each.
     participation : float
         ``Σ q² / (Σ q)²`` over the inputs' second moments: what the kurtosis counts by.
     extra : float
-        What one draw of the layers before adds to 1 / d: products whose expectation is 0 are
-        not 0, but of order ``1 / √units``.
+        What one draw of the layers before adds to 1 / d, see `Excess`.
     shape : float, optional
         1 / d where it is known better than by `coherence`.
 
@@ -258,14 +239,3 @@ def linear_spread(
         free = max(1 - units / inputs, 0)
         return 2 * free * max(shape - 1 / inputs, 0) / units, gaussian
     return max(gaussian + weights.excess * participation / units, 0), gaussian
-
-
-def _correlations(array, field):
-    pixels = int(np.prod(field.size))
-    array = array.reshape(pixels, pixels)
-    size = np.sqrt(np.maximum(np.diag(array), 0))
-    return np.clip(_over(array, size[:, None] * size), -1, 1)
-
-
-def _over(a, b):
-    return np.clip(np.divide(a, b, out=np.zeros_like(a), where=b > 0), -1, 1)

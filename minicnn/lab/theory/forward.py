@@ -11,29 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.lab.theory.finite_width import coherence
-from minicnn.lab.theory.maps import MAX_PIXELS, Field
+from minicnn import layers
+from minicnn.lab.theory import maps
+from minicnn.lab.theory.finite_width import (
+    Law,
+    coherence,
+    law,
+    linear_spread,
+    tap_weights,
+    window_coherence,
+)
 from minicnn.lab.theory.moments import LeakyMoments, Moments, moments_of
 from minicnn.lab.theory.pooled_maps import AveragePooling, MaxPooling, Upsampling
 from minicnn.lab.theory.pooled_pairs import pooled
+from minicnn.lab.theory.positions import Windows, members
 from minicnn.lab.theory.products import Activated, Centred, Dropped, Scaled
 from minicnn.lab.theory.signal import SKEWED, NoPromiseError, Signal
-from minicnn.lab.theory.weights import convolution, dense
-from minicnn.layers import (
-    Activation,
-    AvgPool2d,
-    BatchNorm,
-    Conv2d,
-    Dense,
-    Dropout,
-    Flatten,
-    Layer,
-    MaxPool2d,
-    Upsample,
-)
-from minicnn.layers.scalars import Scale, Shift
+from minicnn.layers import scalars
 
-SUMS = (Conv2d, Dense)  # layers whose outputs sum over all channels
+SUMS = (layers.Conv2d, layers.Dense)  # layers whose outputs sum over all channels
 LEFT = 0.25  # of an activation's variance, where that of its input is fixed
 SIMULATION = 0.01  # relative error of max pooling's simulation
 ROUGH = 0.4  # of products of two samples behind an average pooling that are scaled, as seen
@@ -41,17 +37,8 @@ ROUGHEST = 0.1  # and of means over samples of squares, where products are scale
 
 
 @singledispatch
-def forward(layer: Layer, signal: Signal) -> tuple[Signal, Any]:
+def forward(layer: layers.Layer, signal: Signal) -> tuple[Signal, Any]:
     """The signal behind a layer, and the memory that the way back needs.
-
-    Parameters
-    ----------
-    layer : Layer
-    signal : Signal
-
-    Returns
-    -------
-    Signal, object
 
     Raises
     ------
@@ -65,39 +52,104 @@ def forward(layer: Layer, signal: Signal) -> tuple[Signal, Any]:
     )
 
 
-forward.register(Conv2d, convolution)
-forward.register(Dense, dense)
+def _promised(layer):
+    """The law of a layer's weights, if they are of mean 0."""
+    weights = law(layer)
+    if weights.mean:
+        raise NoPromiseError(
+            f"{layer.name}: its weights have a mean, {weights.mean:.3g}, so that its units are no"
+            " independent sums."
+        )
+    return weights
+
+
+@forward.register
+def _(layer: layers.Conv2d, signal: Signal) -> tuple[Signal, Law]:
+    weights, channels = _promised(layer), layer.input_shape[0] // layer.groups
+    taps = tap_weights(layer, weights, channels)
+    window, size = (layer.stride, layer.padding, layer.dilation), layer.output_shape[1:]
+    field = maps.through_windows(signal.field, maps.window_sums, taps, *window, size)
+    # Rows and columns that each window sees, at taps that count.
+    counts = [np.flatnonzero(taps.any(axis)) for axis in (1, 0)]
+    seen = [members(*one) for one in zip(signal.field.size, size, *window, counts)]
+    products = Windows(signal.source, seen, layer.stride, taps.max(), _bias(layer).second)
+    given = signal.units == 1 and not signal.variance and not signal.extra.parts
+    shape = window_coherence(layer, signal.field) if given and layer.dilation == (1, 1) else None
+    extra = _joined(signal).convolved(taps.size, field.pixels)
+    return _weighted(layer, signal, field, products, weights, extra, shape=shape), weights
+
+
+@forward.register
+def _(layer: layers.Dense, signal: Signal) -> tuple[Signal, Law]:
+    weights, source = _promised(layer), signal.field
+    factor = weights.second * layer.input_shape[0]
+    spatial = (factor * np.einsum("hwhw->", a) / source.pixels for a in (source.same, source.cross))
+    field = maps.shaped((1, 1), factor * source.pairs.mean((2, 3)), *spatial)
+    everywhere = [np.ones((1, n)) for n in source.size]
+    share, bias = factor / source.pixels, _bias(layer).second
+    products = Windows(signal.source, everywhere, (1, 1), share, bias)
+    q = source.map.mean(0)  # a convolution's window moves over all positions, this one does not
+    uneven = float((q * q).mean() / max(q.mean() ** 2, 1e-300))
+    extra = _joined(signal).averaged(q.size)
+    return _weighted(layer, signal, field, products, weights, extra, uneven), weights
+
+
+def _weighted(layer, signal, field, products, weights, extra, uneven=1.0, shape=None):
+    """The signal behind a layer of weights; `field` is that of its sums without bias."""
+    inputs, units, bias = layer._fans.fan_in, layer.output_shape[0], _bias(layer)
+    if weights.centred:
+        inputs /= np.prod(layer.kernel_size)
+    own, gaussian = linear_spread(
+        field, weights, units, inputs, uneven / inputs, extra.total, shape
+    )
+    # All samples and positions share the bias.
+    biased = maps.Field(*(array + bias.second for array in field))
+    return signal.passed(
+        biased, products, units=units, carried=signal.variance, own=own, fixed=gaussian - own,
+        extra=extra, offset=0.0 if shape is None else shape - coherence(field, (0, 1)),
+        mean=bias.mean, origins=frozenset({layer}), past=signal.past | {layer},
+    )  # fmt: skip
+
+
+def _bias(layer):
+    return law(layer, "bias") if layer.bias else Law(0.0)
+
+
+def _joined(signal):
+    return signal.extra.joined(signal.units) if signal.own else signal.extra
+
+
+@forward.register(layers.Flatten)
+@forward.register(scalars.Shift)  # by 0 at the start
+def _(layer: layers.Layer, signal: Signal) -> tuple[Signal, None]:
+    return signal, None
 
 
 def gaussian_parts(signal: Signal) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
     """What an activation takes: variances, and all arguments of kernels for a field's arrays.
 
-    Returns
-    -------
-    q : ndarray, shape (N, H, W)
-    arguments : list of tuple
-        q, other, covariance, mean and other_mean for pairs, same and cross.
+    Variances are of shape (N, H, W), arguments those of `Moments.kernel`.
     """
-    field, mean = signal.field, np.asarray(signal.mean)
+    field = signal.field
+    mean = np.broadcast_to(signal.mean, field.map.shape)
+    usual = mean.mean(0)
     q = np.maximum(field.map - mean * mean, 0)
-    usual = mean.mean(0) if mean.ndim else mean
-    spatial = np.maximum(np.einsum("hwhw->hw", field.same) - usual * usual, 0)
-    first = (q[:, None], q[None], mean[:, None] if mean.ndim else mean, mean)
-    second = (spatial[:, :, None, None], spatial, usual[:, :, None, None] if mean.ndim else mean)
-    arguments = [(*first[:2], field.pairs - first[2] * mean, *first[2:])]
-    for array in (field.same, field.cross):
-        arguments.append((*second[:2], array - second[2] * usual, second[2], usual))
-    return q, arguments
+    spatial = np.maximum(field.usual - usual * usual, 0)
+
+    def arguments(array, variance, level, place):
+        return variance[place], variance, array - level[place] * level, level[place], level
+
+    positions = np.index_exp[:, :, None, None]
+    spread = [arguments(array, spatial, usual, positions) for array in (field.same, field.cross)]
+    return q, [arguments(field.pairs, q, mean, np.index_exp[:, None]), *spread]
 
 
 @forward.register
-def _(layer: Activation, signal: Signal) -> tuple[Signal, Moments]:
+def _(layer: layers.Activation, signal: Signal) -> tuple[Signal, Moments]:
     moments, before = moments_of(layer), signal.field
     q, arrays = gaussian_parts(signal)
-    pairs, same, cross = (moments.kernel(*parts) for parts in arrays)
-    index = np.arange(before.samples)
-    pairs[index, index] = moments.second(q, signal.mean)
-    field = Field(pairs, same, cross)
+    field = maps.Field(*(moments.kernel(*parts) for parts in arrays))
+    maps.diagonal(field.pairs)[...] = moments.second(q, signal.mean)
     sizes = np.maximum(field.map, 0)
     typical = float((sizes * before.map).sum() / sizes.sum()) if sizes.sum() > 0 else 0.0
     elasticity = moments.elasticity(typical)
@@ -114,7 +166,7 @@ def _(layer: Activation, signal: Signal) -> tuple[Signal, Moments]:
 
 
 @forward.register
-def _(layer: MaxPool2d, signal: Signal) -> tuple[Signal, MaxPooling]:
+def _(layer: layers.MaxPool2d, signal: Signal) -> tuple[Signal, MaxPooling]:
     before, moments = signal.before, signal.moments
     if before is None or moments is None:
         before, moments = signal.field, LeakyMoments(1.0)
@@ -129,7 +181,7 @@ def _(layer: MaxPool2d, signal: Signal) -> tuple[Signal, MaxPooling]:
 
 
 @forward.register
-def _(layer: AvgPool2d, signal: Signal) -> tuple[Signal, AveragePooling]:
+def _(layer: layers.AvgPool2d, signal: Signal) -> tuple[Signal, AveragePooling]:
     pooling = AveragePooling(layer, signal.field)
     products = pooling.products(signal.source)
     field, rough, roughest = _corrected(pooling.forward(signal.field), products)
@@ -151,11 +203,7 @@ def _(layer: AvgPool2d, signal: Signal) -> tuple[Signal, AveragePooling]:
 def _corrected(field, products):
     """A pooled field with exact products of samples, as far as they can be afforded.
 
-    Returns
-    -------
-    Field
-    rough, roughest : float
-        Relative errors of products of two samples, and of the mean square.
+    Besides, relative errors: of products of two samples, and of the mean square.
     """
     exact = pooled(products, field.samples)
     if exact is None:
@@ -167,12 +215,12 @@ def _corrected(field, products):
 
 
 @forward.register
-def _(layer: Upsample, signal: Signal) -> tuple[Signal, Upsampling]:
+def _(layer: layers.Upsample, signal: Signal) -> tuple[Signal, Upsampling]:
     pixels = np.prod(layer.output_shape[1:])
-    if pixels > MAX_PIXELS:
+    if pixels > maps.MAX_PIXELS:
         raise NoPromiseError(
             f"{layer.name}: the theory keeps products of all pairs of pixels, for at most"
-            f" {MAX_PIXELS} pixels, and these are {pixels}."
+            f" {maps.MAX_PIXELS} pixels, and these are {pixels}."
         )
     copies = Upsampling(layer, signal.field)
     return signal.passed(
@@ -181,24 +229,14 @@ def _(layer: Upsample, signal: Signal) -> tuple[Signal, Upsampling]:
 
 
 @forward.register
-def _(layer: Flatten, signal: Signal) -> tuple[Signal, None]:
-    return signal, None
-
-
-@forward.register
-def _(layer: Scale, signal: Signal) -> tuple[Signal, float]:
+def _(layer: scalars.Scale, signal: Signal) -> tuple[Signal, float]:
     a = layer.start
     field, products = signal.field.scaled(a * a), Scaled(signal.source, a * a)
     return signal.passed(field, products, mean=a * signal.mean), a
 
 
 @forward.register
-def _(layer: Shift, signal: Signal) -> tuple[Signal, None]:  # by 0 at the start
-    return signal, None
-
-
-@forward.register
-def _(layer: Dropout, signal: Signal) -> tuple[Signal, float | None]:
+def _(layer: layers.Dropout, signal: Signal) -> tuple[Signal, float | None]:
     if not signal.training or not layer.p:
         return signal, None
     field, products = signal.field.dropped(layer.p), Dropped(signal.source, layer.p)
@@ -206,7 +244,7 @@ def _(layer: Dropout, signal: Signal) -> tuple[Signal, float | None]:
 
 
 @forward.register
-def _(layer: BatchNorm, signal: Signal) -> tuple[Signal, tuple[Field, float] | None]:
+def _(layer: layers.BatchNorm, signal: Signal) -> tuple[Signal, tuple[maps.Field, float] | None]:
     if not signal.training:
         scale = 1 / (1 + layer.eps)
         return signal.passed(signal.field.scaled(scale), Scaled(signal.source, scale)), None

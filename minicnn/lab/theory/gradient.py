@@ -3,6 +3,7 @@
 For the package itself: it checks nothing of what it is handed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -78,8 +79,10 @@ def added(a: Gradient, b: Gradient) -> Gradient:
 def _sum(a, b):
     whole = a.field.moment + b.field.moment
     part = a.field.moment / whole if whole > 0 else 1.0
-    mixed = {
-        key: part * getattr(a, key) + (1 - part) * getattr(b, key)
-        for key in ("carried", "own", "shift", "summed", "chain")
-    }
+    mixed = mixture(part, a, b, ("carried", "own", "shift", "summed", "chain"))
     return Gradient(a.field.plus(b.field), a.share + b.share, extra=a.extra, **mixed)
+
+
+def mixture(part: float, a: Any, b: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Attributes of a sum of which `part` is from a, the rest from b."""
+    return {name: part * getattr(a, name) + (1 - part) * getattr(b, name) for name in names}

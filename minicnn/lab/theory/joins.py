@@ -15,13 +15,14 @@ For the package itself: it checks nothing of what it is handed.
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
+from itertools import accumulate, pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 
 from minicnn.lab.theory.finite_width import coherence
-from minicnn.lab.theory.gradient import Gradient
-from minicnn.lab.theory.maps import Field
+from minicnn.lab.theory.gradient import Gradient, mixture
+from minicnn.lab.theory.maps import Field, shaped
 from minicnn.lab.theory.products import Mean, Sum
 from minicnn.lab.theory.signal import SKEWED, NoPromiseError, Signal
 from minicnn.plan import Node
@@ -31,18 +32,7 @@ MIXED = ("shift", "summed", "chain")  # relative errors of gradients that are co
 
 
 def joined(node: Node, inputs: list[list[Signal]]) -> list[Signal]:
-    """The parts behind a join.
-
-    Parameters
-    ----------
-    node : Node
-        Of a graph, with several inputs.
-    inputs : list of list of Signal
-        The parts of each.
-
-    Returns
-    -------
-    list of Signal
+    """The parts behind a join, from the parts of each of its inputs.
 
     Raises
     ------
@@ -62,22 +52,11 @@ def handed_back(
 ) -> list[list[Gradient]]:
     """The gradients that a join hands to its inputs, in the parts of each.
 
-    Parameters
-    ----------
-    node : Node
-    inputs : list of list of Signal
-    gradients : list of Gradient
-        Of the parts of its output.
-    signals : list of Signal
-        Those parts.
-
-    Returns
-    -------
-    list of list of Gradient
+    `gradients` are those of `signals`, the parts of its output.
     """
     if concatenates(node):
-        ends = np.cumsum([0, *map(len, inputs)])
-        return [gradients[start:end] for start, end in zip(ends, ends[1:])]
+        ends = pairwise(accumulate(map(len, inputs), initial=0))
+        return [gradients[start:end] for start, end in ends]
     # What a pooling behind the sum has made of its winners is no branch's.
     plain = [replace(one, gated=None, rest=None) for one in gradients]
     return [regrouped(plain, widths(signals), widths(parts)) for parts in inputs]
@@ -97,17 +76,14 @@ def regrouped(parts: Sequence[Part], given: list[float], wanted: list[float]) ->
     """The same channels in other groups: parts of `given` numbers of channels as of `wanted`."""
     if given == wanted:
         return list(parts)
-    found, start = [], 0
-    for end in np.cumsum(wanted).tolist():
+    found = []
+    for start, end in pairwise(accumulate(wanted, initial=0)):
         seen: list[Any] = []
-        at: float = 0
-        for part, width in zip(parts, given):
+        for part, width, at in zip(parts, given, accumulate(given, initial=0)):
             count = min(at + width, end) - max(at, start)
             if count > 0:
                 seen.append((_cut(part, width, count), count))
-            at += width
-        found.append(seen[0][0] if len(seen) == 1 else merged(*zip(*seen)))
-        start = end
+        found.append(merged(*zip(*seen)))
     return found
 
 
@@ -128,10 +104,7 @@ def added(a: Signal, b: Signal, name: str = "a sum") -> Signal:
         )
     field = a.field.plus(b.field)
     part = a.field.moment / field.moment if field.moment > 0 else 1.0
-    mixed = {
-        key: part * getattr(a, key) + (1 - part) * getattr(b, key)
-        for key in ("carried", "own", "fixed")
-    }
+    mixed = mixture(part, a, b, ("carried", "own", "fixed"))
     # Their product is 0 in the mean only.
     shapes = coherence(a.field, (0, 1)) * coherence(b.field, (0, 1))
     mixed["own"] += 4 * part * (1 - part) * np.sqrt(shapes) / a.units
@@ -146,22 +119,14 @@ def added(a: Signal, b: Signal, name: str = "a sum") -> Signal:
 
 
 def merged(parts: Sequence[Part], counts: Sequence[float]) -> Part:
-    """The mean over channels of several kinds, as a signal or a gradient of channels alike.
-
-    Parameters
-    ----------
-    parts : sequence of Signal, or of Gradient
-    counts : sequence of int
-        The channels of each.
-
-    Returns
-    -------
-    Signal or Gradient
-    """
+    """The mean over channels of several kinds, so many of each, as of channels that are alike."""
     if len(parts) == 1:
         return parts[0]
     shares = np.divide(counts, sum(counts))
-    field = _mean([part.field for part in parts], shares)
+    field = Field(*(
+        sum(share * array for share, array in zip(shares, arrays))
+        for arrays in zip(*(part.field for part in parts))
+    ))  # fmt: skip
     weights = shares * [part.field.moment for part in parts]
     weights = weights / weights.sum() if weights.sum() > 0 else shares
     largest = parts[int(np.argmax(weights))]
@@ -207,21 +172,10 @@ def _dot(weights, parts, key):
     return sum(weight * getattr(part, key) for weight, part in zip(weights, parts))
 
 
-def _mean(fields, shares):
-    return Field(*(
-        sum(share * getattr(field, name) for share, field in zip(shares, fields))
-        for name in ("pairs", "same", "cross")
-    ))  # fmt: skip
-
-
 def _both(a, b):
     """What the products of means add to the field of a sum; each of shape (N, H, W)."""
-    n, size = len(a), a.shape[1:]
+    n, pairs = len(a), a[:, None] * b
     flat, other = a.reshape(n, -1), b.reshape(n, -1)
     same, every = flat.T @ other / n, np.outer(flat.sum(0), other.sum(0))
     cross = (every - n * same) / (n * (n - 1)) if n > 1 else same
-    pairs = a[:, None] * b
-    return Field(
-        pairs + pairs.swapaxes(0, 1),
-        *((part + part.T).reshape(*size, *size) for part in (same, cross)),
-    )
+    return shaped(a.shape[1:], pairs + pairs.swapaxes(0, 1), same + same.T, cross + cross.T)

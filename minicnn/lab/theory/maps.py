@@ -12,8 +12,8 @@ as means over samples, which pooling, batch normalization and the intervals need
 For the package itself: it checks nothing of what it is handed.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,10 +33,8 @@ class Field:
     pairs : ndarray, shape (N, N, H, W)
         E[x_n x_m] at one position, for all pairs of samples; a vector is a 1×1 image, and a
         flattened image stays one.
-    same : ndarray, shape (H, W, H, W)
-        E[x_p x_q] at two positions of one sample, mean over the samples.
-    cross : ndarray, shape (H, W, H, W)
-        The same at positions of two different samples.
+    same, cross : ndarray, shape (H, W, H, W)
+        E[x_p x_q] at two positions of one sample, and of two different ones, mean over them.
     """
 
     pairs: np.ndarray
@@ -47,6 +45,11 @@ class Field:
     def map(self) -> np.ndarray:
         """E[x²] by sample and position, shape (N, H, W)."""
         return np.moveaxis(np.diagonal(self.pairs, axis1=0, axis2=1), -1, 0)
+
+    @property
+    def usual(self) -> np.ndarray:
+        """E[x²] by position, as `same` has it, shape (H, W)."""
+        return np.einsum("hwhw->hw", self.same)
 
     @property
     def moment(self) -> float:
@@ -63,45 +66,52 @@ class Field:
         """(H, W)."""
         return self.pairs.shape[2:]
 
+    @property
+    def pixels(self) -> int:
+        """H W."""
+        return int(np.prod(self.size))
+
+    @property
+    def matrices(self) -> list[np.ndarray]:
+        """`same` and `cross`, shape (H W, H W)."""
+        return [array.reshape(self.pixels, -1) for array in (self.same, self.cross)]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter((self.pairs, self.same, self.cross))
+
     def scaled(self, factor: float) -> "Field":
         """The field of ``√factor x``."""
-        return Field(self.pairs * factor, self.same * factor, self.cross * factor)
+        return Field(*(array * factor for array in self))
 
     def plus(self, other: "Field") -> "Field":
         """The field of a sum with an independent signal of mean 0."""
-        return Field(self.pairs + other.pairs, self.same + other.same, self.cross + other.cross)
+        return Field(*map(np.add, self, other))
 
     def with_pairs(self, pairs: np.ndarray) -> "Field":
         """The field with other products of samples, to whose size that of positions is scaled."""
-        n, index = self.samples, np.arange(self.samples)
-        own = pairs[index, index].mean(0)
-        root = np.sqrt(_over(own, np.einsum("hwhw->hw", self.same)))
+        n, squares = self.samples, diagonal(pairs).mean(0)
+        root = np.sqrt(_over(squares, self.usual))
         scale = root[:, :, None, None] * root
-        same, cross = self.same * scale, self.cross * scale
-        pixels = own.size
-        np.fill_diagonal(same.reshape(pixels, -1), own)
-        between = (pairs.sum((0, 1)) - n * own) / (n * (n - 1)) if n > 1 else own
-        np.fill_diagonal(cross.reshape(pixels, -1), between)
-        return Field(pairs, same, cross)
+        found = Field(pairs, self.same * scale, self.cross * scale)
+        between = (pairs.sum((0, 1)) - n * squares) / (n * (n - 1)) if n > 1 else squares
+        for matrix, each in zip(found.matrices, (squares, between)):
+            np.fill_diagonal(matrix, each)
+        return found
 
     def with_map(self, squares: np.ndarray) -> "Field":
         """The field whose numbers are scaled to these second moments, shape (N, H, W)."""
         root, size = np.sqrt(_over(squares, self.map)), np.sqrt(squares)
         most = size[:, None] * size
         pairs = np.clip(self.pairs * root[:, None] * root, -most, most)
-        index = np.arange(self.samples)
-        pairs[index, index] = squares
+        diagonal(pairs)[...] = squares
         return self.with_pairs(pairs)
 
     def dropped(self, p: float) -> "Field":
         """The field behind dropout: each number is 0 with probability p, else over 1 - p."""
-        keep = 1 / (1 - p)
-        pairs, same = self.pairs.copy(), self.same.copy()
-        index = np.arange(self.samples)
-        pairs[index, index] *= keep
-        flat = same.reshape(np.prod(self.size), -1)
-        flat[np.diag_indices(len(flat))] *= keep
-        return replace(self, pairs=pairs, same=same)
+        found = Field(self.pairs.copy(), self.same.copy(), self.cross)
+        for squares in (diagonal(found.pairs), found.usual):
+            squares *= 1 / (1 - p)
+        return found
 
     def mean_square_of_sum(self) -> float:
         """E of the squared mean over all samples and positions, of one channel."""
@@ -116,12 +126,10 @@ class Field:
         rows, each, whole = self.with_mean()
         both = rows[:, :, None, None] + rows - whole
         pairs = self.pairs - each[:, None] - each + whole
-        index = np.arange(self.samples)
-        pairs[index, index] = np.maximum(pairs[index, index], 0)
-        same = self.same - both
-        flat = same.reshape(rows.size, -1)
-        np.fill_diagonal(flat, np.maximum(np.diag(flat), 0))
-        return Field(pairs, same, self.cross - both)
+        found = Field(pairs, self.same - both, self.cross - both)
+        for squares in (diagonal(pairs), found.usual):
+            np.maximum(squares, 0, out=squares)
+        return found
 
     def with_mean(self) -> tuple[np.ndarray, np.ndarray, float]:
         """E[x μ], μ a channel's mean over samples and positions.
@@ -137,9 +145,22 @@ class Field:
         n = self.samples
         rows = (self.same.mean((2, 3)) + (n - 1) * self.cross.mean((2, 3))) / n
         of_sample = self.pairs.mean(1)
-        usual = of_sample.mean(0)
-        each = of_sample * np.divide(rows, usual, out=np.zeros_like(rows), where=usual > 0)
+        each = of_sample * _over(rows, of_sample.mean(0))
         return rows, each, float(rows.mean())
+
+
+def shaped(size: Sequence[int], *arrays: Any) -> Field:
+    """The field of a size (H, W) from its arrays, of whatever shape their positions are."""
+    pairs, same, cross = arrays
+    n = len(pairs)
+    return Field(
+        pairs.reshape(n, n, *size), *(np.reshape(array, (*size, *size)) for array in (same, cross))
+    )
+
+
+def diagonal(pairs: np.ndarray) -> np.ndarray:
+    """The products of each sample with itself, a view: shape (N, ...) of (N, N, ...)."""
+    return np.einsum("nn...->n...", pairs)
 
 
 def from_images(images: npt.ArrayLike) -> Field:
@@ -170,80 +191,47 @@ def from_images(images: npt.ArrayLike) -> Field:
         )
     by_position = images.transpose(2, 3, 0, 1)
     pairs = (by_position @ by_position.swapaxes(2, 3)).transpose(2, 3, 0, 1) / channels
-    shape, rows = (height, width) * 2, images.reshape(n * channels, -1)
+    rows, sums = images.reshape(n * channels, -1), images.sum(0).reshape(channels, -1)
     same = rows.T @ rows / (n * channels)
-    sums = images.sum(0).reshape(channels, -1)
     cross = same if n == 1 else (sums.T @ sums / channels - n * same) / (n * (n - 1))
-    return Field(pairs, same.reshape(shape), cross.reshape(shape))
+    return shaped((height, width), pairs, same, cross)
 
 
-def window_sums(
-    array: np.ndarray,
-    taps: np.ndarray,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    size: Sequence[int],
-    axes: Sequence[int] = (-2, -1),
-) -> np.ndarray:
+def window_sums(array: np.ndarray, *window: Any, axes: int = 2) -> np.ndarray:
     """Sum over a kernel's taps with a border of zeros; what E[z²] is made of E[x²] by.
 
     Parameters
     ----------
-    array : ndarray
-    taps : ndarray, shape (kh, kw)
-        What each tap counts: the sum over input channels of its E[w²].
-    stride, padding, dilation : pair of int
-    size : pair of int
-        Height and width of the result.
-    axes : tuple of int
-        Which axes are (height, width), or two such pairs that are moved together.
-
-    Returns
-    -------
-    ndarray
+    array : ndarray, shape (..., H, W) or (..., H, W, H, W)
+    *window
+        taps, ndarray of shape (kh, kw): what each counts, the sum over input channels of its E[w²];
+        stride, padding and dilation, pairs of int; size, height and width of the result.
+    axes : int
+        How many of the last axes are (height, width): 2, or 4 that are moved together.
     """
-    padded = np.pad(array, _borders(array.ndim, axes, padding))
-    shape = list(array.shape)
-    for number, axis in enumerate(axes):
-        shape[axis] = size[number % 2]
-    total = np.zeros(shape)
-    for tap, index in _taps(taps, array.ndim, stride, dilation, size, axes):
-        total += tap * padded[index]
+    taps, stride, padding, dilation, size = window
+    others, pairs = array.shape[:-axes], axes // 2
+    padded = np.pad(array, [(0, 0)] * len(others) + [(p, p) for p in padding] * pairs)
+    total = np.zeros((*others, *tuple(size) * pairs))
+    for tap, place in _taps(taps, stride, dilation, size, pairs):
+        total += tap * padded[place]
     return total
 
 
-def spread_sums(
-    array: np.ndarray,
-    taps: np.ndarray,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    size: Sequence[int],
-    axes: Sequence[int] = (-2, -1),
-) -> np.ndarray:
-    """The adjoint of `window_sums`: what E[dE/dx²] is made of E[dE/dz²] by; `size` is x's."""
-    shape = list(array.shape)
-    for number, axis in enumerate(axes):
-        shape[axis] = size[number % 2] + 2 * padding[number % 2]
-    total = np.zeros(shape)
-    given = [array.shape[axes[0]], array.shape[axes[1]]]
-    for tap, index in _taps(taps, array.ndim, stride, dilation, given, axes):
-        total[index] += tap * array
-    inside = [slice(None)] * array.ndim
-    for number, axis in enumerate(axes):
-        inside[axis] = slice(padding[number % 2], padding[number % 2] + size[number % 2])
-    return total[tuple(inside)]
+def spread_sums(array: np.ndarray, *window: Any, axes: int = 2) -> np.ndarray:
+    """The adjoint of `window_sums`: what E[dE/dx²] is made of E[dE/dz²] by; size is x's."""
+    taps, stride, padding, dilation, size = window
+    others, pairs = array.shape[:-axes], axes // 2
+    total = np.zeros((*others, *[n + 2 * p for n, p in zip(size, padding)] * pairs))
+    for tap, place in _taps(taps, stride, dilation, array.shape[-2:], pairs):
+        total[place] += tap * array
+    inside: Any = ..., *[slice(p, p + n) for n, p in zip(size, padding)] * pairs
+    return total[inside]
 
 
 def through_windows(field: Field, sums: Callable[..., np.ndarray], *window: Any) -> Field:
     """A field through `window_sums` or `spread_sums`, with their arguments."""
-    pair = (0, 1, 2, 3)
-    return Field(
-        sums(field.pairs, *window),
-        sums(field.same, *window, axes=pair),
-        sums(field.cross, *window, axes=pair),
-    )
+    return Field(*(sums(array, *window, axes=axes) for array, axes in zip(field, (2, 4, 4))))
 
 
 def box_factor(size: Sequence[int], kernel_size: Sequence[int], padding: Sequence[int]) -> float:
@@ -281,19 +269,9 @@ def _over(a, b):
     return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
 
 
-def _borders(ndim, axes, padding):
-    borders = [(0, 0)] * ndim
-    for number, axis in enumerate(axes):
-        borders[axis] = (padding[number % 2],) * 2
-    return borders
-
-
-def _taps(taps, ndim, stride, dilation, size, axes):
-    """Each tap that counts, and where its input lies in the padded array."""
+def _taps(taps, stride, dilation, size, pairs):
+    """Each tap that counts, and where its input lies in the padded array, by pairs of axes."""
     for offset in np.argwhere(taps):
-        index = [slice(None)] * ndim
-        for number, axis in enumerate(axes):
-            d, s, n = (setting[number % 2] for setting in (dilation, stride, size))
-            start = d * offset[number % 2]
-            index[axis] = slice(start, start + s * (n - 1) + 1, s)
-        yield taps[tuple(offset)], tuple(index)
+        starts = dilation * offset
+        place = [slice(at, at + s * (n - 1) + 1, s) for at, s, n in zip(starts, stride, size)]
+        yield taps[tuple(offset)], (..., *place * pairs)

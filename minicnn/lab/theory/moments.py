@@ -20,12 +20,14 @@ import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
-import numpy.typing as npt
 
 from minicnn.errors import ArgumentError
 from minicnn.kernels.activation import LOOPS
 from minicnn.lab.theory.saturation import expectation
 from minicnn.layers import Activation, Identity, Layer, LeakyReLU, PReLU, ReLU
+
+Array = np.ndarray | float
+Parts = Iterable[np.ndarray]
 
 NODES = 96  # on either side of the kink
 REACH = 9.0  # standard deviations; what lies beyond has a probability of 1e-19
@@ -36,16 +38,7 @@ SHORT = 1e-5  # relative, of a series: what it may lack at most, several times w
 
 
 def moments_of(layer: Layer) -> "Moments":
-    """The moments of an activation layer, as it is at initialization.
-
-    Parameters
-    ----------
-    layer : Activation
-        Built or not. A PReLU counts with the slope that it starts from.
-
-    Returns
-    -------
-    Moments
+    """The moments of an activation layer, built or not; of a PReLU with the slope it starts from.
 
     Raises
     ------
@@ -74,71 +67,55 @@ class Moments:
     def __init__(self, function: str, alpha: float = 0.0):
         self.function, self.alpha = function, float(alpha)
 
-    def value(self, z: npt.ArrayLike) -> np.ndarray:
+    def value(self, z: Array) -> np.ndarray:
         """σ(z), elementwise, float64."""
         return self._loop(z)[0]
 
-    def derivative(self, z: npt.ArrayLike) -> np.ndarray:
+    def derivative(self, z: Array) -> np.ndarray:
         """σ'(z), elementwise, float64."""
         return self._loop(z)[1]
 
-    def mean(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> np.ndarray:
+    def mean(self, q: Array, mean: Array = 0.0) -> np.ndarray:
         """E[σ(z)] for z of N(mean, q); arrays broadcast."""
         return _integral(self.value, q, mean)
 
-    def second(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> np.ndarray:
+    def second(self, q: Array, mean: Array = 0.0) -> np.ndarray:
         """E[σ(z)²] for z of N(mean, q)."""
         return _integral(lambda z: self.value(z) ** 2, q, mean)
 
-    def slope(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> np.ndarray:
+    def slope(self, q: Array, mean: Array = 0.0) -> np.ndarray:
         """E[σ'(z)²] for z of N(mean, q): chi, what a gradient's second moment is multiplied by."""
         return _integral(lambda z: self.derivative(z) ** 2, q, mean)
 
     def kernel(
-        self,
-        q: npt.ArrayLike,
-        other: npt.ArrayLike,
-        covariance: npt.ArrayLike,
-        mean: np.ndarray | float = 0.0,
-        other_mean: np.ndarray | float = 0.0,
+        self, q: Array, other: Array, covariance: Array, mean: Array = 0.0, other_mean: Array = 0.0
     ) -> np.ndarray:
-        """E[σ(z) σ(z')] for two Gaussians.
+        """E[σ(z) σ(z')] for two Gaussians, of variances `q` and `other`; means of 0 by default.
 
-        Parameters
-        ----------
-        q, other : ndarray
-            Var z and Var z'.
-        covariance : ndarray
-            Cov(z, z'), to whose shape the others broadcast.
-        mean, other_mean : ndarray
-            Of shapes that broadcast to that of q and other.
-
-        Returns
-        -------
-        ndarray
+        Shapes of means broadcast to those of the variances, and these to that of the covariance.
         """
-        return _pair(self.value, q, other, covariance, mean, other_mean)
+        return self._pair(q, other, covariance, mean, other_mean)
 
-    def expansion(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> list[np.ndarray]:
+    def expansion(self, q: Array, mean: Array = 0.0) -> list[np.ndarray]:
         """What `product` needs of one number, a list of arrays like q."""
         return coefficients(self.value, q, mean)
 
-    def product(
-        self, left: Iterable[np.ndarray], right: Iterable[np.ndarray], rho: np.ndarray
-    ) -> np.ndarray:
-        """`kernel` of two numbers by their expansions and the correlation; arrays broadcast."""
-        return _series(left, right, rho)
+    def product(self, left: Parts, right: Parts, rho: np.ndarray) -> np.ndarray:
+        """`kernel` by both expansions and the correlation, ``sum over k of f_k(q) f_k(q') rho^k``.
+
+        Arrays broadcast.
+        """
+        total, power = np.zeros_like(rho), np.ones_like(rho)
+        for mine, its in zip(left, right):
+            total += mine * its * power
+            power *= rho
+        return total
 
     def slope_kernel(
-        self,
-        q: npt.ArrayLike,
-        other: npt.ArrayLike,
-        covariance: npt.ArrayLike,
-        mean: np.ndarray | float = 0.0,
-        other_mean: np.ndarray | float = 0.0,
+        self, q: Array, other: Array, covariance: Array, mean: Array = 0.0, other_mean: Array = 0.0
     ) -> np.ndarray:
         """E[σ'(z) σ'(z')] for two Gaussians; arguments as for `kernel`."""
-        return _pair(self.derivative, q, other, covariance, mean, other_mean)
+        return self._pair(q, other, covariance, mean, other_mean, slopes=True)
 
     def elasticity(self, q: float) -> float:
         """d log E[σ(z)²] / d log q: what becomes of a small relative change of q."""
@@ -148,7 +125,7 @@ class Moments:
         """d log E[σ'(z)²] / d log q."""
         return _log_slope(self.slope, q)
 
-    def growth(self, q: npt.ArrayLike) -> np.ndarray:
+    def growth(self, q: Array) -> np.ndarray:
         """d E[σ(z)²] / dq, elementwise, which is E[z σ(z) σ'(z)] / q; 0 where q is 0."""
         q = np.asarray(q, np.float64)
         change = self.second(q * (1 + STEP)) - self.second(q * (1 - STEP))
@@ -165,6 +142,18 @@ class Moments:
     def slope_spectrum(self, q: float) -> np.ndarray:
         """The same of σ'(z)²."""
         return _shares(lambda z: self.derivative(z) ** 2, q)
+
+    def _pair(self, q, other, covariance, mean, other_mean, slopes=False):
+        function, rho = self.derivative if slopes else self.value, correlation(q, other, covariance)
+        left, right = coefficients(function, q, mean), coefficients(function, other, other_mean)
+        total = self.product(left, right, rho)
+        if not (np.any(mean) or np.any(other_mean)):
+            missing = np.abs(left[-1] * right[-1] * rho ** (ORDERS + 1))
+            short = (missing > SHORT * np.abs(total)) & (np.abs(rho) < 1)
+            if short.any():
+                size, its = (np.broadcast_to(array, rho.shape)[short] for array in (q, other))
+                total[short] = expectation(function, size, its, rho[short])
+        return total
 
     def _loop(self, z):
         z = np.ascontiguousarray(z, np.float64)
@@ -193,47 +182,30 @@ class LeakyMoments(Moments):
         super().__init__("leaky-relu", slope)
         self._linear, self._folded = (1 + self.alpha) / 2, (1 - self.alpha) / 2
 
-    def mean(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> np.ndarray:
+    def mean(self, q: Array, mean: Array = 0.0) -> np.ndarray:
         """``(1 + a)/2 mean + (1 - a)/2 E|z|``."""
         std, density, below = _at_zero(q, mean)
         return self._linear * mean + self._folded * (mean * (1 - 2 * below) + 2 * std * density)
 
-    def second(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> np.ndarray:
+    def second(self, q: Array, mean: Array = 0.0) -> np.ndarray:
         """``E[z²; z > 0] + a² E[z²; z < 0]``; for mean 0 ``(1 + a²) q / 2``."""
         std, density, below = _at_zero(q, mean)
         whole = np.asarray(q) + np.square(mean)
         above = whole * (1 - below) + mean * std * density
         return above + self.alpha**2 * (whole - above)
 
-    def slope(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> np.ndarray:
+    def slope(self, q: Array, mean: Array = 0.0) -> np.ndarray:
         """``P(z > 0) + a² P(z < 0)``; for mean 0 ``(1 + a²) / 2``."""
         below = _at_zero(q, mean)[2]
         return (1 - below) + self.alpha**2 * below
 
-    def kernel(
-        self,
-        q: npt.ArrayLike,
-        other: npt.ArrayLike,
-        covariance: npt.ArrayLike,
-        mean: np.ndarray | float = 0.0,
-        other_mean: np.ndarray | float = 0.0,
-    ) -> np.ndarray:
-        """Arc-cosine kernel of order 1, for means of 0; see :meth:`Moments.kernel`."""
-        if np.any(mean) or np.any(other_mean):
-            return super().kernel(q, other, covariance, mean, other_mean)
-        return self.product(
-            self.expansion(q), self.expansion(other), correlation(q, other, covariance)
-        )
-
-    def expansion(self, q: npt.ArrayLike, mean: np.ndarray | float = 0.0) -> list[np.ndarray]:
+    def expansion(self, q: Array, mean: Array = 0.0) -> list[np.ndarray]:
         """The standard deviation alone, for a mean of 0."""
         if np.any(mean):
             return super().expansion(q, mean)
         return [np.sqrt(np.asarray(q, np.float64))]
 
-    def product(
-        self, left: Iterable[np.ndarray], right: Iterable[np.ndarray], rho: np.ndarray
-    ) -> np.ndarray:
+    def product(self, left: Parts, right: Parts, rho: np.ndarray) -> np.ndarray:
         """Arc-cosine kernel of order 1 where there are standard deviations alone."""
         left, right = list(left), list(right)
         if len(left) > 1:
@@ -241,18 +213,13 @@ class LeakyMoments(Moments):
         folded = 2 / math.pi * (np.sqrt(1 - rho * rho) + rho * np.arcsin(rho))
         return left[0] * right[0] * (self._linear**2 * rho + self._folded**2 * folded)
 
-    def slope_kernel(
-        self,
-        q: npt.ArrayLike,
-        other: npt.ArrayLike,
-        covariance: npt.ArrayLike,
-        mean: np.ndarray | float = 0.0,
-        other_mean: np.ndarray | float = 0.0,
-    ) -> np.ndarray:
-        """Arc-cosine kernel of order 0, for means of 0; see :meth:`Moments.slope_kernel`."""
+    def _pair(self, q, other, covariance, mean, other_mean, slopes=False):
+        """Arc-cosine kernel of order 1, or 0 of slopes, for means of 0."""
         if np.any(mean) or np.any(other_mean):
-            return super().slope_kernel(q, other, covariance, mean, other_mean)
+            return super()._pair(q, other, covariance, mean, other_mean, slopes)
         rho = correlation(q, other, covariance)
+        if not slopes:
+            return self.product(self.expansion(q), self.expansion(other), rho)
         moving, both = np.asarray(q) > 0, np.asarray(other) > 0
         # Without a signal, z = 0, the derivative is a for certain.
         means = [np.where(there, self._linear, self.alpha) for there in (moving, both)]
@@ -260,7 +227,7 @@ class LeakyMoments(Moments):
         return means[0] * means[1] + np.where(moving & both, turns, 0)
 
 
-def correlation(q: npt.ArrayLike, other: npt.ArrayLike, covariance: npt.ArrayLike) -> np.ndarray:
+def correlation(q: Array, other: Array, covariance: Array) -> np.ndarray:
     """``covariance / √(q other)``, within ±1; 0 where there is no signal."""
     size = np.sqrt(np.asarray(q, np.float64)) * np.sqrt(np.asarray(other, np.float64))
     covariance, size = np.broadcast_arrays(np.asarray(covariance, np.float64), size)
@@ -269,7 +236,7 @@ def correlation(q: npt.ArrayLike, other: npt.ArrayLike, covariance: npt.ArrayLik
 
 
 def coefficients(
-    function: Callable[[np.ndarray], np.ndarray], q: npt.ArrayLike, mean: np.ndarray | float = 0.0
+    function: Callable[[np.ndarray], np.ndarray], q: Array, mean: Array = 0.0
 ) -> list[np.ndarray]:
     """``E[f(mean + √q u) he_k(u)]`` for u of N(0, 1), he_k the orthonormal Hermite polynomials.
 
@@ -284,28 +251,6 @@ def coefficients(
     found = [f @ (weight * polynomial) for polynomial in _hermite(u)]
     rest = (f * f) @ weight - sum(part * part for part in found)
     return [*found, np.sqrt(np.maximum(rest, 0))]
-
-
-def _pair(function, q, other, covariance, mean, other_mean):
-    rho = correlation(q, other, np.asarray(covariance, np.float64))
-    left, right = coefficients(function, q, mean), coefficients(function, other, other_mean)
-    total = _series(left, right, rho)
-    if not (np.any(mean) or np.any(other_mean)):
-        missing = np.abs(left[-1] * right[-1] * rho ** (ORDERS + 1))
-        short = (missing > SHORT * np.abs(total)) & (np.abs(rho) < 1)
-        if short.any():
-            size, its = (np.broadcast_to(array, rho.shape)[short] for array in (q, other))
-            total[short] = expectation(function, size, its, rho[short])
-    return total
-
-
-def _series(left, right, rho):
-    """``sum over k of f_k(q) f_k(q') rho^k``."""
-    total, power = np.zeros_like(rho), np.ones_like(rho)
-    for mine, its in zip(left, right):
-        total += mine * its * power
-        power *= rho
-    return total
 
 
 def _shares(function, q):

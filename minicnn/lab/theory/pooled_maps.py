@@ -13,10 +13,12 @@ over windows. What remains is approximate: samples of one batch differ in their 
 For the package itself: it checks nothing of what it is handed.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from minicnn.lab.theory.maps import Field
+from minicnn.lab.theory.maps import Field, diagonal, shaped
 from minicnn.lab.theory.moments import Moments
 from minicnn.lab.theory.positions import Products, Windows, members
 from minicnn.lab.theory.products import Copies
@@ -47,27 +49,24 @@ def membership(places: np.ndarray, pixels: int) -> np.ndarray:
 
 
 class AveragePooling:
-    """Average pooling of fields, both ways.
+    """Average pooling of fields, both ways, from a layer and the field of its input."""
 
-    Parameters
-    ----------
-    layer : AvgPool2d or GlobalAvgPool2d
-    field : Field
-        Of its input.
-    """
+    def __init__(self, layer: AvgPool2d | Upsample, field: Field):
+        self._layer: Any = layer
+        self._size, self._out = field.size, layer.output_shape[1:] or (1, 1)
+        self._same = field.matrices[0]
+        self._matrix = self._weights(field.pixels)
 
-    def __init__(self, layer: AvgPool2d, field: Field):
-        places, self._size = windows(layer), field.size
-        self._out, self._window = layer.output_shape[1:] or (1, 1), layer._window
-        self._same = field.same.reshape(int(np.prod(field.size)), -1)
-        self._matrix = membership(places, int(np.prod(field.size))) / places.shape[1]
+    def _weights(self, pixels):
+        places = windows(self._layer)
+        return membership(places, pixels) / places.shape[1]
 
     def products(self, source: Products) -> Products:
         """Products of two positions of the means, from those of the input."""
-        kernel_size, stride, _ = self._window
+        kernel_size, stride, _ = window = self._layer._window
         seen = [
             members(n, count, step, border, 1, np.arange(taps))
-            for n, count, taps, step, border in zip(self._size, self._out, *self._window)
+            for n, count, taps, step, border in zip(self._size, self._out, *window)
         ]
         return Windows(source, seen, stride, 1 / np.prod(kernel_size) ** 2, weighted=False)
 
@@ -93,25 +92,15 @@ class AveragePooling:
 
 
 class Upsampling(AveragePooling):
-    """Copies of pixels, both ways: exact forwards; back, sums of blocks are shared out as above.
+    """Copies of pixels: exact forwards; back, sums of blocks are shared out as means are."""
 
-    Parameters
-    ----------
-    layer : Upsample
-    field : Field
-        Of its input.
-    """
-
-    def __init__(self, layer: Upsample, field: Field):
-        self._size, self._out, self._scale = field.size, layer.output_shape[1:], layer.scale
-        self._same = field.same.reshape(int(np.prod(field.size)), -1)
-        rows, columns = (i // s for i, s in zip(np.indices(self._out), self._scale))
-        places = (rows * field.size[1] + columns).reshape(-1, 1)
-        self._matrix = membership(places, int(np.prod(field.size)))
+    def _weights(self, pixels):
+        rows, columns = (i // s for i, s in zip(np.indices(self._out), self._layer.scale))
+        return membership((rows * self._size[1] + columns).reshape(-1, 1), pixels)
 
     def products(self, source: Products) -> Products:
         """Products of two positions of the copies, from those of the input."""
-        return Copies(source, self._out, self._scale)
+        return Copies(source, self._out, self._layer.scale)
 
 
 class MaxPooling:
@@ -120,10 +109,8 @@ class MaxPooling:
     Parameters
     ----------
     layer : MaxPool2d
-    field : Field
-        Of its input.
-    before : Field
-        Of the Gaussian numbers z that the activation has made the input of.
+    field, before : Field
+        Of its input, and of the Gaussian numbers z that the activation has made the input of.
     moments : Moments
         Of the activation.
     draws : ndarray, shape (DRAWS, 2, H W), optional
@@ -138,19 +125,17 @@ class MaxPooling:
         moments: Moments,
         draws: np.ndarray | None = None,
     ):
-        self._layer, self._input, self._size = layer, field, field.size
-        places = windows(layer)
-        self._member = membership(places, int(np.prod(field.size)))
+        self._out, self._input, places = layer.output_shape[1:], field, windows(layer)
+        self._member = membership(places, field.pixels)
         self._z = z = _draw(before) if draws is None else draws
         x = moments.value(z)
         inside = np.where(places < 0, -np.inf, x[..., places])
         winner = inside.argmax(-1)
         self._x, self.draws = x, np.take_along_axis(inside, winner[..., None], -1)[..., 0]
         won = places[np.arange(len(places)), winner]
-        wins = np.zeros_like(x)
-        rows = np.arange(x[..., 0].size)[:, None]
-        np.add.at(wins.reshape(len(rows), -1), (rows, won.reshape(len(rows), -1)), 1)
-        self._wins, self._slopes = wins, moments.derivative(z)
+        self._wins, self._slopes = np.zeros_like(x), moments.derivative(z)
+        draw, image, _ = np.ogrid[: len(x), :2, :1]
+        np.add.at(self._wins, (draw, image, won), 1)
 
     def forward(self) -> Field:
         """The field of the maxima."""
@@ -161,23 +146,16 @@ class MaxPooling:
         common = _ratio(share @ np.mean(x[:, 0] * x[:, 1], 0), share @ np.mean(x * x, (0, 1)))
         kept = _ratio(np.mean(y[:, 0] * y[:, 1], 0), square)
         pairs = _over_positions(self._input.pairs, share.T)
-        index = np.arange(len(pairs))
-        own = np.sqrt(np.maximum(pairs[index, index], 0))
-        size = own[:, None] * own
+        root = np.sqrt(np.maximum(diagonal(pairs), 0))
+        size = root[:, None] * root
         # The correlation of maxima is taken as linear in that of the inputs, between the
         # simulated pair and 1.
         slope = _ratio(1 - kept, 1 - common)
         rho = kept + (_ratio(pairs, size) - common) * slope
         pairs = grown * size * np.clip(rho, -1, 1)
-        scale = np.sqrt(_ratio(pairs[index, index].mean(0), square))
-        spatial = [_products(y, 0, 0) + _products(y, 1, 1), 2 * _products(y, 0, 1)]
-        same, cross = (part / 2 * scale[:, None] * scale for part in spatial)
-        shape = self._layer.output_shape[1:]
-        return Field(
-            pairs.reshape(*pairs.shape[:2], *shape),
-            same.reshape(*shape, *shape),
-            cross.reshape(*shape, *shape),
-        )
+        scale = np.sqrt(_ratio(diagonal(pairs).mean(0), square))
+        same, cross = (part * scale[:, None] * scale for part in _both(y))
+        return shaped(self._out, pairs, same, cross)
 
     def mean(self, field: Field) -> np.ndarray:
         """E[y] by sample and position, of the size that the field of the maxima has."""
@@ -191,57 +169,46 @@ class MaxPooling:
     def aligned(self, share: np.ndarray) -> tuple[np.ndarray, ...]:
         """How much of x is in dE/dx and of z in dE/dz, from how much of y is in dE/dy.
 
-        Parameters
-        ----------
-        share : ndarray, shape (N, H_out, W_out)
-
-        Returns
-        -------
-        tuple of ndarray, shape (N, H, W)
+        All by sample and position.
         """
         spread = share.reshape(len(share), -1) @ self._member / np.maximum(self._member.sum(0), 1)
         x, z = self._x, self._z
         parts = [(x * x, x * x), (z * x * self._slopes, z * z)]
         kept = [_ratio(np.mean(self._wins * a, (0, 1)), np.mean(b, (0, 1))) for a, b in parts]
-        return tuple((spread * part).reshape(-1, *self._size) for part in kept)
+        return tuple((spread * part).reshape(-1, *self._input.size) for part in kept)
 
     def _routed(self, field, slopes):
         member = self._member
-        covered = np.maximum(member.sum(0), 1)
-        gates = self._wins * slopes / covered
-        both = (_products(gates, 0, 0) + _products(gates, 1, 1)) / 2
-        between = _products(gates, 0, 1)
-        outputs = len(member)
-        same = member.T @ field.same.reshape(outputs, -1) @ member * both
-        cross = member.T @ field.cross.reshape(outputs, -1) @ member * between
-        pairs = _over_positions(field.pairs, member)
+        gates = self._wins * slopes / np.maximum(member.sum(0), 1)
+        both, between = _both(gates)
+        given, its = field.matrices
+        same, cross = member.T @ given @ member * both, member.T @ its @ member * between
         # Windows that overlap have independent gradients, so that their squares add.
-        own = np.mean(gates * slopes, (0, 1))
-        np.fill_diagonal(same, own * (member.T @ np.diag(field.same.reshape(outputs, -1))))
-        return _assembled(pairs, own, np.diag(between), same, cross, self._size)
+        squares = np.mean(gates * slopes, (0, 1))
+        np.fill_diagonal(same, squares * (member.T @ np.diag(given)))
+        pairs = _over_positions(field.pairs, member)
+        return _assembled(pairs, squares, np.diag(between), same, cross, self._input.size)
 
 
 def _through(field, matrix, size):
     """``x -> matrix x``: the pairs by their sums over windows, scaled to the means."""
-    same, cross = (a.reshape(matrix.shape[1], -1) for a in (field.same, field.cross))
     windows = (matrix > 0).astype(float)
-    sums = [windows @ np.diag(part) for part in (same, cross)]
-    same, cross = (matrix @ part @ matrix.T for part in (same, cross))
-    own = _ratio(np.diag(same), sums[0])
+    sums = [windows @ np.diag(part) for part in field.matrices]
+    same, cross = (matrix @ part @ matrix.T for part in field.matrices)
+    alone = _ratio(np.diag(same), sums[0])
     # Where two samples have nothing in common, there is nothing to scale by.
     clear = np.abs(sums[1]) > 1e-3 * np.abs(sums[0])
-    between = np.where(clear, _ratio(np.diag(cross), sums[1]), own)
-    return _assembled(_over_positions(field.pairs, windows.T), own, between, same, cross, size)
+    between = np.where(clear, _ratio(np.diag(cross), sums[1]), alone)
+    return _assembled(_over_positions(field.pairs, windows.T), alone, between, same, cross, size)
 
 
 def _draw(field):
     """Draws of two images with a field's mean products, shape (DRAWS, 2, P)."""
-    pixels = int(np.prod(field.size))
-    same, cross = (a.reshape(pixels, pixels) for a in (field.same, field.cross))
+    same, cross = field.matrices
     rng = np.random.default_rng(0)
-    common, own = _root(cross), _root(same - cross)
-    shared = rng.standard_normal((DRAWS, 1, pixels))
-    return shared @ common + rng.standard_normal((DRAWS, 2, pixels)) @ own
+    common, alone = _root(cross), _root(same - cross)
+    shared = rng.standard_normal((DRAWS, 1, len(same)))
+    return shared @ common + rng.standard_normal((DRAWS, 2, len(same))) @ alone
 
 
 def _root(matrix):
@@ -250,9 +217,11 @@ def _root(matrix):
     return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
-def _products(x, a, b):
-    mean = x[:, a].T @ x[:, b] / len(x)
-    return (mean + mean.T) / 2
+def _both(x):
+    """Products of two positions in draws (DRAWS, 2, P): within an image, and between the two."""
+    first, second, between = (x[:, a].T @ x[:, b] / len(x) for a, b in ((0, 0), (1, 1), (0, 1)))
+    first, second, between = ((mean + mean.T) / 2 for mean in (first, second, between))
+    return (first + second) / 2, between
 
 
 def _over_positions(pairs, matrix):
@@ -266,14 +235,8 @@ def _ratio(a, b):
     return np.divide(a, b, out=np.zeros(a.shape), where=b != 0)
 
 
-def _assembled(pairs, own, between, same, cross, size):
+def _assembled(pairs, alone, between, same, cross, size):
     """A field of pairs times a factor of each position, one for a sample and one for two."""
-    index = np.arange(len(pairs))
-    diagonal = pairs[index, index] * own
-    pairs = pairs * between
-    pairs[index, index] = diagonal
-    return Field(
-        pairs.reshape(*pairs.shape[:2], *size),
-        same.reshape(*size, *size),
-        cross.reshape(*size, *size),
-    )
+    found = pairs * between
+    diagonal(found)[...] = diagonal(pairs) * alone
+    return shaped(size, found, same, cross)

@@ -29,12 +29,7 @@ BLOCK = 2**22  # numbers of a layer: 32 MB
 def pooled(products: Products, samples: int, budget: float | None = None) -> np.ndarray | None:
     """E[y_n(o) y_m(o)] behind a pooling, of as many pairs of samples as the budget allows.
 
-    Parameters
-    ----------
-    products : Products
-    samples : int
-    budget : float, optional
-        Numbers to compute, BUDGET by default.
+    The budget is how many numbers to compute, BUDGET by default.
 
     Returns
     -------
@@ -42,18 +37,15 @@ def pooled(products: Products, samples: int, budget: float | None = None) -> np.
         Of all pairs, of each sample with itself, or nothing.
     """
     budget, samples = BUDGET if budget is None else budget, check_count(samples, "samples", 1, MOST)
-    everyone = np.arange(samples)
     n, m = np.triu_indices(samples)
     layers, asked, work = _plan(products, alike=samples == 1)
     if work * len(n) <= budget:
-        found = _in_blocks(layers, asked, n, m, alike=samples == 1)
         pairs = np.empty((samples, samples, *products.size))
-        pairs[n, m] = pairs[m, n] = found
+        pairs[n, m] = pairs[m, n] = _in_blocks(layers, asked, n, m, alike=samples == 1)
         return pairs
+    n = np.arange(samples)
     layers, asked, work = _plan(products, alike=True)
-    if work * samples <= budget:
-        return _in_blocks(layers, asked, everyone, everyone, alike=True)
-    return None
+    return _in_blocks(layers, asked, n, n, alike=True) if work * samples <= budget else None
 
 
 def _plan(products, alike):
@@ -63,19 +55,18 @@ def _plan(products, alike):
         needed = {_key(e, alike) for d in asked[layer] for e in layer.needs(d)}
         for parent in layer.parents:
             asked.setdefault(parent, set()).update(needed)
-    work = sum(
-        layer.cost * np.prod(extent(layer.size, d)) for layer in layers for d in asked[layer]
-    )
+    work = sum(layer.cost * _numbers(layer, asked[layer]) for layer in layers)
     return layers, asked, float(work)
 
 
+def _numbers(layer, offsets):
+    return sum(np.prod(extent(layer.size, d)) for d in offsets)
+
+
 def _in_blocks(layers, asked, n, m, alike):
-    largest = max(sum(np.prod(extent(a.size, d)) for d in asked[a]) for a in layers)
-    step = int(max(BLOCK // largest, 1))
-    blocks = range(0, len(n), step)
-    return np.concatenate(
-        [_block(layers, asked, n[i : i + step], m[i : i + step], alike) for i in blocks]
-    )
+    step = int(max(BLOCK // max(_numbers(layer, asked[layer]) for layer in layers), 1))
+    blocks = [slice(first, first + step) for first in range(0, len(n), step)]
+    return np.concatenate([_block(layers, asked, n[at], m[at], alike) for at in blocks])
 
 
 def _block(layers, asked, n, m, alike):
@@ -100,8 +91,7 @@ def _ancestors(products):
         if ready:
             order[layer] = None
         elif layer not in order:
-            stack.append((layer, True))
-            stack += [(parent, False) for parent in layer.parents]
+            stack += [(layer, True), *((parent, False) for parent in layer.parents)]
     return list(order)
 
 

@@ -62,19 +62,10 @@ class Products:
         return [d]
 
     def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
-        """``E[x_n(p) x_m(p + d)]``.
+        """``E[x_n(p) x_m(p + d)]`` for pairs (n, m) of samples, shape (B, h, w).
 
-        Parameters
-        ----------
-        d : (int, int)
-        n, m : ndarray of int, shape (B,)
-            The samples of each pair.
-        given : list of callable
-            For each parent, its array at an offset.
-
-        Returns
-        -------
-        ndarray, shape (B, h, w)
+        `n` and `m` are of shape (B,); `given` has, for each parent, a function from an offset to
+        its array there.
         """
         raise NotImplementedError
 
@@ -105,14 +96,15 @@ class Alike(Products):
 
     def __init__(self, field: Field):
         super().__init__(field.size)
-        root = np.sqrt(np.maximum(field.map, 0))
-        self._field, self._root = field, root
+        self._field, self._root = field, np.sqrt(np.maximum(field.map, 0))
         self._rho = correlation(field.map[:, None], field.map, field.pairs)
 
     def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """The correlation times what the positions have."""
         p, q = overlap(self.size, d)
-        falloff = _falloff(self._field.same, p, q)
+        i, j = np.indices(self.size)[:, None]
+        square = np.maximum(self._field.usual, 0)[None]
+        falloff = correlation(square[p], square[q], self._field.same[i[p], j[p], i[q], j[q]])
         between = (self._rho[n, m][p] + self._rho[n, m][q]) / 2
         return between * falloff * self._root[p][n] * self._root[q][m]
 
@@ -143,30 +135,26 @@ class Windows(Products):
         weighted: bool = True,
     ):
         super().__init__([len(member) for member in members], source)
-        self._members, self._steps = members, steps
-        self._factor, self._bias, self._weighted = factor, bias, weighted
+        self._members, self._steps, self._factor, self._bias = members, steps, factor, bias
         self._reach = (0, 0) if weighted else [int(member.sum(1).max()) - 1 for member in members]
 
     def needs(self, d: Offset) -> list[Offset]:
         """Those from a tap of a window to a tap of the one at d."""
-        (dy, dx), (sy, sx), (ky, kx) = d, self._steps, self._reach
-        rows = range(sy * dy - ky, sy * dy + ky + 1)
-        columns = range(sx * dx - kx, sx * dx + kx + 1)
-        asked = [(y, x) for y in rows for x in columns]
-        return [e for e in asked if inside(self.parents[0].size, e)]
+        steps = zip(d, self._steps, self._reach)
+        ranges = [range(s * e - reach, s * e + reach + 1) for e, s, reach in steps]
+        return offsets(self.parents[0].size, ranges)
 
     def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """Rows are summed, then columns."""
         size = self.parents[0].size
         total = np.zeros((len(n), *extent(self.size, d)))
         for e in self.needs(d):
-            taps = (
+            rows, columns = (
                 member[o_p][:, i_p] * member[o_q][:, i_q]
                 for member, (o_p, o_q), (i_p, i_q) in zip(
                     self._members, axes(self.size, d), axes(size, e)
                 )
             )
-            rows, columns = taps
             if rows.any() and columns.any():
                 total += rows @ (given[0](e) @ columns.T)
         return self._factor * total + self._bias
@@ -178,9 +166,10 @@ def overlap(size: Sequence[int], d: Offset) -> tuple[Any, ...]:
     return tuple(np.index_exp[:, rows[side], columns[side]] for side in (0, 1))
 
 
-def inside(size: Sequence[int], d: Offset) -> bool:
-    """Whether there are such positions."""
-    return all(abs(step) < n for n, step in zip(size, d))
+def offsets(size: Sequence[int], ranges: Sequence[range]) -> list[Offset]:
+    """Of the offsets in a range for each axis, those at which there are such positions."""
+    rows, columns = ([step for step in steps if abs(step) < n] for n, steps in zip(size, ranges))
+    return [(row, column) for row in rows for column in columns]
 
 
 def members(
@@ -202,11 +191,3 @@ def axes(size: Sequence[int], d: Offset) -> list[tuple[slice, slice]]:
 def extent(size: Sequence[int], d: Offset) -> tuple[int, ...]:
     """Height and width of the positions p for which p + d is inside."""
     return tuple(n - abs(step) for n, step in zip(size, d))
-
-
-def _falloff(same, p, q):
-    """Correlation of the positions p and q in the mean over samples."""
-    i, j = np.indices(same.shape[:2])[:, None]
-    products = same[i[p], j[p], i[q], j[q]]
-    square = np.maximum(np.einsum("hwhw->hw", same), 0)[None]
-    return correlation(square[p], square[q], products)

@@ -1,12 +1,8 @@
 """The second moments that an initialization promises: activations, gradients, weight gradients.
 
 Weights count by the mean and variance that their initializers promise, never by their values;
-images and labels count as they are. The way forwards is in :mod:`minicnn.lab.theory.forward`,
-that back in :mod:`minicnn.lab.theory.backward` and :mod:`minicnn.lab.theory.weight_gradients`,
-joins are in :mod:`minicnn.lab.theory.joins`; what travels is a
-:class:`minicnn.lab.theory.maps.Field`, with a prediction interval by
-:mod:`minicnn.lab.theory.finite_width`. Average pooling asks :mod:`minicnn.lab.theory.positions` for
-the products of two positions.
+images and labels count as they are. What travels is a :class:`minicnn.lab.theory.maps.Field`, with
+a prediction interval by :mod:`minicnn.lab.theory.finite_width`.
 
 Exact, in expectation over weights of mean 0
     Second moments behind the first layer of weights, at any padding, stride, dilation and groups,
@@ -16,28 +12,27 @@ Exact, in expectation over weights of mean 0
 
 Exact for many units, asymptotic in 1 / width
     Sums of branches, which count as independent but for their means. Activations, whose inputs
-    count as Gaussian, and with them average pooling, which hangs on the
-    products of positions: for each sample and all pairs of them where the cost that
-    :mod:`minicnn.lab.theory.pooled_pairs` states is below its BUDGET (within 1e-6 of
-    neural-tangents in all 93 layers of twelve networks, see
-    ``tests/lab/theory/neural_tangents.py``; 1e-11 with ReLU), else for each sample alone;
-    gradients, which count as independent of what they are multiplied by (what hangs on the same
+    count as Gaussian, and with them average pooling, which hangs on the products of positions: for
+    all pairs of samples where the cost that :mod:`minicnn.lab.theory.pooled_pairs` states is below
+    its BUDGET (within 1e-6 of neural-tangents in all 93 layers of twelve networks, see
+    ``tests/lab/theory/neural_tangents.py``; 1e-11 with ReLU), else for each sample alone.
+    Gradients, which count as independent of what they are multiplied by (what hangs on the same
     weights is added to first order); batch normalization's division; all intervals.
 
-Approximate
+Approximate, which the intervals allow for
     Max pooling, by one fixed simulation; average pooling behind it or behind batch normalization
     (off by up to 20 % for samples as unlike as a constant image and noise), and of activations
     beyond the BUDGET even for each sample alone (10 %); products of two *samples* behind max
-    pooling, and behind average pooling beyond the BUDGET, where they are scaled, off by up to 40 %;
-    an activation of a mean of another's numbers (37 % for tanh of means of ReLU); on the way back,
+    pooling, and behind average pooling beyond the BUDGET, where they are scaled (40 %); an
+    activation of a mean of another's numbers (37 % for tanh of means of ReLU). On the way back,
     overlapping max pooling, whose windows count as independent (deltas of inception below it are up
     to 2 times the predicted ones); how overlapping average pooling shares gradients among samples;
     products of two positions in the gradients of weights, where the class of a sample is lost (the
     first layer of convnet has 2.5 times the predicted dW); batch normalization's gradients, in the
     lowest layers of resnet8 predicted up to 2 times too large for deltas and up to 6 times for
-    weights, in the first of densenet7 2 times too small for deltas; the biases'
-    gradients in deep narrow networks. The intervals allow for it. Means over channels only are
-    kept. An activation or a max pooling right on the images takes them for Gaussian.
+    weights, in the first of densenet7 2 times too small for deltas; the biases' gradients in deep
+    narrow networks. Means over channels only are kept. An activation or a max pooling right on the
+    images takes them for Gaussian.
 
 Nothing is promised, NaN given, and the reason said in `Prediction.reason`: from a layer on whose
 weights have a mean (constant, identity) or whose kind is not known; from a sum on of two branches
@@ -55,12 +50,12 @@ activations and five initializers each, three draws of 8 images, which
 ``python -m experiments.theory_evaluation`` repeats: 99.79 % of 61,650, root mean square 1.18.
 Statistics of one network vary together, so that a network that misses, misses often.
 
-It breaks where depth over width is about 1 for ReLU: of `mlp:5x10` with msra 75 % of the
-scores are within ±4, of `mlp:5x3` 97 %, `mlp:10x10` 96 %, `mlp:20x10` 99.2 %, `mlp:50x10` and
-`mlp:50x20` 100 % (20 seeds each). With tanh `mlp:5x10` still has 100 %. The intervals of narrow
-and deep networks are as wide as the prediction itself (an error of 1 at plain10's scores), so
-that they say little of one draw; and the plain ratio ``(measured - value) / (error value)`` is
-not normal there, 22 where `Moment.z` is below 4.
+It breaks where depth over width is about 1 for ReLU: of `mlp:5x10` with msra 75 % of the scores are
+within ±4, of `mlp:5x3` 97 %, `mlp:10x10` 96 %, `mlp:20x10` 99.2 %, `mlp:50x10` and `mlp:50x20`
+100 % (20 seeds each). With tanh `mlp:5x10` still has 100 %. The intervals of narrow and deep
+networks are as wide as the prediction itself (an error of 1 at plain10's scores), so that they say
+little of one draw; and the plain ratio ``(measured - value) / (error value)`` is not normal there,
+22 where `Moment.z` is below 4.
 """
 
 import math
@@ -177,17 +172,13 @@ def second_moments(predictions: Iterable[Prediction], of: str = "output") -> dic
     ----------
     predictions : list of Prediction
     of : str
-        ``"output"``, ``"delta"`` or ``"gradient"``, which is that of the weight.
+        ``"output"``, ``"delta"`` or ``"gradient"``, which is that of the weight; an ArgumentError
+        for another.
 
     Returns
     -------
     dict of str to Moment
         By the layer's name, of layers that have it and for which there is a promise.
-
-    Raises
-    ------
-    ArgumentError
-        For another signal.
     """
     if of not in ("output", "delta", "gradient"):
         raise unknown("signal", of, ("output", "delta", "gradient"))
@@ -265,21 +256,19 @@ class _Tape:
         layer, signals = node.layer, self._signals[node]
         gradients = self._gradients.get(node, "")
         reason = next((one for one in (signals, gradients) if isinstance(one, str)), "")
-        output, delta, of = UNKNOWN, UNKNOWN, {}
+        output = delta = UNKNOWN
+        named = layer.own_parameters() if isinstance(layer, SUMS) else ()
+        of = {name: UNKNOWN for name in ("weight", "bias") if name in named}
         if not isinstance(signals, str):
             output = _moment(merged(signals, widths(signals)))
-        known = not isinstance(gradients, str)
-        if known:
+        if not isinstance(gradients, str):
             delta = _moment(merged(gradients, widths(signals)))
-        if isinstance(layer, SUMS):
-            of["weight"] = of["bias"] = UNKNOWN
-            if known:
+            if of:
                 inputs = self._signals[node.inputs[0]]
                 source = merged(inputs, widths(inputs))
                 of["weight"] = weight_gradients.weight_gradient(layer, gradients[0], source)
+            if "bias" in of:
                 of["bias"] = weight_gradients.bias_gradient(gradients[0])
-            if not layer.bias:
-                del of["bias"]
         return Prediction(layer.name, type(layer).__name__, output, delta, of, reason)
 
 

@@ -4,7 +4,7 @@ For the package itself: it checks nothing of what it is handed.
 """
 
 from collections.abc import Sequence
-from itertools import product
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from minicnn.lab.theory.positions import (
     Products,
     axes,
     extent,
-    inside,
+    offsets,
     overlap,
 )
 
@@ -25,15 +25,7 @@ HERMITE = 10  # what a number costs that is a sum over Hermite polynomials
 
 
 class Activated(Products):
-    """Behind an activation of Gaussian numbers with a mean.
-
-    Parameters
-    ----------
-    source : Products
-    moments : Moments
-    q, mean : ndarray, shape (N, H, W)
-        Variance and mean of each number.
-    """
+    """Behind an activation of Gaussian numbers of variance `q` and a mean, of shape (N, H, W)."""
 
     def __init__(self, source: Products, moments: Moments, q: np.ndarray, mean: np.ndarray | float):
         super().__init__(source.size, source)
@@ -41,12 +33,11 @@ class Activated(Products):
         root = np.sqrt(q)
         self._inverse = np.divide(1, root, out=np.zeros(q.shape), where=root > 0)
         self._mean = np.broadcast_to(mean, q.shape) if np.any(mean) else None
-        self._parts: list[np.ndarray] | None = None
 
     @property
     def cost(self) -> float:  # type: ignore[override]  # a constant of all others
         """One, or that of many polynomials."""
-        return 1.0 if len(self._expansion()) == 1 else HERMITE
+        return 1.0 if len(self._parts) == 1 else HERMITE
 
     def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """``E[σ(z_n(p)) σ(z_m(q))]``."""
@@ -55,15 +46,12 @@ class Activated(Products):
         if self._mean is not None:
             covariance = covariance - self._mean[p][n] * self._mean[q][m]
         rho = np.clip(self._inverse[p][n] * self._inverse[q][m] * covariance, -1, 1)
-        left = (part[p][n] for part in self._expansion())
-        right = (part[q][m] for part in self._expansion())
+        left, right = (part[p][n] for part in self._parts), (part[q][m] for part in self._parts)
         return self._moments.product(left, right, rho)
 
-    def _expansion(self):
-        if self._parts is None:
-            mean = 0.0 if self._mean is None else self._mean
-            self._parts = self._moments.expansion(self._q, mean)
-        return self._parts
+    @cached_property
+    def _parts(self):
+        return self._moments.expansion(self._q, 0.0 if self._mean is None else self._mean)
 
 
 class Scaled(Products):
@@ -81,16 +69,7 @@ class Scaled(Products):
 class Centred(Scaled):
     """Less each channel's mean over samples and positions, times a factor: batch normalization.
 
-    An approximation, as `Field.with_mean` is for each sample.
-
-    Parameters
-    ----------
-    source : Products
-    each : ndarray, shape (N, H, W)
-        E[x_n(p) times that mean]
-    whole : float
-        E of its square.
-    factor : float
+    An approximation, as `Field.with_mean` is for each sample: `each` and `whole` are what it gives.
     """
 
     near = True
@@ -124,11 +103,7 @@ class Dropped(Products):
 class Sum(Products):
     """Of two branches whose units are independent of each other.
 
-    Parameters
-    ----------
-    body, around : Products
-    means : pair of ndarray, shape (N, H, W), optional
-        E[x] in both, if neither is 0.
+    The means are E[x] in both, of shape (N, H, W), if neither is 0.
     """
 
     def __init__(self, body: Products, around: Products, means: Sequence[np.ndarray] | None = None):
@@ -167,8 +142,8 @@ class Copies(Products):
 
     def needs(self, d: Offset) -> list[Offset]:
         """Those between the blocks in which p and p + d may lie."""
-        asked: Any = product(*(range(e // s, (e + s - 1) // s + 1) for e, s in zip(d, self._scale)))
-        return [e for e in asked if inside(self.parents[0].size, e)]
+        ranges = [range(e // s, (e + s - 1) // s + 1) for e, s in zip(d, self._scale)]
+        return offsets(self.parents[0].size, ranges)
 
     def at(self, d: Offset, n: np.ndarray, m: np.ndarray, given: Given) -> np.ndarray:
         """Each from its blocks."""

@@ -29,18 +29,10 @@ BLOCK = 1 << 11  # pairs that are interpolated at a time
 def expectation(
     f: Callable[[np.ndarray], np.ndarray], q: np.ndarray, other: np.ndarray, rho: np.ndarray
 ) -> np.ndarray:
-    """``E[f(z) f(z')]`` for means of 0, pair by pair.
+    """``E[f(z) f(z')]`` for means of 0, pair by pair, shape (P,).
 
-    Parameters
-    ----------
-    f : callable
-        Elementwise, float64; smooth but for z = 0.
-    q, other, rho : ndarray, shape (P,)
-        Both variances, above 0, and the correlations.
-
-    Returns
-    -------
-    ndarray, shape (P,)
+    f is elementwise, float64, and smooth but for z = 0; `q`, `other` and `rho`, of shape (P,), are
+    both variances, above 0, and the correlations.
     """
     out = np.empty_like(rho)
     for sign in (1, -1):  # a negative correlation is a positive one of z and -z'

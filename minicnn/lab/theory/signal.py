@@ -43,24 +43,19 @@ class Signal:
         How much more than by `coherence` 1 / d is, where it is known exactly.
     mean : ndarray, shape (N, H, W)
         E[x] by sample and position: 0 behind weights, not behind most activations.
-    rough : float
-        Relative error of products of two samples, where they have been scaled.
-    skewed : float
-        Relative error of an activation that takes the field for Gaussian.
-    before : Field, optional
-        Of the Gaussian numbers that an activation has just made this field of.
-    moments : Moments, optional
-        Of that activation.
+    rough, skewed : float
+        Relative errors: of products of two samples, where they have been scaled, and of an
+        activation that takes the field for Gaussian.
+    before, moments : Field and Moments, optional
+        Of the Gaussian numbers that an activation has just made this field of, and its own.
     draws : ndarray, optional
         Of the maxima that a max pooling has just made this field of, see `MaxPooling`.
     training : bool
         Whether dropout drops and batch normalization normalizes.
     products : Products, optional
         Those of two positions for each pair of samples, where they are known.
-    origins : frozenset
-        The layers of weights that drew these units; None in it stands for the images.
-    past : frozenset
-        All layers of weights on the way here.
+    origins, past : frozenset
+        The layers of weights that drew these units, None for the images, and all on the way here.
     """
 
     field: Field

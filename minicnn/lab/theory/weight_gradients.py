@@ -12,7 +12,7 @@ from minicnn.errors import ArgumentError
 from minicnn.lab.theory.finite_width import Moment
 from minicnn.lab.theory.forward import ROUGH
 from minicnn.lab.theory.gradient import Gradient
-from minicnn.lab.theory.maps import Field, through_windows, window_sums
+from minicnn.lab.theory.maps import Field, shaped, through_windows, window_sums
 from minicnn.lab.theory.moments import correlation
 from minicnn.lab.theory.signal import Signal
 from minicnn.layers import Conv2d, Dense
@@ -28,19 +28,8 @@ def at_scores(signal: Signal, classes: int, labels: np.ndarray | None) -> Gradie
     """dE/d(scores) of the softmax cross-entropy, ``(p - y) / N``, for Gaussian scores.
 
     The scores of each class are draws of the signal's field; the mean is taken over a fixed
-    set of draws of all classes together.
-
-    Parameters
-    ----------
-    signal : Signal
-        The scores.
-    classes : int
-    labels : ndarray of int, shape (N,), or None
-        Without, as if they were drawn evenly and independently.
-
-    Returns
-    -------
-    Gradient
+    set of draws of all classes together. Without labels, an int array of shape (N,), it is as if
+    they were drawn evenly and independently.
     """
     pairs, n = signal.field.pairs[:, :, 0, 0], signal.field.samples
     size = np.maximum(np.diag(pairs), 0)
@@ -51,10 +40,8 @@ def at_scores(signal: Signal, classes: int, labels: np.ndarray | None) -> Gradie
     variances = [_variance(s, g, signal.variance) for s, g in zip(sums, grown)]
     same = np.trace(product) / n
     cross = (product.sum() - np.trace(product)) / max(n * (n - 1), 1)
-    spatial = [np.full((1, 1, 1, 1), part) for part in (same, cross)]
-    field = Field(product[:, :, None, None], *spatial)
     return Gradient(
-        field, share[:, None, None], carried=variances[0],
+        shaped((1, 1), product, same, cross), share[:, None, None], carried=variances[0],
         summed=max(variances) - variances[0],
     )  # fmt: skip
 
@@ -104,42 +91,38 @@ def weight_gradient(layer: Conv2d | Dense, gradient: Gradient, signal: Signal) -
 
     ``Σ over samples n, m and positions i, j of E[delta delta'] E[x x']``; the tap's x. Off the
     diagonal of positions by the mean products over samples.
-
-    Returns
-    -------
-    Moment
     """
-    own, source = gradient.field, signal.field
+    source = signal.field
     if isinstance(layer, Conv2d):
         taps = np.full(layer.kernel_size, 1 / np.prod(layer.kernel_size))
         window = (taps, layer.stride, layer.padding, layer.dilation, layer.output_shape[1:])
         source = through_windows(source, window_sums, *window)
     else:
-        source = Field(
-            source.pairs.mean((2, 3), keepdims=True),
-            *(np.full((1, 1, 1, 1), _diagonal(a).mean()) for a in (source.same, source.cross)),
-        )
+        spatial = (_diagonal(array).mean() for array in (source.same, source.cross))
+        source = shaped((1, 1), source.pairs.mean((2, 3)), *spatial)
     if gradient.balanced:
         # What is constant in the input meets a sum of 0.
         source = source.centred()
-    concentration = _concentration(own.pairs.sum((2, 3)), source.pairs.mean((2, 3)))
-    finite = concentration * (gradient.chain + (2 / signal.units if signal.own else 0))
-    varying = gradient.variance + gradient.summed + signal.variance + finite + signal.rough**2
-    value, apart = _sum_of_products(own, source)
-    return Moment(value, float(np.sqrt(varying + (ROUGH * apart) ** 2 + EXACT**2)))
+    chain = gradient.chain + (2 / signal.units if signal.own else 0)
+    return Moment(*_of_sum(gradient, source, chain, signal.variance, signal.rough))
 
 
 def bias_gradient(gradient: Gradient) -> Moment:
     """E[(dE/db)²]: the same with an input of 1."""
-    own = gradient.field
-    ones = Field(*(np.ones_like(a) for a in (own.pairs, own.same, own.cross)))
-    concentration = _concentration(own.pairs.sum((2, 3)), np.ones((own.samples,) * 2))
-    varying = gradient.variance + gradient.summed + concentration * gradient.chain
-    floor = own.moment * (ROUNDING * own.map.size) ** 2
-    value, apart = _sum_of_products(own, ones)
-    if gradient.balanced:
-        value = 0.0
-    return Moment(value, float(np.sqrt(varying + (ROUGH * apart) ** 2 + EXACT**2)), floor)
+    ones = Field(*map(np.ones_like, gradient.field))
+    floor = gradient.field.moment * (ROUNDING * gradient.field.map.size) ** 2
+    value, error = _of_sum(gradient, ones, gradient.chain)
+    return Moment(0.0 if gradient.balanced else value, error, floor)
+
+
+def _of_sum(gradient, source, chain, variance=0.0, rough=0.0):
+    """The sum over pairs of gradient times input, and its relative error."""
+    mixed = gradient.field.pairs.sum((2, 3)) @ source.pairs.mean((2, 3))
+    trace = np.trace(mixed)
+    concentration = float(np.sum(mixed * mixed.T) / trace**2) if trace > 0 else 1.0
+    varying = gradient.variance + gradient.summed + variance + concentration * chain + rough**2
+    value, apart = _sum_of_products(gradient.field, source)
+    return value, float(np.sqrt(varying + (ROUGH * apart) ** 2 + EXACT**2))
 
 
 def _sum_of_products(gradient, source):
@@ -160,12 +143,6 @@ def _sum_of_products(gradient, source):
         # Terms that nearly cancel, each with its error: what is left is not known so well.
         return LEAST * alone, 2.0
     return total, min(abs(away) / total, 2.0) if total > 0 else 0.0
-
-
-def _concentration(a, b):
-    product = a @ b
-    trace = np.trace(product)
-    return float(np.sum(product * product.T) / trace**2) if trace > 0 else 1.0
 
 
 def _diagonal(array):
