@@ -4,7 +4,7 @@ import numpy as np
 
 from minicnn.checks import check_pair, takes
 from minicnn.checks.values import MOST_SIDE
-from minicnn.kernels import upsample as kernels
+from minicnn.kernels import pool
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Context, Shape
 
@@ -98,11 +98,11 @@ class Upsample(Layer):
 
     def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """The larger images."""
-        kernels.upsample(x, y, self.scale)
+        pool.upsample(x, y, self.scale)
 
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """The sum over each block."""
-        kernels.upsample_gradient(dy, dx, self.scale)
+        pool.upsample_gradient(dy, dx, self.scale)
 
     def backward_reads(self, training: bool) -> tuple[str, ...]:
         """Nothing."""
