@@ -77,8 +77,7 @@ class BatchNorm(Layer):
                 f"eps must be at least {least:.3g}, the smallest normal number of"
                 f" {np.dtype(self.dtype)}, got {self.eps!r}."
             )
-        channels = self.input_shape[0]
-        fans = Fans(1, 1)
+        channels, fans = self.input_shape[0], Fans(1, 1)
         self.gamma = self.add_parameter("weight", (channels,), "ones", fans, rng, decay=False)
         self.beta = self.add_parameter("bias", (channels,), "zeros", fans, rng, decay=False)
         self._running = {"running_mean": np.zeros(channels), "running_var": np.ones(channels)}

@@ -27,7 +27,6 @@ class _Pool2d(Layer):
             )
 
     def setup(self, rng):
-        self.needs_images()
         size = window_output(self, self.kernel_size, self.stride, self.padding)
         self._window: Any = self.kernel_size, self.stride, self.padding
         # Whether no pixel is in two windows, and all that are in none stand at the end.

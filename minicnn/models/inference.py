@@ -55,7 +55,7 @@ def predict(
             x = own.batch(model, lanes.group_count(len(part)))
             lanes.pack(part, model.dtype, out=x)
             packed = own.passes(model).forward(x, False, len(part))
-            scores[start : start + len(part)] = lanes.unpack(packed, len(part))
+            scores[start : start + size] = lanes.unpack(packed, len(part))
     return scores
 
 
