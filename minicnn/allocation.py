@@ -7,8 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from minicnn.errors import ArgumentError
+
+resource: Any = None
+try:
+    import resource
+except ImportError:  # Windows
+    pass
 
 SMALL = 2**26  # bytes; below it nobody asks the system how much is left
 
@@ -20,33 +27,23 @@ class OutOfMemory(ArgumentError, MemoryError):
 def peak_memory_mb() -> float | None:
     """The most memory that this process has had resident so far, in 10^6 bytes.
 
-    Returns
-    -------
-    float or None
-        None where the system does not tell.
+    None where the system does not tell.
     """
     # Not getrusage, which on Linux counts the program that started this one as well.
     kibibytes = _kibibytes("/proc/self/status").get("VmHWM")
     if kibibytes is not None:
         return kibibytes * 1024 / 1e6
-    try:
-        import resource
-    except ImportError:  # Windows
+    if resource is None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def free_memory() -> int | None:
-    """How much this process may still take, in bytes.
+    """How much this process may still take, in bytes; None where the system does not tell.
 
     The least of what the machine has free, swap included, of what is left in its control group
     (a container's limit), and of what is left of its address space (``ulimit -v``).
-
-    Returns
-    -------
-    int or None
-        None where the system does not tell.
     """
     left = [_free_of_machine(), _free_of_group(), _free_addresses()]
     return min((size for size in left if size is not None), default=None)
@@ -54,22 +51,11 @@ def free_memory() -> int | None:
 
 @contextmanager
 def asked(size: int, what: str) -> Iterator[None]:
-    """Around an allocation: an error that says how much was asked if there is not so much.
+    """Around an allocation of so many bytes: an OutOfMemory that says how much was asked, of what.
 
     Linux promises more than it has, and kills the process that takes it at its word; so a
-    large allocation is held against what is free beforehand.
-
-    Parameters
-    ----------
-    size : int
-        Bytes.
-    what : str
-        Of what, such as ``"float32 of shape (3, 4)"``.
-
-    Raises
-    ------
-    OutOfMemory
-        If it is more than is free, or the allocation fails.
+    large allocation is held against what is free beforehand. An array of ``what``, such as
+    ``"float32 of shape (3, 4)"``, is refused if it is more than that, or the allocation fails.
     """
     free = free_memory() if size >= SMALL else None
     try:
@@ -113,9 +99,7 @@ def _free_of_group(root=Path("/sys/fs/cgroup")):
 
 
 def _free_addresses():
-    try:
-        import resource
-    except ImportError:  # Windows
+    if resource is None:
         return None
     most, taken = resource.getrlimit(resource.RLIMIT_AS)[0], _kibibytes("/proc/self/status")
     if most == resource.RLIM_INFINITY or "VmSize" not in taken:

@@ -6,55 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from minicnn import lanes
-from minicnn.checks import (
-    as_array,
-    check_array,
-    check_dict,
-    check_flag,
-    described,
-    list_of,
-    shown,
-    takes,
-)
+from minicnn import checks, lanes
 from minicnn.errors import ArgumentError
 
 #: Numbers that an array side by side with others begins at a multiple of: a cache line.
 ALIGNMENT = lanes.LANES
 
 
-class _Array:
-    """An attribute that is checked when it is set, for kernels take it as it is.
-
-    It is read from the parameter itself, which takes Python no call.
-    """
-
-    if TYPE_CHECKING:
-
-        def __get__(self, parameter: Any, kind: Any = None) -> np.ndarray: ...
-
-    def __set_name__(self, owner, name):
-        self.name = name
-
-    def __set__(self, parameter, array):
-        value = parameter.__dict__["value"]
-        if array is parameter.__dict__.get(self.name):  # as after ``parameter.grad *= 2``
-            return
-        what = f"{self.name} of parameter {parameter.name!r}"
-        advice = f" To copy numbers into it, write parameter.{self.name}[...] = array."
-        check_array(array, value.shape, value.dtype, what, advice)
-        if not array.flags.writeable:
-            raise ArgumentError(f"{what} must be writeable, got a read-only array.{advice}")
-        parameter.__dict__[self.name] = array
-        Parameter.changes += 1
-
-
 class _Flag:
-    """An attribute whose changes count; it is read from the parameter itself."""
-
-    if TYPE_CHECKING:
-
-        def __get__(self, parameter: Any, kind: Any = None) -> bool: ...
+    """An attribute whose changes count; it is read from the parameter itself, without a call."""
 
     def __set_name__(self, owner, name):
         self.name = name
@@ -62,6 +22,21 @@ class _Flag:
     def __set__(self, parameter, value):
         parameter.__dict__[self.name] = value
         Parameter.changes += 1
+
+
+class _Array(_Flag):
+    """One that is checked when it is set, for kernels take it as it is."""
+
+    def __set__(self, parameter, array):
+        value = parameter.__dict__["value"]
+        if array is parameter.__dict__.get(self.name):  # as after ``parameter.grad *= 2``
+            return
+        what = f"{self.name} of parameter {parameter.name!r}"
+        advice = f" To copy numbers into it, write parameter.{self.name}[...] = array."
+        checks.check_array(array, value.shape, value.dtype, what, advice)
+        if not array.flags.writeable:
+            raise ArgumentError(f"{what} must be writeable, got a read-only array.{advice}")
+        super().__set__(parameter, array)
 
 
 class Parameter:
@@ -91,19 +66,24 @@ class Parameter:
         anything but a C-contiguous array of the same shape and dtype.
     """
 
-    value, grad, decay = _Array(), _Array(), _Flag()
+    if TYPE_CHECKING:
+        value: np.ndarray
+        grad: np.ndarray
+        decay: bool
+    else:
+        value, grad, decay = _Array(), _Array(), _Flag()
     changes = 0
 
     def __init__(self, value: npt.ArrayLike, decay: bool = True):
         own = np.require(np.ascontiguousarray(value), requirements=["C", "A", "W", "E"])
         if own.dtype not in (np.float32, np.float64):
             raise ArgumentError(
-                f"a parameter must be an array of float32 or float64, got {described(own)}."
+                f"a parameter must be an array of float32 or float64, got {checks.described(own)}."
             )
         self.__dict__["value"] = own
         self.name = ""
         self.grad = np.zeros_like(own)
-        self.decay = check_flag(decay, "Parameter: decay")
+        self.decay = checks.check_flag(decay, "Parameter: decay")
 
     @property
     def size(self) -> int:
@@ -114,7 +94,7 @@ class Parameter:
         return f"Parameter({self.name!r}, shape={self.value.shape}, dtype={self.value.dtype})"
 
 
-@takes(arrays=list_of(np.ndarray))
+@checks.takes(arrays=checks.list_of(np.ndarray))
 def zeros_side_by_side(arrays: list[np.ndarray]) -> list[np.ndarray]:
     """Zeros of the shapes of some arrays of one dtype, one after the other in memory.
 
@@ -130,7 +110,7 @@ def zeros_side_by_side(arrays: list[np.ndarray]) -> list[np.ndarray]:
     return made
 
 
-@takes(parameters=list_of(Parameter))
+@checks.takes(parameters=checks.list_of(Parameter))
 def lay_side_by_side(parameters: Iterable[Parameter]) -> None:
     """Move the arrays of some parameters together in memory, those that decay first."""
     ordered = sorted(parameters, key=lambda parameter: not parameter.decay)
@@ -143,7 +123,7 @@ def lay_side_by_side(parameters: Iterable[Parameter]) -> None:
         parameter.value, parameter.grad = value, grad
 
 
-@takes(own=check_dict)
+@checks.takes(own=checks.check_dict)
 def assign(
     own: dict[str, np.ndarray],
     arrays: Mapping[str, Any] | Iterable[tuple[str, Any]],
@@ -151,19 +131,8 @@ def assign(
 ) -> None:
     """Take the values of `arrays` for those of the same names in `own`, all or none.
 
-    Parameters
-    ----------
-    own : dict of str to ndarray
-    arrays : dict of str to array_like
-        Or pairs of these.
-    advice : str
-        What to do if the names differ.
-
-    Raises
-    ------
-    ArgumentError
-        If a name is missing or unknown, a shape differs, or something is no array of
-        numbers; nothing is changed then.
+    An ArgumentError if a name is missing or unknown, which ends with `advice`, a shape differs, or
+    something is no array of numbers; nothing is changed then.
     """
     try:
         arrays = dict(arrays)
@@ -180,8 +149,9 @@ def assign(
         )
     for name, array in own.items():
         if not isinstance(array, np.ndarray) or not array.flags.writeable:
-            raise ArgumentError(f"{name} must be an array that can be written, got {shown(array)}.")
-        given = as_array(arrays[name])
+            got = checks.shown(array)
+            raise ArgumentError(f"{name} must be an array that can be written, got {got}.")
+        given = checks.as_array(arrays[name])
         if given.shape != array.shape or given.dtype.kind not in "fiu":
             raise ArgumentError(
                 f"{name}: the model has numbers of shape {array.shape}, the state"

@@ -15,8 +15,7 @@ delta is stopped, too. PyTorch has the same.
 """
 
 import numpy as np
-from numba import types
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from minicnn.kernels.runtime.jit import kernel
 from minicnn.kernels.runtime.thread_pool import parallel_for
@@ -30,7 +29,7 @@ from minicnn.kernels.simd.exponential import (
     times_expm1,
 )
 from minicnn.kernels.simd.gaussian import tail_moment, tail_slope
-from minicnn.kernels.simd.scalar import copy_sign, multiply_add
+from minicnn.kernels.simd.scalar import constant, copy_sign, multiply_add
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
@@ -140,15 +139,8 @@ def tanh_slope(z, a, alpha):
     return raised_logistic_slope(-real(2) * abs(z)) * real(4 * LOWER)
 
 
-def largest(z):
-    """A number so large that 1 + it is it; there infinity is cut off."""
-    return 1e300
-
-
-@overload(largest)
-def _largest_of(z):
-    value = 1e38 if z == types.float32 else largest(0.0)
-    return lambda z: value
+#: A number so large that 1 + it is it; there infinity is cut off.
+largest = constant(1e300, for_float32=1e38)
 
 
 @register_jitable

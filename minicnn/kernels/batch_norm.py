@@ -21,20 +21,13 @@ RUN = 1024  # positions that are added up in a lane
 
 @kernel
 def moments(x, filled, count, mean, variance):
-    """Mean and biased variance of each channel over `count` numbers.
+    """Mean and biased variance of each channel over `count` numbers, n: the samples times P.
 
     ::
 
         mean = (1/n) sum of x        variance = (1/n) sum of (x - mean)²
 
-    Parameters
-    ----------
-    x : ndarray, shape (G, C, P, 16)
-    filled : ndarray, shape (G, 16)
-    count : int
-        n, the samples times P.
-    mean, variance : ndarray of float64, shape (C,)
-        Filled.
+    For `x` of (G, C, P, 16) and `filled` (G, 16); `mean` and `variance` are of float64, (C,).
     """
     parallel_for(_moments_of_channels, x.shape[1], (x, filled, count, mean, variance))
 
@@ -122,14 +115,9 @@ def _factors(tasks, terms, variance, gamma, beta, inverse, scale, shift):
 
 @kernel
 def normalize(x, mean, scale, shift, relu, y):
-    """``y = (x - mean) * scale + shift``, channel by channel.
+    """``y = (x - mean) * scale + shift``, channel by channel, or ``max(y, 0)`` if `relu`.
 
-    Parameters
-    ----------
-    x, y : ndarray, shape (G, C, P, 16)
-    mean, scale, shift : ndarray of float64, shape (C,)
-    relu : bool
-        Whether to write ``max(y, 0)``.
+    `x`, `y` of shape (G, C, P, 16); `mean`, `scale`, `shift` of float64, shape (C,).
     """
     parallel_for(_normalize_planes, x.shape[0] * x.shape[1], (x, mean, scale, shift, relu, y))
 
@@ -198,18 +186,9 @@ def normalize_gradient(x, dy, mask, filled, mean, inverse, gamma, d_gamma, d_bet
     """The gradient through the normalization and, in training, through its moments.
 
     ``dx = gamma inverse (dy - d_beta / n - x_hat d_gamma / n)`` with n = `count`; a count
-    of infinity is evaluation, in which the moments are constants.
-
-    Parameters
-    ----------
-    x, dy, dx : ndarray, shape (G, C, P, 16)
-        `dx` is filled, with zeros in spare lanes; it may be `dy` itself.
-    mask : ndarray of the shape of `x`, or None
-        As in :func:`gradient_sums`.
-    filled : ndarray, shape (G, 16)
-    mean, inverse : ndarray of float64, shape (C,)
-    gamma, d_gamma, d_beta : ndarray, shape (C,)
-    count : float
+    of infinity is evaluation, in which the moments are constants. `dx`, of the shape of `dy`, is
+    filled, with zeros in spare lanes; it may be `dy` itself. The others are as in
+    :func:`gradient_sums` and :func:`moments`, `gamma` of shape (C,).
     """
     arguments = (x, dy, mask, filled, mean, inverse, gamma, d_gamma, d_beta, count, dx)
     parallel_for(_normalize_gradient_planes, x.shape[0] * x.shape[1], arguments)

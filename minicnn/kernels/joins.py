@@ -35,14 +35,9 @@ def _add_pieces(tasks, a, b, relu, out):
 
 @kernel
 def copy_channels(x, start, out, out_start, channels):
-    """``out[:, out_start + c] = x[:, start + c]`` for the `channels` from 0 on.
+    """``out[:, out_start + c] = x[:, start + c]`` for the `channels` from 0 on, inside both.
 
-    Parameters
-    ----------
-    x, out : ndarray, shape (G, C, M)
-        Of as many groups; C differs, M is the same and a multiple of 16.
-    start, out_start, channels : int
-        Inside both, which is not checked.
+    `x` and `out` are of shape (G, C, M); C differs, M is the same and a multiple of 16.
     """
     parallel_for(_copy_planes, len(x) * channels, (x, start, out, out_start, channels))
 

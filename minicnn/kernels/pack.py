@@ -39,13 +39,14 @@ def _normalized(_, images, at, centre, scale, shift, like):
         found = builder.fadd(builder.fmul(builder.fsub(found, c), s), t)
         if like.bitwidth < scale.bitwidth:
             found = builder.fptrunc(found, ir.VectorType(element(like), LANES))
-        tile, vector = TileBuilder(builder, kind), context.get_constant_undef(kind)
-        for part in range(tile.parts):
+        tile = TileBuilder(builder, kind)
+
+        def register(row, col, part):
             begin, lane = part * tile.part.count, ir.VectorType(ir.IntType(32), tile.part.count)
             places = ir.Constant(lane, list(range(begin, begin + tile.part.count)))
-            own = builder.shuffle_vector(found, found, places)
-            vector = builder.insert_value(vector, own, part)
-        return vector
+            return builder.shuffle_vector(found, found, places)
+
+        return tile.filled(register)
 
     return kind(images, types.int64, centre, scale, shift, like), codegen
 

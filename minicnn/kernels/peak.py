@@ -21,13 +21,8 @@ _, load_tile, store_tile, add_rank1, _, _ = tile_operations(ROWS, COLUMNS)
 def multiply_add(w, x, out, repeats):
     """On every thread, add the products of w and x to a tile of its own, again and again.
 
-    Parameters
-    ----------
-    w : ndarray, shape (TERMS, ROWS)
-    x : ndarray, shape (TERMS, COLUMNS, 16)
-    out : ndarray, shape (threads, ROWS, COLUMNS, 16)
-        Added to.
-    repeats : int
+    The shapes of w, x and out are (TERMS, ROWS), (TERMS, COLUMNS, 16) and (threads, ROWS, COLUMNS,
+    16).
     """
     parallel_for(_add_products, len(out), (w, x, out, repeats))
 
@@ -57,12 +52,7 @@ def flops(out, repeats):
 
 
 def measure_peak(rounds=5, repeats=10_000):
-    """Floating-point operations a second, in float32 on the present threads: the best of some.
-
-    Returns
-    -------
-    float
-    """
+    """Floating-point operations a second, in float32 on the present threads: the best of some."""
     w, x, out = operands(get_num_threads())
     multiply_add(w, x, out, 1)
     seconds = []

@@ -41,7 +41,7 @@ def _sgd_parts(parts, value, grad, velocity, numbers):
     for part in parts:
         a, b = _bounds(part, value.size)
         v = None if velocity is None else velocity[a:b]
-        _sgd(value[a:b], grad[a:b], v, numbers[0], numbers[1], numbers[2], numbers[3] != 0)
+        _sgd(value[a:b], grad[a:b], v, numbers)
 
 
 @kernel
@@ -59,10 +59,7 @@ def _rmsprop_parts(parts, value, grad, square_average, velocity, numbers):
     for part in parts:
         a, b = _bounds(part, value.size)
         v = None if velocity is None else velocity[a:b]
-        _rmsprop(
-            value[a:b], grad[a:b], square_average[a:b], v,
-            numbers[0], numbers[1], numbers[2], numbers[3], numbers[4],
-        )  # fmt: skip
+        _rmsprop(value[a:b], grad[a:b], square_average[a:b], v, numbers)
 
 
 @kernel
@@ -82,17 +79,14 @@ def adam(value, grad, first_moment, second_moment, numbers):
 def _adam_parts(parts, value, grad, first_moment, second_moment, numbers):
     for part in parts:
         a, b = _bounds(part, value.size)
-        _adam(
-            value[a:b], grad[a:b], first_moment[a:b], second_moment[a:b],
-            numbers[0], numbers[1], numbers[2], numbers[3],
-            numbers[4], numbers[5], numbers[6], numbers[7],
-        )  # fmt: skip
+        _adam(value[a:b], grad[a:b], first_moment[a:b], second_moment[a:b], numbers)
 
 
 @kernel(flags={"contract"})
-def _sgd(value, grad, velocity, lr, momentum, weight_decay, nesterov):
+def _sgd(value, grad, velocity, numbers):
     real = value.dtype.type
-    lr, momentum, weight_decay = real(lr), real(momentum), real(weight_decay)
+    lr, momentum, weight_decay = real(numbers[0]), real(numbers[1]), real(numbers[2])
+    nesterov = numbers[3] != 0
     for i in range(value.size):
         step = grad[i] + weight_decay * value[i]
         if velocity is not None:
@@ -102,11 +96,10 @@ def _sgd(value, grad, velocity, lr, momentum, weight_decay, nesterov):
 
 
 @kernel(flags={"contract"})
-def _rmsprop(value, grad, square_average, velocity, lr, alpha, eps, momentum, weight_decay):
+def _rmsprop(value, grad, square_average, velocity, numbers):
     real = value.dtype.type
-    beta = real(1 - alpha)
-    lr, alpha, eps = real(lr), real(alpha), real(eps)
-    momentum, weight_decay = real(momentum), real(weight_decay)
+    lr, alpha, eps = real(numbers[0]), real(numbers[1]), real(numbers[2])
+    beta, momentum, weight_decay = real(1 - numbers[1]), real(numbers[3]), real(numbers[4])
     for i in range(value.size):
         g = grad[i] + weight_decay * value[i]
         square_average[i] = alpha * square_average[i] + beta * (g * g)
@@ -118,15 +111,13 @@ def _rmsprop(value, grad, square_average, velocity, lr, alpha, eps, momentum, we
 
 
 @kernel(flags={"contract"})
-def _adam(
-    value, grad, first_moment, second_moment, lr, beta1, beta2, eps,
-    first_correction, second_correction, weight_decay, shrinkage,
-):  # fmt: skip
+def _adam(value, grad, first_moment, second_moment, numbers):
     real = value.dtype.type
-    alpha1, alpha2 = real(1 - beta1), real(1 - beta2)
-    lr, beta1, beta2, eps = real(lr), real(beta1), real(beta2), real(eps)
-    first_correction, second_correction = real(first_correction), real(second_correction)
-    weight_decay, shrinkage = real(weight_decay), real(shrinkage)
+    lr, eps = real(numbers[0]), real(numbers[3])
+    beta1, beta2 = real(numbers[1]), real(numbers[2])
+    alpha1, alpha2 = real(1 - numbers[1]), real(1 - numbers[2])
+    first_correction, second_correction = real(numbers[4]), real(numbers[5])
+    weight_decay, shrinkage = real(numbers[6]), real(numbers[7])
     for i in range(value.size):
         g = grad[i] + weight_decay * value[i]
         first_moment[i] = beta1 * first_moment[i] + alpha1 * g

@@ -91,12 +91,7 @@ class LeakyReLU(Activation):
     Parameters
     ----------
     slope : float
-        Finite; 0.01 by default.
-
-    Raises
-    ------
-    ArgumentError
-        If `slope` is not a finite number.
+        0.01 by default; an ArgumentError if it is not finite.
     """
 
     function = "leaky-relu"
@@ -120,14 +115,10 @@ class PReLU(Activation):
     Parameters
     ----------
     slope : float
-        The start of every slope; 0.25 by default, as in the paper.
+        The start of every slope; 0.25 by default, as in the paper. An ArgumentError if it is not
+        finite.
     per_channel : bool
         Whether every channel (or feature) learns a slope of its own.
-
-    Raises
-    ------
-    ArgumentError
-        If `slope` is not a finite number.
     """
 
     function = "leaky-relu"
@@ -169,12 +160,7 @@ class ELU(Activation):
     Parameters
     ----------
     alpha : float
-        Finite; 1 by default.
-
-    Raises
-    ------
-    ArgumentError
-        If `alpha` is not a finite number.
+        1 by default; an ArgumentError if it is not finite.
     """
 
     function = "elu"
@@ -248,20 +234,19 @@ def from_string(text: str) -> Activation:
     cls = ACTIVATIONS[name]
     if not colon:
         return cls()
-    words = rest.split(",")
-    settings = {"per_channel": True} if cls is PReLU and "channel" in words else {}
-    numbers_given = [word for word in words if word != "channel" or cls is not PReLU]
-    takes_number = cls in (LeakyReLU, PReLU, ELU)
+    words, settings = rest.split(","), {}
+    if cls is PReLU and "channel" in words:
+        words, settings = [word for word in words if word != "channel"], {"per_channel": True}
+    takes = {LeakyReLU: "a slope", PReLU: "a slope and 'channel'", ELU: "an alpha"}
     try:
-        arguments = [float(word) for word in numbers_given]
+        numbers = [float(word) for word in words]
     except ValueError:
-        arguments = None
-    if arguments is None or len(arguments) > takes_number:
-        takes = {LeakyReLU: "a slope", PReLU: "a slope and 'channel'", ELU: "an alpha"}
+        numbers = None
+    if numbers is None or len(numbers) > (cls in takes):
         raise ArgumentError(
             f"activation {text!r}: {name} takes {takes.get(cls, 'no parameter')}, got {rest!r}."
         )
-    return cls(*arguments, **settings)
+    return cls(*numbers, **settings)
 
 
 def _own(reference):

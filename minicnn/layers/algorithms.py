@@ -25,20 +25,8 @@ def choose(name: str, plan: Convolution, input_gradient: bool) -> "Direct | Wino
 
     ``auto`` takes Winograd's F(4×4, 3×3) where it can be used and is faster: for 3×3
     kernels of stride 1 in float32 without dilation and groups, padding at most 2, at least
-    8 channels on both sides, and an image of which the 4×4 tiles waste less than 40 %.
-
-    Parameters
-    ----------
-    name : str
-        ``auto``, ``direct`` or ``winograd``.
-    plan : Convolution
-    input_gradient : bool
-        Whether dE/dx will be asked for.
-
-    Raises
-    ------
-    ArgumentError
-        For an unknown name, or ``winograd`` where it cannot be used.
+    8 channels on both sides, and an image of which the 4×4 tiles waste less than 40 %. An
+    ArgumentError refuses an unknown name, or ``winograd`` where it cannot be used.
     """
     if check_name(name) == "winograd" and not _possible(plan):
         raise ArgumentError(

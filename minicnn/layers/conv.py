@@ -58,7 +58,7 @@ class Conv2d(Layer):
         divide, an input that does not fit, or an output that would be empty.
     """
 
-    fuses_relu = "output"
+    fuses_relu, _reads = "output", ("x",)
 
     def __init__(
         self,
@@ -128,10 +128,6 @@ class Conv2d(Layer):
         self._by.parameter_gradients(x, delta, self.weight.grad, db, ctx)
         if dx is not None:
             self._by.input_gradient(delta, self.weight.value, dx, ctx)
-
-    def backward_reads(self, training: bool) -> tuple[str, ...]:
-        """The input."""
-        return ("x",)
 
     def multiply_adds(self) -> int:
         """``C_out H' W' C_in / groups kh kw``."""

@@ -37,7 +37,7 @@ class Dense(Layer):
         For a setting out of range, and at `build` for an input that does not fit.
     """
 
-    fuses_relu = "output"
+    fuses_relu, _reads = "output", ("x",)
 
     def __init__(
         self,
@@ -85,10 +85,6 @@ class Dense(Layer):
         dx = ctx.keep("no dx", (0, *x.shape[1:])) if dx is None else dx
         w = self.weight
         dense_gradients(x, w.value, dy, y, ctx.relu, delta, w.grad, db, dx)
-
-    def backward_reads(self, training: bool) -> tuple[str, ...]:
-        """The input."""
-        return ("x",)
 
     def multiply_adds(self) -> int:
         """Outputs times inputs."""

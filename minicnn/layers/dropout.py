@@ -21,21 +21,16 @@ class Dropout(Layer):
     Parameters
     ----------
     p : float
-        In [0, 1).
+        In [0, 1), else an ArgumentError.
 
     Attributes
     ----------
     rng : numpy.random.Generator
         Draws the masks; a checkpoint keeps its state.
-
-    Raises
-    ------
-    ArgumentError
-        If `p` is out of range.
     """
 
     in_python = True  # it draws
-    backward_in_place = "dy"
+    backward_in_place, _reads = "dy", ()
 
     def __init__(self, p: float = 0.5):
         super().__init__()
@@ -65,10 +60,6 @@ class Dropout(Layer):
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """``m * dE/dy / (1 - p)``."""
         np.multiply(dy, ctx.saved["mask"], out=dx)
-
-    def backward_reads(self, training: bool) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
 
     def describe(self) -> str:
         """The probability."""

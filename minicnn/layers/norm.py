@@ -41,7 +41,7 @@ class BatchNorm(Layer):
         one value: its variance does not exist.
     """
 
-    fuses_relu, backward_in_place = "output", "dy"
+    fuses_relu, backward_in_place, _reads = "output", "dy", ("x",)
     mixes_samples = True
 
     def __init__(self, *, eps: float = 1e-5, momentum: float = 0.1):
@@ -77,8 +77,7 @@ class BatchNorm(Layer):
                 f"eps must be at least {least:.3g}, the smallest normal number of"
                 f" {np.dtype(self.dtype)}, got {self.eps!r}."
             )
-        channels = self.input_shape[0]
-        fans = Fans(1, 1)
+        channels, fans = self.input_shape[0], Fans(1, 1)
         self.gamma = self.add_parameter("weight", (channels,), "ones", fans, rng, decay=False)
         self.beta = self.add_parameter("bias", (channels,), "zeros", fans, rng, decay=False)
         self._running = {"running_mean": np.zeros(channels), "running_var": np.ones(channels)}
@@ -117,10 +116,6 @@ class BatchNorm(Layer):
                 x, dy, mask, filled, mean, inverse, self.gamma.value, d_gamma, d_beta,
                 self._count(x, ctx), positions(dx),
             )  # fmt: skip
-
-    def backward_reads(self, training: bool) -> tuple[str, ...]:
-        """The input."""
-        return ("x",)
 
     def _count(self, x, ctx):
         """Values of each channel in the batch; infinite where nothing depends on the batch."""

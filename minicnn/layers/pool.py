@@ -27,8 +27,6 @@ class _Pool2d(Layer):
             )
 
     def setup(self, rng):
-        """Check the input's shape; see :meth:`Layer.setup`."""
-        self.needs_images()
         size = window_output(self, self.kernel_size, self.stride, self.padding)
         self._window: Any = self.kernel_size, self.stride, self.padding
         # Whether no pixel is in two windows, and all that are in none stand at the end.
@@ -36,7 +34,6 @@ class _Pool2d(Layer):
         return (self.input_shape[0], *size)
 
     def describe(self):
-        """Window, and what differs from the plain case."""
         words = ["x".join(map(str, self.kernel_size))]
         if self.stride != self.kernel_size:
             words.append("stride " + "x".join(map(str, self.stride)))
@@ -96,6 +93,8 @@ class AvgPool2d(_Pool2d):
     Parameters and errors as for :class:`MaxPool2d`.
     """
 
+    _reads = ()
+
     def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """The means."""
         pool.average_pool(x, y, *self._window)
@@ -103,10 +102,6 @@ class AvgPool2d(_Pool2d):
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """``dE/dx = upsample(dE/dy) / (kh kw)``."""
         pool.average_pool_gradient(dy, dx, *self._window)
-
-    def backward_reads(self, training: bool) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
 
 
 class GlobalAvgPool2d(AvgPool2d):

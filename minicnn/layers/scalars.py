@@ -17,7 +17,6 @@ class _Scalar(Layer):
     backward_in_place = "dy"
 
     def setup(self, rng):
-        """Check the input and make the parameters."""
         start = f"constant:{self.start!r}"
         self.scalar = self.add_parameter("scalar", (1,), start, Fans(1, 1), rng, decay=False)
         return self.input_shape
@@ -40,13 +39,10 @@ class Scale(_Scalar):
     Parameters
     ----------
     start : float
-        Of a; finite, 0 by default.
-
-    Raises
-    ------
-    ArgumentError
-        If `start` is not a finite number.
+        Of a; 0 by default, an ArgumentError if it is not finite.
     """
+
+    _reads = ("x",)
 
     def __init__(self, start: float = 0.0):
         super().__init__()
@@ -64,10 +60,6 @@ class Scale(_Scalar):
         if dx is not None:
             np.multiply(dy, self.scalar.value, out=dx)
 
-    def backward_reads(self, training: bool) -> tuple[str, ...]:
-        """The input."""
-        return ("x",)
-
     def describe(self) -> str:
         """Where it starts."""
         return f"from {self.start:g}"
@@ -81,6 +73,8 @@ class Shift(_Scalar):
         y = x + b        dE/dx = dE/dy        dE/db = sum of dE/dy
     """
 
+    _reads = ()
+
     @np.errstate(over="ignore", invalid="ignore")
     def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """``x + b``."""
@@ -92,7 +86,3 @@ class Shift(_Scalar):
         self._fill(dy)
         if dx is not None and not same(dx, dy):
             dx[...] = dy
-
-    def backward_reads(self, training: bool) -> tuple[str, ...]:
-        """Nothing."""
-        return ()

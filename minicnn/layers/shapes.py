@@ -1,10 +1,12 @@
 """Layers that only change a shape, and the shape that a sliding window leaves."""
 
+import math
+
 import numpy as np
 
 from minicnn.checks import check_pair, takes
 from minicnn.checks.values import MOST_SIDE
-from minicnn.kernels import upsample as kernels
+from minicnn.kernels import pool
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Context, Shape
 
@@ -55,10 +57,7 @@ class Flatten(Layer):
 
     def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input's shape; see :meth:`Layer.setup`."""
-        size = 1
-        for extent in self.input_shape:
-            size *= extent
-        return (size,)
+        return (math.prod(self.input_shape),)
 
     def is_view(self, training: bool) -> bool:
         """Yes."""
@@ -86,6 +85,8 @@ class Upsample(Layer):
         For a scale that is no such number, and at `build` for an input that is no image.
     """
 
+    _reads = ()
+
     def __init__(self, scale: int | tuple[int, int]):
         super().__init__()
         self.scale = check_pair(scale, "Upsample: scale", 1)
@@ -98,15 +99,11 @@ class Upsample(Layer):
 
     def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """The larger images."""
-        kernels.upsample(x, y, self.scale)
+        pool.upsample(x, y, self.scale)
 
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """The sum over each block."""
-        kernels.upsample_gradient(dy, dx, self.scale)
-
-    def backward_reads(self, training: bool) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
+        pool.upsample_gradient(dy, dx, self.scale)
 
     def describe(self) -> str:
         """The scale."""

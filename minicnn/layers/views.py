@@ -33,10 +33,7 @@ def same(a: Array, b: Array) -> bool:
 
 
 def joined(layer: Any, parts: Sequence[Array]) -> Array:
-    """What the branches of a `Residual` or `Branches` give, joined: a new array.
-
-    It is the plain twin of their `forward`, for whatever comes in lanes.
-    """
+    """What the branches of a `Residual` or `Branches` give, joined as by its `forward`."""
     if layer.join == "concat":
         return np.concatenate(parts, axis=1)
     return functools.reduce(np.add, parts)

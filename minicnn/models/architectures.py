@@ -34,16 +34,10 @@ GROWTH = 12  # channels of a layer of densenetN
 
 
 class Parts:
-    """Makes layers that share one activation and one initializer.
+    """Makes layers that share one activation, one initializer of all weights, and one algorithm.
 
-    Parameters
-    ----------
-    activation : str
-        As :func:`minicnn.layers.activations.from_string` reads it.
-    init : str or Initializer
-        Of all weights.
-    algorithm : str
-        How convolutions are computed, see :class:`minicnn.layers.Conv2d`.
+    See :func:`minicnn.layers.activations.from_string` for the first, and
+    :class:`minicnn.layers.Conv2d` for the last, by which convolutions are computed.
     """
 
     def __init__(

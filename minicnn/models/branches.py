@@ -8,9 +8,8 @@ import numpy as np
 from minicnn.checks import takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.kernels.joins import add, copy_channels
-from minicnn.layers.base import Layer
+from minicnn.layers.base import Layer, check_graph
 from minicnn.layers.context import Array, Context, Shape
-from minicnn.layers.module import check_graph
 from minicnn.layers.views import flat, planes
 from minicnn.plan import Graph, Node
 
@@ -43,6 +42,8 @@ class Branches(Layer):
         branches whose shapes do not fit: to be concatenated they must be alike but for the
         channels, to be added altogether.
     """
+
+    _reads = ()
 
     def __init__(self, *branches: Layer, join: str = "concat"):
         super().__init__()
@@ -91,13 +92,10 @@ class Branches(Layer):
 
     @property
     def shares_gradient(self) -> bool:  # type: ignore[override]
-        """Whether every branch gets dE/dy itself."""
+        """Whether every branch gets dE/dy itself, and the sum may take the first one's place."""
         return self.join == "add"
 
-    @property
-    def forward_in_place(self) -> bool:  # type: ignore[override]
-        """Whether the sum may be written over the first branch's output."""
-        return self.join == "add"
+    forward_in_place = shares_gradient
 
     def forward(self, x: tuple[Array, ...], y: Array, ctx: Context) -> None:
         """What the branches gave, side by side or added."""
@@ -114,10 +112,6 @@ class Branches(Layer):
         """Each branch's channels of dE/dy, for a concatenation."""
         for part, start in zip(dx, self._starts):
             copy_channels(planes(dy), start, planes(part), 0, part.shape[1])
-
-    def backward_reads(self, training: bool) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
 
     def describe(self) -> str:
         """How many branches, and how they are joined."""

@@ -20,21 +20,15 @@ if TYPE_CHECKING:
 
 
 class OfThread(threading.local):
-    """What each thread that computes with a model has of its own; a copy has none of it.
+    """What each thread that computes with a model has of its own; a copy has none of it."""
 
-    Attributes
-    ----------
-    plan : Plan or None
-    """
-
-    plan: Any = None
+    plan: Any = None  # a Plan, once there is one
     _passes: Any = None
     _input: Any = None
 
     def passes(self, model: "Sequential") -> Passes:
         """Passes for inference."""
-        if self._passes is None:
-            self._passes = Passes(model)
+        self._passes = self._passes or Passes(model)
         return self._passes
 
     def batch(self, model: "Sequential", groups: int) -> np.ndarray:
@@ -61,7 +55,7 @@ def predict(
             x = own.batch(model, lanes.group_count(len(part)))
             lanes.pack(part, model.dtype, out=x)
             packed = own.passes(model).forward(x, False, len(part))
-            scores[start : start + len(part)] = lanes.unpack(packed, len(part))
+            scores[start : start + size] = lanes.unpack(packed, len(part))
     return scores
 
 

@@ -10,10 +10,9 @@ from minicnn.errors import ArgumentError
 from minicnn.initializers import Initializer
 from minicnn.kernels.conv.masked_copy import masked_copy
 from minicnn.kernels.joins import add
-from minicnn.layers.base import Layer
+from minicnn.layers.base import Layer, check_graph
 from minicnn.layers.context import Array, Context, Shape
 from minicnn.layers.conv import Conv2d
-from minicnn.layers.module import check_graph
 from minicnn.layers.views import flat, positions
 from minicnn.plan import Graph, Node
 
@@ -42,7 +41,7 @@ class Residual(Layer):
     """
 
     fuses_relu, forward_in_place, backward_in_place = "output", True, "dy"
-    shares_gradient, join = True, "add"
+    shares_gradient, join, _reads = True, "add", ()
 
     def __init__(
         self, body: Layer, shortcut: Layer | None = None, init: str | Initializer = "msra"
@@ -110,7 +109,3 @@ class Residual(Layer):
         """dE/dy where the sum is above 0: of a ReLU behind it, for body and shortcut alike."""
         pixels = (positions(array)[:, :, None] for array in (dy, y, dx))
         masked_copy(*pixels, 0, 0, False)
-
-    def backward_reads(self, training: bool) -> tuple[str, ...]:
-        """Nothing."""
-        return ()

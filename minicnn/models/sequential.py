@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from minicnn.checks import check_flag, check_kind, make_rng, takes
 from minicnn.errors import ArgumentError
-from minicnn.layers.base import Layer
+from minicnn.layers.base import Layer, check_graph
 from minicnn.layers.context import Array, Shape
-from minicnn.layers.module import check_graph
 from minicnn.models.inference import OfThread, predict
 from minicnn.models.summary import table
 from minicnn.parameter import assign, lay_side_by_side
@@ -114,22 +113,15 @@ class Sequential(Layer):
         Parameters
         ----------
         input_shape : tuple of int
-            Of one sample, ``(C, H, W)`` or ``(F,)``.
-        seed : int or numpy.random.Generator
+            Of one sample, ``(C, H, W)`` or ``(F,)``; returned is that of one output sample.
         dtype : dtype
             float32, or float64 for gradient checks.
         input_gradient : bool
-            Whether `backward` returns dE/dx of the model's input, which training never
-            reads.
+            Whether `backward` returns dE/dx of the model's input, which training never reads.
         fuse : bool
             Whether layers do the work of the ReLUs beside them, which spares passes over
             memory. The numbers are the same; but a layer's output is then no longer what
             its equation says, so what looks at the layers one by one turns it off.
-
-        Returns
-        -------
-        tuple of int
-            Shape of one output sample.
 
         Raises
         ------
@@ -170,13 +162,7 @@ class Sequential(Layer):
         return [layer for layer in _walk(self) if not isinstance(layer, Sequential)]
 
     def check_layers(self) -> None:
-        """Refuse a model that is not built, or whose layers are not those that were.
-
-        Raises
-        ------
-        ArgumentError
-            That says to initialize it.
-        """
+        """Raise an ArgumentError unless the model is built, of the layers that it still has."""
         if self.output_shape is None:
             raise ArgumentError(NOT_INITIALIZED)
         for layer in _walk(self):
@@ -220,8 +206,7 @@ class Sequential(Layer):
         Raises
         ------
         ArgumentError
-            If `x` is not what the kernels, which check nothing, can read, or another thread
-            has the model.
+            If `x` is not what the kernels can read, or another thread has the model.
         """
         self.lock.take()
         return self.run(x, training, samples)
@@ -236,12 +221,8 @@ class Sequential(Layer):
     ) -> Array:
         """`forward`, for who has the model or knows that nobody changes it.
 
-        Parameters
-        ----------
-        recording : Recording, optional
-            Where the pass is written down.
-        backward : int
-            How many backward passes follow: ``minicnn.plan.NEVER``, ``ONCE`` or ``OFTEN``.
+        The pass is written down in `recording`; `backward` passes follow ``minicnn.plan.NEVER``,
+        ``ONCE`` or ``OFTEN``.
         """
         if recording is not None:
             check_kind(recording, Recording, "recording")
@@ -268,9 +249,8 @@ class Sequential(Layer):
         Raises
         ------
         ArgumentError
-            If `dy` is not what the kernels, which check nothing, can read, if there is no
-            forward pass of as many samples to go back through, or if another thread has the
-            model.
+            If `dy` is not what the kernels can read, there is no forward pass of as many samples
+            to go back through, or another thread has the model.
         """
         self.lock.take()
         if recording is not None:
@@ -286,13 +266,7 @@ class Sequential(Layer):
         self.lock.release()
 
     def __call__(self, x: Any) -> NoReturn:
-        """Refuse, and say what to call.
-
-        Raises
-        ------
-        ArgumentError
-            Always.
-        """
+        """Raise an ArgumentError that says what to call."""
         raise ArgumentError(
             "a model is not called: model.predict(images) gives the scores of ordinary arrays,"
             " model.forward(lanes.pack(images)) those of a step of training."
@@ -322,17 +296,9 @@ class Sequential(Layer):
         return predict(self, self._own, images, batch_size)
 
     def summary(self) -> str:
-        """A table of the layers: output shape, parameters, initializer and its std.
+        """A table of the layers: output shape, parameters, initializers and their std; the total.
 
-        Returns
-        -------
-        str
-            One line a layer, a line for each parameter's initializer, and the total.
-
-        Raises
-        ------
-        ArgumentError
-            If the model is not initialized.
+        An ArgumentError if the model is not initialized.
         """
         if self.output_shape is None:
             raise ArgumentError(NOT_INITIALIZED)
@@ -341,14 +307,8 @@ class Sequential(Layer):
     def state_dict(self) -> dict[str, np.ndarray]:
         """Every parameter and running statistic by name, as copies.
 
-        Returns
-        -------
-        dict of str to ndarray
-
-        Raises
-        ------
-        ArgumentError
-            If another thread trains the model, which would be caught between two states.
+        An ArgumentError if another thread trains the model, which would be caught between two
+        states.
         """
         with self.lock.taken():
             return {name: array.copy() for name, array in self._arrays().items()}
@@ -356,11 +316,8 @@ class Sequential(Layer):
     def load_state_dict(self, arrays: Mapping[str, npt.ArrayLike]) -> None:
         """Take the values of `arrays`, all or none.
 
-        Raises
-        ------
-        ArgumentError
-            If a name is missing or unknown, a shape differs, or something is no array of
-            numbers, or another thread trains the model; nothing is changed then.
+        An ArgumentError if a name is missing or unknown, a shape differs, something is no array of
+        numbers, or another thread trains the model; nothing is changed then.
         """
         with self.lock.taken():
             assign(

@@ -1,7 +1,4 @@
-"""The table that a model's summary is.
-
-For the package itself: it checks nothing of what it is handed.
-"""
+"""The table that a model's summary is; for the package itself: it checks nothing."""
 
 from typing import TYPE_CHECKING
 
@@ -15,15 +12,7 @@ if TYPE_CHECKING:
 def table(model: "Sequential") -> str:
     """A row for each layer with the initializers of its parameters, and the total.
 
-    Parameters
-    ----------
-    model : Sequential
-        Initialized.
-
-    Returns
-    -------
-    str
-        As wide as the terminal at most.
+    The model is initialized; the table is as wide as the terminal at most.
     """
     rows = []
     for layer in model.all_layers():

@@ -68,11 +68,10 @@ def build(
     name : str
         ``lenet5``, ``convnet``, ``mnist-example``, ``vgg-small``, ``quick``, ``inception``,
         ``unet``, ``plainN``, ``resnetN`` and ``densenetN`` with a depth N such as ``plain30``, or
-        ``mlp:400x5``. ``PATH.py:NAME`` or
-        ``package.module:NAME`` is a user's own: a function that makes a new Sequential at every
-        call. Of its parameters, `classes` gets the number of scores, `init` the Initializer,
-        `activation` a function that makes a new activation layer, `algorithm` the name; others
-        get the arguments in parentheses.
+        ``mlp:400x5``. ``PATH.py:NAME`` or ``package.module:NAME`` is a user's own: a function that
+        makes a new Sequential at every call. Of its parameters, `classes` gets the number of
+        scores, `init` the Initializer, `activation` a function that makes a new activation layer,
+        `algorithm` the name; others get the arguments in parentheses.
     classes : int
         Number of scores.
     activation : str
@@ -82,10 +81,6 @@ def build(
     algorithm : str
         How convolutions are computed: ``direct``, ``winograd`` where it can be used, or
         ``auto`` where it can be used and is faster.
-
-    Returns
-    -------
-    Sequential
 
     Raises
     ------
@@ -103,13 +98,7 @@ def build(
 
 @takes(name=check_text)
 def parse(name: str) -> tuple[Callable[..., list[Layer]], Shape]:
-    """The recipe of that name, and the depth or widths that it takes, as a tuple.
-
-    Raises
-    ------
-    ArgumentError
-        As `build`.
-    """
+    """The recipe of that name, and the depth or widths that it takes; errors as of `build`."""
     if name in FIXED:
         return FIXED[name], ()
     deep = re.fullmatch(r"([a-z]+)(\d+)", name)

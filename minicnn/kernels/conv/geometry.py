@@ -48,28 +48,16 @@ def blocks_of(channels, itemsize):
 
 @dataclass(frozen=True)
 class Convolution:
-    """The shapes of a convolution, and the tables of its forward and backward sums.
+    """The shapes of a convolution, and the tables of its forward and backward sums."""
 
-    Parameters
-    ----------
-    input_shape, output_shape : tuple of int
-        ``(C, H, W)`` of one sample, without the padding.
-    kernel_size, stride, padding, dilation : tuple of int
-        Height and width.
-    groups : int
-        Of channels.
-    itemsize : int
-        Bytes of an element.
-    """
-
-    input_shape: tuple
+    input_shape: tuple  # (C, H, W) of one sample, without the padding
     output_shape: tuple
-    kernel_size: tuple
+    kernel_size: tuple  # height and width, as of the next three
     stride: tuple
     padding: tuple
     dilation: tuple
-    groups: int
-    itemsize: int
+    groups: int  # of channels
+    itemsize: int  # bytes of an element
 
     @property
     def channels_in(self):
@@ -143,11 +131,7 @@ class Convolution:
     def sweep(self, lane_groups, border):
         """The walk of the weight gradient, and where in delta it begins.
 
-        Parameters
-        ----------
-        lane_groups : int
-        border : tuple of int
-            Rows and columns above, left, below and right of delta in its array.
+        The `border` are rows and columns above, left, below and right of delta in its array.
         """
         x, _ = self._forward_steps()
         d = self._delta_steps(border)
@@ -242,12 +226,8 @@ def _ranges(outputs, stride, shifts, size):
 
     Output i meets pixel ``stride * i + shift`` through the position that has this shift. The
     shifts rise or fall, so the positions that meet one of the `size` pixels are a range, and
-    from one output to the next its ends move in one direction.
-
-    Returns
-    -------
-    ndarray of int64, shape (outputs, 2)
-        First position and one after the last; equal if there is none.
+    from one output to the next its ends move in one direction. Each row, (outputs, 2), holds the
+    first position and one after the last; equal if there is none.
     """
     met = stride * np.arange(outputs)[:, None] + np.array(shifts, np.int64)
     before, until = (met < 0).sum(1), (met < size).sum(1)

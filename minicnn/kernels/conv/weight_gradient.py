@@ -147,14 +147,6 @@ def tile_height(channels):
 
 
 @kernel
-def tasks_of_slice(channel_groups, channels, terms):
-    """How many tasks there are in each slice of the batch."""
-    task_channels = 2 * tile_height(channels)
-    across = (channels + task_channels - 1) // task_channels
-    return channel_groups * across * ((terms + TERMS - 1) // TERMS)
-
-
-@kernel
 def _add_slices(parts, partial, out):
     """Some parts of the gradient, each of PART numbers: the slices' sums in their order."""
     size = out.size
@@ -176,14 +168,7 @@ def _add_slices(parts, partial, out):
 def channel_sum(delta, lane_groups, group_step, rows, row_step, columns):
     """The sum of one channel over samples and positions: its share of dE/db.
 
-    Parameters
-    ----------
-    delta : pointer
-        To the channel's first position.
-    lane_groups, rows, columns : int
-        How many there are.
-    group_step, row_step : int
-        How far apart, in elements.
+    `delta` points at the channel's first position; steps are in elements.
     """
     total = zero(delta)
     for g in range(lane_groups):
@@ -215,7 +200,9 @@ def parameter_gradients(x, x_terms, delta, d_channels, partial, numbers, weight_
     bias_grad : ndarray, shape (channel groups * channels,), or empty if there is no bias
     """
     sweep = ReductionNest(*to_fixed_tuple(numbers, SWEEP_LENGTH))
-    tasks = sweep.slices * tasks_of_slice(sweep.channel_groups, sweep.channels, sweep.terms)
+    task_channels = 2 * tile_height(sweep.channels)
+    tasks = sweep.slices * sweep.channel_groups * ((sweep.terms + TERMS - 1) // TERMS)
+    tasks *= (sweep.channels + task_channels - 1) // task_channels
     arguments = (tasks, x, x_terms, delta, d_channels, partial, bias_grad, sweep)
     parallel_for(_gradient_tasks, tasks, arguments)
     parallel_for(_add_slices, (weight_grad.size + PART - 1) // PART, (partial, weight_grad))

@@ -15,9 +15,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from minicnn.kernels.simd.vector import INT64
+from minicnn.kernels.simd.vector import INT64, emits
 
 LINE = 16  # words of a pair of cache lines, which processors fetch together
 NAP = 50  # microseconds; where the system counts in milliseconds, one of those
@@ -69,140 +68,84 @@ def _word(builder, number):
     return builder.gep(first, [number])
 
 
-@intrinsic
-def read(_, number):
+@emits(types.int64(types.int64))
+def read(builder, number):
     """The word of that number."""
-
-    def codegen(context, builder, signature, args):
-        return builder.load_atomic(_word(builder, args[0]), "seq_cst", 8)
-
-    return types.int64(types.int64), codegen
+    return builder.load_atomic(_word(builder, number), "seq_cst", 8)
 
 
-@intrinsic
-def write(_, number, value):
+@emits(types.void(types.int64, types.int64))
+def write(builder, number, value):
     """Set a word."""
-
-    def codegen(context, builder, signature, args):
-        builder.store_atomic(args[1], _word(builder, args[0]), "release", 8)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
+    builder.store_atomic(value, _word(builder, number), "release", 8)
 
 
-@intrinsic
-def exchange(_, number, value):
+@emits(types.int64(types.int64, types.int64))
+def exchange(builder, number, value):
     """Set a word, and return what it was."""
-
-    def codegen(context, builder, signature, args):
-        return builder.atomic_rmw("xchg", _word(builder, args[0]), args[1], "seq_cst")
-
-    return types.int64(types.int64, types.int64), codegen
+    return builder.atomic_rmw("xchg", _word(builder, number), value, "seq_cst")
 
 
-@intrinsic
-def replace(_, number, old, new):
+@emits(types.boolean(types.int64, types.int64, types.int64))
+def replace(builder, number, old, new):
     """Set a word that is `old` to `new`, and tell whether it was."""
-
-    def codegen(context, builder, signature, args):
-        number, old, new = args
-        pair = builder.cmpxchg(_word(builder, number), old, new, "seq_cst", "seq_cst")
-        return builder.extract_value(pair, 1)
-
-    return types.boolean(types.int64, types.int64, types.int64), codegen
+    pair = builder.cmpxchg(_word(builder, number), old, new, "seq_cst", "seq_cst")
+    return builder.extract_value(pair, 1)
 
 
-@intrinsic
-def pause(_):
+@emits(types.void())
+def pause(builder):
     """Do nothing for a moment, as a loop that waits should."""
-
-    def codegen(context, builder, signature, args):
-        machine, nothing = llvm.get_process_triple().partition("-")[0], ir.VoidType()
-        if machine in ("x86_64", "i686"):
-            name, hint = "llvm.x86.sse2.pause", []
-        elif machine in ("aarch64", "arm64"):
-            name, hint = "llvm.aarch64.hint", [INT32(1)]
-        else:
-            return context.get_dummy_value()
-        kind = ir.FunctionType(nothing, [INT32] * len(hint))
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, name), hint)
-        return context.get_dummy_value()
-
-    return types.void(), codegen
+    machine = llvm.get_process_triple().partition("-")[0]
+    if machine in ("x86_64", "i686"):
+        name, hint = "llvm.x86.sse2.pause", []
+    elif machine in ("aarch64", "arm64"):
+        name, hint = "llvm.aarch64.hint", [INT32(1)]
+    else:
+        return
+    kind = ir.FunctionType(ir.VoidType(), [INT32] * len(hint))
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, name), hint)
 
 
-@intrinsic
-def sleep(_, lock):
+@emits(types.void(types.int64))
+def sleep(builder, lock):
     """Sleep until somebody wakes whoever sleeps on this lock; not at all if that was before."""
-
-    def codegen(context, builder, signature, args):
-        builder.call(_acquire(builder), [builder.inttoptr(args[0], BYTES), INT32(1)])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), codegen
+    builder.call(_acquire(builder), [builder.inttoptr(lock, BYTES), INT32(1)])
 
 
-@intrinsic
-def nap(_, lock):
+@emits(types.void(types.int64))
+def nap(builder, lock):
     """Sleep for NAP microseconds on a lock that nobody wakes."""
-
-    def codegen(context, builder, signature, args):
-        lock = builder.inttoptr(args[0], BYTES)
-        builder.call(_acquire_timed(builder), [lock, INT64(NAP), INT32(0)])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), codegen
+    lock = builder.inttoptr(lock, BYTES)
+    builder.call(_acquire_timed(builder), [lock, INT64(NAP), INT32(0)])
 
 
-@intrinsic
-def wake(_, lock):
+@emits(types.void(types.int64))
+def wake(builder, lock):
     """Wake whoever sleeps on this lock, or is going to."""
-
-    def codegen(context, builder, signature, args):
-        builder.call(_release(builder), [builder.inttoptr(args[0], BYTES)])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), codegen
+    builder.call(_release(builder), [builder.inttoptr(lock, BYTES)])
 
 
-@intrinsic
-def thread_ident(_):
+@emits(types.int64())
+def thread_ident(builder):
     """The number of the thread that asks, as :func:`threading.get_ident` has it."""
-
-    def codegen(context, builder, signature, args):
-        return builder.call(_ident(builder), [])
-
-    return types.int64(), codegen
+    return builder.call(_ident(builder), [])
 
 
-@intrinsic
-def call(_, address):
+@emits(types.void(types.int64))
+def call(builder, address):
     """Call the function at an address, which takes and returns nothing."""
-
-    def codegen(context, builder, signature, args):
-        kind = ir.FunctionType(ir.VoidType(), [])
-        builder.call(builder.inttoptr(args[0], kind.as_pointer()), [])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), codegen
+    kind = ir.FunctionType(ir.VoidType(), [])
+    builder.call(builder.inttoptr(address, kind.as_pointer()), [])
 
 
-@intrinsic
-def peek(_, address):
+@emits(types.int64(types.int64))
+def peek(builder, address):
     """The integer of 64 bits at an address."""
-
-    def codegen(context, builder, signature, args):
-        return builder.load(builder.inttoptr(args[0], INT64.as_pointer()))
-
-    return types.int64(types.int64), codegen
+    return builder.load(builder.inttoptr(address, INT64.as_pointer()))
 
 
-@intrinsic
-def poke(_, address, value):
+@emits(types.void(types.int64, types.int64))
+def poke(builder, address, value):
     """Set the integer of 64 bits at an address."""
-
-    def codegen(context, builder, signature, args):
-        builder.store(args[1], builder.inttoptr(args[0], INT64.as_pointer()))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
+    builder.store(value, builder.inttoptr(address, INT64.as_pointer()))

@@ -227,16 +227,9 @@ def _code(code):
 
 
 class KernelFiles:
-    """The files of one kernel: one for each key.
+    """The files of one kernel, one for each key, in a folder that is made when first written to.
 
-    Parameters
-    ----------
-    folder : Path
-        Made when first written to.
-    name : str
-        Of the kernel.
-    stamp : object
-        Told apart, as the key is, by its `repr`.
+    A stamp is told apart, as the key is, by its `repr`.
     """
 
     def __init__(self, folder, name, stamp):

@@ -1,4 +1,8 @@
-"""Calls that any thread can make: a compiled function and its arguments as two addresses."""
+"""Calls that any thread can make: a compiled function and its arguments as two addresses.
+
+While a thread *captures*, every call of :func:`minicnn.kernels.runtime.thread_pool.parallel_for`
+that it makes is written to a list, to be replayed: see :mod:`minicnn.kernels.runtime.replay`.
+"""
 
 from llvmlite import ir
 from numba import types
@@ -6,8 +10,14 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from minicnn.kernels.runtime.atomics import BYTES
-from minicnn.kernels.simd.vector import INT64
+from minicnn.kernels.runtime.atomics import BYTES, peek, poke, read, thread_ident, write
+from minicnn.kernels.runtime.jit import kernel
+from minicnn.kernels.simd.vector import INT64, emits
+
+# Words of the pool's first line: the thread that captures, or 0; the address of the list; how many
+# words it has room for; and how many are written, or -1 if they were too many.
+CAPTURING, LIST, ROOM, WRITTEN = 8, 9, 10, 11
+HEAD = 3  # words of a call before its arguments: its function, how many words they are, its tasks
 
 TASKS = types.range_state64_type
 _RANGE = ir.FunctionType(ir.VoidType(), [BYTES, INT64, INT64])
@@ -17,19 +27,11 @@ _RANGE = ir.FunctionType(ir.VoidType(), [BYTES, INT64, INT64])
 def packed(typing, work, arguments):
     """The address of a function that does some tasks, and of what it needs, for :func:`run_tasks`.
 
-    Parameters
-    ----------
-    work : kernel
-        Called as ``work(range(first, last), *arguments)``; returns nothing.
-    arguments : tuple
-        Copied to the stack of the function that this is called in, so valid until it returns, if
-        :func:`keep` is called after the last use.
-
-    Returns
-    -------
-    tuple of int
-        The function's address; the arguments'; how many words of 64 bits they are; and the address
-        of the last of these, which is 0 until a task fails.
+    The kernel `work` is called as ``work(range(first, last), *arguments)`` and returns nothing. The
+    arguments are copied to the stack of the function that this is called in, so they are valid
+    until it returns, if :func:`keep` is called after the last use. Returned are the function's
+    address; the arguments'; how many words of 64 bits they are; and the address of the last of
+    these, which is 0 until a task fails.
     """
     for kind in arguments.types:
         if isinstance(kind, types.BaseTuple) and any(isinstance(k, types.Array) for k in kind):
@@ -87,24 +89,32 @@ def _borrowed(context, b, kind, value):
     return value
 
 
-@intrinsic
-def run_tasks(_, function, place, first, last):
+@emits(types.void(*[types.int64] * 4))
+def run_tasks(builder, function, place, first, last):
     """Run the tasks ``first .. last`` of what was packed."""
-
-    def codegen(context, builder, signature, args):
-        function, place, first, last = args
-        function = builder.inttoptr(function, _RANGE.as_pointer())
-        builder.call(function, [builder.inttoptr(place, BYTES), first, last])
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 4), codegen
+    function = builder.inttoptr(function, _RANGE.as_pointer())
+    builder.call(function, [builder.inttoptr(place, BYTES), first, last])
 
 
-@intrinsic
-def keep(_, arguments):
+@emits(types.void)
+def keep(builder, arguments):
     """Hold on to what was packed until here."""
 
-    def codegen(context, builder, signature, args):
-        return context.get_dummy_value()
 
-    return types.void(arguments), codegen
+@kernel
+def note(function, place, words, count):
+    """Write a call to the list, if this thread captures, and tell whether it does."""
+    if read(CAPTURING) != thread_ident():
+        return False
+    written = read(WRITTEN)
+    if written < 0 or written + HEAD + words > read(ROOM):
+        write(WRITTEN, -1)
+        return True
+    at = read(LIST) + 8 * written
+    poke(at, function)
+    poke(at + 8, words)
+    poke(at + 16, count)
+    for word in range(words):
+        poke(at + 8 * (HEAD + word), peek(place + 8 * word))
+    write(WRITTEN, written + HEAD + words)
+    return True

@@ -42,18 +42,7 @@ def _load():
 
 
 def check(config):
-    """Look at the settings.
-
-    Parameters
-    ----------
-    config : module
-        ``numba.config``.
-
-    Raises
-    ------
-    ArgumentError
-        If kernels cannot run with them.
-    """
+    """Raise an ArgumentError if kernels cannot run with the settings, ``numba.config``."""
     if config.DISABLE_JIT:
         raise ArgumentError(
             "NUMBA_DISABLE_JIT is set, but minicnn's kernels have to be compiled: unset it. For a"

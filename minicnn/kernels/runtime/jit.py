@@ -32,13 +32,8 @@ def kernel(function=None, *, flags=()):
     """Compile `function` with Numba under the project's settings.
 
     Loops run on one thread; :func:`~minicnn.kernels.runtime.thread_pool.parallel_for` spreads
-    tasks over all.
-
-    Parameters
-    ----------
-    flags : iterable of str
-        LLVM floating-point flags that the loop needs, such as ``{"contract"}``;
-        never the whole of ``fastmath``, which removes NaN and infinity checks.
+    tasks over all. `flags` are LLVM's for floating-point numbers that the loop needs, such as
+    ``{"contract"}``; never the whole of ``fastmath``, which removes NaN and infinity checks.
     """
     if function is None:
         return lambda f: kernel(f, flags=flags)

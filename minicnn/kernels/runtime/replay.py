@@ -23,7 +23,7 @@ import numpy as np
 
 from minicnn.errors import ArgumentError
 from minicnn.kernels.runtime.atomics import peek, poke
-from minicnn.kernels.runtime.capture import CAPTURING, HEAD, LIST, ROOM, WRITTEN
+from minicnn.kernels.runtime.closures import CAPTURING, HEAD, LIST, ROOM, WRITTEN
 from minicnn.kernels.runtime.jit import kernel
 from minicnn.kernels.runtime.thread_pool import FAILURE, hand_out, pool_words
 
@@ -80,15 +80,7 @@ class Captured:
             _lock.release()
 
     def replay(self):
-        """Do it again.
-
-        Raises
-        ------
-        ArgumentError
-            If nothing is captured.
-        MemoryError
-            If a task failed, as :func:`minicnn.kernels.runtime.thread_pool.parallel_for` has it.
-        """
+        """Do it again: an ArgumentError if nothing is captured, a MemoryError if a task failed."""
         if self._calls is None:
             raise ArgumentError("nothing is captured: ask bool(captured) before replay().")
         if not _replay(self._calls):

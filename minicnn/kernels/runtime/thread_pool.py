@@ -55,8 +55,7 @@ from minicnn.kernels.runtime.atomics import (
     wake,
     write,
 )
-from minicnn.kernels.runtime.capture import CAPTURING, note
-from minicnn.kernels.runtime.closures import keep, packed, run_tasks
+from minicnn.kernels.runtime.closures import CAPTURING, keep, note, packed, run_tasks
 from minicnn.kernels.runtime.jit import kernel
 
 MOST = max(1, numba.config.NUMBA_NUM_THREADS)
@@ -73,7 +72,7 @@ _JOB, _FUNCTION, _PLACE, _COUNT, _SHARES = (LINE + n for n in range(5))
 _SHARE, _ASLEEP, _LOCK = 0, 1, 2
 
 _words = make_words(2 + MOST)
-_members = []
+_worker_threads = []
 
 
 @register_jitable
@@ -218,7 +217,7 @@ def _start():
             _words[_words_of(worker) + _LOCK] = new_lock()
             thread = threading.Thread(target=_work, args=(worker,), name="minicnn", daemon=True)
             thread.start()
-            _members.append(thread)
+            _worker_threads.append(thread)
     except (RuntimeError, MemoryError):
         pass  # there may be no more threads: those that there are do the work
 
@@ -226,33 +225,20 @@ def _start():
 def _end():
     """Let no thread be left when Python takes itself apart."""
     _words[_STARTER] = 0
-    if _members and _dismiss():
-        for thread in _members:
+    if _worker_threads and _dismiss():
+        for thread in _worker_threads:
             thread.join(1)
 
 
 def get_num_threads():
-    """How many threads kernels run on.
-
-    Returns
-    -------
-    int
-    """
+    """How many threads kernels run on."""
     return int(_words[_THREADS])
 
 
 def set_num_threads(count):
     """Have kernels run on so many threads, in the whole process; what they compute stays the same.
 
-    Parameters
-    ----------
-    count : int
-        From 1 to the number of processors, or ``NUMBA_NUM_THREADS`` where that is set.
-
-    Raises
-    ------
-    ArgumentError
-        If there are not so many.
+    An ArgumentError refuses more than there are processors, or than ``NUMBA_NUM_THREADS`` says.
     """
     if not isinstance(count, (int, np.integer)) or not 1 <= count <= MOST:
         raise ArgumentError(
@@ -269,7 +255,7 @@ def pool_words():
 
 def _reset():
     """Begin with no workers, as a forked process does: the first job starts them."""
-    _members.clear()
+    _worker_threads.clear()
     for worker in range(1, MOST):
         own = _words_of(worker)
         _words[own + _SHARE], _words[own + _ASLEEP] = 2 * _words[_JOB] + 1, 0

@@ -14,7 +14,14 @@ import math
 from numba import types
 from numba.extending import overload, register_jitable
 
-from minicnn.kernels.simd.scalar import multiply_add, polynomial, power_of_two, rounder, two_sum
+from minicnn.kernels.simd.scalar import (
+    constant,
+    multiply_add,
+    polynomial,
+    power_of_two,
+    rounder,
+    two_sum,
+)
 
 RAISED, LOWER = 64, 2.0**-64
 
@@ -30,18 +37,11 @@ _of_square = polynomial(
 )  # fmt: skip
 
 
-def limits(x):
-    """Two parts of ln 2, the first with exact multiples; and where 2^64 exp(x) is taken for 0."""
-    return 6.93147180369123816490e-01, 1.90821492927058770002e-10, -1087 * math.log(2)
-
-
-@overload(limits)
-def _limits_of(x):
-    if x == types.float32:
-        values = 0.693359375, -2.12194440e-4, -191 * math.log(2)
-    else:
-        values = limits(0.0)
-    return lambda x: values
+#: Two parts of ln 2, the first with exact multiples; and where 2^64 exp(x) is taken for 0.
+limits = constant(
+    (6.93147180369123816490e-01, 1.90821492927058770002e-10, -1087 * math.log(2)),
+    for_float32=(0.693359375, -2.12194440e-4, -191 * math.log(2)),
+)
 
 
 @register_jitable

@@ -8,7 +8,9 @@ import math
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload, register_jitable
+from numba.extending import overload, register_jitable
+
+from minicnn.kernels.simd.vector import emits
 
 
 def multiply_add(x, y, z):
@@ -16,12 +18,9 @@ def multiply_add(x, y, z):
     return x * y + z
 
 
-@intrinsic
-def _multiply_add(_, x, y, z):
-    def codegen(context, builder, signature, args):
-        return builder.fma(*args)
-
-    return x(x, x, x), codegen
+@emits(lambda x, y, z: x(x, x, x))
+def _multiply_add(builder, x, y, z):
+    return builder.fma(x, y, z)
 
 
 @overload(multiply_add)
@@ -42,15 +41,10 @@ def copy_sign(x, y):
     return math.copysign(x, y)
 
 
-@intrinsic
-def _copy_sign(_, x, y):
-    def codegen(context, builder, signature, args):
-        kind = args[0].type
-        function = ir.FunctionType(kind, [kind, kind])
-        copy = builder.module.declare_intrinsic("llvm.copysign", [kind], function)
-        return builder.call(copy, args)
-
-    return x(x, x), codegen
+@emits(lambda x, y: x(x, x))
+def _copy_sign(builder, x, y):
+    kind = ir.FunctionType(x.type, [x.type, x.type])
+    return builder.call(builder.module.declare_intrinsic("llvm.copysign", [x.type], kind), [x, y])
 
 
 @overload(copy_sign)
@@ -58,15 +52,22 @@ def _copy_sign_of(x, y):
     return lambda x, y: _copy_sign(x, y)
 
 
-def rounder(x):
-    """A number R: ``(y + R) - R`` is the whole number nearest to y."""
-    return 1.5 * 2.0**52
+def constant(value, for_float32):
+    """A function of a number that is `value`, or another one where the number is a float32."""
+
+    def of(x):
+        return value
+
+    @overload(of)
+    def compiled(x):
+        chosen = for_float32 if x == types.float32 else value
+        return lambda x: chosen
+
+    return of
 
 
-@overload(rounder)
-def _rounder_of(x):
-    value = 1.5 * 2.0**23 if x == types.float32 else rounder(0.0)
-    return lambda x: value
+#: A number R: ``(y + R) - R`` is the whole number nearest to y.
+rounder = constant(1.5 * 2.0**52, for_float32=1.5 * 2.0**23)
 
 
 def power_of_two(t):
@@ -74,17 +75,13 @@ def power_of_two(t):
     return 2.0 ** (t - rounder(t))
 
 
-@intrinsic
-def _power_of_two(_, t):
-    bits, fraction, bias = (32, 23, 127) if t == types.float32 else (64, 52, 1023)
-
-    def codegen(context, builder, signature, args):
-        whole = ir.IntType(bits)
-        n = builder.bitcast(args[0], whole)  # in its lowest bits
-        power = builder.add(builder.shl(n, whole(fraction)), whole(bias << fraction))
-        return builder.bitcast(power, args[0].type)
-
-    return t(t), codegen
+@emits(lambda t: t(t))
+def _power_of_two(builder, t):
+    bits, fraction, bias = (32, 23, 127) if t.type == ir.FloatType() else (64, 52, 1023)
+    whole = ir.IntType(bits)
+    n = builder.bitcast(t, whole)  # in its lowest bits
+    power = builder.add(builder.shl(n, whole(fraction)), whole(bias << fraction))
+    return builder.bitcast(power, t.type)
 
 
 @overload(power_of_two)
@@ -95,12 +92,7 @@ def _power_of_two_of(t):
 def polynomial(coefficients, for_float32=None):
     """A function ``c_0 + c_1 x + c_2 x² + ...`` by Horner's rule, each step rounded once.
 
-    Parameters
-    ----------
-    coefficients : tuple of float
-        For float64.
-    for_float32 : tuple of float
-        Fewer of them, if float32 is computed, too.
+    The coefficients are for float64; there may be fewer `for_float32`.
     """
 
     def value(x):
@@ -109,18 +101,14 @@ def polynomial(coefficients, for_float32=None):
             result = multiply_add(result, x, c)
         return result
 
-    @intrinsic
-    def compiled(_, x):
-        chosen = coefficients if x == types.float64 else [float(np.float32(c)) for c in for_float32]
-
-        def codegen(context, builder, signature, args):
-            first, *others = (ir.Constant(args[0].type, c) for c in reversed(chosen))
-            result = first
-            for c in others:
-                result = builder.fma(result, args[0], c)
-            return result
-
-        return x(x), codegen
+    @emits(lambda x: x(x))
+    def compiled(builder, x):
+        wide = x.type == ir.DoubleType()
+        chosen = coefficients if wide else [float(np.float32(c)) for c in for_float32]
+        result, *others = (ir.Constant(x.type, c) for c in reversed(chosen))
+        for c in others:
+            result = builder.fma(result, x, c)
+        return result
 
     @overload(value)
     def value_of(x):

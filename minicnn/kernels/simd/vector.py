@@ -15,6 +15,7 @@ the shapes, are.
 """
 
 import operator
+from functools import wraps
 
 import llvmlite.binding as llvm
 from llvmlite import ir
@@ -88,8 +89,37 @@ class _PointerModel(models.PrimitiveModel):
 @register_model(TileType)
 class _TileModel(models.PrimitiveModel):
     def __init__(self, manager, kind):
-        t = TileBuilder(None, kind)
-        super().__init__(manager, kind, ir.ArrayType(t.part, t.rows * t.cols * t.parts))
+        super().__init__(manager, kind, TileBuilder(None, kind).type)
+
+
+def emits(signature):
+    """Make an intrinsic of a function ``emit(builder, *values)`` that emits its instructions.
+
+    `signature` is Numba's, or makes it of the arguments' types: so an intrinsic that kernels are
+    made with must, as a type differs from process to process. Where the result or the first
+    argument is a tile, the builder is a :class:`TileBuilder` for it, and where it is a pointer, one
+    for the vector there; else it is LLVM's.
+    """
+
+    def decorate(emit):
+        @wraps(emit)
+        def typing(_, *kinds):
+            def codegen(context, builder, signature, args):
+                result = emit(_builder_for(signature, builder), *args)
+                return context.get_dummy_value() if result is None else result
+
+            return signature(*kinds) if callable(signature) else signature, codegen
+
+        return intrinsic(typing)
+
+    return decorate
+
+
+def _builder_for(signature, builder):
+    for kind in (signature.return_type, *signature.args[:1]):
+        if isinstance(kind, (PointerType, TileType)):
+            return TileBuilder(builder, kind if isinstance(kind, TileType) else vector_type(kind))
+    return builder
 
 
 @intrinsic
@@ -106,36 +136,25 @@ def pointer(_, array):
     return PointerType(array.dtype)(array), codegen
 
 
-@intrinsic
+@emits(lambda p: PointerType(p.dtype, lanes_of_register(p.dtype))(p))
 def narrow(_, p):
     """The same address, but what is read there is one register instead of sixteen lanes.
 
     Where a vector is several registers, a loop that holds many of them at once does better to do
     its work register by register, ``for lane in range(0, LANES, register_lanes(p))``.
     """
-
-    def codegen(context, builder, signature, args):
-        return args[0]
-
-    return PointerType(p.dtype, lanes_of_register(p.dtype))(p), codegen
+    return p
 
 
-@intrinsic
-def register_lanes(_, p):
-    """How many lanes of a vector one register holds."""
-
-    def codegen(context, builder, signature, args):
-        return INT64(lanes_of_register(p.dtype))
-
-    return types.int64(p), codegen
+@emits(types.int64)
+def register_lanes(t, _):
+    """How many lanes of a vector one register holds, of what a pointer points at."""
+    return INT64(t.part.count)
 
 
-@intrinsic
-def _advance(_, p, n):
-    def codegen(context, builder, signature, args):
-        return builder.gep(args[0], [args[1]])
-
-    return p(p, types.int64), codegen
+@emits(lambda p, _: p(p, types.int64))
+def _advance(t, p, n):
+    return t.builder.gep(p, [n])
 
 
 @overload(operator.add)
@@ -152,6 +171,7 @@ class TileBuilder:
         self.rows, self.cols = kind.rows, kind.cols
         lanes = min(kind.lanes, lanes_of_register(kind.dtype))
         self.part, self.parts = ir.VectorType(element(kind.dtype), lanes), kind.lanes // lanes
+        self.type = ir.ArrayType(self.part, kind.rows * kind.cols * self.parts)
 
     def at(self, row, col, part):
         """Where a register of the tile stands in its LLVM value."""
@@ -163,6 +183,13 @@ class TileBuilder:
             for row in range(self.rows):
                 for col in range(self.cols):
                     yield row, col, part
+
+    def filled(self, register):
+        """The tile of which each register is ``register(row, col, part)``."""
+        tile = ir.Constant(self.type, ir.Undefined)
+        for place in self.positions():
+            tile = self.builder.insert_value(tile, register(*place), self.at(*place))
+        return tile
 
     def address(self, base, step, index, part=0):
         """The pointer ``base + index * step``, moved on to a part of the vector there."""
@@ -191,15 +218,14 @@ class TileBuilder:
         zeros = ir.Constant(ir.VectorType(lane, self.part.count), [0] * self.part.count)
         return b.shuffle_vector(one, ir.Constant(self.part, ir.Undefined), zeros)
 
-    def multiply_add(self, a, b, c):
-        """``a * b + c``, rounded once."""
-        bits = self.kind.dtype.bitwidth
-        fn = cgutils.get_or_insert_function(
-            self.builder.module,
-            ir.FunctionType(self.part, [self.part] * 3),
-            f"llvm.fma.v{self.part.count}f{bits}",
-        )
-        return self.builder.call(fn, [a, b, c])
+    def add_product(self, tile, x, y, place):
+        """The tile with ``x * y`` added to one of its registers, rounded once."""
+        name = f"llvm.fma.v{self.part.count}f{self.kind.dtype.bitwidth}"
+        kind = ir.FunctionType(self.part, [self.part] * 3)
+        fma = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        at = self.at(*place)
+        total = self.builder.call(fma, [x, y, self.builder.extract_value(tile, at)])
+        return self.builder.insert_value(tile, total, at)
 
     def keep_rolled(self):
         """Keep LLVM from unrolling the loop around: two turns at once do not fit the registers.
@@ -245,76 +271,45 @@ def vector_type(p):
     return TileType(p.dtype, 1, 1, p.lanes)
 
 
-@intrinsic
-def zero(_, p):
-    """A vector of zeros, of the type that `p` points at."""
-
-    def codegen(context, builder, signature, args):
-        return ir.Constant(context.get_value_type(signature.return_type), None)
-
-    return vector_type(p)(p), codegen
+@emits(lambda p: vector_type(p)(p))
+def zero(t, _):
+    """A vector of zeros, of the type that a pointer points at."""
+    return ir.Constant(t.type, None)
 
 
-@intrinsic
-def zero_tile(_, tile):
-    """A tile of zeros of the type of `tile`."""
-
-    def codegen(context, builder, signature, args):
-        return ir.Constant(context.get_value_type(signature.return_type), None)
-
-    return tile(tile), codegen
+@emits(lambda tile: tile(tile))
+def zero_tile(t, _):
+    """A tile of zeros of the type of another one."""
+    return ir.Constant(t.type, None)
 
 
-@intrinsic
-def load(_, p):
+@emits(lambda p: vector_type(p)(p))
+def load(t, p):
     """The vector whose first lane is at `p`."""
-
-    def codegen(context, builder, signature, args):
-        t = TileBuilder(builder, signature.return_type)
-        vector = context.get_constant_undef(signature.return_type)
-        for part in range(t.parts):
-            vector = builder.insert_value(vector, t.load(args[0], None, 0, part), part)
-        return vector
-
-    return vector_type(p)(p), codegen
+    return t.filled(lambda row, col, part: t.load(p, None, 0, part))
 
 
-@intrinsic
-def store(_, vector, p):
+@emits(types.void)
+def store(t, vector, p):
     """Write a vector to `p` and the 15 elements after it."""
-
-    def codegen(context, builder, signature, args):
-        t = TileBuilder(builder, signature.args[0])
-        for part in range(t.parts):
-            t.store(builder.extract_value(args[0], part), t.address(args[1], None, 0, part))
-        return context.get_dummy_value()
-
-    return types.void(vector, p), codegen
+    for part in range(t.parts):
+        t.store(t.builder.extract_value(vector, part), t.address(p, None, 0, part))
 
 
-@intrinsic
-def choose(_, condition, p, q):
+@emits(lambda condition, p, q: p(types.boolean, p, p))
+def choose(t, condition, p, q):
     """The pointer `p` if the condition holds, else `q`; without a branch."""
-
-    def codegen(context, builder, signature, args):
-        return builder.select(args[0], args[1], args[2])
-
-    return p(types.boolean, p, p), codegen
+    return t.builder.select(condition, p, q)
 
 
 def _prefetch(write):
-    @intrinsic
-    def prefetch(_, p):
-        def codegen(context, builder, signature, args):
-            i8, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
-            kind = ir.FunctionType(ir.VoidType(), [i8, i32, i32, i32])
-            function = builder.module.declare_intrinsic("llvm.prefetch", [i8], kind)
-            near, data = i32(2), i32(1)
-            where = builder.bitcast(args[0], i8)
-            builder.call(function, [where, i32(int(write)), near, data])
-            return context.get_dummy_value()
-
-        return types.void(p), codegen
+    @emits(types.void)
+    def prefetch(t, p):
+        i8, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [i8, i32, i32, i32])
+        function = t.builder.module.declare_intrinsic("llvm.prefetch", [i8], kind)
+        near, data = i32(2), i32(1)
+        t.builder.call(function, [t.builder.bitcast(p, i8), i32(int(write)), near, data])
 
     return prefetch
 

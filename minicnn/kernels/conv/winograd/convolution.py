@@ -146,13 +146,9 @@ def _weight_row(g0, g1, g2):
 def transform_weights(w, u, backward):
     """``u[k, o, c] = (G g Gᵀ)[k]`` for every g = w[o, c]; here 16 channels c are the lanes.
 
-    Parameters
-    ----------
-    w : ndarray, shape (O, C, 3, 3)
-    u : ndarray, as `weight_points` gives its shape
-        What stands in rows beyond the channels is not touched.
-    backward : bool
-        Whether g is rotated by 180° and its channels are transposed, for the input gradient.
+    `w` is of shape (O, C, 3, 3), `u` of `weight_points`, whose rows beyond the channels are not
+    touched. If `backward`, for the input gradient, g is rotated by 180° and its channels are
+    transposed.
     """
     rows = w.shape[1] if backward else w.shape[0]
     parallel_for(_transform_rows, rows, (w, u, backward))

@@ -189,13 +189,8 @@ def _sums_parts(own_parts, x, delta, padding, sums, scratch):
 def parameters_of_points(sums, delta, grad, bias_grad):
     """``grad[o, c] = Gᵀ (sum over the slices) G``, shape (O, C, 3, 3); and the bias gradient.
 
-    Parameters
-    ----------
-    sums : ndarray
-        As :func:`point_sums` left it.
-    delta : ndarray, shape (G, O, H', W', 16)
-    grad : ndarray, shape (O, C, 3, 3)
-    bias_grad : ndarray, shape (O,), or empty if there is no bias
+    `sums` and `delta` are as in :func:`point_sums`; `bias_grad` is of shape (O,), or empty if there
+    is no bias.
     """
     parallel_for(_parameters_of_channels, len(grad), (sums, delta, grad, bias_grad))
 

@@ -230,13 +230,7 @@ def _put_output(m0, m1, m2, m3, m4, m5, bias, relu, out, columns):
 
 @kernel
 def output_tile(points, step, bias, relu, y, width, rows, columns):
-    """``Aᵀ m A + b`` into the part of 4×4 pixels at `y` that is inside the image.
-
-    Parameters
-    ----------
-    bias : pointer
-        To a number.
-    """
+    """``Aᵀ m A + b`` into the part of 4×4 pixels at `y` that is inside; `bias` points at b."""
     for lane in range(0, LANES, register_lanes(points)):
         _output_tile(
             narrow(points) + lane, step, _splat(narrow(bias), 0), relu, narrow(y) + lane, width,
@@ -281,11 +275,6 @@ def _delta_of_column(rows, j, inside):
 
 
 @kernel
-def _put_delta(i, d0, d1, d2, d3, points, step):
-    put_six(_delta(d0, d1, d2, d3), points + 6 * i * step, step)
-
-
-@kernel
 def _delta_points(image, top, left, height, width, nothing, points, step):
     """``A delta Aᵀ`` of the 4×4 pixels at (top, left), as :func:`_input_points`."""
     rows = (
@@ -298,12 +287,12 @@ def _delta_points(image, top, left, height, width, nothing, points, step):
     a1, b1, c1, d1, e1, f1 = _delta_of_column(rows, 1, left + 1 < width)
     a2, b2, c2, d2, e2, f2 = _delta_of_column(rows, 2, left + 2 < width)
     a3, b3, c3, d3, e3, f3 = _delta_of_column(rows, 3, left + 3 < width)
-    _put_delta(0, a0, a1, a2, a3, points, step)
-    _put_delta(1, b0, b1, b2, b3, points, step)
-    _put_delta(2, c0, c1, c2, c3, points, step)
-    _put_delta(3, d0, d1, d2, d3, points, step)
-    _put_delta(4, e0, e1, e2, e3, points, step)
-    _put_delta(5, f0, f1, f2, f3, points, step)
+    put_six(_delta(a0, a1, a2, a3), points, step)
+    put_six(_delta(b0, b1, b2, b3), points + 6 * step, step)
+    put_six(_delta(c0, c1, c2, c3), points + 12 * step, step)
+    put_six(_delta(d0, d1, d2, d3), points + 18 * step, step)
+    put_six(_delta(e0, e1, e2, e3), points + 24 * step, step)
+    put_six(_delta(f0, f1, f2, f3), points + 30 * step, step)
 
 
 delta_points = _by_register(_delta_points)
