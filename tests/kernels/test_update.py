@@ -96,3 +96,28 @@ def test_sum_of_squares(dtype):
     assert update.sum_of_squares(np.array([3, 4], dtype)) == 25
     assert update.sum_of_squares(np.zeros(0, dtype)) == 0
     assert update.sum_of_squares(np.full(2, 1e30, dtype)) == pytest.approx(2e60, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rule", ["momentum", "nesterov", "rmsprop", "rmsprop momentum", "adam"])
+def test_what_fades_becomes_zero_and_never_subnormal(rule, dtype):
+    """Subnormal numbers would make every later step slow."""
+    kernel, arrays, call = arguments(rule, 67, dtype)
+    arrays[0][:], arrays[1][:] = 0, 0  # neither a gradient nor a weight that decays
+    smallest, kept = np.finfo(dtype).tiny, arrays[2:]
+    for scale in (1e3 * smallest, -1e3 * smallest):
+        for array in kept:
+            array[:] = scale if rule in ("momentum", "nesterov") else abs(scale)
+        for _ in range(1000):
+            kernel(*call)
+            arrays[0][:] = 0
+            for array in kept:
+                assert ((array == 0) | (np.abs(array) >= smallest)).all()
+        assert not any(array.any() for array in kept)
+
+
+def test_a_velocity_of_nan_stays():
+    kernel, arrays, call = arguments("momentum", 20, np.float32)
+    arrays[2][7] = np.nan
+    kernel(*call)
+    assert np.isnan(arrays[2][7]) and np.isnan(arrays[2]).sum() == 1
