@@ -44,8 +44,17 @@ SIZES = (1, 5, 16, 17)  # samples of a loss's batches: with and without spare la
 class Report:
     """What a gradient check found.
 
-    A disagreement is relative: ``|a - n|`` over the largest ``|n|`` of the same array, or over a
-    floor where all of its gradients are so small that rounding rules.
+    Attributes
+    ----------
+    worst : float
+        Largest relative disagreement: ``|a - n|`` over the largest ``|n|`` of the same
+        array, or over a floor where all of its gradients are so small that rounding rules.
+    where : str
+        Which array, and which element or direction, disagrees most.
+    analytic, numeric : float
+        The two derivatives there.
+    arrays : dict of str to float
+        The largest relative disagreement of each array.
     """
 
     worst: float = 0.0  # the largest disagreement
@@ -88,7 +97,11 @@ def check_function(
     rng : numpy.random.Generator, optional
         Draws the directions.
     step : float
-        h.
+        The h of the difference quotient.
+
+    Returns
+    -------
+    Report
 
     Raises
     ------
@@ -162,7 +175,7 @@ def check_layer(
     training : bool
         The mode of the forward pass. Dropout draws anew in every pass: check it with False.
     step : float
-        h.
+        The h of the difference quotient.
     """
     rng = checks.make_rng(seed)
     drawn = x is None
@@ -222,8 +235,7 @@ def check_loss(
 
     If it is right for the given batch, batches of 1, 5, 16 and 17 of its samples are tried, too.
     Lanes without a sample hold random numbers, as a model leaves them: the value must not depend
-    on them, and the gradient must be 0 there. The report is of the first batch that is wrong, or
-    the one with the largest disagreement.
+    on them, and the gradient must be 0 there.
 
     Parameters
     ----------
@@ -232,6 +244,11 @@ def check_loss(
     scores : ndarray, shape (N, K)
     labels : ndarray, shape (N,)
         Or whatever the loss takes as its target, a row for each sample.
+
+    Returns
+    -------
+    Report
+        Of the first batch that is wrong, or the one with the largest disagreement.
     """
     scores, labels = np.array(scores, np.float64), np.asarray(labels)
     if not scores.ndim or not labels.ndim or len(scores) != len(labels) or not len(scores):

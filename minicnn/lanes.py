@@ -44,6 +44,15 @@ def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
     NumPy begins at a multiple of 16 bytes; to load a vector of 64 that lies across two lines
     takes twice as long.
 
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+
+    Returns
+    -------
+    ndarray
+
     Raises
     ------
     OutOfMemory

@@ -17,11 +17,22 @@ from minicnn.hints.labels import advice_on_labels, first_beyond
 
 
 def accuracy(predicted: Any, labels: Any) -> float:
-    """Fraction of samples whose predicted class is the true one, in [0, 1].
+    """Fraction of samples whose predicted class is the true one.
 
     Parameters
     ----------
     predicted, labels : ndarray of int, shape (N,)
+        N at least 1.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    ArgumentError
+        If the arrays are empty, not of whole numbers, or differ in shape.
     """
     predicted, labels = _classes("predicted", predicted), _classes("labels", labels)
     _same_length("predicted", predicted, labels)
@@ -41,6 +52,16 @@ def top_k_accuracy(scores: Any, labels: Any, k: int) -> float:
         In [0, K).
     k : int
         In [1, K].
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    ArgumentError
+        If a shape does not fit or a label or `k` is out of range.
     """
     scores, labels = check_numbers(scores, "scores"), _classes("labels", labels)
     if scores.ndim != 2:
@@ -65,12 +86,17 @@ def confusion_matrix(labels: Any, predicted: Any, classes: int) -> np.ndarray:
     labels, predicted : ndarray of int, shape (N,)
         In [0, classes).
     classes : int
-        K, at least 1.
+        K, an integer of at least 1.
 
     Returns
     -------
     ndarray of int64, shape (K, K)
         Element [i, j] counts the samples of class i that were predicted as j.
+
+    Raises
+    ------
+    ArgumentError
+        If a shape does not fit or a class is out of range.
     """
     labels, predicted = _classes("labels", labels), _classes("predicted", predicted)
     classes = check_count(classes, "classes")
@@ -89,6 +115,15 @@ def predicted_classes(predicted: Any) -> int:
     Parameters
     ----------
     predicted : ndarray of int, shape (N,)
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ArgumentError
+        If the array is empty, not of whole numbers, or not one-dimensional.
     """
     return int(np.unique(_classes("predicted", predicted)).size)
 
@@ -96,12 +131,15 @@ def predicted_classes(predicted: Any) -> int:
 def entropy(frequencies: Any) -> float:
     """``- sum of f ln f``: the least mean cross-entropy of an answer that ignores the image.
 
-    In nats; ln K if all classes are equally frequent.
-
     Parameters
     ----------
     frequencies : array_like, shape (K,)
         f, of the classes; they sum to 1, and 0 ln 0 is 0.
+
+    Returns
+    -------
+    float
+        In nats; ln K if all classes are equally frequent.
     """
     present = check_numbers(frequencies, "frequencies", ndim=1).astype(np.float64)
     present = present[present > 0]

@@ -253,9 +253,17 @@ def names() -> list[str]:
 
 
 def from_string(text: str | Schedule) -> Schedule:
-    """The schedule that a string such as ``"one-cycle:0.25"`` names; a schedule as it is.
+    """The schedule that a string such as ``"one-cycle:0.25"`` names.
 
-    An unknown name, and settings that are not understood or out of range, are an ArgumentError.
+    Parameters
+    ----------
+    text : str or Schedule
+        A schedule is returned as it is.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown name, or settings that are not understood or out of range.
     """
     if isinstance(text, Schedule):
         return text

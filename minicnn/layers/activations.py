@@ -91,7 +91,12 @@ class LeakyReLU(Activation):
     Parameters
     ----------
     slope : float
-        0.01 by default; an ArgumentError if it is not finite.
+        Finite; 0.01 by default.
+
+    Raises
+    ------
+    ArgumentError
+        If `slope` is not a finite number.
     """
 
     function = "leaky-relu"
@@ -115,10 +120,14 @@ class PReLU(Activation):
     Parameters
     ----------
     slope : float
-        The start of every slope; 0.25 by default, as in the paper. An ArgumentError if it is not
-        finite.
+        The start of every slope; 0.25 by default, as in the paper.
     per_channel : bool
         Whether every channel (or feature) learns a slope of its own.
+
+    Raises
+    ------
+    ArgumentError
+        If `slope` is not a finite number.
     """
 
     function = "leaky-relu"
@@ -160,7 +169,12 @@ class ELU(Activation):
     Parameters
     ----------
     alpha : float
-        1 by default; an ArgumentError if it is not finite.
+        Finite; 1 by default.
+
+    Raises
+    ------
+    ArgumentError
+        If `alpha` is not a finite number.
     """
 
     function = "elu"

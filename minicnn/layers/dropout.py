@@ -21,12 +21,17 @@ class Dropout(Layer):
     Parameters
     ----------
     p : float
-        In [0, 1), else an ArgumentError.
+        In [0, 1).
 
     Attributes
     ----------
     rng : numpy.random.Generator
         Draws the masks; a checkpoint keeps its state.
+
+    Raises
+    ------
+    ArgumentError
+        If `p` is out of range.
     """
 
     in_python = True  # it draws

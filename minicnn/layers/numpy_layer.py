@@ -43,10 +43,19 @@ class NumpyLayer(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
         """The output for a batch, ndarray of shape (N, *output_shape) and the dtype of `x`.
 
-        `x`, shape (N, *input_shape), is the layer's own: nobody else writes to it.
+        Parameters
+        ----------
+        x : ndarray, shape (N, *input_shape)
+            The layer's own: nobody else writes to it.
         """
         raise NotImplementedError(f"{type(self).__name__} needs a method forward(self, x).")
 
     def backward(self, dy: np.ndarray) -> np.ndarray:  # type: ignore[override]
-        """dE/dx for the last batch, shape (N, *input_shape), of dE/dy, (N, *output_shape)."""
+        """dE/dx for the last batch, ndarray of shape (N, *input_shape).
+
+        Parameters
+        ----------
+        dy : ndarray, shape (N, *output_shape)
+            dE/dy.
+        """
         raise NotImplementedError(f"{type(self).__name__} needs a method backward(self, dy).")

@@ -39,7 +39,12 @@ class Scale(_Scalar):
     Parameters
     ----------
     start : float
-        Of a; 0 by default, an ArgumentError if it is not finite.
+        Of a; finite, 0 by default.
+
+    Raises
+    ------
+    ArgumentError
+        If `start` is not a finite number.
     """
 
     _reads = ("x",)

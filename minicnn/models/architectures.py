@@ -131,6 +131,18 @@ def quick(parts: Parts, classes: int) -> list[Layer]:
     return [*layers, Flatten(), *parts.scores(classes)]
 
 
+@takes(parts=Parts, classes=check_count)
+def quick_resnet(parts: Parts, classes: int) -> list[Layer]:
+    """Page 2018, narrow: conv3×3 32, then 64, 128, 256, each with a pool and a residual block."""
+    layers = [*parts.normal_conv(32), parts.active()]
+    for channels in (64, 128, 256):
+        convolution, norm = parts.normal_conv(channels)
+        body = [layer for _ in range(2) for layer in (*parts.normal_conv(channels), parts.active())]
+        layers += [convolution, MaxPool2d(2), norm, parts.active()]
+        layers += [Residual(Sequential(*body), init=parts.init)]
+    return [*layers, GlobalAvgPool2d(), *parts.scores(classes)]
+
+
 @takes(parts=Parts, classes=check_count, depth=partial(check_count, most=MOST_LAYERS))
 def plain(parts: Parts, classes: int, depth: int) -> list[Layer]:
     """N weight layers without shortcuts: N - 3 3×3 convs of 16, two of stride 2, dense 64, 64."""

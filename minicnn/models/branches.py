@@ -8,8 +8,9 @@ import numpy as np
 from minicnn.checks import takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.kernels.joins import add, copy_channels
-from minicnn.layers.base import Layer, check_graph
+from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Context, Shape
+from minicnn.layers.module import check_graph
 from minicnn.layers.views import flat, planes
 from minicnn.plan import Graph, Node
 

@@ -134,7 +134,7 @@ class _Pass:
         layer, x = node.layer, inputs[0]
         if len(inputs) > 1:
             return joined(layer, inputs)
-        if any(_weight(inside) for inside in _inside(layer)):
+        if any(_weight(inside) for child in layer.children() for inside in child.walk()):
             raise ArgumentError(
                 f"lsuv: {layer.name} has layers inside, and only those of Sequential, Residual and"
                 " Branches can be taken one by one."
@@ -189,9 +189,3 @@ def _reason(x, weight, variance):
     if not np.isfinite(x).all():
         return "its input is not finite; look at the images, and at layers without a weight"
     return "the numbers overflow; start from smaller weights or images"
-
-
-def _inside(layer):
-    for child in layer.children():
-        yield child
-        yield from _inside(child)

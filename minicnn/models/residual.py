@@ -10,9 +10,10 @@ from minicnn.errors import ArgumentError
 from minicnn.initializers import Initializer
 from minicnn.kernels.conv.masked_copy import masked_copy
 from minicnn.kernels.joins import add
-from minicnn.layers.base import Layer, check_graph
+from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Context, Shape
 from minicnn.layers.conv import Conv2d
+from minicnn.layers.module import check_graph
 from minicnn.layers.views import flat, positions
 from minicnn.plan import Graph, Node
 

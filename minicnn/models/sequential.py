@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from html import escape
 from typing import Any, NoReturn
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy.typing as npt
 
 from minicnn.checks import check_flag, check_kind, make_rng, takes
 from minicnn.errors import ArgumentError
-from minicnn.layers.base import Layer, check_graph
+from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Shape
+from minicnn.layers.module import check_graph
 from minicnn.models.inference import OfThread, predict
 from minicnn.models.summary import table
 from minicnn.parameter import assign, lay_side_by_side
@@ -82,7 +84,7 @@ class Sequential(Layer):
                     example = f"{layer.__name__}(...), an object of it"
                 raise ArgumentError(f"Sequential takes layers, got {layer!r}: write {example}.")
         self.layers = list(layers)
-        everywhere = list(_walk(self))
+        everywhere = list(self.walk())
         if len({id(layer) for layer in everywhere}) < len(everywhere):
             raise ArgumentError("a layer object can stand in one place only: make a second one.")
 
@@ -113,15 +115,22 @@ class Sequential(Layer):
         Parameters
         ----------
         input_shape : tuple of int
-            Of one sample, ``(C, H, W)`` or ``(F,)``; returned is that of one output sample.
+            Of one sample, ``(C, H, W)`` or ``(F,)``.
+        seed : int or numpy.random.Generator
         dtype : dtype
             float32, or float64 for gradient checks.
         input_gradient : bool
-            Whether `backward` returns dE/dx of the model's input, which training never reads.
+            Whether `backward` returns dE/dx of the model's input, which training never
+            reads.
         fuse : bool
             Whether layers do the work of the ReLUs beside them, which spares passes over
             memory. The numbers are the same; but a layer's output is then no longer what
             its equation says, so what looks at the layers one by one turns it off.
+
+        Returns
+        -------
+        tuple of int
+            Shape of one output sample.
 
         Raises
         ------
@@ -135,7 +144,7 @@ class Sequential(Layer):
             _name(self, "")
             self.needs_input_gradient, self.fused = input_gradient, fuse
             shape = self.build(input_shape, rng, dtype)
-        for layer in _walk(self):
+        for layer in self.walk():
             if isinstance(layer, Sequential):
                 layer.lock, layer.fused = self.lock, fuse
         for layer in self.all_layers():
@@ -159,13 +168,13 @@ class Sequential(Layer):
 
     def all_layers(self) -> list[Layer]:
         """Every layer that is not a Sequential, those inside blocks included, in order."""
-        return [layer for layer in _walk(self) if not isinstance(layer, Sequential)]
+        return [layer for layer in self.walk() if not isinstance(layer, Sequential)]
 
     def check_layers(self) -> None:
         """Raise an ArgumentError unless the model is built, of the layers that it still has."""
         if self.output_shape is None:
             raise ArgumentError(NOT_INITIALIZED)
-        for layer in _walk(self):
+        for layer in self.walk():
             if isinstance(layer, Sequential) and layer.layers != layer.built:
                 raise ArgumentError(
                     "the model's layers have changed since it was initialized: initialize it again,"
@@ -265,6 +274,11 @@ class Sequential(Layer):
         """Let other threads compute with the model; what it returned may then be overwritten."""
         self.lock.release()
 
+    def _repr_html_(self) -> str:
+        """The summary, for notebooks."""
+        built = self.output_shape is not None
+        return f"<pre>{escape(self.summary() if built else repr(self))}</pre>"
+
     def __call__(self, x: Any) -> NoReturn:
         """Raise an ArgumentError that says what to call."""
         raise ArgumentError(
@@ -296,9 +310,17 @@ class Sequential(Layer):
         return predict(self, self._own, images, batch_size)
 
     def summary(self) -> str:
-        """A table of the layers: output shape, parameters, initializers and their std; the total.
+        """A table of the layers: output shape, parameters, initializer and its std.
 
-        An ArgumentError if the model is not initialized.
+        Returns
+        -------
+        str
+            One line a layer, a line for each parameter's initializer, and the total.
+
+        Raises
+        ------
+        ArgumentError
+            If the model is not initialized.
         """
         if self.output_shape is None:
             raise ArgumentError(NOT_INITIALIZED)
@@ -307,8 +329,14 @@ class Sequential(Layer):
     def state_dict(self) -> dict[str, np.ndarray]:
         """Every parameter and running statistic by name, as copies.
 
-        An ArgumentError if another thread trains the model, which would be caught between two
-        states.
+        Returns
+        -------
+        dict of str to ndarray
+
+        Raises
+        ------
+        ArgumentError
+            If another thread trains the model, which would be caught between two states.
         """
         with self.lock.taken():
             return {name: array.copy() for name, array in self._arrays().items()}
@@ -339,12 +367,6 @@ def initialized(model: Any, what: str = "model") -> Sequential:
     if model.output_shape is None:
         raise ArgumentError(f"{what}: {NOT_INITIALIZED}")
     return model
-
-
-def _walk(layer):
-    yield layer
-    for child in layer.children():
-        yield from _walk(child)
 
 
 def _name(layer, prefix):

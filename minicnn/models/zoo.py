@@ -26,6 +26,7 @@ from minicnn.models.architectures import (
     mnist_example,
     plain,
     quick,
+    quick_resnet,
     resnet,
     unet,
     vgg_small,
@@ -35,7 +36,7 @@ from minicnn.plugins import lookup
 
 FIXED = {
     "lenet5": lenet5, "convnet": convnet, "mnist-example": mnist_example, "vgg-small": vgg_small,
-    "quick": quick, "inception": inception, "unet": unet,
+    "quick": quick, "quick-resnet": quick_resnet, "inception": inception, "unet": unet,
 }  # fmt: skip
 DEEP = {"plain": plain, "resnet": resnet, "densenet": densenet}
 DEFAULTS = {"activation": "relu", "init": "msra", "algorithm": "auto"}
@@ -68,10 +69,11 @@ def build(
     name : str
         ``lenet5``, ``convnet``, ``mnist-example``, ``vgg-small``, ``quick``, ``inception``,
         ``unet``, ``plainN``, ``resnetN`` and ``densenetN`` with a depth N such as ``plain30``, or
-        ``mlp:400x5``. ``PATH.py:NAME`` or ``package.module:NAME`` is a user's own: a function that
-        makes a new Sequential at every call. Of its parameters, `classes` gets the number of
-        scores, `init` the Initializer, `activation` a function that makes a new activation layer,
-        `algorithm` the name; others get the arguments in parentheses.
+        ``mlp:400x5``. ``PATH.py:NAME`` or
+        ``package.module:NAME`` is a user's own: a function that makes a new Sequential at every
+        call. Of its parameters, `classes` gets the number of scores, `init` the Initializer,
+        `activation` a function that makes a new activation layer, `algorithm` the name; others
+        get the arguments in parentheses.
     classes : int
         Number of scores.
     activation : str
@@ -81,6 +83,10 @@ def build(
     algorithm : str
         How convolutions are computed: ``direct``, ``winograd`` where it can be used, or
         ``auto`` where it can be used and is faster.
+
+    Returns
+    -------
+    Sequential
 
     Raises
     ------

@@ -35,7 +35,13 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 @takes(name=check_text)
 def settings(name: str) -> dict[str, Any]:
-    """Names and defaults of what the optimizer `name` takes; an ArgumentError if there is none."""
+    """Names and defaults of the settings that the optimizer called `name` takes, as a dict.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown name.
+    """
     if name not in OPTIMIZERS:
         raise unknown("optimizer", name, OPTIMIZERS)
     taken = {k: p.default for k, p in inspect.signature(OPTIMIZERS[name]).parameters.items()}
@@ -45,10 +51,21 @@ def settings(name: str) -> dict[str, Any]:
 
 @takes(name=check_text)
 def create(name: str, parameters: Iterable[Parameter], **given: Any) -> Optimizer:
-    """The optimizer called ``sgd``, ``rmsprop``, ``adam`` or ``adamw``, for these parameters.
+    """The optimizer of that name.
 
-    `given` are any of ``settings(name)``; the others keep their defaults. An unknown name, or a
-    setting that it does not take or that is out of range, is an ArgumentError.
+    Parameters
+    ----------
+    name : str
+        ``sgd``, ``rmsprop``, ``adam`` or ``adamw``.
+    parameters : iterable of Parameter
+        The arrays to train.
+    **given
+        Any of ``settings(name)``; the others keep their defaults.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown name, a setting that it does not take, or one out of range.
     """
     taken = settings(name)
     for setting in given:
@@ -66,8 +83,7 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     Parameters
     ----------
     parameters : iterable of Parameter
-        Their ``grad`` are changed in place. No parameter, or one that is there twice, is an
-        ArgumentError.
+        Their ``grad`` are changed in place.
     max_norm : float
         Above 0, and a normal number of the gradients' dtype.
 
@@ -76,6 +92,11 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     float
         The Euclidean norm over all gradients before scaling. If it is NaN or infinite the
         gradients are left as they are, for the caller to see where that began.
+
+    Raises
+    ------
+    ArgumentError
+        If `max_norm` is not such a number, or there are no parameters, or one is there twice.
     """
     parameters = as_parameters(parameters, "clip_grad_norm")
     if not (isinstance(max_norm, numbers.Real) and max_norm > 0):

@@ -173,7 +173,15 @@ class Optimizer(Habits):
     def numbers(self, decay: float) -> tuple[float, ...]:
         """The settings of this step, number `steps`, in the order in which the kernel takes them.
 
-        At most 8. `decay` is that of the parameters at hand: the optimizer's, or 0.
+        Parameters
+        ----------
+        decay : float
+            The weight decay of the parameters at hand: that of the optimizer, or 0.
+
+        Returns
+        -------
+        tuple of float
+            At most 8.
         """
         raise NotImplementedError(
             f"{type(self).__name__} needs a kernel, rule, and a method numbers(self, decay); or a"

@@ -43,6 +43,11 @@ class SGD(_WithMomentum):
         In [0, 1); may be set at any time. At 0 no velocity is kept.
     nesterov : bool
         Whether to look ahead; needs momentum.
+
+    Raises
+    ------
+    ArgumentError
+        As `Optimizer`, or if a setting is out of range.
     """
 
     default_lr = 0.03
@@ -137,6 +142,11 @@ class Adam(Optimizer):
         momentum; ``beta1`` and ``beta2`` may be set at any time.
     eps : float
         Above 0, and a normal number of the parameters' dtype; keeps the divisor from zero.
+
+    Raises
+    ------
+    ArgumentError
+        As `Optimizer`, or if a setting is out of range.
     """
 
     default_lr = 0.001

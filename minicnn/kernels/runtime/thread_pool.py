@@ -231,14 +231,27 @@ def _end():
 
 
 def get_num_threads():
-    """How many threads kernels run on."""
+    """How many threads kernels run on.
+
+    Returns
+    -------
+    int
+    """
     return int(_words[_THREADS])
 
 
 def set_num_threads(count):
     """Have kernels run on so many threads, in the whole process; what they compute stays the same.
 
-    An ArgumentError refuses more than there are processors, or than ``NUMBA_NUM_THREADS`` says.
+    Parameters
+    ----------
+    count : int
+        From 1 to the number of processors, or ``NUMBA_NUM_THREADS`` where that is set.
+
+    Raises
+    ------
+    ArgumentError
+        If there are not so many.
     """
     if not isinstance(count, (int, np.integer)) or not 1 <= count <= MOST:
         raise ArgumentError(

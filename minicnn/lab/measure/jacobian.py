@@ -83,10 +83,21 @@ class Jacobian:
 
     @checks.takes(v=checks.check_numbers)
     def times(self, v: np.ndarray) -> np.ndarray:
-        """``J v``, by forward mode: float64 of shape (m,), or (m, r) for r vectors side by side.
+        """``J v``, by forward mode.
 
-        `v` has n inputs, shape (n,) or (n, r). ArgumentError if a shape does not fit, or a layer
-        is none of minicnn's own.
+        Parameters
+        ----------
+        v : ndarray, shape (n,) or (n, r)
+            n inputs; r vectors side by side.
+
+        Returns
+        -------
+        ndarray of float64, shape (m,) or (m, r)
+
+        Raises
+        ------
+        ArgumentError
+            If a shape does not fit, or a layer is none of minicnn's own.
         """
         columns = self._columns(v, 1)
         tangents = lanes.pack(columns.T.reshape(-1, *self._in), np.float64)
@@ -120,7 +131,7 @@ class Jacobian:
     def singular_values(
         self, count: int | None = None, tolerance: float = 1e-4, seed: int = 0
     ) -> np.ndarray:
-        """The singular values, the largest first, as float64 of shape (count,).
+        """The singular values, the largest first.
 
         Parameters
         ----------
@@ -132,6 +143,11 @@ class Jacobian:
             rule it is the square of that. In (0, 1).
         seed : int
             Of the random directions to begin with.
+
+        Returns
+        -------
+        ndarray of float64, shape (count,)
+            Those of the dense matrix right to rounding.
 
         Raises
         ------
@@ -227,7 +243,7 @@ def _section(model, names):
     """The layers of that name, or from the first to the last, as a list."""
     if names is None:
         return [model]
-    named = {layer.name: layer for layer in _all_inside(model)}
+    named = {layer.name: layer for layer in [*model.walk()][1:]}
     pair = (names, names) if isinstance(names, str) else tuple(names)
     for name in pair:
         if name not in named:
@@ -246,10 +262,6 @@ def _section(model, names):
     )
 
 
-def _all_inside(layer):
-    return [inner for child in layer.children() for inner in (child, *_all_inside(child))]
-
-
 def _input_of(model, layer, x):
     """What a layer inside is given when the model is given `x`."""
     if layer is model:
@@ -257,17 +269,10 @@ def _input_of(model, layer, x):
     inside = trace(layer)
     if not inside.input.consumers:
         raise ArgumentError(f"{layer.name} has no layers, so its Jacobian is the identity.")
-    first, kept = inside.input.consumers[0], []
-    place = first.inputs.index(inside.input)
-
-    def look(layer, which, arrays, compute):
-        if layer is first.layer:
-            kept.append(arrays[place].copy())
-        return compute()
-
-    with model.plan().observed(look):
-        model.run(x, backward=NEVER)
-    return kept[0]
+    first, plan = inside.input.consumers[0], Plan(model, keeps=True)
+    plan.forward(x, backward=NEVER)
+    node = plan.graph.of(first.layer).inputs[first.inputs.index(inside.input)]
+    return lanes.pack(plan.value(node), model.dtype)
 
 
 def _svd(matrix):

@@ -146,7 +146,7 @@ class Signals:
         def watch(layer, which, arrays, compute):
             y = compute()
             if layer in chosen:
-                visit(layer, _ordinary(y, batch.samples))
+                visit(layer, lanes.unpack(y, batch.samples))
             return y
 
         with self.twin.plan().observed(watch):
@@ -198,17 +198,11 @@ class _Watch:
         if layer not in self._layers:
             return compute()
         # What a layer returns is unpacked at once: a residual sum writes into its body's output.
-        before, result = _ordinary(arrays[0], self._count), compute()
+        before, result = lanes.unpack(arrays[0], self._count), compute()
         if which == "forward":
-            self._kept[layer] = before, _ordinary(result, self._count)
+            self._kept[layer] = before, lanes.unpack(result, self._count)
             return result
         x, y = self._kept.pop(layer)
-        dx = None if result[0] is None else _ordinary(result[0], self._count)
+        dx = None if result[0] is None else lanes.unpack(result[0], self._count)
         self._visit(layer, x, y, dx, before)
         return result
-
-
-def _ordinary(packed, count):
-    """Samples first, and never a view: with one feature, unpacking has nothing to copy."""
-    array = lanes.unpack(packed, count)
-    return array.copy() if np.may_share_memory(array, packed) else array

@@ -97,12 +97,25 @@ class Certificate:
 def certify(
     model: Sequential, tolerance: float = 0.0, rank_tolerance: float | None = None
 ) -> Certificate:
-    """The symmetry of a model as it is now; nothing of it is changed.
+    """The symmetry of a model as it is now.
 
-    Tolerances are as `Certificate` has them. Kernels add in an order that keeps ties to the bit;
-    1e-5 is right for networks in float32 that were computed otherwise. ArgumentError for a
-    tolerance that is no finite number of at least 0, and a model that is not initialized or has no
-    weights.
+    Parameters
+    ----------
+    model : Sequential
+        Initialized; nothing of it is changed.
+    tolerance, rank_tolerance
+        As `Certificate` has them. Kernels add in an order that keeps ties to the bit; 1e-5 is
+        right for networks in float32 that were computed otherwise.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    ArgumentError
+        For a tolerance that is no finite number of at least 0, a model that is not initialized,
+        or one without weights.
     """
     tolerance = _check_tolerance(tolerance, "tolerance")
     if rank_tolerance is not None:

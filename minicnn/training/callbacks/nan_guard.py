@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from minicnn import lanes
 from minicnn.checks import check_flag, takes
 from minicnn.data.batches import Batch
 from minicnn.errors import DivergedError
@@ -16,7 +15,7 @@ from minicnn.training.trainer import Trainer
 
 
 class NanGuard(Callback):
-    """Ends training by a DivergedError at the first NaN or infinite loss; it names step and layer.
+    """Ends training at the first NaN or infinite loss, naming the step and the layer.
 
     A step costs one ``math.isfinite``; the search for the layer runs only when all is lost
     anyway. It looks at the parameters first: what an update has made NaN spoils every
@@ -25,6 +24,11 @@ class NanGuard(Callback):
 
     At the end of an epoch the parameters are looked at too, since an activation such as
     ReLU may turn a NaN into a finite number and so keep it out of the loss.
+
+    Raises
+    ------
+    DivergedError
+        From within ``Trainer.fit``.
     """
 
     def on_loss(self, trainer: Trainer) -> None:
@@ -91,23 +95,24 @@ def first_broken_output(
 ) -> tuple[Layer, np.ndarray] | None:
     """The first layer, in the order in which outputs are done, with one that is not finite.
 
-    The output comes with it, of shape (samples, *output_shape). Running statistics and dropout
-    masks move on, as in any forward pass, which is one of `training` or not.
+    Parameters
+    ----------
+    model : Sequential
+        Its running statistics and dropout masks move on, as in any forward pass.
+    batch : Batch
+    training : bool
+        Whether to compute as in training.
+
+    Returns
+    -------
+    (Layer, ndarray of shape (samples, *output_shape)) or None
+        The layer with its output.
     """
-    found: list[tuple[Layer, np.ndarray]] = []
-
-    def look(layer, which, arrays, compute):
-        output = compute()
-        if not found:
-            real = lanes.unpack(output, batch.samples)
-            if not np.isfinite(real).all():
-                found.append((layer, real))
-        return output
-
-    plan = Plan(model)  # in which no layer hides another's output behind a ReLU
-    with model.lock.taken(), plan.observed(look):
+    plan = Plan(model, keeps=True)  # in which no layer hides another's output behind a ReLU
+    with model.lock.taken():
         plan.forward(batch.x, training, batch.samples, backward=NEVER)
-    return found[0] if found else None
+    outputs = ((node.layer, plan.value(node)) for node in plan.graph.nodes[1:])
+    return next((pair for pair in outputs if not np.isfinite(pair[1]).all()), None)
 
 
 def _kind(array):
