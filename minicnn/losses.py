@@ -134,8 +134,18 @@ class SoftmaxCrossEntropy(Loss):
     both divided by N and summed over the samples. Each keeps its relative precision where p is
     near 0 or 1, and only where p is near q, which is neither, is the gradient as exact as p. A NaN
     or +infinity among the scores of a sample makes the value NaN, and that sample's gradient.
-    `label_smoothing`, in [0, 1) or an ArgumentError: Szegedy et al., *Rethinking the Inception
-    architecture for computer vision*, CVPR 2016, §7.
+    Label smoothing: Szegedy et al., *Rethinking the Inception architecture for computer vision*,
+    CVPR 2016, §7.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        In [0, 1).
+
+    Raises
+    ------
+    ArgumentError
+        If `label_smoothing` is out of range.
     """
 
     def __init__(self, label_smoothing: float = 0.0):
@@ -210,7 +220,13 @@ def check_scores(scores: Any, who: str) -> None:
 
 
 def check_labels(labels: npt.ArrayLike, classes: int) -> np.ndarray:
-    """`labels`, whole numbers of shape (N,) below `classes`, as int64, or an ArgumentError."""
+    """`labels` as int64.
+
+    Raises
+    ------
+    ArgumentError
+        If they are not whole numbers of shape (N,) from 0 to ``classes - 1``.
+    """
     labels = labels if type(labels) is np.ndarray else checks.as_array(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ArgumentError(
@@ -244,10 +260,23 @@ def _check_probabilities(targets, classes):
 
 
 def predicted_classes(scores: np.ndarray, samples: int) -> np.ndarray:
-    """The class with the largest score, the first of equals, as int64 of shape (samples,).
+    """The class with the largest score, the first of equals.
 
-    `scores` have shape (G, K, 16); `samples` of their lanes hold a sample. An ArgumentError tells
-    if they are not in lanes, or hold fewer samples.
+    Parameters
+    ----------
+    scores : ndarray, shape (G, K, 16)
+        In lanes.
+    samples : int
+        How many lanes hold a sample.
+
+    Returns
+    -------
+    ndarray of int64, shape (samples,)
+
+    Raises
+    ------
+    ArgumentError
+        If `scores` are not in lanes, or there are fewer samples.
     """
     check_scores(scores, "a prediction")
     check_samples(scores, samples)

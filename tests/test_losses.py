@@ -191,3 +191,48 @@ def test_what_cannot_work_is_refused(call, message):
 def test_scores_that_are_no_array_are_refused_at_the_first_call(scores):
     with pytest.raises(ArgumentError, match="scores"):
         SoftmaxCrossEntropy()(scores, np.zeros(3, int))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_probabilities_of_one_class_are_that_class(smoothing, dtype):
+    rng = np.random.default_rng(3)
+    scores, labels = 5 * rng.normal(size=(37, 6)), rng.integers(0, 6, 37)
+    packed, loss = lanes.pack(scores, dtype), SoftmaxCrossEntropy(smoothing)
+    value, gradient = loss(packed, labels)
+    hard = value, gradient.copy()
+    value, gradient = loss(packed, np.eye(6)[labels])
+    assert value == pytest.approx(hard[0], rel=1e-14)
+    np.testing.assert_allclose(gradient, hard[1], rtol=1e-6, atol=np.finfo(dtype).eps / 37)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_cross_entropy_of_probabilities_is_linear_in_them(smoothing):
+    """As mixup needs it: the share of one label and the share of another."""
+    rng = np.random.default_rng(4)
+    packed, loss = (
+        lanes.pack(3 * rng.normal(size=(20, 5)), np.float64),
+        SoftmaxCrossEntropy(smoothing),
+    )
+    one, other = rng.integers(0, 5, (2, 20))
+    values, gradients = [], []
+    for labels in (one, other):
+        value, gradient = loss(packed, labels)
+        values.append(value), gradients.append(gradient.copy())
+    value, gradient = loss(packed, 0.3 * np.eye(5)[one] + 0.7 * np.eye(5)[other])
+    assert value == pytest.approx(0.3 * values[0] + 0.7 * values[1], rel=1e-14)
+    np.testing.assert_allclose(gradient, 0.3 * gradients[0] + 0.7 * gradients[1], atol=1e-16)
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        np.full((20, 5), 0.3),
+        np.eye(5)[[0] * 20] * 2 - 0.2,
+        np.full((20, 4), 0.25),
+        np.full((20, 5), np.nan),
+    ],
+)  # fmt: skip
+def test_targets_that_are_no_probabilities(targets):
+    with pytest.raises(ArgumentError, match="probabilities"):
+        SoftmaxCrossEntropy()(lanes.pack(np.zeros((20, 5)), np.float64), targets)

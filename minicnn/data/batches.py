@@ -16,9 +16,11 @@ from minicnn.checks import (
     check_generator,
     check_kind,
     check_numbers,
+    check_seed,
     takes,
 )
-from minicnn.data.augmentation import Augmentation, Augmenter
+from minicnn.data.augmentation import Augmentation
+from minicnn.data.augmenter import Augmenter
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
 from minicnn.kernels.pack import gather
@@ -145,6 +147,7 @@ class Batches:
         if augmentation is not None:
             check_kind(augmentation, Augmentation, "augmentation")
         self.augmentation = augmentation
+        seed = check_seed(seed)
         self._augment = None if augmentation is None else Augmenter(augmentation, dataset, seed)
 
     def __len__(self) -> int:

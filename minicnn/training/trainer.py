@@ -20,6 +20,7 @@ from minicnn.optimizers import Optimizer
 from minicnn.plan import Passes
 from minicnn.plan.micro_batches import EVALUATION_BATCH, micro_batch_size
 from minicnn.training.callbacks.base import Callback
+from minicnn.training.history import History
 from minicnn.training.running_metrics import RunningMetrics
 from minicnn.training.step import TrainingStep
 from minicnn.training.validation import as_callbacks, check_loss, check_parts
@@ -133,7 +134,7 @@ class Trainer(Habits):
         self.loss_value: Any = None
         self.predicted: np.ndarray | None = None
         self.totals = RunningMetrics()
-        self.history: list[dict[str, Any]] = []
+        self.history = History()
         self.trained_images, self.step_seconds, self.train_seconds = 0, 0.0, 0.0
         self._stopped = False
         self._evaluation = Passes(model)
@@ -142,11 +143,16 @@ class Trainer(Habits):
         self._epoch_begin = self._epoch_seconds = 0.0
 
     def fit(self) -> list[dict[str, Any]]:
-        """Train for the epochs that are left, or go on in one that was broken off; the history.
+        """Train for the epochs that are left, or go on in one that was broken off.
 
         The optimizer has its own learning rate again afterwards. An exception that comes from
         outside, as Ctrl-C does, may end a step half done: go on from a saved state then, or
         train by `Run`, which waits for the step's end.
+
+        Returns
+        -------
+        list of dict
+            ``history``.
         """
         self._check_unchanged()
         check_loss(self.loss, self.model, self.train)
@@ -175,7 +181,13 @@ class Trainer(Habits):
         return self._stopped or self.epoch >= self.epochs
 
     def evaluate(self) -> RunningMetrics:
-        """Mean loss and accuracy on the test set; the predicted classes go to ``predicted``."""
+        """Mean loss and accuracy on the test set, in evaluation mode.
+
+        Returns
+        -------
+        RunningMetrics
+            The predicted classes go to ``predicted``.
+        """
         totals, self.predicted = self._evaluate(self.test_batches)
         return totals
 
@@ -222,7 +234,7 @@ class Trainer(Habits):
         """
         with restoring(state, "Trainer"):
             step, totals = int(state["step"]), RunningMetrics()
-            history = [dict(line) for line in state["history"]]
+            history = History(dict(line) for line in state["history"])
             totals.load_state_dict(state["totals"])
             before = {name: made(state[name]) for name, made in COUNTED.items()}
             epoch_seconds, stopped = float(state["epoch_seconds"]), bool(state["stopped"])

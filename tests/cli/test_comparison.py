@@ -82,7 +82,7 @@ def test_a_baseline_that_is_named(command):
     assert (code, err) == (0, "") and "difference to init=msra" in out
     assert "difference to init=msra" in Path("out/report.html").read_text()
     code, out, _ = command(*words[:-1])
-    assert code == 0 and "difference to best" in out
+    assert code == 0 and "difference to first" in out
     shutil.rmtree("out")
     refused(command(*words, "init=lecun"), 2, "init lecun, expected one of the axis: zeros")
     refused(command("--baseline", "init=msra"), 2, "the grid is empty", "--ablate")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.checks import check_callable, check_dict, check_finite, list_of, takes
+from minicnn.checks import check_callable, check_dict, check_finite, check_flag, list_of, takes
 from minicnn.errors import ArgumentError
 from minicnn.lab.ablation.grid import Grid, label, text_of
 
@@ -15,10 +15,12 @@ from minicnn.lab.ablation.grid import Grid, label, text_of
 class Baseline:
     """What each arm of a grid is compared with.
 
-    Without settings that is the best arm: of those with the most seeds that finished, the one
-    with the greatest mean test accuracy, the first of equals. With the value of each axis it is
-    that arm. With the values of some axes it is, for each arm, the one that has these and is
-    the same otherwise: ``init=msra`` compares the inits within each activation.
+    Without settings that is the best arm, if there is a validation set to choose by: of those with
+    the most seeds that finished, the one with the greatest mean validation accuracy, the first of
+    equals. Without such a set it is the first arm: nothing is chosen by the test set. With the
+    value of each axis it is that arm. With the values of some axes it is, for each arm, the one
+    that has these and is the same otherwise: ``init=msra`` compares the inits within each
+    activation.
 
     Parameters
     ----------
@@ -68,16 +70,34 @@ class Baseline:
             settings[name] = convert(name, word.strip()) if name in grid.axes else word
         return cls(grid, settings)
 
-    def __str__(self) -> str:
-        return label(self._settings) if self._settings else "best"
+    @takes(chosen=check_flag)
+    def name(self, chosen: bool) -> str:
+        """What a table calls it; `chosen` says whether there is something to choose the best by."""
+        return label(self._settings) if self._settings else "best" if chosen else "first"
 
     @takes(accuracy=list_of(dict))
-    def of_arms(self, accuracy: Sequence[dict[int, float]]) -> list[int]:
+    def of_arms(self, accuracy: Sequence[dict[int, float]] | None = None) -> list[int]:
         """For each arm of the grid the number of the one that it is compared with.
 
-        `accuracy` holds a dict for each arm, by seed, of the seeds that finished; if it does not,
-        that is an ArgumentError.
+        Parameters
+        ----------
+        accuracy : list of dict of int to float, or None
+            On the validation set, for each arm by seed, of the seeds that finished; None without
+            such a set.
+
+        Returns
+        -------
+        list of int
+
+        Raises
+        ------
+        ArgumentError
+            Unless there is a dict of numbers for each arm.
         """
+        if self._settings:
+            return [self._arms.index({**arm, **self._settings}) for arm in self._arms]
+        if accuracy is None:
+            return [0] * len(self._arms)
         if len(accuracy) != len(self._arms):
             raise ArgumentError(
                 f"of_arms: expected a dict for each of the {len(self._arms)} arms, got"
@@ -85,8 +105,6 @@ class Baseline:
             )
         for value in (value for by_seed in accuracy for value in by_seed.values()):
             check_finite(value, "of_arms: an accuracy")
-        if self._settings:
-            return [self._arms.index({**arm, **self._settings}) for arm in self._arms]
         best = max(range(len(accuracy)), key=lambda number: _rank(accuracy[number]))
         return [best] * len(accuracy)
 

@@ -13,7 +13,7 @@ from minicnn.errors import ArgumentError
 from minicnn.lab.ablation import figures
 from minicnn.lab.ablation.baseline import Baseline
 from minicnn.lab.ablation.grid import Grid, label, text_of
-from minicnn.lab.ablation.results import Outcome, check_outcomes
+from minicnn.lab.ablation.results import Outcome, check_outcomes, is_validated
 from minicnn.lab.ablation.tables import table
 from minicnn.training.runs.files import write_atomically
 from minicnn.training.runs.values import versions
@@ -23,9 +23,10 @@ NOTE = (
     " 0 to 100 % for accuracies). The arms of a seed train on the same batches, so a difference is"
     " the mean of the seeds' differences, over the seeds that finished in both arms."
 )
-BEST = (
-    " The best arm was chosen by these very numbers: the more arms there are, the more of its lead"
-    " is chance."
+BEST = " The best arm was chosen by its validation accuracy, not by the test set."
+FIRST = (
+    " Differences are to the first arm, as nothing is chosen by the test set: --validation 0.1 lets"
+    " the best be chosen by a part of the training set, and --baseline names another arm."
 )
 WIDTH = 80  # of a line in a file
 STYLE = """
@@ -59,15 +60,16 @@ def text(
 ) -> str:
     """The table with its explanation and the errors there were, in lines of `width` characters.
 
-    Differences are to the baseline, by default the best arm.
+    Differences are to the baseline, by default the best arm on the validation set.
     """
     shown = as_text(*table(grid, outcomes, baseline), width, keys=len(grid.axes))
     found = [textwrap.fill(line, width, subsequent_indent="  ") for line in errors(outcomes)]
-    return "\n".join([shown, "", textwrap.fill(_note(baseline), width), *found])
+    return "\n".join([shown, "", textwrap.fill(_note(grid, outcomes, baseline), width), *found])
 
 
-def _note(baseline):
-    return NOTE + (BEST if str(baseline or "best") == "best" else "")
+def _note(grid, outcomes, baseline):
+    name = (baseline or Baseline(grid)).name(is_validated(outcomes))
+    return NOTE + {"best": BEST, "first": FIRST}.get(name, "")
 
 
 @takes(outcomes=check_outcomes)
@@ -137,7 +139,7 @@ def page(
         _row("th", header),
         *(_row("td", row) for row in rows),
         "</table></div>",
-        f"<p>{escape(_note(baseline))}</p>",
+        f"<p>{escape(_note(grid, outcomes, baseline))}</p>",
     ]
     if found := errors(outcomes):
         parts += ["<ul>", *(f"<li>{escape(sentence)}</li>" for sentence in found), "</ul>"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,13 @@ class Outcome:
 
 
 check_outcomes = list_of(Outcome)
+
+
+@takes(outcomes=check_outcomes)
+def is_validated(outcomes: Iterable[Outcome]) -> bool:
+    """Whether every training that finished had a validation set, and one did."""
+    finished = [outcome for outcome in outcomes if outcome.status == "finished"]
+    return bool(finished) and all("validation_accuracy" in o.history[-1] for o in finished)
 
 
 @takes(trial=Trial, folder=check_path, epochs=check_seed)

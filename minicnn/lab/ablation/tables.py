@@ -12,8 +12,14 @@ from minicnn.errors import ArgumentError
 from minicnn.lab.ablation.baseline import Baseline
 from minicnn.lab.ablation.grid import Grid, label, text_of
 from minicnn.lab.ablation.interval import interval, paired
-from minicnn.lab.ablation.results import Outcome, check_outcomes
+from minicnn.lab.ablation.results import Outcome, check_outcomes, is_validated
 
+VALIDATION = {  # as METRICS, if there is such a set
+    "validation_accuracy": lambda o: o.summary.get("validation_accuracy"),
+    "best_validation_accuracy": lambda o: o.summary.get("best_validation_accuracy"),
+    "best_epoch": lambda o: o.summary.get("best_epoch"),
+    "test_accuracy_of_best": lambda o: o.summary.get("test_accuracy_of_best"),
+}
 METRICS = {  # of results.csv: the column, and where the number comes from
     "test_accuracy": lambda o: o.final("test_accuracy"),
     "best_test_accuracy": lambda o: o.summary.get("best_test_accuracy"),
@@ -33,13 +39,15 @@ def csv_text(grid: Grid, outcomes: Iterable[Outcome]) -> str:
 
     Accuracies are fractions, losses in nats; what there is not is empty.
     """
-    file = io.StringIO()
+    file, metrics = io.StringIO(), METRICS
+    if is_validated(outcomes):
+        metrics = {**VALIDATION, **METRICS}
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*grid.axes, "seed", "status", *METRICS, "folder", "error"])
+    writer.writerow([*grid.axes, "seed", "status", *metrics, "folder", "error"])
     for outcome in outcomes:
         trial = outcome.trial
         settings = [text_of(trial.arm[name]) for name in grid.axes]
-        numbers = [read(outcome) for read in METRICS.values()]
+        numbers = [read(outcome) for read in metrics.values()]
         end = [trial.name, outcome.error]
         writer.writerow([*settings, trial.seed, outcome.status, *numbers, *end])
     return file.getvalue()
@@ -51,9 +59,9 @@ def table(
 ) -> tuple[list[str], list[list[str]]]:
     """A row for each arm: mean and 95 % interval over the seeds that finished, and each seed.
 
-    The difference is to the baseline, by default the best arm, and paired: the mean of the
-    seeds' differences, among the seeds that finished in both; how many these are is said where
-    seeds are missing.
+    The difference is to the baseline, by default the best arm on the validation set, and paired:
+    the mean of the seeds' differences, among the seeds that finished in both; how many these are is
+    said where seeds are missing.
 
     Returns
     -------
@@ -76,16 +84,20 @@ def table(
                     " trial of the grid."
                 )
     accuracy = [_percent(found) for found in by_seed]
-    others = baseline.of_arms(accuracy)
+    held = None
+    if is_validated(outcomes):
+        held = [_percent(found, "validation_accuracy") for found in by_seed]
+    others, name = baseline.of_arms(held), baseline.name(held is not None)
     differences = [paired(own, accuracy[other]) for own, other in zip(accuracy, others)]
     losses = [
         interval([o.final("train_loss") for o in found.values() if o.status == "finished"])
         for found in by_seed
     ]
-    columns = {
-        "test accuracy (%)": _shown([interval([*own.values()]) for own in accuracy], 0, 100, ".2f"),
-        f"difference to {baseline}": [
-            str(baseline) if number == other else words + _few(count, len(seeds))
+    columns = {} if held is None else {"validation accuracy (%)": _accuracies(held)}
+    columns |= {
+        "test accuracy (%)": _accuracies(accuracy),
+        f"difference to {name}": [
+            name if number == other else words + _few(count, len(seeds))
             for number, (other, words, (_, count)) in enumerate(
                 zip(others, _shown([d for d, _ in differences], -100, 100, "+.2f"), differences)
             )
@@ -104,10 +116,14 @@ def table(
     return [*grid.axes, *columns], [[*key, *row] for key, row in zip(axes, cells)]
 
 
-def _percent(found):
+def _accuracies(by_arm):
+    return _shown([interval([*own.values()]) for own in by_arm], 0, 100, ".2f")
+
+
+def _percent(found, metric="test_accuracy"):
     """The accuracy of each seed that finished, in per cent."""
     return {
-        seed: 100 * outcome.final("test_accuracy")
+        seed: 100 * outcome.final(metric)
         for seed, outcome in found.items()
         if outcome.status == "finished"
     }

@@ -31,7 +31,7 @@ def resume(
     given: dict[str, Any] | None = None,
     checkpoint_every: str | int | None = None,
 ) -> Run | None:
-    """A folder's run, ready to go on from its newest checkpoint; None if nothing is left to do.
+    """The run of a folder, ready to go on from its newest checkpoint.
 
     It ends with the same bits as one that was never interrupted, on the same versions of
     NumPy and Numba. Without a checkpoint it begins anew in the same folder.
@@ -47,6 +47,11 @@ def resume(
         (`Schedule.open_ended`), even after it has finished.
     checkpoint_every : str or int, optional
         By default the run's.
+
+    Returns
+    -------
+    Run or None
+        None if the run has finished, and nothing is left to do.
 
     Raises
     ------

@@ -136,11 +136,25 @@ class Run:
         )  # fmt: skip
 
     def train(self, quiet: bool = False, callbacks: Iterable[Callback] = ()) -> dict[str, Any]:
-        """Compile, train, and write the files; the result is ``summary``.
+        """Compile, train, and write the files.
 
-        If `quiet`, nothing is printed. The `callbacks` are besides those that every run has. A file
-        that cannot be written is an ArgumentError; divergence and interruption are no errors here,
-        but a ``status``.
+        Parameters
+        ----------
+        quiet : bool
+            Whether to print nothing.
+        callbacks : iterable of Callback
+            Besides those that every run has.
+
+        Returns
+        -------
+        dict
+            ``summary``.
+
+        Raises
+        ------
+        ArgumentError
+            If a file cannot be written. Divergence and interruption are no errors here, but
+            a ``status``.
         """
         quiet, callbacks = check_flag(quiet, "Run.train: quiet"), as_callbacks(callbacks)
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.checks import check_flag, check_path, restoring, takes
+from minicnn.checks import check_flag, check_numbers, check_path, list_of, restoring, takes
 from minicnn.data import Dataset
 from minicnn.errors import ArgumentError, DataError
 from minicnn.models import Sequential
@@ -17,6 +17,7 @@ from minicnn.training.runs.resume import say_what_is_executed
 from minicnn.training.runs.settings import Settings
 from minicnn.training.runs.weights import load_weights
 
+PART = 1024  # images that are looked at in one go
 FILES = ("best.safetensors", "model.safetensors")  # in the order in which they are looked for
 
 
@@ -61,12 +62,18 @@ class Trained:
         -------
         ndarray of float32, shape (N, C, H, W)
         """
+        images = check_numbers(images, "images")
+        if images.shape[1:] != self.shape or not len(images):
+            raise ArgumentError(
+                f"expected images of shape (N, {', '.join(map(str, self.shape))}), at least one,"
+                f" got {images.shape}."
+            )
         labels = np.zeros(len(images), np.int64)
         classes = len(self.class_names)
         dataset = Dataset(images, labels, classes, self.mean, self.std, channels_first=True)
         return dataset.normalized(slice(None))
 
-    @takes(flip=check_flag)
+    @takes(images=check_numbers, flip=check_flag, shifts=list_of(int))
     def probabilities(
         self, images: np.ndarray, flip: bool = False, shifts: Sequence[int] = (0,)
     ) -> np.ndarray:
@@ -84,16 +91,19 @@ class Trained:
         -------
         ndarray of float64, shape (N, classes)
         """
-        total, views = np.zeros((len(images), len(self.class_names))), 0
-        for down in shifts:
-            for right in shifts:
-                moved = _moved(images, down, right)
-                for view in (moved, moved[..., ::-1]) if flip else (moved,):
-                    total += softmax(self.model.predict(self.normalized(view)))
-                    views += 1
-        return total / views
+        total = np.zeros((len(images), len(self.class_names)))
+        views = [
+            (down, right, m) for down in shifts for right in shifts for m in (1, -1)[: 1 + flip]
+        ]
+        for start in range(0, len(images), PART):  # they may be in a file, larger than memory
+            part = slice(start, start + PART)
+            for down, right, mirror in views:
+                seen = _moved(np.asarray(images[part]), down, right)[..., ::mirror]
+                total[part] += softmax(self.model.predict(self.normalized(seen)))
+        return total / len(views)
 
 
+@takes(scores=check_numbers)
 def softmax(scores: np.ndarray) -> np.ndarray:
     """Probabilities of the scores' last axis, in float64."""
     wide = np.exp(scores.astype(np.float64) - scores.max(-1, keepdims=True))

@@ -9,9 +9,9 @@ import safetensors.numpy
 
 import minicnn
 from minicnn.errors import ArgumentError
-from minicnn.lab.ablation.baseline import Baseline
-from minicnn.lab.ablation.grid import Grid
 from minicnn.lab.ablation.ablation import Ablation
+from minicnn.lab.ablation.grid import Grid
+from minicnn.lab.ablation.tables import table
 from minicnn.training import EarlyStopping
 from minicnn.training.runs.run import Run
 from minicnn.training.runs.settings import Settings
@@ -82,9 +82,18 @@ def test_the_best_arm_is_the_same_whatever_the_test_labels_are():
     chosen = []
     for data in ("honest", "random"):
         grid = Grid({"lr": [1e-4, 0.02, 0.05]}, seeds=2, base={**base(), "data": f"./{data}"})
-        outcomes = Ablation(grid, f"ablation-{data}", 1).run(True)
-        chosen.append(Baseline(grid).name_of_best(outcomes))
-    assert chosen[0] == chosen[1]
+        header, rows = table(grid, Ablation(grid, f"ablation-{data}", 1).run(True))
+        chosen.append([row[header.index("difference to best")] == "best" for row in rows])
+        assert "validation accuracy (%)" in header and "test accuracy (%)" in header
+    assert chosen[0] == chosen[1] and sum(chosen[0]) == 1
+
+
+def test_without_a_validation_set_the_first_arm_is_the_baseline():
+    grid = Grid({"lr": [1e-4, 0.05]}, seeds=1, base={**base(), "data": "./honest"})
+    del grid.base["validation"]
+    header, rows = table(grid, Ablation(grid, "ablation", 1).run(True))
+    assert rows[0][header.index("difference to first")] == "first"
+    assert "validation accuracy (%)" not in header
 
 
 def base():
