@@ -94,10 +94,7 @@ def _main(argv):
     from minicnn.training.runs.run import EVERY, Run
 
     every = given.get("checkpoint_every", EVERY)
-    run = Run(Settings(**chosen), given.get("out"), every)
-    for note in run.notes:
-        _note(note)
-    return _train(given, run)
+    return _train(given, Run(Settings(**chosen), given.get("out"), every))
 
 
 def _resume(given, chosen):
@@ -111,13 +108,13 @@ def _resume(given, chosen):
     if run is None:
         say(f"the run in {folder} has finished: nothing is left to do.")
         return 0
-    for note in run.notes:
-        _note(note)
     return _train(given, run)
 
 
 def _train(given, run):
     """Train a run that is ready, and report."""
+    for note in run.notes:
+        _note(note)
     quiet = given.get("quiet", False)
     if not quiet:
         say(run.model.summary())

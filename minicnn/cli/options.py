@@ -110,7 +110,8 @@ def make_parser() -> Parser:
         "--label-smoothing", metavar="X", type=float, help="of the targets, in [0, 1) (0)"
     )
     training.add_argument(
-        "--recipe", help="settings that go together, which the other options change: fastest"
+        "--recipe",
+        help="settings that go together, which the other options change: fastest, cifar10",
     )
     training.add_argument(
         "--schedule", help="of the learning rate: constant, step, cosine, one-cycle or warmup, with"
@@ -155,7 +156,8 @@ def make_parser() -> Parser:
     )
     compare.add_argument(
         "--baseline", metavar="OPTION=A", action="append",
-        help="value of an axis that the others are compared with, seed by seed (the best arm)",
+        help="value of an axis that the others are compared with, seed by seed (the best arm on the"
+        " validation set, without one the first)",
     )  # fmt: skip
     return parser
 

@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Iterable
 from functools import partial
+from html import escape
 
 from minicnn.checks import check_count, check_items, list_of, takes
 
@@ -35,6 +36,19 @@ def as_text(
             blocks.append([])
         blocks[-1].append(column)
     return "\n\n".join(_block([*first, *block]) for block in blocks)
+
+
+@takes(header=list_of(str), rows=_check_rows)
+def as_html(header: list[str], rows: Iterable[list[str]]) -> str:
+    """A table as HTML, for notebooks; numbers stand to the right."""
+    lines = [f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in header)}</tr>"]
+    for row in rows:
+        cells = (
+            f'<td style="text-align: {"right" if _is_number(cell) else "left"}">{escape(cell)}</td>'
+            for cell in row
+        )
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return f"<table>{''.join(lines)}</table>"
 
 
 def _block(columns):

@@ -4,11 +4,13 @@ import copy
 import math
 import warnings
 from collections.abc import Iterable
+from html import escape
 
 import numpy as np
 import numpy.typing as npt
 
 from minicnn.checks import check_count, check_dtype, check_kind, check_numbers, list_of, takes
+from minicnn.console.table import as_html
 from minicnn.data import arrays
 from minicnn.errors import ArgumentError
 
@@ -102,6 +104,16 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.shape))
+        return f"<{self.name}: {len(self):,} images of {shape}, {self.classes} classes>"
+
+    def _repr_html_(self) -> str:
+        """A table of the classes, for notebooks."""
+        counts = np.bincount(self.labels, minlength=self.classes)
+        rows = [[name, f"{count:,}"] for name, count in zip(self.class_names, counts)]
+        return f"<p>{escape(repr(self)[1:-1])}</p>{as_html(['class', 'images'], rows)}"
 
     @property
     def images(self) -> np.ndarray:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn.checks import check_flag, check_path, check_shape, takes
+from minicnn.checks import check_flag, check_numbers, check_path, check_shape, takes
 from minicnn.data.sources.decode import decode, pillow, read_header
-from minicnn.errors import DataError
+from minicnn.errors import ArgumentError, DataError
 
 LIGHT, DARK = 0.6, 0.4  # of a border, as a fraction of white
 DIGIT, SIDE = 20, 28  # pixels of MNIST's digits and images
@@ -63,7 +63,10 @@ def read_picture(
     ArgumentError
         If images of this shape are none, or Pillow is not installed.
     """
-    channels, height, width = check_shape(shape, "read_picture: shape", "such as (1, 28, 28)")
+    shape = check_shape(shape, "read_picture: shape", "such as (1, 28, 28)")
+    if len(shape) != 3:
+        raise ArgumentError(f"read_picture: shape must be (C, H, W), got {shape}.")
+    channels, height, width = shape
     if channels not in (1, 3):
         raise DataError(f"{path}: the model takes images of {channels} channels: no picture has.")
     centred = digits and (channels, height, width) == (1, SIDE, SIDE)
@@ -90,12 +93,16 @@ def read_picture(
     return Picture(np.ascontiguousarray(pixels), tuple(notes))
 
 
+@takes(images=check_numbers)
 def mean_border(images: np.ndarray) -> float:
     """The mean of the outermost pixels of images ``(N, C, H, W)`` of bytes, 0 to 1."""
+    if images.ndim != 4 or not images.size:
+        raise ArgumentError(f"expected images of shape (N, C, H, W), got {images.shape}.")
     edges = images[..., [0, -1], :], images[..., [0, -1]]
     return float(np.mean([edge.mean(dtype=np.float64) for edge in edges]) / 255)
 
 
+@takes(ink=check_numbers)
 def centre_digit(ink: np.ndarray) -> np.ndarray:
     """A digit, light on dark, of any size as MNIST has it.
 
@@ -108,6 +115,8 @@ def centre_digit(ink: np.ndarray) -> np.ndarray:
     ndarray of uint8, shape (28, 28)
         All 0 if nothing is drawn.
     """
+    if ink.ndim != 2 or ink.dtype != np.uint8 or not ink.size:
+        raise ArgumentError(f"expected bytes of shape (H, W), got {ink.dtype} of {ink.shape}.")
     image = pillow()
     drawn = ink > EDGE * max(int(ink.max()), 1)
     if not ink.any():

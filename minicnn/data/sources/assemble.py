@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minicnn.checks import check_items, takes
+from minicnn.checks import check_items, list_of, takes
 from minicnn.data.dataset import Dataset, normalization, warn_of_empty_classes
 from minicnn.data.split import split
 from minicnn.errors import ArgumentError, DataError
@@ -59,7 +59,7 @@ def from_arrays(
     DataError
         If an array is not as `Dataset` needs it, or the images of the two differ in shape.
     """
-    names = None if class_names is None else tuple(class_names)
+    names = None if class_names is None else list_of(str)(class_names, "class_names")
     known = classes if names is None else len(names)
     labels = [np.asarray(labels) for _, labels in (train, test)]
     if known is None and all(array.dtype.kind in "iu" for array in labels):  # else refused below

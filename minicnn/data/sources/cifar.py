@@ -1,6 +1,8 @@
 """CIFAR-10 and CIFAR-100, in the folders that are published: binary, and pickled for Python.
 
 Krizhevsky, *Learning multiple layers of features from tiny images* (2009).
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import os

@@ -1,6 +1,8 @@
 """One image file as an array of bytes, by Pillow: whatever its format, mode and size.
 
 Turned upright as its EXIF says; alpha is put on white; 16 bits become 8.
+
+For the package itself: it checks nothing of what it is handed.
 """
 
 import os

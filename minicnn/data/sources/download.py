@@ -1,4 +1,7 @@
-"""Fetches published files into the cache, by pooch: with a checksum and a progress bar."""
+"""Fetches published files into the cache, by pooch: with a checksum and a progress bar.
+
+For the package itself: it checks nothing of what it is handed.
+"""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""What is in a folder of images by class: found by its names, before any image is read."""
+"""What is in a folder of images by class: found by its names, before any image is read.
+
+For the package itself: it checks nothing of what it is handed.
+"""
 
 import hashlib
 import os

@@ -1,4 +1,7 @@
-"""Where data sets are looked for, and where what was fetched or read is kept."""
+"""Where data sets are looked for, and where what was fetched or read is kept.
+
+For the package itself: it checks nothing of what it is handed.
+"""
 
 import errno
 import os

@@ -24,7 +24,7 @@ from minicnn.data.sources import cifar, idx_folder
 from minicnn.data.sources.assemble import from_arrays
 from minicnn.data.sources.download import advice, fetch
 from minicnn.data.sources.places import VARIABLE, cache, places, writing
-from minicnn.errors import ArgumentError, DataError
+from minicnn.errors import ArgumentError, DataError, unknown
 from minicnn.paths import expand, is_locked
 
 #: Two pairs of images and labels, and the classes' names.
@@ -216,6 +216,8 @@ def load_published(
         If it is not found and cannot be fetched, with where it was looked for and what to do, or
         its files are damaged.
     """
+    if name not in PUBLISHED:
+        raise unknown("published data set", name, PUBLISHED)
     source = PUBLISHED[name]
     own = source.folder or name
     only = None if folder is None else [expand(check_path(folder, "folder"), "the folder")]

@@ -9,7 +9,8 @@ import inspect
 import numpy as np
 
 from minicnn import initializers, lanes, losses, optimizers, schedules
-from minicnn.data import Batches
+from minicnn.data import Batches, augmentation
+from minicnn.data.augmenter import Augmenter
 from minicnn.data.batches import Batch
 from minicnn.data.dataset import Dataset
 from minicnn.initializers import Fans, Initializer
@@ -38,6 +39,7 @@ from minicnn.plugins import lookup
 from minicnn.training.runs import snapshot, tensors
 from minicnn.training.runs.run import Run
 from minicnn.training.runs.settings import Settings
+from minicnn.training.runs.trained import Trained, load_run
 from minicnn.training.trainer import Trainer
 from tests.long.calls.world import CLASSES, SAMPLES, SHAPE, Own, Through
 
@@ -143,6 +145,10 @@ SUBJECTS = {
     Run: _run,
     Settings: lambda w, cls: w.settings,
     Dataset: lambda w, cls: w.dataset,
+    augmentation.Augmentation: lambda w, cls: augmentation.from_string("crop:1,flip"),
+    augmentation.Change: lambda w, cls: augmentation.Cutout(1) if cls.__subclasses__() else cls(),
+    Augmenter: lambda w, cls: cls(augmentation.from_string("crop:1,flip"), w.dataset, 0),
+    Trained: lambda w, cls: load_run(_resumable(w)),
     signal.Signal: lambda w, cls: w.signal,
     layer_stats.Record: lambda w, cls: w.record,
     preflight.Preflight: lambda w, cls: preflight.preflight(w.plain, w.images, w.labels),
@@ -428,6 +434,30 @@ VALUES = {
     "order": lambda w: np.arange(SAMPLES),
     "epoch.start": lambda w: 1,
     "prefetch": lambda w: False,
+    "Augmenter.__call__.key": lambda w: np.uint64(3),
+    "augmentation": lambda w: augmentation.from_string("crop:1,flip"),
+    "augmentation.from_string.text": lambda w: "crop:1,flip",
+    "class_names": lambda w: [f"class {n}" for n in range(CLASSES)],
+    "from_arrays.moments": lambda w: (0.0, 1.0),
+    "split_in_two.moments": lambda w: (0.0, 1.0),
+    "part": lambda w: 4,
+    "validation": lambda w: w.dataset,
+    "Settings.Settings.validation": lambda w: 4,
+    "load_published.name": lambda w: "mnist",
+    "load_published.folder": lambda w: w.data,
+    "load_images.folder": lambda w: w.pictures,
+    "image_size": lambda w: 4,
+    "read_picture.path": lambda w: w.pictures / "cat" / "0.png",
+    "read_picture.shape": lambda w: (1, 28, 28),
+    "mean_border.images": lambda w: w.dataset.images,
+    "centre_digit.ink": lambda w: np.eye(9, dtype=np.uint8),
+    "load_arrays.path": lambda w: w.arrays,
+    "load_run.run": lambda w: _resumable(w),
+    "load_runs.runs": lambda w: [_resumable(w)],
+    "softmax.scores": lambda w: w.floats(3, CLASSES),
+    "shifts": lambda w: (-1, 0, 1),
+    "curves.run": lambda w: _resumable(w),
+    "trained": lambda w: load_run(_resumable(w), input_gradient=True),
     "find_files.folder": lambda w: w.data,
     "missing_files.folder": lambda w: w.data,
     "load_folder.folder": lambda w: w.data,

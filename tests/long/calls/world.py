@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from minicnn import lanes, optimizers
 from minicnn.data import Dataset
@@ -128,6 +129,24 @@ class World:
         """One that fits `model`."""
         pixels = self.random.integers(0, 256, (SAMPLES, *SHAPE), dtype=np.uint8)
         return Dataset(pixels, self.labels, CLASSES)
+
+    @cached_property
+    def pictures(self):
+        """A folder of images by class."""
+        root = self.new_folder
+        for name in ("cat", "dog"):
+            (root / name).mkdir()
+            for number in range(3):
+                pixels = self.random.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / name / f"{number}.png")
+        return root
+
+    @cached_property
+    def arrays(self):
+        """A file of arrays."""
+        path = self.new_folder / "arrays.npz"
+        np.savez(path, images=self.dataset.images, labels=self.labels)
+        return path
 
     @cached_property
     def optimizer(self):
