@@ -34,6 +34,8 @@ class Change:
     whole: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        if not fields(self):
+            raise ArgumentError("Change is the base of changes: take one such as RandomFlip().")
         what = f"{type(self).__name__}: {self._field}"
         value = check_number(self.value, what)
         if self.whole:
@@ -54,6 +56,7 @@ class Change:
     def __str__(self) -> str:
         return f"{self.name}:{self.value:g}"
 
+    @takes(dataset=Dataset)
     def setting(self, dataset: Dataset) -> float:
         """What the kernel takes, for the images of a data set."""
         return self.value
@@ -66,6 +69,7 @@ class RandomCrop(Change):
     padding: int = 4
     name, whole = "crop", True
 
+    @takes(dataset=Dataset)
     def setting(self, dataset: Dataset) -> float:
         """The padding, which must be smaller than an image."""
         return _fits(self, dataset, self.padding)
@@ -89,6 +93,7 @@ class RandomRotation(Change):
     degrees: float = 15.0
     name, most = "rotate", 180.0
 
+    @takes(dataset=Dataset)
     def setting(self, dataset: Dataset) -> float:
         """In radians."""
         return math.radians(self.degrees)
@@ -101,6 +106,7 @@ class RandomTranslation(Change):
     pixels: float = 2.0
     name = "translate"
 
+    @takes(dataset=Dataset)
     def setting(self, dataset: Dataset) -> float:
         """The pixels, which must be fewer than an image has."""
         return _fits(self, dataset, self.pixels)
@@ -124,6 +130,7 @@ class Cutout(Change):
     size: int = 8
     name, whole = "cutout", True
 
+    @takes(dataset=Dataset)
     def setting(self, dataset: Dataset) -> float:
         """The side, which must be smaller than an image."""
         return _fits(self, dataset, self.size)
@@ -136,6 +143,7 @@ class Noise(Change):
     deviation: float = 0.1
     name = "noise"
 
+    @takes(dataset=Dataset)
     def setting(self, dataset: Dataset) -> float:
         """In the units in which the pixels are stored."""
         return self.deviation * (255 if dataset.storage.dtype == np.uint8 else 1)
@@ -222,6 +230,7 @@ class Augmentation:
         """Whether images are mixed, so that a sample has two classes."""
         return any(isinstance(change, (MixUp, CutMix)) for change in self.changes)
 
+    @takes(dataset=Dataset)
     def settings(self, dataset: Dataset) -> dict[str, float]:
         """What the kernels take for the images of a data set, by name; 0 for what is not done.
 

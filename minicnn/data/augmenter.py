@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minicnn.checks import described, is_array
 from minicnn.data.augmentation import Augmentation
 from minicnn.data.dataset import Dataset
+from minicnn.errors import ArgumentError
 from minicnn.kernels import augment as kernels
 
 AUGMENT = 5  # keeps these random numbers apart from those of other parts of the seed
@@ -67,6 +69,11 @@ class Augmenter:
         partners : Partners or None
             None if no images are mixed.
         """
+        # The kernels read whatever is at these places.
+        if not is_array(indices, (len(indices),), np.int64) or not indices.size:
+            raise ArgumentError(f"expected indices of int64, got {described(indices)}.")
+        if indices.min() < 0 or indices.max() >= len(self.dataset):
+            raise ArgumentError(f"expected indices from 0 to {len(self.dataset) - 1}.")
         if not self._room or len(self._room[0]) < len(indices):
             shape, dtype = (len(indices), *self.dataset.shape), self.dataset.storage.dtype
             self._room = [np.empty(shape, dtype) for _ in range(3)]

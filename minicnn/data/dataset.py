@@ -89,14 +89,13 @@ class Dataset:
         self.storage, self.labels, self.classes = arrays.checked(
             images, labels, classes, channels_first, self.name
         )
-        numbers = map(str, range(self.classes))
-        self.class_names = tuple(
-            numbers if class_names is None else list_of(str)(class_names, "class_names")
-        )
-        if len(self.class_names) != self.classes:
+        self._names: tuple[str, ...] | None = None
+        if class_names is not None:
+            self._names = tuple(list_of(str)(class_names, "class_names"))
+        if self._names is not None and len(self._names) != self.classes:
             raise ArgumentError(
                 f"{self.name}: expected a name for each of the {self.classes} classes, got"
-                f" {len(self.class_names)} names."
+                f" {len(self._names)} names."
             )
         self._set_normalization(0.0 if mean is None else mean, 1.0 if std is None else std)
         if classes is None:
@@ -114,6 +113,11 @@ class Dataset:
         counts = np.bincount(self.labels, minlength=self.classes)
         rows = [[name, f"{count:,}"] for name, count in zip(self.class_names, counts)]
         return f"<p>{escape(repr(self)[1:-1])}</p>{as_html(['class', 'images'], rows)}"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What people call the classes; their numbers, if nobody named them."""
+        return tuple(map(str, range(self.classes))) if self._names is None else self._names
 
     @property
     def images(self) -> np.ndarray:

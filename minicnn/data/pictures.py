@@ -128,6 +128,8 @@ def centre_digit(ink: np.ndarray) -> np.ndarray:
     small = image.fromarray(part).resize((size[1], size[0]), image.Resampling.BILINEAR)
     digit = np.asarray(small, np.float64)
     out = np.zeros((SIDE, SIDE), np.uint8)
+    if not digit.any():  # too faint to be seen at this size
+        return out
     begin = []
     for axis in (0, 1):
         weights = digit.sum(1 - axis)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import check_count, check_kind, takes
+from minicnn.checks import check_count, check_kind, check_numbers, takes
 from minicnn.data import Dataset
 from minicnn.errors import ArgumentError
 from minicnn.layers import Conv2d
@@ -73,7 +73,7 @@ def features(trained: Trained, image: np.ndarray, layer: str | None = None) -> A
     -------
     matplotlib.figure.Figure
     """
-    model = trained.model
+    model, image = trained.model, check_numbers(image, "image")
     plan = Plan(model, keeps=True)
     plan.forward(lanes.pack(trained.normalized(image[None]), model.dtype), False, 1)
     nodes = [node for node in plan.graph.nodes[1:] if len(node.shape) == 3]

@@ -22,7 +22,7 @@ MANY = 1000  # classes from which on several images of each are expected
 def _check_two(value, what):
     both = check_items(value, what)
     if len(both) != 2:
-        raise ArgumentError(f"{what} must be a pair of images and labels, got {len(both)} things.")
+        raise ArgumentError(f"{what} must be a pair, got {len(both)} things.")
     return both
 
 
@@ -78,7 +78,7 @@ def from_arrays(
     check_classes(first)
     if known is None:
         warn_of_empty_classes(first)
-    scaling = normalization(first) if moments is None else moments
+    scaling = normalization(first) if moments is None else _check_two(moments, "moments")
     return first.with_normalization(*scaling), second.with_normalization(*scaling)
 
 
@@ -113,7 +113,7 @@ def split_in_two(whole: Dataset, moments: Moments | None = None) -> tuple[Datase
         f"{whole.name} has no test set: {len(test):,} of its {len(whole):,} images, drawn from"
         " each class, are kept for it."
     )
-    scaling = normalization(train) if moments is None else moments
+    scaling = normalization(train) if moments is None else _check_two(moments, "moments")
     for part, which in ((train, "training"), (test, "test")):
         part.name, part.notes = f"{whole.name} {which} set", (*whole.notes, note)
     return train.with_normalization(*scaling), test.with_normalization(*scaling)

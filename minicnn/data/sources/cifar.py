@@ -1,8 +1,6 @@
 """CIFAR-10 and CIFAR-100, in the folders that are published: binary, and pickled for Python.
 
 Krizhevsky, *Learning multiple layers of features from tiny images* (2009).
-
-For the package itself: it checks nothing of what it is handed.
 """
 
 import os
@@ -12,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minicnn.checks import check_path, takes
 from minicnn.errors import DataError
 
 SHAPE = (3, 32, 32)
@@ -36,11 +35,13 @@ LAYOUTS = (
 )
 
 
+@takes(folder=check_path)
 def is_folder(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder has files that are named as those of CIFAR."""
     return _found(folder) is not None
 
 
+@takes(folder=check_path)
 def read(folder: str | os.PathLike[str]) -> tuple[Any, Any, tuple[str, ...] | list[str]]:
     """Images and labels of the training set, those of the test set, and the classes' names.
 
@@ -122,6 +123,7 @@ def _names(folder, layout, ending):
     return unpickle(path)[layout.names]
 
 
+@takes(path=check_path)
 def unpickle(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The dict in a pickled file of CIFAR, with text for its keys; nothing in it is executed.
 

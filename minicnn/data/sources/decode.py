@@ -106,7 +106,7 @@ def _opened(path):
         raise ValueError("it is no image of a known format") from None
     except image.DecompressionBombError as error:
         raise ValueError(f"it is too large: {error}") from error
-    except (OSError, SyntaxError, EOFError) as error:
+    except (OSError, OverflowError, SyntaxError, EOFError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ValueError(reason) from error
 

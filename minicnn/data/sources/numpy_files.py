@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.checks import check_path, takes
 from minicnn.data.dataset import Dataset
 from minicnn.data.sources.assemble import from_arrays, split_in_two
 from minicnn.errors import DataError
@@ -23,11 +24,13 @@ PAIRS = (
 SINGLES = (("images", "labels"), ("x", "y"), ("X", "y"), ("data", "target"), ("data", "labels"))
 
 
+@takes(folder=check_path)
 def is_folder(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder has ``.npy`` files of images and labels under names known here."""
     return _names(_Folder(folder)) is not None
 
 
+@takes(path=check_path)
 def load_arrays(path: str | os.PathLike[str]) -> tuple[Dataset, Dataset]:
     """The training and the test set in an ``.npz`` file or a folder of ``.npy`` files.
 
@@ -47,7 +50,8 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[Dataset, Dataset]:
         refused: they could execute anything.
     """
     path = Path(path)
-    name, folder = path.stem, path if path.is_dir() else path.parent
+    is_there = os.path.isdir(path)  # not path.is_dir(), which raises for a name that is too long
+    name, folder = path.stem, path if is_there else path.parent
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minicnn import extras
-from minicnn.checks import check_path
+from minicnn.checks import check_path, check_text
 from minicnn.data.dataset import Dataset
 from minicnn.data.idx import read_idx
 from minicnn.data.sources import cifar, idx_folder
@@ -216,7 +216,7 @@ def load_published(
         If it is not found and cannot be fetched, with where it was looked for and what to do, or
         its files are damaged.
     """
-    if name not in PUBLISHED:
+    if check_text(name, "the name of a data set") not in PUBLISHED:
         raise unknown("published data set", name, PUBLISHED)
     source = PUBLISHED[name]
     own = source.folder or name

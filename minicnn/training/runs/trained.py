@@ -62,18 +62,22 @@ class Trained:
         -------
         ndarray of float32, shape (N, C, H, W)
         """
-        images = check_numbers(images, "images")
-        if images.shape[1:] != self.shape or not len(images):
-            raise ArgumentError(
-                f"expected images of shape (N, {', '.join(map(str, self.shape))}), at least one,"
-                f" got {images.shape}."
-            )
+        images = self._checked(images)
         labels = np.zeros(len(images), np.int64)
         classes = len(self.class_names)
         dataset = Dataset(images, labels, classes, self.mean, self.std, channels_first=True)
         return dataset.normalized(slice(None))
 
-    @takes(images=check_numbers, flip=check_flag, shifts=list_of(int))
+    def _checked(self, images):
+        images = check_numbers(images, "images")
+        if images.shape[1:] != self.shape or not images.size:
+            raise ArgumentError(
+                f"expected images of shape (N, {', '.join(map(str, self.shape))}), at least one,"
+                f" got {images.shape}."
+            )
+        return images
+
+    @takes(flip=check_flag, shifts=list_of(int))
     def probabilities(
         self, images: np.ndarray, flip: bool = False, shifts: Sequence[int] = (0,)
     ) -> np.ndarray:
@@ -91,6 +95,7 @@ class Trained:
         -------
         ndarray of float64, shape (N, classes)
         """
+        images = self._checked(images)
         total = np.zeros((len(images), len(self.class_names)))
         views = [
             (down, right, m) for down in shifts for right in shifts for m in (1, -1)[: 1 + flip]
@@ -106,6 +111,8 @@ class Trained:
 @takes(scores=check_numbers)
 def softmax(scores: np.ndarray) -> np.ndarray:
     """Probabilities of the scores' last axis, in float64."""
+    if not scores.ndim or not scores.shape[-1]:
+        raise ArgumentError(f"expected scores of shape (N, K), got {scores.shape}.")
     wide = np.exp(scores.astype(np.float64) - scores.max(-1, keepdims=True))
     return wide / wide.sum(-1, keepdims=True)
 
