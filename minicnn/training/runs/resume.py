@@ -10,7 +10,7 @@ from typing import Any
 import numba
 
 from minicnn import schedules
-from minicnn.checks import check_count, check_dict, takes
+from minicnn.checks import check_count, check_dict, check_iterable, check_path, takes
 from minicnn.console.output import complain
 from minicnn.errors import ArgumentError, DataError, unknown
 from minicnn.plugins import lookup
@@ -152,6 +152,7 @@ def _files(folder, config, values):
     return dict(files)
 
 
+@takes(folder=check_path, values=check_dict, given=check_iterable)
 def say_what_is_executed(folder: Path, values: dict[str, Any], given: Collection[str]) -> None:
     """Name the files on stderr that nobody has named now, before they are executed; or refuse."""
     files = []
@@ -160,7 +161,7 @@ def say_what_is_executed(folder: Path, values: dict[str, Any], given: Collection
         file = lookup.parse(values[name]).file()
         if name in given or file in files:
             continue
-        if folder.resolve() in file.resolve().parents:
+        if Path(folder).resolve() in file.resolve().parents:
             raise ArgumentError(
                 f"{file} lies in the run's own folder, where a run puts no programs: it is not"
                 f" executed. If it is yours, move it and give --{name} with its new place."

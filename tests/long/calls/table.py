@@ -456,6 +456,8 @@ VALUES = {
     "load_runs.runs": lambda w: [_resumable(w)],
     "softmax.scores": lambda w: w.floats(3, CLASSES),
     "shifts": lambda w: (-1, 0, 1),
+    "say_what_is_executed.values": lambda w: w.settings.as_dict(),
+    "say_what_is_executed.given": lambda w: (),
     "curves.run": lambda w: _resumable(w),
     "trained": lambda w: load_run(_resumable(w), input_gradient=True),
     "find_files.folder": lambda w: w.data,
