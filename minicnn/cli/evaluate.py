@@ -7,7 +7,7 @@ import numpy as np
 
 from minicnn.cli.options import Parser
 from minicnn.console import terminal
-from minicnn.console.output import complain, say
+from minicnn.console.output import say, show_note
 from minicnn.console.table import as_text
 
 HELP = "measure the accuracy of trained runs"
@@ -41,6 +41,7 @@ def run(words: Sequence[str]) -> int:
     from minicnn.checks import check_count
     from minicnn.data import sources
     from minicnn.errors import DataError
+    from minicnn.metrics import accuracy, confusion_matrix
     from minicnn.training.runs.trained import load_runs
 
     shift = check_count(given.shift, "--shift", least=0)
@@ -62,11 +63,12 @@ def run(words: Sequence[str]) -> int:
     labels = dataset.labels
     rows: list[dict[str, Any]] = []
     for name, shares in zip(names, each):
-        right = float(np.mean(shares.argmax(1) == labels))
+        right = accuracy(shares.argmax(1), labels)
         least = np.finfo(np.float64).tiny
         loss = float(-np.mean(np.log(np.maximum(shares[np.arange(len(labels)), labels], least))))
         rows.append({"run": name, "accuracy": right, "loss": loss, "images": len(labels)})
-    confused = _confusions(labels, each[-1].argmax(1), first.class_names)
+    counts = confusion_matrix(labels, each[-1].argmax(1), len(first.class_names))
+    confused = _confusions(counts, first.class_names)
     if given.json:
         say(json.dumps({"data": dataset.name, "runs": rows, "confusions": confused}, indent=2))
         return 0
@@ -79,18 +81,17 @@ def run(words: Sequence[str]) -> int:
         said = "; ".join(f"{c['count']} {c['true']} as {c['predicted']}" for c in confused)
         say("", f"most often confused: {said}")
     for note in dataset.notes:
-        complain(f"note: {note}")
+        show_note(note)
     return 0
 
 
-def _confusions(labels, predicted, names):
+def _confusions(counts, names):
     """The pairs of classes that are confused most often."""
-    wrong = labels != predicted
-    pairs, counts = np.unique(
-        np.stack([labels[wrong], predicted[wrong]], 1), axis=0, return_counts=True
-    )
-    order = np.argsort(-counts, kind="stable")[:CONFUSIONS]
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:CONFUSIONS]
+    pairs = zip(*np.unravel_index(order, counts.shape))
     return [
-        {"true": names[pairs[i][0]], "predicted": names[pairs[i][1]], "count": int(counts[i])}
-        for i in order
+        {"true": names[i], "predicted": names[j], "count": int(counts[i, j])}
+        for i, j in pairs
+        if counts[i, j]
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from minicnn.cli.options import NO_SETTINGS, make_parser
 from minicnn.console import terminal
-from minicnn.console.output import complain, say
+from minicnn.console.output import complain, say, show_note
 from minicnn.console.terminal import coloured
 from minicnn.errors import ArgumentError, MinicnnError
 
@@ -114,7 +114,7 @@ def _resume(given, chosen):
 def _train(given, run):
     """Train a run that is ready, and report."""
     for note in run.notes:
-        _note(note)
+        show_note(note)
     quiet = given.get("quiet", False)
     if not quiet:
         say(run.model.summary())
@@ -187,7 +187,7 @@ def _compare(given, chosen, recipe):
             + (f", {before} of them done before" if before else "")
         )
     if ablation.note:
-        _note(ablation.note)
+        show_note(ablation.note)
     outcomes = ablation.run(quiet)
     count = Counter(outcome.status for outcome in outcomes)
     done = f"{count['finished'] + count['diverged']} of {len(outcomes)} runs are done"
@@ -198,7 +198,7 @@ def _compare(given, chosen, recipe):
     shown = report.text(grid, outcomes, baseline, terminal.width())
     say(shown, "", f"written to {ablation.folder}")
     if missing:
-        _note(missing)
+        show_note(missing)
     if count["crashed"]:
         return _fail(f"{count['crashed']} of {len(outcomes)} runs crashed.", CRASHED)
     return 0
@@ -259,10 +259,6 @@ def _report(run):
     if run.explanation:
         lines += ["", textwrap.fill(run.explanation, terminal.width())]
     return "\n".join(["", *lines])
-
-
-def _note(text):
-    complain(f"{coloured('note:', 'yellow', sys.stderr)} {text}")
 
 
 def _fail(error, code):

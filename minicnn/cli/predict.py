@@ -10,7 +10,7 @@ import numpy as np
 
 from minicnn.cli.options import Parser
 from minicnn.console import terminal
-from minicnn.console.output import complain, say
+from minicnn.console.output import say, show_note
 from minicnn.console.table import as_text
 
 HELP = "say what is on pictures"
@@ -55,7 +55,7 @@ def run(words: Sequence[str]) -> int:
     if not (given.json or given.csv):
         for row in rows:
             for note in row["notes"]:
-                complain(f"note: {row['picture']}: {note}.")
+                show_note(f"{row['picture']}: {note}.")
     return 0
 
 

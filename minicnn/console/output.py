@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Any, TextIO
 
+from minicnn.console.terminal import coloured
+
 
 def say(*lines: object, file: TextIO | None = None, end: str = "\n") -> None:
     """Print lines; where nobody reads them any more, go on in silence.
@@ -31,6 +33,11 @@ def complain(*lines: object, end: str = "\n") -> None:
     """`say` on stderr; nothing at all if there is none."""
     if sys.stderr is not None:
         say(*lines, file=sys.stderr, end=end)
+
+
+def show_note(text: str) -> None:
+    """Complain mildly: what somebody may want to know."""
+    complain(f"{coloured('note:', 'yellow', sys.stderr)} {text}")
 
 
 def first_line(thing: Any) -> str:

@@ -1,6 +1,6 @@
 """An augmentation at work: which kernels change a batch, and in which order.
 
-For the package itself: it checks nothing of what it is handed.
+For the package itself: it checks nothing of what it is handed, but indices.
 """
 
 from typing import NamedTuple
@@ -91,15 +91,8 @@ class Augmenter:
     def _change(self, indices, key, images, spare):
         """Samples with all changes but mixing in one of two arrays; that one and the other."""
         sizes = self._by_name
-        kernels.take(
-            self.dataset.storage,
-            self._rows,
-            indices,
-            key,
-            int(sizes["crop"]),
-            sizes["flip"],
-            images,
-        )
+        storage, crop = self.dataset.storage, int(sizes["crop"])
+        kernels.take(storage, self._rows, indices, key, crop, sizes["flip"], images)
         turn = [float(sizes[name]) for name in ("rotate", "scale", "translate")]
         if any(turn):
             kernels.warp(images, indices, key, *turn, spare)

@@ -10,7 +10,7 @@ import numpy as np
 
 from minicnn import extras
 
-#: Okabe & Ito's palette, which the colour-blind can tell apart.
+#: Okabe & Ito's palette, which the colour-blind can tell apart, without its pale yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 #: Even to the eye, also in grey; and one with white in its middle for what has two signs.
 ONE_SIGN, TWO_SIGNS = "cividis", "PuOr"

@@ -6,6 +6,7 @@ import numpy as np
 
 from minicnn.checks import takes
 from minicnn.data import Dataset
+from minicnn.metrics import accuracy, confusion_matrix
 from minicnn.training.runs.trained import Trained
 from minicnn.views import canvas
 
@@ -29,8 +30,7 @@ def confusion(trained: Trained, dataset: Dataset) -> Any:
     """
     names = trained.class_names
     predicted = trained.probabilities(dataset.images).argmax(1)
-    counts = np.zeros((len(names), len(names)), np.int64)
-    np.add.at(counts, (dataset.labels, predicted), 1)
+    counts = confusion_matrix(dataset.labels, predicted, len(names))
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = min(16.0, max(4.5, 0.5 * len(names) + 1.5))
     figure = canvas.new_figure(side + 1, side)
@@ -46,6 +46,6 @@ def confusion(trained: Trained, dataset: Dataset) -> Any:
         ticks = range(len(names))
         axes.set_xticks(ticks, names, rotation=90, fontsize=8)
         axes.set_yticks(ticks, names, fontsize=8)
-    right = 100 * np.trace(counts) / max(counts.sum(), 1)
+    right = 100 * accuracy(predicted, dataset.labels)
     axes.set(xlabel="predicted", ylabel="true", title=f"{dataset.name}: {right:.2f} % right")
     return figure

@@ -9,9 +9,8 @@ from minicnn import extras
 from minicnn.checks import takes
 from minicnn.lab.ablation.grid import Grid, label, text_of
 from minicnn.lab.ablation.results import Outcome, check_outcomes
+from minicnn.views.canvas import COLOURS
 
-# Okabe & Ito's palette, which the colour-blind can tell apart, without its pale yellow.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", ":", "-.")
 MARKERS = "os^DvP<X>"
 POINTS = 50  # of a curve: neighbours are averaged

@@ -11,7 +11,7 @@ import numba
 
 from minicnn import schedules
 from minicnn.checks import check_count, check_dict, check_iterable, check_path, takes
-from minicnn.console.output import complain
+from minicnn.console.output import show_note
 from minicnn.errors import ArgumentError, DataError, unknown
 from minicnn.plugins import lookup
 from minicnn.training.callbacks.checkpoint import BEST, EVERY
@@ -168,7 +168,7 @@ def say_what_is_executed(folder: Path, values: dict[str, Any], given: Collection
             )
         files.append(file)
     for file in files:
-        complain(f"note: {file} is executed, the run was begun with it.")
+        show_note(f"{file} is executed, the run was begun with it.")
 
 
 def _epochs(folder, kept, epochs):
