@@ -1,7 +1,16 @@
 """E8: what Adam can repair: thirty layers from Xavier perhaps, zeros never."""
 
 from experiments.result import Result, of_size
-from experiments.trainings import best, draw_losses, in_words, mean, of_arm, train
+from experiments.trainings import (
+    HELD,
+    best,
+    draw_losses,
+    in_words,
+    mean,
+    of_arm,
+    train,
+    validation_mean,
+)
 from minicnn.lab.ablation.figures import COLOURS, STYLES
 from minicnn.lab.ablation.grid import Grid
 
@@ -39,13 +48,13 @@ def run(size="full"):
     form = of_size(SIZES, size)
     base = {**BASE, **form["zeros"], "init": "zeros", "lr": LR_ZEROS}
     zeros = train(Grid({"activation": ZEROS}, form["seeds"], base=base), form["processors"])
-    base = {**BASE, "model": "plain30", "limit": form["limit"], "epochs": form["epochs"]}
+    base = {**BASE, **HELD, "model": "plain30", "limit": form["limit"], "epochs": form["epochs"]}
     axes = {"init": INITS, "lr": form["lrs"]}
     deep = train(Grid(axes, form["seeds"], base=base), form["processors"])
     rows, checks = [], []
     for activation in ZEROS:
         runs = of_arm(zeros, activation=activation)
-        rows.append(row("lenet5", "zeros", activation, LR_ZEROS, runs, ""))
+        rows.append(row("lenet5", "zeros", activation, LR_ZEROS, runs, ["", ""]))
         checks.append((
             f"zeros, {activation}: every dE/dW is exactly 0 in every step, every W at the end, and"
             " one class is predicted", all(t.dead for t in runs),
@@ -53,20 +62,23 @@ def run(size="full"):
     for init in INITS:
         arm = of_arm(deep, init=init)
         for lr in form["lrs"]:
+            runs = of_arm(arm, lr=lr)
             mark = "best" if lr == best(arm)[0] else ""
-            rows.append(row("plain30", init, "relu", lr, of_arm(arm, lr=lr), mark))
+            chosen_by = [f"{100 * validation_mean(runs):.2f}", mark]
+            rows.append(row("plain30", init, "relu", lr, runs, chosen_by))
     header = ["network", "weights", "activation", "lr", "accuracy (%)", "mean (%)"]
-    header += ["training loss (nats)", "classes predicted", "of its rates"]
+    header += ["training loss (nats)", "classes predicted", "validation mean (%)", "of its rates"]
     return Result(
         TITLE, header, rows, checks, lambda figure: draw(figure, zeros, deep, form["lrs"]), (9.6, 4)
     )
 
 
-def row(network, init, activation, lr, runs, mark):
+def row(network, init, activation, lr, runs, chosen_by):
     """A row of the table."""
     return [
         network, init, activation, f"{lr:g}", in_words(runs), f"{100 * mean(runs):.2f}",
-        ", ".join(f"{t.loss:.3f}" for t in runs), ", ".join(str(t.classes) for t in runs), mark,
+        ", ".join(f"{t.loss:.3f}" for t in runs), ", ".join(str(t.classes) for t in runs),
+        *chosen_by,
     ]  # fmt: skip
 
 

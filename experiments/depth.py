@@ -3,7 +3,17 @@
 import numpy as np
 
 from experiments.result import Result, of_size
-from experiments.trainings import COLOURS, best, draw_seeds, in_words, mean, of_arm, train
+from experiments.trainings import (
+    COLOURS,
+    HELD,
+    best,
+    draw_seeds,
+    in_words,
+    mean,
+    of_arm,
+    train,
+    validation_mean,
+)
 from minicnn.data import load
 from minicnn.data.batches import Batches
 from minicnn.lab.ablation.grid import Grid
@@ -52,7 +62,7 @@ def run(size="full"):
     moments = {init: second_moments(init, form["draws"]) for init in INITS}
     checks = [check_factor(init, moments[init]) for init in INITS]
     models = [f"plain{depth}" for depth in form["depths"]]
-    base = {"schedule": "constant", "limit": form["limit"], "epochs": form["epochs"]}
+    base = {**HELD, "schedule": "constant", "limit": form["limit"], "epochs": form["epochs"]}
     axes = {"model": models, "init": INITS, "lr": form["lrs"]}
     found = train(Grid(axes, form["seeds"], base=base), form["processors"])
     rows, reached, chosen = [], dict.fromkeys(INITS, 0), {}
@@ -62,14 +72,14 @@ def run(size="full"):
             lr, chosen[init, depth] = best(arm)
             if mean(chosen[init, depth]) >= LEARNED:
                 reached[init] = depth
-            others = [f"{100 * mean(of_arm(arm, lr=lr)):.2f}" for lr in form["lrs"]]
+            others = [f"{100 * validation_mean(of_arm(arm, lr=lr)):.2f}" for lr in form["lrs"]]
             rows.append([str(depth), init, *others, f"{lr:g}", in_words(chosen[init, depth])])
     if size != "tiny":
         text = f"the deepest of {form['depths']} with half of the test set right:"
         text += f" xavier {reached['xavier']}, msra {reached['msra']}"
         checks.append((text, reached["msra"] > reached["xavier"]))
-    header = ["weight layers", "weights", *(f"lr {lr:g}: mean (%)" for lr in form["lrs"])]
-    header += ["best lr", "accuracy there (%)"]
+    header = ["weight layers", "weights", *(f"lr {lr:g}: validation (%)" for lr in form["lrs"])]
+    header += ["best lr", "test accuracy there (%)"]
     return Result(
         TITLE, header, rows, checks, lambda figure: draw(figure, moments, chosen), (8.4, 4)
     )

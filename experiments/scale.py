@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from experiments.result import Result, of_size
-from experiments.trainings import best, draw_seeds, in_words, mean, of_arm, train
+from experiments.trainings import HELD, best, draw_seeds, in_words, mean, of_arm, train
 from minicnn.lab.ablation.figures import COLOURS
 from minicnn.lab.ablation.grid import Grid
 from minicnn.lab.measure.probes import probe
@@ -44,7 +44,7 @@ def run(size="full"):
     """
     form = of_size(SIZES, size)
     powers, inits = form["powers"], {power: scaled_msra(power) for power in form["powers"]}
-    base = {"schedule": "constant", "limit": form["limit"], "epochs": form["epochs"]}
+    base = {**HELD, "schedule": "constant", "limit": form["limit"], "epochs": form["epochs"]}
     axes = {"model": list(LAYERS), "init": list(inits.values()), "lr": form["lrs"]}
     grid = Grid(axes, form["seeds"], base=base)
     stds = {model: logit_stds(grid, model, inits) for model in LAYERS}

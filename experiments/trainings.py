@@ -21,6 +21,7 @@ from minicnn.training.runs.files import json_file, write_atomically
 
 WATCHED = "watched.json"
 POINTS = 60  # of a curve
+HELD = {"validation": 5000}  # images of the training set, for a grid that `best` chooses from
 # Okabe & Ito's, which the colour-blind can tell apart.
 COLOURS = {
     "zeros": "#000000", "constant:0.1": "#E69F00", "normal:0.01": "#CC79A7", "xavier": "#0072B2",
@@ -120,6 +121,11 @@ class Training:
         return self.outcome.final("test_accuracy") or 0.0
 
     @property
+    def validation_accuracy(self):
+        """On the validation set at the end, as a fraction; 0 if the run diverged."""
+        return self.outcome.final("validation_accuracy") or 0.0
+
+    @property
     def loss(self):
         """The mean over the last epoch's batches, in nats; infinite if the run diverged."""
         final = self.outcome.final("train_loss")
@@ -186,11 +192,12 @@ def of_arm(trainings, **settings):
 
 
 def best(trainings, axis="lr"):
-    """The value of an axis whose trainings have the greatest mean test accuracy.
+    """The value of an axis whose trainings have the greatest mean accuracy on validation sets.
 
     Parameters
     ----------
     trainings : list of Training
+        Of a grid with the settings `HELD`.
     axis : str
 
     Returns
@@ -202,13 +209,18 @@ def best(trainings, axis="lr"):
     values = dict.fromkeys(t.outcome.trial.arm[axis] for t in trainings)
     return max(
         ((value, of_arm(trainings, **{axis: value})) for value in values),
-        key=lambda pair: mean(pair[1]),
+        key=lambda pair: validation_mean(pair[1]),
     )
 
 
 def mean(trainings):
     """Mean test accuracy, as a fraction."""
     return float(np.mean([t.accuracy for t in trainings]))
+
+
+def validation_mean(trainings):
+    """Mean accuracy on the validation sets, as a fraction."""
+    return float(np.mean([t.validation_accuracy for t in trainings]))
 
 
 def in_words(trainings):

@@ -7,7 +7,7 @@ from experiments import trainings
 from experiments.trainings import Curve, best, draw_seeds, in_words, mean, of_arm, train
 from minicnn import optimizers
 from minicnn.data import load
-from minicnn.errors import MinicnnError
+from minicnn.errors import ArgumentError, MinicnnError
 from minicnn.lab.ablation.ablation import Ablation
 from minicnn.models import zoo
 from minicnn.training import Trainer
@@ -78,12 +78,23 @@ def test_convolutions_show_their_filters():
 
 
 def test_a_diverged_run_counts_as_no_accuracy_at_all():
-    found = train(small_grid({"lr": [0.01, 1e30]}, seeds=2, model="mlp:8"), processors=1)
+    base = {"model": "mlp:8", "validation": 0.2}
+    found = train(small_grid({"lr": [0.01, 1e30]}, seeds=2, **base), processors=1)
     lost = of_arm(found, lr=1e30)
     assert in_words(lost) == "diverged, diverged" and mean(lost) == 0
     assert all(t.loss == float("inf") and t.classes is None for t in lost)
     lr, chosen = best(found)
     assert lr == 0.01 and chosen == of_arm(found, lr=0.01)
+    for training in found:  # whatever the test set says
+        for line in training.outcome.history:
+            line["test_accuracy"] = float(training in lost)
+    assert best(found) == (lr, chosen)
+
+
+def test_a_grid_without_validation_sets_has_no_best():
+    found = train(small_grid({"lr": [0.01, 0.02]}, seeds=1, model="mlp:8"), processors=1)
+    with pytest.raises(ArgumentError, match="unknown metric 'validation_accuracy'"):
+        best(found)
 
 
 def test_a_run_that_crashes_is_told(monkeypatch):
