@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from minicnn import extras
+from minicnn.console.bars import progress_bar
 from minicnn.errors import DataError
 
 #: A URL at which the files of all data sets are, as NAME/FILE: a mirror in a classroom, say.
@@ -41,10 +42,10 @@ def fetch(name: str, files: Mapping[str, str], base: str, folder: Path) -> None:
     pooch.get_logger().setLevel("WARNING")  # the progress bar says what happens
     for file, checksum in files.items():
         try:
-            pooch.retrieve(
-                base + file, checksum, file, folder,
-                downloader=pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT),
-            )  # fmt: skip
+            # pooch gives the bar its total as soon as the server says how many bytes come.
+            with progress_bar(total=1, desc=file, unit="B", unit_scale=True, leave=False) as bar:
+                downloader = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT)
+                pooch.retrieve(base + file, checksum, file, folder, downloader=downloader)
         except ValueError as error:  # pooch's for a wrong checksum; it keeps no such file
             raise DataError(
                 f"{name}: {base}{file} is not the published file, as its checksum is another: it"

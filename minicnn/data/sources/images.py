@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from minicnn.checks import check_count, check_flag, check_path, takes
+from minicnn.console.bars import progress_bar
 from minicnn.data.dataset import Dataset
 from minicnn.data.sources.assemble import from_arrays, split_in_two
 from minicnn.data.sources.decode import Header, decode, pillow, read_header
@@ -22,7 +22,7 @@ from minicnn.data.sources.listing import File, Listing, listing
 from minicnn.data.sources.places import cache, whole
 from minicnn.errors import DataError
 
-FORMAT = 1  # of the cache: another number and everything is read again
+FORMAT = 2  # of the cache: another number and everything is read again
 CHUNK = 128  # images that a thread reads in one go
 AHEAD = 8  # chunks that wait to be written
 SIDE = 64  # pixels, at most, of images of different sizes if nobody says how many

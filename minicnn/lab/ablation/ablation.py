@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import sys
 import textwrap
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from tqdm import tqdm
 
 from minicnn import extras
 from minicnn.checks import check_callable, check_count, check_flag, check_path, takes
 from minicnn.console import terminal
+from minicnn.console.bars import progress_bar
 from minicnn.console.output import say
 from minicnn.errors import ArgumentError
 from minicnn.lab.ablation.grid import Grid, label
@@ -100,17 +99,16 @@ class Ablation:
     def run(self, quiet: bool = False) -> list[Outcome]:
         """Train all trials that are not done yet, and give the `outcomes`.
 
-        Unless `quiet`, there is a bar on stderr, if that is a terminal, and a line on stdout for
+        Unless `quiet`, there is a bar, in a terminal or a notebook, and a line on stdout for
         each trial. An interruption is no error here, but a `signal`; an ArgumentError is raised
         if a file cannot be written.
         """
         waiting = [outcome.trial for outcome in self.outcomes if outcome.status not in DONE]
         with (
             Interruption() as interruption,
-            tqdm(
-                total=len(self.outcomes), initial=len(self.outcomes) - len(waiting),
-                desc="ablation", unit=" runs", file=sys.stderr,
-                disable=quiet or sys.stderr is None or None,
+            progress_bar(
+                quiet, total=len(self.outcomes), initial=len(self.outcomes) - len(waiting),
+                desc="ablation", unit=" runs",
             ) as bar,
         ):  # fmt: skip
             try:

@@ -1,12 +1,10 @@
 """What a person sees while a model is trained."""
 
-import sys
 from typing import Any
-
-from tqdm import tqdm
 
 from minicnn.checks import check_count, check_dict, check_number, takes
 from minicnn.console import terminal
+from minicnn.console.bars import progress_bar
 from minicnn.console.output import say
 from minicnn.errors import ArgumentError
 from minicnn.training.callbacks.base import Callback
@@ -20,10 +18,10 @@ NAMES = (
 
 
 class Progress(Callback):
-    """A bar of the running epoch on stderr, and on stdout a line for each finished one.
+    """A bar of the running epoch, and on stdout a line for each finished one.
 
     The bar shows the mean loss and accuracy of the epoch so far and the images a second; it
-    appears only if stderr is a terminal. Text is made only when the bar is redrawn, at most
+    appears only in a terminal or a notebook. Text is made only when the bar is redrawn, at most
     ten times a second.
     """
 
@@ -32,7 +30,7 @@ class Progress(Callback):
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
         """Begin a bar."""
-        self._bar = tqdm(
+        self._bar = progress_bar(
             desc=f"epoch {trainer.epoch}/{trainer.epochs}",
             total=len(trainer.train),
             initial=trainer.totals.samples,
@@ -41,8 +39,6 @@ class Progress(Callback):
             unit_scale=True,
             dynamic_ncols=True,
             leave=False,
-            disable=sys.stderr is None or None,
-            file=sys.stderr,
         )
 
     def on_step_end(self, trainer: Trainer) -> None:

@@ -3,9 +3,9 @@
 import sys
 
 import pytest
+from tqdm import tqdm
 
-from minicnn.training.callbacks import progress
-from minicnn.training.callbacks.progress import Progress
+from minicnn.training.callbacks.progress import Progress, epoch_line
 from tests.training.toys import At, trainer
 
 
@@ -22,7 +22,7 @@ def test_a_line_for_each_epoch_stays_on_stdout(capsys):
 
 def pretend_a_terminal(monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(progress.tqdm, "monitor_interval", 0)
+    monkeypatch.setattr(tqdm, "monitor_interval", 0)
 
 
 def test_a_terminal_shows_loss_accuracy_and_speed(capsys, monkeypatch):
@@ -73,13 +73,13 @@ def a_line(**changed):
 @pytest.mark.parametrize("columns", [80, 111, 112, 200])
 def test_an_epoch_s_line_fits_the_terminal(columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
-    text = progress.epoch_line(a_line(seconds=100.0, train_loss=0.1, test_loss=0.1), 10)
+    text = epoch_line(a_line(seconds=100.0, train_loss=0.1, test_loss=0.1), 10)
     assert len(text) <= columns
     assert ("test loss" in text) == (columns >= 112)
     for word in ("epoch 10/10", "test accuracy 100.00 %", "160,000 images/s"):
         assert word in text
     monkeypatch.setenv("COLUMNS", "80")
-    assert len(progress.epoch_line(a_line(), 10)) <= 80
+    assert len(epoch_line(a_line(), 10)) <= 80
 
 
 @pytest.mark.parametrize("columns", [80, 200])
@@ -99,5 +99,5 @@ def test_the_bar_fits_the_terminal(columns, capsys, monkeypatch):
 
 
 def test_a_loss_beyond_all_bounds_stays_short():
-    text = progress.epoch_line(a_line(train_loss=7.1e28, test_loss=3e38), 10)
+    text = epoch_line(a_line(train_loss=7.1e28, test_loss=3e38), 10)
     assert "loss 7.1e+28" in text and len(text) <= 80
