@@ -9,8 +9,6 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-import numpy as np
-
 from minicnn.checks import check_count, check_kind, check_number, takes
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError, unknown
@@ -146,7 +144,7 @@ class Noise(Change):
     @takes(dataset=Dataset)
     def setting(self, dataset: Dataset) -> float:
         """In the units in which the pixels are stored."""
-        return self.deviation * (255 if dataset.storage.dtype == np.uint8 else 1)
+        return self.deviation * dataset.unit
 
 
 @dataclass(frozen=True)

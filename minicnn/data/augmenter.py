@@ -44,7 +44,7 @@ class Augmenter:
     def __init__(self, augmentation: Augmentation, dataset: Dataset, seed: int):
         self.augmentation, self.dataset, self.seed = augmentation, dataset, seed
         self._by_name = augmentation.settings(dataset)
-        self._fill = dataset.mean * (255 if dataset.storage.dtype == np.uint8 else 1)
+        self._fill = dataset.mean * dataset.unit
         self._rows = np.empty(0, np.int64) if dataset.indices is None else dataset.indices
         self._room: list[np.ndarray] = []
 

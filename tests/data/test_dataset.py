@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 import pytest
 
-from minicnn.data.dataset import Dataset, normalization
+from minicnn.data.dataset import Dataset
+from minicnn.data.statistics import normalization
 from minicnn.errors import ArgumentError, DataError
 
 RNG = np.random.default_rng(0)

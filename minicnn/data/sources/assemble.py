@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from minicnn.checks import check_items, list_of, takes
-from minicnn.data.dataset import Dataset, normalization, warn_of_empty_classes
+from minicnn.data.dataset import Dataset, warn_of_empty_classes
 from minicnn.data.split import split
+from minicnn.data.statistics import normalization
 from minicnn.errors import ArgumentError, DataError
 
 Pairs = tuple[tuple[Any, Any], tuple[Any, Any]]  # images and labels, twice

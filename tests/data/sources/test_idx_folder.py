@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from minicnn.data.dataset import normalization
 from minicnn.data.sources.idx_folder import find_files, load_folder
+from minicnn.data.statistics import normalization
 from minicnn.errors import DataError
 from tests.data.idx_files import NAMES, digits, write_folder, write_idx
 
