@@ -167,7 +167,7 @@ def _each(
     """What the function gives for each file, in order; only some chunks are worked on ahead."""
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     ahead: deque[Future[list[T]]] = deque()
-    with tqdm(total=len(files), desc=what, unit=" images", disable=None, leave=False) as bar:
+    with progress_bar(total=len(files), desc=what, unit=" images", leave=False) as bar:
         for chunk in (*chunks, *[None] * AHEAD):
             if chunk is not None:
                 ahead.append(pool.submit(lambda files: [function(file) for file in files], chunk))

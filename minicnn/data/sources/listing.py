@@ -99,6 +99,7 @@ def _listing(root):
 
 
 def _files(root, part, names, digest):
+    """The files of a set, ordered so that each class has its share of the first N."""
     files = []
     for label, name in enumerate(names):
         if not (part / name).is_dir():
@@ -108,11 +109,11 @@ def _files(root, part, names, digest):
             raise DataError(
                 f"{part / name}: the class is empty: put its images there, or remove it."
             )
-        for path, size, changed in found:
+        for number, (path, size, changed) in enumerate(found):
             path = os.path.relpath(path, root)
-            files.append(File(path, label))
+            files.append(((number + 0.5) / len(found), File(path, label)))
             digest.update(f"{path}\0{size}\0{changed}\n".encode("utf-8", "surrogateescape"))
-    return files
+    return [file for _, file in sorted(files, key=lambda pair: (pair[0], pair[1].label))]
 
 
 def _walk(folder, above):

@@ -196,7 +196,7 @@ class Settings:
         held = None
         if self.validation is not None:
             train, held = split(train, self.validation, self.seed, "the validation set")
-        return Sets(train if self.limit is None else train.subset(self.limit), test, held)
+        return Sets(train if self.limit is None else _first(train, self.limit), test, held)
 
     def make_augmentation(self) -> Augmentation | None:
         """How training images are changed, if they are."""
@@ -249,3 +249,16 @@ class Settings:
         """Raise if a file has changed since the settings were made."""
         for name, entry in (self.own or {}).items():
             lookup.check_same(getattr(self, name), OWN[name], entry["sha256"])
+
+
+def _first(train, limit):
+    """The first images of a training set, with a note if classes are lost that way."""
+    found = train.subset(limit)
+    lost = np.setdiff1d(train.labels, found.labels)
+    if lost.size:
+        found.notes += (
+            f"the first {len(found):,} images are of {found.classes - lost.size} of the"
+            f" {found.classes} classes; none is of {found.class_names[lost[0]]}. If the data are in"
+            " the order of their classes, shuffle them or raise the limit.",
+        )
+    return found

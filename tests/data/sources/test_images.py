@@ -46,10 +46,10 @@ def test_a_folder_with_a_training_and_a_test_set(tmp_path):
     train, test = load(pets(tmp_path / "pets"))
     assert (train.shape, train.classes, train.class_names) == ((3, 6, 5), 2, ("cat", "dog"))
     assert (train.name, test.name) == ("pets training set", "pets test set")
-    np.testing.assert_array_equal(train.labels, [0] * 4 + [1] * 4)
-    np.testing.assert_array_equal(test.labels, [0, 0, 1, 1])
+    np.testing.assert_array_equal(train.labels, [0, 1] * 4)  # any first images are of all classes
+    np.testing.assert_array_equal(test.labels, [0, 1] * 2)
     for i in range(4):
-        np.testing.assert_array_equal(train.images[4 + i], pixels(100 + i).transpose(2, 0, 1))
+        np.testing.assert_array_equal(train.images[2 * i + 1], pixels(100 + i).transpose(2, 0, 1))
     np.testing.assert_array_equal(test.images[3], pixels(1101).transpose(2, 0, 1))
     scaled = train.normalized(slice(None)).astype(np.float64)
     np.testing.assert_allclose(scaled.mean((0, 2, 3)), 0, atol=1e-6)
@@ -68,6 +68,16 @@ def test_a_folder_of_classes_alone_is_split_class_by_class(tmp_path):
     again, _ = load(tmp_path / "insects")
     np.testing.assert_array_equal(again.images, train.images)
     np.testing.assert_array_equal(again.mean, train.mean)
+
+
+def test_the_first_images_have_a_share_of_each_class(tmp_path):
+    for name, count in (("ant", 8), ("bee", 24), ("cow", 4)):
+        for i in range(count):
+            save(tmp_path / "animals" / "train" / name / f"{i}.png", pixels(i, channels=1))
+            save(tmp_path / "animals" / "test" / name / f"{i}.png", pixels(i, channels=1))
+    train, _ = load(tmp_path / "animals")
+    for n in (9, 18, 27):
+        assert list(np.bincount(train.labels[:n])) == [2 * n // 9, 6 * n // 9, n // 9]
 
 
 def test_the_second_time_nothing_is_decoded(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from tests.data.idx_files import digits
 from tests.training.toys import toy
 
 
-@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam", "adamw", "muon"])
 def test_defaults_follow_the_optimizer(name):
     settings = Settings(optimizer=name)
     known = optimizers.settings(name)
@@ -101,3 +101,13 @@ def test_lsuv_sees_the_first_images():
 def test_numbers_that_no_float_holds(name):
     with pytest.raises(ArgumentError, match="at most|must be a number"):
         Settings(**{name: 10**400})
+
+
+def test_a_limit_that_loses_classes_is_told(tmp_path):
+    labels = np.repeat(np.arange(4), 10)
+    path = tmp_path / "sorted.npz"
+    arrays = dict(x_train=np.zeros((40, 5, 5), np.uint8), y_train=labels)
+    np.savez(path, **arrays, x_test=np.zeros((4, 5, 5), np.uint8), y_test=np.arange(4))
+    (note,) = Settings(data=str(path), limit=20).load_data().train.notes
+    assert "the first 20 images are of 2 of the 4 classes; none is of 2" in note
+    assert Settings(data=str(path), limit=31).load_data().train.notes == ()
