@@ -36,7 +36,8 @@ def _bounds(part, size):
 def sgd(value, grad, velocity, numbers):
     """Stochastic gradient descent; `velocity` is None for a descent without momentum.
 
-    `numbers`, float64, are the learning rate, the momentum, the weight decay, and 1 for Nesterov's.
+    `numbers`, float64, are the learning rate, the momentum, the weight decay, 1 for Nesterov's, and
+    the share of the value that a decoupled weight decay takes.
     """
     parallel_for(_sgd_parts, value.size // PART + 1, (value, grad, velocity, numbers))
 
@@ -88,48 +89,49 @@ def _adam_parts(parts, value, grad, first_moment, second_moment, numbers):
 
 
 @kernel
-def _smallest(array):
+def smallest_normal(array):
     """The smallest normal number of an array's dtype."""
     return array.dtype.type(SINGLE if array.itemsize == 4 else DOUBLE)
 
 
 @kernel
-def _normal(x, smallest):
+def flushed(x, smallest):
     """`x`, or 0 if it is subnormal; NaN stays."""
     return x - x if abs(x) < smallest else x
 
 
 @kernel(flags={"contract"})
 def _sgd(value, grad, velocity, numbers):
-    real, smallest = value.dtype.type, _smallest(value)
+    real, smallest = value.dtype.type, smallest_normal(value)
     lr, momentum, weight_decay = real(numbers[0]), real(numbers[1]), real(numbers[2])
-    nesterov = numbers[3] != 0
+    nesterov, shrinkage = numbers[3] != 0, real(numbers[4])
     for i in range(value.size):
         step = grad[i] + weight_decay * value[i]
         if velocity is not None:
-            velocity[i] = _normal(momentum * velocity[i] + step, smallest)
+            velocity[i] = flushed(momentum * velocity[i] + step, smallest)
             step = step + momentum * velocity[i] if nesterov else velocity[i]
-        value[i] -= lr * step
+        kept = value[i] - shrinkage * value[i]
+        value[i] = kept - lr * step
 
 
 @kernel(flags={"contract"})
 def _rmsprop(value, grad, square_average, velocity, numbers):
-    real, smallest = value.dtype.type, _smallest(value)
+    real, smallest = value.dtype.type, smallest_normal(value)
     lr, alpha, eps = real(numbers[0]), real(numbers[1]), real(numbers[2])
     beta, momentum, weight_decay = real(1 - numbers[1]), real(numbers[3]), real(numbers[4])
     for i in range(value.size):
         g = grad[i] + weight_decay * value[i]
-        square_average[i] = _normal(alpha * square_average[i] + beta * (g * g), smallest)
+        square_average[i] = flushed(alpha * square_average[i] + beta * (g * g), smallest)
         step = g / (np.sqrt(square_average[i]) + eps)
         if velocity is not None:
-            velocity[i] = _normal(momentum * velocity[i] + step, smallest)
+            velocity[i] = flushed(momentum * velocity[i] + step, smallest)
             step = velocity[i]
         value[i] -= lr * step
 
 
 @kernel(flags={"contract"})
 def _adam(value, grad, first_moment, second_moment, numbers):
-    real, smallest = value.dtype.type, _smallest(value)
+    real, smallest = value.dtype.type, smallest_normal(value)
     lr, eps = real(numbers[0]), real(numbers[3])
     beta1, beta2 = real(numbers[1]), real(numbers[2])
     alpha1, alpha2 = real(1 - numbers[1]), real(1 - numbers[2])
@@ -137,8 +139,8 @@ def _adam(value, grad, first_moment, second_moment, numbers):
     weight_decay, shrinkage = real(numbers[6]), real(numbers[7])
     for i in range(value.size):
         g = grad[i] + weight_decay * value[i]
-        first_moment[i] = _normal(beta1 * first_moment[i] + alpha1 * g, smallest)
-        second_moment[i] = _normal(beta2 * second_moment[i] + alpha2 * (g * g), smallest)
+        first_moment[i] = flushed(beta1 * first_moment[i] + alpha1 * g, smallest)
+        second_moment[i] = flushed(beta2 * second_moment[i] + alpha2 * (g * g), smallest)
         m_hat = first_correction * first_moment[i]
         v_hat = second_correction * second_moment[i]
         kept = value[i] - shrinkage * value[i]

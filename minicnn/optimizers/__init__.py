@@ -20,16 +20,17 @@ from minicnn.errors import ArgumentError, unknown
 from minicnn.hints.habits import no_such_name
 from minicnn.kernels import update
 from minicnn.optimizers.base import Optimizer, as_parameters
+from minicnn.optimizers.muon import Muon
 from minicnn.optimizers.rules import SGD, Adam, AdamW, RMSProp
 from minicnn.parameter import Parameter
 
 __all__ = [
-    "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "RMSProp", "clip_grad_norm", "create",
-    "settings",
+    "OPTIMIZERS", "SGD", "Adam", "AdamW", "Muon", "Optimizer", "RMSProp", "clip_grad_norm",
+    "create", "settings",
 ]  # fmt: skip
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "sgd": SGD, "rmsprop": RMSProp, "adam": Adam, "adamw": AdamW,
+    "sgd": SGD, "rmsprop": RMSProp, "adam": Adam, "adamw": AdamW, "muon": Muon,
 }  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def create(name: str, parameters: Iterable[Parameter], **given: Any) -> Optimize
     Parameters
     ----------
     name : str
-        ``sgd``, ``rmsprop``, ``adam`` or ``adamw``.
+        ``sgd``, ``rmsprop``, ``adam``, ``adamw`` or ``muon``.
     parameters : iterable of Parameter
         The arrays to train.
     **given

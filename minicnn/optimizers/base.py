@@ -157,7 +157,7 @@ class Optimizer(Habits):
         runs = self._runs if by_decay == self._by_decay else None
         if runs is None or Parameter.changes != self._changes:
             if runs is None or not all(run.holds() for run in runs):
-                runs = self._runs = find_runs(self.parameters, self._averages, by_decay)
+                runs = self._runs = self._find_runs(by_decay)
             self._by_decay, self._changes = by_decay, Parameter.changes
         for run in runs:
             settings = self.numbers(self.weight_decay if run.decay else 0.0)
@@ -167,8 +167,14 @@ class Optimizer(Habits):
     def update(self) -> None:
         """End a step that `load` has begun: the kernels, and nothing else."""
         for run in self._runs or ():
-            averages = [run.averages.get(kind) for kind in self.kinds]
-            self.rule(run.value, run.grad, *averages, run.numbers)
+            self._change(run)
+
+    def _change(self, run):
+        averages = [run.averages.get(kind) for kind in self.kinds]
+        self.rule(run.value, run.grad, *averages, run.numbers)
+
+    def _find_runs(self, by_decay):
+        return find_runs(self.parameters, self._averages, by_decay)
 
     def numbers(self, decay: float) -> tuple[float, ...]:
         """The settings of this step, number `steps`, in the order in which the kernel takes them.

@@ -50,6 +50,7 @@ OPTIMIZERS = {
     "nesterov": lambda p: optimizers.SGD(p, 0.05, 0.9, 0.01, nesterov=True),
     "rmsprop": lambda p: optimizers.RMSProp(p, 0.01, momentum=0.5),
     "adamw": lambda p: optimizers.AdamW(p, 0.01),
+    "muon": lambda p: optimizers.Muon(p, 0.01, ns_steps=2),
     "own": lambda p: Own(p, 0.01),
 }
 

@@ -15,6 +15,7 @@ OPTIMIZERS = [
     ("rmsprop", {"momentum": 0.5}),
     ("adam", {}),
     ("adamw", {"weight_decay": 0.1}),
+    ("muon", {"weight_decay": 0.1}),
 ]
 
 
