@@ -9,7 +9,8 @@ bring all singular values near 1, as the odd polynomial ``a s + b s³ + c s⁵``
 them (Newton-Schulz; Jordan et al., *Muon: an optimizer for hidden layers*, 2024).
 
 Matrices stand in rows, with sides that are multiples of `SIDE`; what is beyond the gradient is 0
-and stays so. Each element of a product is one chain of multiply-adds: its bits depend on no thread.
+and stays so. Each element of a product is one chain of multiply-adds: its bits depend on no thread,
+and equal rows stay equal: units that begin as copies stay copies, as with every other optimizer.
 """
 
 import numpy as np
@@ -69,6 +70,7 @@ def orthogonalize(x, other, turned, square, work, sums, steps):
         product(square, square, work)
         parallel_for(_combine_rows, len(work), (square, work))
         product(work, x, other)
+        parallel_for(_add_rows, len(x), (x, other))
         x, other = other, x
     return x
 
@@ -94,13 +96,20 @@ def _turn_rows(rows, x, turned):
 
 @kernel
 def _combine_rows(rows, square, work):
-    """``a I + b A + c A²``, where `work` has A²."""
-    kind = work.dtype.type
-    first, third, fifth = kind(COEFFICIENTS[0]), kind(COEFFICIENTS[1]), kind(COEFFICIENTS[2])
+    """``b A + c A²``, where `work` has A²."""
+    third, fifth = work.dtype.type(COEFFICIENTS[1]), work.dtype.type(COEFFICIENTS[2])
     for i in rows:
         for j in range(work.shape[1]):
             work[i, j] = third * square[i, j] + fifth * work[i, j]
-        work[i, i] += first
+
+
+@kernel
+def _add_rows(rows, x, out):
+    """Add ``a X``; on the diagonal of the product's first factor it would tell equal rows apart."""
+    first = x.dtype.type(COEFFICIENTS[0])
+    for i in rows:
+        for j in range(x.shape[1]):
+            out[i, j] += first * x[i, j]
 
 
 @kernel

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
-from minicnn import lanes, optimizers
+from minicnn import Sequential, lanes, optimizers
 from minicnn.errors import ArgumentError
 from minicnn.kernels.orthogonal import COEFFICIENTS, EPS, SIDE, orthogonalize, product
 from minicnn.kernels.runtime.thread_pool import get_num_threads, set_num_threads
+from minicnn.layers import Dense, Tanh
+from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.optimizers import Muon
 from minicnn.parameter import Parameter
+from minicnn.training.gradients import compute_gradients
 
 SHAPES = [(40, 3, 3, 3), (8, 40, 3, 3), (50,), (33, 31), (10, 33), (10,)]  # high, wide, odd sides
 HIDDEN = (0, 1, 3)
@@ -100,6 +103,27 @@ def test_threads_do_not_change_the_bits():
     finally:
         set_num_threads(threads)
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("widths", [(40, 24), (24, 40)])
+def test_units_that_begin_as_copies_stay_copies(widths):
+    model = Sequential(
+        Dense(widths[0], init="constant:0.1"), Tanh(), Dense(widths[1], init="constant:0.1"),
+        Tanh(), Dense(3),
+    )  # fmt: skip
+    model.initialize((7,), seed=0)
+    rng = np.random.default_rng(0)
+    images, labels = rng.normal(size=(32, 7)), rng.integers(0, 3, 32)
+    # Scores that treat all units alike, or there would be no copies.
+    model.layers[-1].weight.value[...] = rng.normal(size=(3, 1))
+    muon = Muon(model.parameters(), lr=0.1)
+    before = model.layers[2].weight.value.copy()
+    for _ in range(5):
+        compute_gradients(model, SoftmaxCrossEntropy(), lanes.pack(images, np.float32), labels)
+        muon.step()
+    for layer in (model.layers[0], model.layers[2]):
+        assert (layer.weight.value == layer.weight.value[0]).all()
+    assert not np.array_equal(model.layers[2].weight.value, before)
 
 
 def test_without_a_gradient_only_weight_decay_acts():
