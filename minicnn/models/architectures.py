@@ -133,13 +133,14 @@ def quick(parts: Parts, classes: int) -> list[Layer]:
 
 @takes(parts=Parts, classes=check_count)
 def quick_resnet(parts: Parts, classes: int) -> list[Layer]:
-    """Page 2018, narrow: conv3×3 32, then 64, 128, 256, each with a pool and a residual block."""
+    """Page 2018, narrow: conv3×3 32, 64, 128, 256, three pooled; residual after the 2nd and 4th."""
     layers = [*parts.normal_conv(32), parts.active()]
     for channels in (64, 128, 256):
         convolution, norm = parts.normal_conv(channels)
-        body = [layer for _ in range(2) for layer in (*parts.normal_conv(channels), parts.active())]
         layers += [convolution, MaxPool2d(2), norm, parts.active()]
-        layers += [Residual(Sequential(*body), init=parts.init)]
+        if channels != 128:
+            pair = [[*parts.normal_conv(channels), parts.active()] for _ in range(2)]
+            layers += [Residual(Sequential(*pair[0], *pair[1]), init=parts.init)]
     return [*layers, GlobalAvgPool2d(), *parts.scores(classes)]
 
 

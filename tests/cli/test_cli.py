@@ -19,8 +19,10 @@ from minicnn.cli.options import RECIPES
 from minicnn.layers.activations import ACTIVATIONS
 from minicnn.models import zoo
 from minicnn.optimizers import OPTIMIZERS
+from minicnn.parameter import Parameter
 from minicnn.schedules import SCHEDULES
 from minicnn.training.runs import run as run_module
+from minicnn.training.runs.settings import Settings
 from tests.data.idx_files import NAMES, digits, write_folder, write_idx
 from tests.training.toys import At
 
@@ -333,6 +335,12 @@ def test_a_recipe_is_changed_by_the_options_beside_it(command):
         if setting != "model":
             assert config[setting] == (list(value) if setting == "betas" else value)
     assert config["optimizer_settings"]["betas"] == list(RECIPES["fastest"]["betas"])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_of_settings_that_go_together(name):
+    settings = Settings(**RECIPES[name])
+    assert settings.name() and settings.make_optimizer([Parameter(np.zeros(2, np.float32))])
 
 
 def test_labels_outside_the_classes(command, data):
