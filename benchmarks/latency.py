@@ -11,7 +11,7 @@ from minicnn.models import zoo
 
 SHAPES = {
     "lenet5": (1, 28, 28), "mnist-example": (1, 28, 28), "vgg-small": (3, 32, 32),
-    "resnet20": (3, 32, 32), "quick-resnet": (3, 32, 32),
+    "resnet20": (3, 32, 32), "quick-resnet32": (3, 32, 32),
 }  # fmt: skip
 
 

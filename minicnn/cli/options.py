@@ -21,13 +21,13 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     # The best of MNIST that a few minutes buy.
     "best": {
-        "model": "resnet8", "optimizer": "muon", "lr": 0.03, "momentum": 0.85,
-        "weight_decay": 0.1, "label_smoothing": 0.1, "batch_size": 128, "epochs": 10,
+        "model": "quick-resnet16", "optimizer": "sgd", "lr": 0.1, "momentum": 0.9,
+        "weight_decay": 5e-4, "label_smoothing": 0.1, "batch_size": 128, "epochs": 8,
         "schedule": "one-cycle:0.2", "augment": "rotate:10,translate:2,scale:0.1",
         "validation": 5000,
     },
     "cifar10": {
-        "data": "cifar10", "model": "quick-resnet", "optimizer": "muon", "lr": 0.12,
+        "data": "cifar10", "model": "quick-resnet32", "optimizer": "muon", "lr": 0.12,
         "momentum": 0.85, "weight_decay": 0.1, "label_smoothing": 0.1, "batch_size": 512,
         "epochs": 12, "schedule": "one-cycle:0.02", "augment": "crop:4,flip,cutout:8",
         "validation": 5000,

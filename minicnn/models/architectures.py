@@ -29,7 +29,7 @@ from minicnn.layers.scalars import Scale, Shift
 from minicnn.models import Branches, Residual
 from minicnn.models.sequential import Sequential
 
-MOST_LAYERS = 10_000
+MOST_LAYERS, MOST_WIDTH = 10_000, 1_000
 GROWTH = 12  # channels of a layer of densenetN
 
 
@@ -131,14 +131,15 @@ def quick(parts: Parts, classes: int) -> list[Layer]:
     return [*layers, Flatten(), *parts.scores(classes)]
 
 
-@takes(parts=Parts, classes=check_count)
-def quick_resnet(parts: Parts, classes: int) -> list[Layer]:
-    """Page 2018, narrow: conv3×3 32, 64, 128, 256, three pooled; residual after the 2nd and 4th."""
-    layers = [*parts.normal_conv(32), parts.active()]
-    for channels in (64, 128, 256):
+@takes(parts=Parts, classes=check_count, width=partial(check_count, most=MOST_WIDTH))
+def quick_resnet(parts: Parts, classes: int, width: int) -> list[Layer]:
+    """Page 2018 (N = 64): conv3×3 N, 2 N, 4 N, 8 N, three pooled; residual after 2 N and 8 N."""
+    layers = [*parts.normal_conv(width), parts.active()]
+    for factor in (2, 4, 8):
+        channels = factor * width
         convolution, norm = parts.normal_conv(channels)
         layers += [convolution, MaxPool2d(2), norm, parts.active()]
-        if channels != 128:
+        if factor != 4:
             pair = [[*parts.normal_conv(channels), parts.active()] for _ in range(2)]
             layers += [Residual(Sequential(*pair[0], *pair[1]), init=parts.init)]
     return [*layers, GlobalAvgPool2d(), *parts.scores(classes)]

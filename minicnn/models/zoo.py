@@ -36,14 +36,14 @@ from minicnn.plugins import lookup
 
 FIXED = {
     "lenet5": lenet5, "convnet": convnet, "mnist-example": mnist_example, "vgg-small": vgg_small,
-    "quick": quick, "quick-resnet": quick_resnet, "inception": inception, "unet": unet,
+    "quick": quick, "inception": inception, "unet": unet,
 }  # fmt: skip
-DEEP = {"plain": plain, "resnet": resnet, "densenet": densenet}
+DEEP = {"plain": plain, "resnet": resnet, "densenet": densenet, "quick-resnet": quick_resnet}
 DEFAULTS = {"activation": "relu", "init": "msra", "algorithm": "auto"}
 
 
 def names() -> list[str]:
-    """The names that `build` knows; N stands for a depth."""
+    """The names that `build` knows; N stands for a depth or a width."""
     return [*FIXED, *(f"{name}N" for name in DEEP), "mlp:WIDTHS"]
 
 
@@ -104,17 +104,17 @@ def build(
 
 @takes(name=check_text)
 def parse(name: str) -> tuple[Callable[..., list[Layer]], Shape]:
-    """The recipe of that name, and the depth or widths that it takes; errors as of `build`."""
+    """The recipe of that name, and the number or widths that it takes; errors as of `build`."""
     if name in FIXED:
         return FIXED[name], ()
-    deep = re.fullmatch(r"([a-z]+)(\d+)", name)
+    deep = re.fullmatch(r"([a-z-]+?)(\d+)", name)
     if deep and deep[1] in DEEP:
         return DEEP[deep[1]], (_depth(name, deep[2]),)
     kind, _, widths = name.partition(":")
     if kind == "mlp":
         return mlp, tuple(_widths(name, widths))
     if name in DEEP:
-        raise ArgumentError(f"model {name!r} needs a depth, as in {name}20.")
+        raise ArgumentError(f"model {name!r} needs a number, as in {name}20.")
     raise lookup.unknown("model", name, names(), name)
 
 
