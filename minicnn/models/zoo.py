@@ -68,8 +68,8 @@ def build(
     ----------
     name : str
         ``lenet5``, ``convnet``, ``mnist-example``, ``vgg-small``, ``quick``, ``inception``,
-        ``unet``, ``plainN``, ``resnetN`` and ``densenetN`` with a depth N such as ``plain30``, or
-        ``mlp:400x5``. ``PATH.py:NAME`` or
+        ``unet``; ``plainN``, ``resnetN`` and ``densenetN`` with a depth N such as ``plain30``;
+        ``quick-resnetN`` with a width N; or ``mlp:400x5``. ``PATH.py:NAME`` or
         ``package.module:NAME`` is a user's own: a function that makes a new Sequential at every
         call. Of its parameters, `classes` gets the number of scores, `init` the Initializer,
         `activation` a function that makes a new activation layer, `algorithm` the name; others

@@ -48,6 +48,13 @@ def resnet(depth, c_in=1):
     return count + dense(64, 10)
 
 
+def quick_resnet(n, c_in):
+    """Four convolutions in a row and two blocks of two, each with gamma and beta in place of b."""
+    pairs = [(c_in, n), (n, 2 * n), (2 * n, 4 * n), (4 * n, 8 * n)]
+    pairs += 2 * [(2 * n, 2 * n)] + 2 * [(8 * n, 8 * n)]
+    return sum(9 * a * b + 2 * b for a, b in pairs) + dense(8 * n, 10)
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "count"),
     [
@@ -64,6 +71,7 @@ def resnet(depth, c_in=1):
         ("plain30", COLOUR, plain(30, 3, 64)),
         ("resnet8", GREY, resnet(8)),
         ("resnet20", COLOUR, resnet(20, c_in=3)),
+        ("quick-resnet8", COLOUR, quick_resnet(8, c_in=3)),
         ("mlp", GREY, dense(784, 10)),
         ("mlp:300,100", GREY, dense(784, 300, 100, 10)),
         ("mlp:400x5", GREY, dense(784, *[400] * 5, 10)),
@@ -141,8 +149,8 @@ def test_activation_and_initializer_are_those_given(name):
         ),
         ("", "unknown model ''"),
         ("plane30", "Did you mean 'plain"),
-        ("plain", "model 'plain' needs a depth, as in plain20"),
-        ("resnet", "model 'resnet' needs a depth, as in resnet20"),
+        ("plain", "model 'plain' needs a number, as in plain20"),
+        ("resnet", "model 'resnet' needs a number, as in resnet20"),
         ("plain3", "plain3: needs at least 4 layers"),
         ("resnet2", "resnet2: the depth must be 6 n \\+ 2"),
         ("resnet18", "resnet18: the depth must be .* resnet20"),
