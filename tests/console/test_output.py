@@ -1,6 +1,7 @@
 """Lines for people: printed where somebody reads, and no reason to end where nobody does."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -39,7 +40,8 @@ def test_a_training_whose_reader_has_gone_ends_whole(tmp_path):
     command = [*TRAIN, "--out", str(tmp_path / "run")]
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=300)
     os.close(writer)
-    assert (done.returncode, done.stderr) == (0, b"")
+    said = re.sub(rb"compiling kernels .*\n", b"", done.stderr)  # on a slow machine
+    assert (done.returncode, said) == (0, b"")
     assert (tmp_path / "run" / "summary.json").exists()
 
 
