@@ -136,6 +136,19 @@ def muon(value, grad, velocity, x, other, turned, square, work, sums, numbers, s
 
 
 @kernel
+def shrink(value, numbers):
+    """Weight decay apart from the gradient, for a flat `value`; `numbers` as for `muon`."""
+    parallel_for(_shrink, 1, (value, numbers))
+
+
+@kernel(flags={"contract"})
+def _shrink(tasks, value, numbers):
+    share = value.dtype.type(numbers[4])
+    for i in range(value.size):
+        value[i] -= share * value[i]
+
+
+@kernel
 def _direction_rows(rows, grad, velocity, x, sums, numbers):
     """Average the gradient, and write where the step would go, its long side across."""
     kind = grad.dtype.type

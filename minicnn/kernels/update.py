@@ -36,8 +36,7 @@ def _bounds(part, size):
 def sgd(value, grad, velocity, numbers):
     """Stochastic gradient descent; `velocity` is None for a descent without momentum.
 
-    `numbers`, float64, are the learning rate, the momentum, the weight decay, 1 for Nesterov's, and
-    the share of the value that a decoupled weight decay takes.
+    `numbers`, float64, are the learning rate, the momentum, the weight decay, and 1 for Nesterov's.
     """
     parallel_for(_sgd_parts, value.size // PART + 1, (value, grad, velocity, numbers))
 
@@ -104,14 +103,13 @@ def flushed(x, smallest):
 def _sgd(value, grad, velocity, numbers):
     real, smallest = value.dtype.type, smallest_normal(value)
     lr, momentum, weight_decay = real(numbers[0]), real(numbers[1]), real(numbers[2])
-    nesterov, shrinkage = numbers[3] != 0, real(numbers[4])
+    nesterov = numbers[3] != 0
     for i in range(value.size):
         step = grad[i] + weight_decay * value[i]
         if velocity is not None:
             velocity[i] = flushed(momentum * velocity[i] + step, smallest)
             step = step + momentum * velocity[i] if nesterov else velocity[i]
-        kept = value[i] - shrinkage * value[i]
-        value[i] = kept - lr * step
+        value[i] -= lr * step
 
 
 @kernel(flags={"contract"})

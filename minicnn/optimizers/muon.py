@@ -87,7 +87,7 @@ class Muon(Optimizer):
         return self._ns_steps
 
     def numbers(self, decay: float) -> tuple[float, ...]:
-        """The settings, as both kernels take them."""
+        """The settings, as all kernels take them."""
         shrinkage = self.lr * decay
         rate = self.lr * self.sgd_lr_ratio
         return rate, self.momentum, 0.0, self.nesterov, shrinkage, self.lr
@@ -95,8 +95,10 @@ class Muon(Optimizer):
     def _change(self, run):
         if isinstance(run, _Matrix):
             orthogonal.muon(*run.arrays, *run.room, run.numbers, self._ns_steps)
-        else:
-            super()._change(run)
+            return
+        if run.decay:
+            orthogonal.shrink(run.value, run.numbers)
+        super()._change(run)
 
     def _find_runs(self, by_decay):
         """A run of its own for each hidden weight, and runs of all that is left."""

@@ -19,7 +19,7 @@ first, generations = sys.argv[1] == "first", int(sys.argv[2])
 value = np.zeros(100_000, np.float32)
 def step(who):
     for _ in range(100):
-        update.sgd(value, np.ones(100_000, np.float32), None, np.array([-1.0, 0.0, 0.0, 0.0, 0.0]))
+        update.sgd(value, np.ones(100_000, np.float32), None, np.array([-1.0, 0.0, 0.0, 0.0]))
     print(who, value.min(), value.max(), signatures(3), flush=True)
 if first:
     step("parent")
@@ -66,7 +66,7 @@ from minicnn.kernels.runtime.thread_pool import MOST
 from tests.kernels.runtime.test_thread_pool import signatures
 
 def step(value):
-    update.sgd(value, np.ones(100_000, np.float32), None, np.array([-1.0, 0.0, 0.0, 0.0, 0.0]))
+    update.sgd(value, np.ones(100_000, np.float32), None, np.array([-1.0, 0.0, 0.0, 0.0]))
 def forever(value=np.zeros(100_000, np.float32)):
     while True:
         step(value)

@@ -9,9 +9,9 @@ from minicnn.kernels import update
 ROUNDINGS = 16
 
 RULES = {
-    "sgd": (update.sgd, (), (0.1, 0.0, 0.01, False, 0.0)),
-    "momentum": (update.sgd, ("velocity",), (0.1, 0.9, 0.01, False, 0.0)),
-    "nesterov": (update.sgd, ("velocity",), (0.1, 0.9, 0.0, True, 0.02)),
+    "sgd": (update.sgd, (), (0.1, 0.0, 0.01, False)),
+    "momentum": (update.sgd, ("velocity",), (0.1, 0.9, 0.01, False)),
+    "nesterov": (update.sgd, ("velocity",), (0.1, 0.9, 0.01, True)),
     "rmsprop": (update.rmsprop, ("average",), (0.1, 0.99, 1e-8, 0.0, 0.01)),
     "rmsprop momentum": (update.rmsprop, ("average", "velocity"), (0.1, 0.9, 1e-8, 0.8, 0.01)),
     "adam": (update.adam, ("m", "v"), (0.1, 0.9, 0.99, 1e-8, 3.0, 7.0, 0.01, 0.0)),
