@@ -140,8 +140,10 @@ def quick_resnet(parts: Parts, classes: int, width: int) -> list[Layer]:
         convolution, norm = parts.normal_conv(channels)
         layers += [convolution, MaxPool2d(2), norm, parts.active()]
         if factor != 4:
-            pair = [[*parts.normal_conv(channels), parts.active()] for _ in range(2)]
-            layers += [Residual(Sequential(*pair[0], *pair[1]), init=parts.init)]
+            body = [
+                part for _ in range(2) for part in (*parts.normal_conv(channels), parts.active())
+            ]
+            layers += [Residual(Sequential(*body), init=parts.init)]
     return [*layers, GlobalAvgPool2d(), *parts.scores(classes)]
 
 

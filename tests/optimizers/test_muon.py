@@ -12,6 +12,7 @@ from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.optimizers import Muon
 from minicnn.parameter import Parameter
 from minicnn.training.gradients import compute_gradients
+from tests.optimizers import test_runs
 
 SHAPES = [(40, 3, 3, 3), (8, 40, 3, 3), (50,), (33, 31), (10, 33), (10,)]  # high, wide, odd sides
 HIDDEN = (0, 1, 3)
@@ -24,11 +25,8 @@ def parameters(dtype=np.float64):
 
 
 def steps(optimizer, count=5):
-    rng = np.random.default_rng(1)
-    for _ in range(count):
-        for p in optimizer.parameters:
-            p.grad[...] = rng.normal(size=p.grad.shape)
-        optimizer.step()
+    """The values after steps with random gradients."""
+    test_runs.steps(optimizer, count)
     return [p.value for p in optimizer.parameters]
 
 

@@ -111,9 +111,9 @@ def _files(root, part, names, digest):
             )
         for number, (path, size, changed) in enumerate(found):
             path = os.path.relpath(path, root)
-            files.append(((number + 0.5) / len(found), File(path, label)))
+            files.append(((number + 0.5) / len(found), label, path))
             digest.update(f"{path}\0{size}\0{changed}\n".encode("utf-8", "surrogateescape"))
-    return [file for _, file in sorted(files, key=lambda pair: (pair[0], pair[1].label))]
+    return [File(path, label) for _, label, path in sorted(files)]
 
 
 def _walk(folder, above):
