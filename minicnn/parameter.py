@@ -94,6 +94,33 @@ class Parameter:
         return f"Parameter({self.name!r}, shape={self.value.shape}, dtype={self.value.dtype})"
 
 
+def as_parameters(given: Iterable[Parameter], who: str) -> list[Parameter]:
+    """A list of parameters from any iterable, which may be a generator and is read once.
+
+    Anything else, no parameter, or one that is there twice is an ArgumentError that says `who`
+    needs them.
+    """
+    try:
+        parameters = list(given)
+    except TypeError as error:
+        raise ArgumentError(
+            f"{who} needs a list of parameters, as model.parameters() gives it, got {given!r}."
+        ) from error
+    if not parameters:
+        raise ArgumentError(
+            f"{who} needs parameters, got none: build the model first, by model.initialize(shape),"
+            " and make a generator anew, as it gives them once only."
+        )
+    for parameter in parameters:
+        if not isinstance(parameter, Parameter):
+            raise ArgumentError(
+                f"{who} needs parameters, as model.parameters() gives them, got {parameter!r}."
+            )
+    if len({id(p) for p in parameters}) < len(parameters):
+        raise ArgumentError(f"{who} got a parameter twice: it would be changed twice.")
+    return parameters
+
+
 @checks.takes(arrays=checks.list_of(np.ndarray))
 def zeros_side_by_side(arrays: list[np.ndarray]) -> list[np.ndarray]:
     """Zeros of the shapes of some arrays of one dtype, one after the other in memory.

@@ -120,6 +120,17 @@ def make_parser() -> Parser:
         "--weight-decay", metavar="X", type=float, help="pull of weights towards zero (0)"
     )
     training.add_argument(
+        "--group", dest="groups", metavar="PATTERN:SETTINGS", action="append",
+        help="other settings for the parameters whose names match, as '*.bias:lr_factor=2', "
+        "'0.*:weight_decay=0' or '0.*:frozen'; may be given again, the first that matches counts",
+    )  # fmt: skip
+    training.add_argument(
+        "--clip-norm", metavar="X", type=float, help="greatest norm over all gradients (none)"
+    )
+    training.add_argument(
+        "--clip-value", metavar="X", type=float, help="greatest size of a gradient's element (none)"
+    )
+    training.add_argument(
         "--label-smoothing", metavar="X", type=float, help="of the targets, in [0, 1) (0)"
     )
     training.add_argument(

@@ -88,7 +88,8 @@ ATTRIBUTES = _each(
         "get_weights weights": "model.state_dict() has them by name",
         "load_weights save_weights save": "training.load_weights(model, path) reads a file; a run"
         " and Checkpoint write them",
-        "param_groups": "lr and weight_decay are the optimizer's own: optimizer.lr = 0.01",
+        "param_groups": "optimizer.groups are groups by name, as ['*.bias:lr_factor=2'], and"
+        " optimizer.lr moves all of them",
     }
 )
 

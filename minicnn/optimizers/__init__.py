@@ -8,25 +8,22 @@ averages start at zero.
 """
 
 import inspect
-import math
-import numbers
 from collections.abc import Iterable
 from typing import Any
-
-import numpy as np
 
 from minicnn.checks import check_text, takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.hints.habits import no_such_name
-from minicnn.kernels import update
-from minicnn.optimizers.base import Optimizer, as_parameters
+from minicnn.optimizers.base import Optimizer
+from minicnn.optimizers.clipping import clip_grad_norm, clip_grad_value
+from minicnn.optimizers.groups import Group
 from minicnn.optimizers.muon import Muon
 from minicnn.optimizers.rules import SGD, Adam, AdamW, RMSProp
 from minicnn.parameter import Parameter
 
 __all__ = [
-    "OPTIMIZERS", "SGD", "Adam", "AdamW", "Muon", "Optimizer", "RMSProp", "clip_grad_norm",
-    "create", "settings",
+    "OPTIMIZERS", "SGD", "Adam", "AdamW", "Group", "Muon", "Optimizer", "RMSProp",
+    "clip_grad_norm", "clip_grad_value", "create", "settings",
 ]  # fmt: skip
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -73,46 +70,6 @@ def create(name: str, parameters: Iterable[Parameter], **given: Any) -> Optimize
         if setting not in taken:
             raise ArgumentError(f"{name} takes no {setting!r}; it takes {', '.join(taken)}.")
     return OPTIMIZERS[name](parameters, **{**taken, **given})
-
-
-def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
-    """Scale all gradients together so that their norm is at most `max_norm`.
-
-    Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks*,
-    ICML 2013: g <- g max_norm / |g| where |g| > max_norm.
-
-    Parameters
-    ----------
-    parameters : iterable of Parameter
-        Their ``grad`` are changed in place.
-    max_norm : float
-        Above 0, and a normal number of the gradients' dtype.
-
-    Returns
-    -------
-    float
-        The Euclidean norm over all gradients before scaling. If it is NaN or infinite the
-        gradients are left as they are, for the caller to see where that began.
-
-    Raises
-    ------
-    ArgumentError
-        If `max_norm` is not such a number, or there are no parameters, or one is there twice.
-    """
-    parameters = as_parameters(parameters, "clip_grad_norm")
-    if not (isinstance(max_norm, numbers.Real) and max_norm > 0):
-        raise ArgumentError(f"max_norm must be a number above 0, got {max_norm!r}.")
-    for dtype in {parameter.grad.dtype for parameter in parameters}:
-        if max_norm < np.finfo(dtype).tiny:
-            raise ArgumentError(
-                f"max_norm must be at least {np.finfo(dtype).tiny:.3g}, the smallest normal number"
-                f" of the gradients' {dtype}, got {max_norm!r}."
-            )
-    norm = math.sqrt(sum(update.sum_of_squares(p.grad.reshape(-1)) for p in parameters))
-    if max_norm < norm < math.inf:
-        for parameter in parameters:
-            parameter.grad *= max_norm / norm
-    return norm
 
 
 def __getattr__(name):

@@ -8,8 +8,11 @@ import numpy as np
 from minicnn.checks import as_array, check_dict, check_flag, check_number, is_finite, takes
 from minicnn.errors import ArgumentError
 from minicnn.hints.habits import Habits
+from minicnn.optimizers import groups as parameter_groups
+from minicnn.optimizers.clipping import Clipping
+from minicnn.optimizers.groups import Group
 from minicnn.optimizers.runs import Run, find_runs, memory_order
-from minicnn.parameter import Parameter, zeros_side_by_side
+from minicnn.parameter import Parameter, as_parameters, zeros_side_by_side
 
 
 class Setting:
@@ -50,33 +53,6 @@ def fraction() -> Setting:
     return Setting(lambda x: 0 <= x < 1, "a number in [0, 1)")
 
 
-def as_parameters(given: Iterable[Parameter], who: str) -> list[Parameter]:
-    """A list of parameters from any iterable, which may be a generator and is read once.
-
-    Anything else, no parameter, or one that is there twice is an ArgumentError that says `who`
-    needs them.
-    """
-    try:
-        parameters = list(given)
-    except TypeError as error:
-        raise ArgumentError(
-            f"{who} needs a list of parameters, as model.parameters() gives it, got {given!r}."
-        ) from error
-    if not parameters:
-        raise ArgumentError(
-            f"{who} needs parameters, got none: build the model first, by model.initialize(shape),"
-            " and make a generator anew, as it gives them once only."
-        )
-    for parameter in parameters:
-        if not isinstance(parameter, Parameter):
-            raise ArgumentError(
-                f"{who} needs parameters, as model.parameters() gives them, got {parameter!r}."
-            )
-    if len({id(p) for p in parameters}) < len(parameters):
-        raise ArgumentError(f"{who} got a parameter twice: it would be changed twice.")
-    return parameters
-
-
 class Optimizer(Habits):
     """Base of all optimizers.
 
@@ -101,6 +77,14 @@ class Optimizer(Habits):
         How many steps have been taken.
     kinds : tuple of str
         The running averages that the rule keeps, in the order in which its kernel takes them.
+    groups : tuple of Group
+        Parameters with other settings than the optimizer's; none at first. To be set to a list of
+        groups, or of strings such as ``"*.bias:lr_factor=2"``; a group that matches no parameter
+        is an ArgumentError. PyTorch's are called ``param_groups``.
+    clip_norm, clip_value : float or None
+        In every step the gradients' elements are first brought between ``-clip_value`` and
+        ``clip_value``, and then all gradients together to a norm of at most ``clip_norm``; None,
+        at first, for neither. Gradients that are frozen do not count. See `clip_grad_norm`.
 
     Raises
     ------
@@ -126,6 +110,53 @@ class Optimizer(Habits):
         self._runs: list[Run] | None = None
         self._by_decay: bool | None = None
         self._changes = 0  # of parameters, when the runs were last looked at
+        self._clipping = Clipping()
+        self._groups: tuple[Group, ...] = ()
+        self._members = [list(range(len(self.parameters)))]  # of each group, then of none
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Parameters with other settings than the optimizer's."""
+        return self._groups
+
+    @groups.setter
+    def groups(self, groups: Iterable[str | Group]) -> None:
+        groups = parameter_groups.as_groups(groups)
+        for group in groups:
+            if group.weight_decay is not None:
+                self.check_normal(f"weight_decay of group {group}", group.weight_decay)
+        self._members = parameter_groups.assign(self.parameters, groups)
+        self._groups, self._runs = groups, None
+
+    @property
+    def clip_norm(self) -> float | None:
+        """The greatest norm over all gradients."""
+        return float(self._clipping.norm[0]) or None
+
+    @clip_norm.setter
+    def clip_norm(self, value: float | None) -> None:
+        self._set_limit(self._clipping.norm, value, "clip_norm")
+
+    @property
+    def clip_value(self) -> float | None:
+        """The greatest size of an element of a gradient."""
+        return float(self._clipping.value[0]) or None
+
+    @clip_value.setter
+    def clip_value(self, value: float | None) -> None:
+        self._set_limit(self._clipping.value, value, "clip_value")
+
+    def _set_limit(self, limit, value, name):
+        if value is not None:
+            if not (is_finite(value) and value > 0):
+                raise ArgumentError(
+                    f"{type(self).__name__}: {name} must be a number above 0, or None, got"
+                    f" {value!r}."
+                )
+            self.check_normal(name, value)
+        if (value is None) == bool(limit[0]):
+            self._runs = None  # other kernels from now on
+        limit[0] = value or 0
 
     @takes(value=check_number)
     def check_normal(self, name: str, value: float) -> None:
@@ -153,20 +184,34 @@ class Optimizer(Habits):
         The list is the same one as long as `update` calls the same kernels on the same arrays.
         """
         self.steps += 1
-        by_decay = self.weight_decay != 0
+        by_decay = self.weight_decay != 0 or any(group.weight_decay for group in self._groups)
         runs = self._runs if by_decay == self._by_decay else None
         if runs is None or Parameter.changes != self._changes:
             if runs is None or not all(run.holds() for run in runs):
                 runs = self._runs = self._find_runs(by_decay)
             self._by_decay, self._changes = by_decay, Parameter.changes
         for run in runs:
-            settings = self.numbers(self.weight_decay if run.decay else 0.0)
+            settings = self._numbers(run)
             run.numbers[: len(settings)] = settings
         return runs
 
+    def _numbers(self, run):
+        """The settings of a run: those of its group, or the optimizer's."""
+        if run.group is None:
+            return self.numbers(self.weight_decay if run.decay else 0.0)
+        decay = run.group.weight_decay
+        lr, decay = self.lr, self.weight_decay if decay is None else decay
+        vars(self)["lr"] = lr * run.group.lr_factor  # which `numbers` reads
+        try:
+            return self.numbers(decay if run.decay else 0.0)
+        finally:
+            vars(self)["lr"] = lr
+
     def update(self) -> None:
         """End a step that `load` has begun: the kernels, and nothing else."""
-        for run in self._runs or ():
+        runs = self._runs or []
+        self._clipping(runs)
+        for run in runs:
             self._change(run)
 
     def _change(self, run):
@@ -174,7 +219,20 @@ class Optimizer(Habits):
         self.rule(run.value, run.grad, *averages, run.numbers)
 
     def _find_runs(self, by_decay):
-        return find_runs(self.parameters, self._averages, by_decay)
+        found = []
+        for group, indices in zip((*self._groups, None), self._members):
+            if indices and not (group and group.frozen):
+                runs = self._runs_of(indices, by_decay)
+                for run in runs:
+                    run.group = group
+                found += runs
+        return found
+
+    def _runs_of(self, indices, by_decay):
+        """Runs of the parameters at these indices."""
+        own = [self.parameters[i] for i in indices]
+        averages = {kind: [arrays[i] for i in indices] for kind, arrays in self._averages.items()}
+        return find_runs(own, averages, by_decay)
 
     def numbers(self, decay: float) -> tuple[float, ...]:
         """The settings of this step, number `steps`, in the order in which the kernel takes them.

@@ -9,7 +9,7 @@ from minicnn.checks import check_count
 from minicnn.kernels import orthogonal, update
 from minicnn.kernels.orthogonal import SIDE
 from minicnn.optimizers.base import Optimizer, fraction, positive
-from minicnn.optimizers.runs import Run, find_runs
+from minicnn.optimizers.runs import Run
 from minicnn.parameter import Parameter
 
 MOST_STEPS = 100  # of Newton and Schulz; after ten nothing changes any more
@@ -100,13 +100,12 @@ class Muon(Optimizer):
             orthogonal.shrink(run.value, run.numbers)
         super()._change(run)
 
-    def _find_runs(self, by_decay):
-        """A run of its own for each hidden weight, and runs of all that is left."""
-        kept = self._averages["velocity"]
-        rest = sorted(set(range(len(kept))).difference(self._hidden))
-        own = [_Matrix(self.parameters[i], kept[i]) for i in self._hidden]
-        averages = {"velocity": [kept[i] for i in rest]}
-        return [*own, *find_runs([self.parameters[i] for i in rest], averages, by_decay)]
+    def _runs_of(self, indices, by_decay):
+        """A run of its own for each hidden weight, and runs of the others."""
+        kept, hidden = self._averages["velocity"], set(self._hidden)
+        own = [_Matrix(self.parameters[i], kept[i]) for i in indices if i in hidden]
+        rest = [i for i in indices if i not in hidden]
+        return own + (super()._runs_of(rest, by_decay) if rest else [])
 
 
 class _Matrix(Run):

@@ -28,7 +28,11 @@ class Run:
         The settings of a step, as the rule's kernel reads them.
     decay : bool
         Whether the first of the parameters decays.
+    group : Group or None
+        Whose settings it has, set by the optimizer.
     """
+
+    group: Any = None
 
     def __init__(self, parameters: list[Parameter], averages: dict[str, Any]):
         self._kept = [(p, p.value, p.grad, p.decay) for p in parameters]

@@ -35,6 +35,13 @@ class Own(SGD):
             parameter.value -= np.float32(self.lr) * np.sign(parameter.grad)
 
 
+def grouped(parameters):
+    optimizer = optimizers.Adam(parameters, 0.01)
+    optimizer.groups = ["*.bias:lr_factor=3", "*.weight:weight_decay=0.2"]
+    optimizer.clip_norm, optimizer.clip_value = 0.3, 0.05
+    return optimizer
+
+
 NETS = {
     "plain": lambda: [Conv2d(4, 3), ReLU(), Flatten(), Dense(CLASSES)],
     "python": lambda: [Conv2d(4, 3), Square(), Flatten(), Dropout(0.3), Dense(CLASSES)],
@@ -51,6 +58,7 @@ OPTIMIZERS = {
     "rmsprop": lambda p: optimizers.RMSProp(p, 0.01, momentum=0.5),
     "adamw": lambda p: optimizers.AdamW(p, 0.01),
     "muon": lambda p: optimizers.Muon(p, 0.01, ns_steps=2),
+    "grouped": grouped,
     "own": lambda p: Own(p, 0.01),
 }
 

@@ -19,6 +19,7 @@ from minicnn.models import zoo
 from minicnn.models.lsuv import lsuv
 from minicnn.models.sequential import Sequential
 from minicnn.optimizers import Optimizer
+from minicnn.optimizers import groups as parameter_groups
 from minicnn.parameter import Parameter
 from minicnn.paths import name_of
 from minicnn.plugins import lookup
@@ -35,7 +36,10 @@ LSUV_IMAGES = 256
 
 
 #: Settings that earlier versions did not have, with what they did.
-LATER = {"image_size": None, "skip_bad": False, "validation": None, "augment": None}
+LATER = {
+    "image_size": None, "skip_bad": False, "validation": None, "augment": None,
+    "groups": None, "clip_norm": None, "clip_value": None,
+}  # fmt: skip
 
 
 class Sets(NamedTuple):
@@ -96,6 +100,10 @@ class Settings:
         the seed draws them.
     augment : str, optional
         See `augmentation.from_string`.
+    groups : str or list of str, optional
+        Parameters with other settings, see `optimizers.groups.from_string`.
+    clip_norm, clip_value : float, optional
+        To which gradients are clipped, see `Optimizer`.
 
     Attributes
     ----------
@@ -125,6 +133,9 @@ class Settings:
     skip_bad: bool = False
     validation: int | float | None = None
     augment: str | None = None
+    groups: tuple | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
     own: dict | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -135,7 +146,10 @@ class Settings:
         self.build_model(classes=10)
         schedules.from_string(self.schedule)
         self._set_optimizer_defaults()
-        self.make_optimizer([Parameter(np.zeros(1, np.float32))])
+        if self.groups is not None:
+            groups = parameter_groups.as_groups(self.groups)
+            object.__setattr__(self, "groups", tuple(map(str, groups)) or None)
+        self._make_optimizer([Parameter(np.zeros(1, np.float32))])
         self.make_loss()
         for name in ("epochs", "batch_size"):
             check_count(getattr(self, name), name)
@@ -178,8 +192,18 @@ class Settings:
         return {name: getattr(self, name, default) for name, default in taken.items()}
 
     def make_optimizer(self, parameters: Iterable[Parameter]) -> Optimizer:
-        """The optimizer of these parameters."""
-        return optimizers.create(self.optimizer, parameters, **self.optimizer_settings())
+        """The optimizer of these parameters, with its groups and its clipping.
+
+        A group that matches none of them is an ArgumentError.
+        """
+        optimizer = self._make_optimizer(parameters)
+        optimizer.groups = self.groups or ()
+        return optimizer
+
+    def _make_optimizer(self, parameters):
+        made = optimizers.create(self.optimizer, parameters, **self.optimizer_settings())
+        made.clip_norm, made.clip_value = self.clip_norm, self.clip_value
+        return made
 
     def make_loss(self) -> SoftmaxCrossEntropy:
         """The loss."""

@@ -78,10 +78,20 @@ def go_on(*arguments, **named):
     return run
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
-def test_interrupted_and_resumed_is_the_same_as_in_one_go(optimizer):
-    whole(optimizer=optimizer)
-    run = begin(strike(6), optimizer=optimizer)
+GROUPED = {
+    "groups": ["*.bias:lr_factor=2", "1.*:weight_decay=0.1", "2.*:frozen"],
+    "clip_norm": 0.5, "clip_value": 0.1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"optimizer": name} for name in ("sgd", "adam", "rmsprop", "muon")] + [GROUPED],
+    ids=str,
+)
+def test_interrupted_and_resumed_is_the_same_as_in_one_go(given):
+    whole(**given)
+    run = begin(strike(6), **given)
     assert (run.summary["status"], run.trainer.step) == ("interrupted", 7)
     again = resume(OUT)
     assert again.trainer.step == 7 and again.notes == []

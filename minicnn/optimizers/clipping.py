@@ -1,0 +1,110 @@
+"""Gradient clipping: in every step of an optimizer, and as functions to call between two."""
+
+import math
+import numbers
+from collections.abc import Iterable
+
+import numpy as np
+
+from minicnn.errors import ArgumentError
+from minicnn.kernels import clip
+from minicnn.optimizers.runs import Run
+from minicnn.parameter import Parameter, as_parameters
+
+
+class Clipping:
+    """What a step does to the gradients before its rule sees them.
+
+    Attributes
+    ----------
+    norm, value : ndarray of float64, shape (1,)
+        The greatest norm over all gradients, and the greatest size of an element, where the
+        kernels read them; 0 for none.
+    """
+
+    def __init__(self) -> None:
+        self.norm, self.value = np.zeros(1), np.zeros(1)
+        self._sums = np.zeros(0)  # stays where it is: captured kernels write to it
+
+    def __call__(self, runs: list[Run]) -> None:
+        """Clip the gradients of all runs: by value first, then by the norm of the result."""
+        grads = [run.grad for run in runs]
+        if self.value[0]:
+            for grad in grads:
+                clip.by_value(grad, self.value)
+        if self.norm[0]:
+            self._sums = _by_norm(grads, self.norm, self._sums)
+
+
+def _by_norm(grads: list[np.ndarray], limit: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Clip flat arrays together; returns the sums of squares, in `sums` if it has their size."""
+    sizes = [clip.places(grad.size) for grad in grads]
+    if sums.size != sum(sizes):
+        sums = np.zeros(sum(sizes))
+    for grad, own in zip(grads, np.split(sums, np.cumsum(sizes)[:-1])):
+        clip.squares(grad, own)
+    for grad in grads:
+        clip.by_norm(grad, sums, limit)
+    return sums
+
+
+def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
+    """Scale all gradients together so that their norm is at most `max_norm`.
+
+    Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks*,
+    ICML 2013: g <- g max_norm / |g| where |g| > max_norm.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+        Their ``grad`` are changed in place.
+    max_norm : float
+        Above 0, and a normal number of the gradients' dtype.
+
+    Returns
+    -------
+    float
+        The Euclidean norm over all gradients before scaling. If it is NaN or infinite the
+        gradients are left as they are, for the caller to see where that began.
+
+    Raises
+    ------
+    ArgumentError
+        If `max_norm` is not such a number, or there are no parameters, or one is there twice.
+    """
+    parameters = _checked(parameters, "clip_grad_norm", max_norm, "max_norm")
+    grads = [parameter.grad.reshape(-1) for parameter in parameters]
+    return math.sqrt(_by_norm(grads, np.array([float(max_norm)]), np.zeros(0)).sum())
+
+
+def clip_grad_value(parameters: Iterable[Parameter], max_value: float) -> None:
+    """Bring each element of all gradients between ``-max_value`` and ``max_value``; NaN stays.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+        Their ``grad`` are changed in place.
+    max_value : float
+        Above 0, and a normal number of the gradients' dtype.
+
+    Raises
+    ------
+    ArgumentError
+        As `clip_grad_norm`.
+    """
+    for parameter in _checked(parameters, "clip_grad_value", max_value, "max_value"):
+        clip.by_value(parameter.grad.reshape(-1), np.array([float(max_value)]))
+
+
+def _checked(parameters, who, limit, name):
+    """A list of the parameters, if the limit is a normal number above 0 of their dtypes."""
+    parameters = as_parameters(parameters, who)
+    if not (isinstance(limit, numbers.Real) and float(limit) > 0):
+        raise ArgumentError(f"{name} must be a number above 0, got {limit!r}.")
+    for dtype in {parameter.grad.dtype for parameter in parameters}:
+        if limit < np.finfo(dtype).tiny:
+            raise ArgumentError(
+                f"{name} must be at least {np.finfo(dtype).tiny:.3g}, the smallest normal number"
+                f" of the gradients' {dtype}, got {limit!r}."
+            )
+    return parameters
