@@ -19,8 +19,8 @@ def check_reduction(value: Any) -> str:
     """``"mean"`` or ``"sum"``, or an ArgumentError."""
     if not isinstance(value, str) or value not in REDUCTIONS:
         raise ArgumentError(
-            f'reduction must be "mean" or "sum", got {shown(value)}. A backward pass starts from one'
-            " value: for the loss of each sample, call the loss on one sample at a time."
+            f'reduction must be "mean" or "sum", got {shown(value)}. A backward pass starts from'
+            " one value: for the loss of each sample, call the loss on one sample at a time."
         )
     return value
 

@@ -65,8 +65,8 @@ class SmoothL1Loss(Elementwise):
         l(d) = d² / (2 beta) if |d| < beta else |d| - beta / 2        d = s - t
         E = 1 / (N K) sum over n, k of l(s_nk - t_nk)
 
-    Targets are as for `MeanSquaredError`. In PyTorch `reduction` stands first. Source: Girshick, *Fast
-    R-CNN*, ICCV 2015.
+    Targets are as for `MeanSquaredError`. In PyTorch `reduction` stands first.
+    Source: Girshick, *Fast R-CNN*, ICCV 2015.
 
     Parameters
     ----------
