@@ -113,8 +113,16 @@ class Loss(Habits):
         """Write the numbers that the kernel reads for these targets, as they were given."""
 
     def batch_weight(self, targets: npt.ArrayLike) -> float:
-        """How much a batch counts in a mean over several: its number of samples, if all count."""
-        return float(len(checks.as_array(targets)))
+        """How much a batch counts in a mean over several: its number of samples, if all count.
+
+        Targets that are no array with a row for each sample are an ArgumentError.
+        """
+        array = checks.as_array(targets)
+        if array.ndim == 0:
+            raise ArgumentError(
+                f"targets must have a row for each sample, got {checks.shown(targets)}."
+            )
+        return float(len(array))
 
     def targets(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """The targets as the kernel takes them, or an ArgumentError."""

@@ -43,6 +43,7 @@ def check_labels(labels: npt.ArrayLike, classes: int) -> np.ndarray:
     return whole
 
 
+@checks.takes(targets=np.ndarray, classes=checks.check_count)
 def check_probabilities(targets: np.ndarray, classes: int) -> np.ndarray:
     """Probabilities (N, K) of the classes as float64, or an ArgumentError."""
     if targets.shape[1:] != (classes,) or targets.dtype.kind != "f":
@@ -59,6 +60,7 @@ def check_probabilities(targets: np.ndarray, classes: int) -> np.ndarray:
     return wide
 
 
+@checks.takes(targets=np.ndarray, outputs=checks.check_count)
 def check_numeric_targets(targets: np.ndarray, outputs: int) -> np.ndarray:
     """Targets (N, K) that are numbers.
 
