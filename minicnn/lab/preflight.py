@@ -263,7 +263,7 @@ def of_settings(settings: Settings, dataset: Dataset) -> Preflight:
     steps = -(-len(dataset) // min(settings.batch_size, len(dataset)))
     return _tried(
         _at_start(model, *batch), model, settings.make_optimizer(model.parameters()), dataset,
-        *batch, loss=settings.make_loss(), schedule=settings.schedule,
+        *batch, loss=settings.make_loss(dataset), schedule=settings.schedule,
         batch_size=settings.batch_size, total_steps=settings.epochs * steps, seed=settings.seed,
     )  # fmt: skip
 

@@ -22,6 +22,7 @@ from minicnn.optimizers import Optimizer
 from minicnn.parameter import Parameter
 from minicnn.paths import name_of
 from minicnn.plugins import lookup
+from minicnn.training.runs import class_weights
 from minicnn.training.runs.values import OWN, describe_own, file_word
 
 MOMENTUM = 0.9
@@ -35,7 +36,10 @@ LSUV_IMAGES = 256
 
 
 #: Settings that earlier versions did not have, with what they did.
-LATER = {"image_size": None, "skip_bad": False, "validation": None, "augment": None}
+LATER = {
+    "image_size": None, "skip_bad": False, "validation": None, "augment": None,
+    "class_weights": None,
+}  # fmt: skip
 
 
 class Sets(NamedTuple):
@@ -96,6 +100,8 @@ class Settings:
         the seed draws them.
     augment : str, optional
         See `augmentation.from_string`.
+    class_weights : str, optional
+        Of the loss, see `class_weights.from_string`.
 
     Attributes
     ----------
@@ -125,6 +131,7 @@ class Settings:
     skip_bad: bool = False
     validation: int | float | None = None
     augment: str | None = None
+    class_weights: str | None = None
     own: dict | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -181,9 +188,11 @@ class Settings:
         """The optimizer of these parameters."""
         return optimizers.create(self.optimizer, parameters, **self.optimizer_settings())
 
-    def make_loss(self) -> SoftmaxCrossEntropy:
-        """The loss."""
-        return SoftmaxCrossEntropy(self.label_smoothing)
+    def make_loss(self, train: Dataset | None = None) -> SoftmaxCrossEntropy:
+        """The loss of training on a data set, which balanced weights of classes are taken from."""
+        text = self.class_weights
+        weight = None if text is None else class_weights.from_string(text, train)
+        return SoftmaxCrossEntropy(self.label_smoothing, weight=weight)
 
     def reading(self) -> dict[str, Any]:
         """How `data.load` reads the data, as its keyword arguments."""

@@ -326,6 +326,8 @@ VALUES = {
     "find_runs.averages": lambda w: {},
     "by_decay": lambda w: False,
     "label_smoothing": lambda w: 0.1,
+    "class_weights.from_string.text": lambda w: "balanced",
+    "class_weights": lambda w: "balanced",
     "reduction": lambda w: w.choice(["mean", "sum"]),
     "ignore_index": lambda w: -1,
     **dict.fromkeys(
