@@ -134,6 +134,10 @@ def make_parser() -> Parser:
         "--label-smoothing", metavar="X", type=float, help="of the targets, in [0, 1) (0)"
     )
     training.add_argument(
+        "--class-weights", metavar="W", help="of the classes in the loss: balanced, by how many"
+        " images there are of each, or a number for each, as 1,0.5,2 (all alike)",
+    )  # fmt: skip
+    training.add_argument(
         "--recipe",
         help=f"settings that go together, which the other options change: {', '.join(RECIPES)}",
     )

@@ -108,9 +108,11 @@ NAMES: Mapping[str, Mapping[str, str | None]] = {
         "Branches": "Branches, from minicnn.models", "Residual": "Residual, from minicnn.models",
     }),
     "minicnn.losses": _each({
-        "CrossEntropyLoss NLLLoss SparseCategoricalCrossentropy CategoricalCrossentropy":
+        "CrossEntropyLoss SparseCategoricalCrossentropy CategoricalCrossentropy":
             "SoftmaxCrossEntropy",
-        "MSELoss MSE": "MeanSquaredError",
+        "MSELoss MSE": "MeanSquaredError", "MAE MeanAbsoluteError": "L1Loss",
+        "Huber": "HuberLoss", "CategoricalFocalCrossentropy": "FocalLoss",
+        "BinaryCrossentropy": "BCEWithLogitsLoss, or BCELoss of probabilities",
     }),
     "minicnn.initializers": _each({
         "HeNormal HeUniform Kaiming kaiming_normal_ kaiming_uniform_": "MSRA",

@@ -1,4 +1,4 @@
-"""Losses and their gradients, sample by sample: a few scores each, so one task does them all.
+"""Losses of classes and their gradients, sample by sample: few scores, so one task does all.
 
 Scores and gradients are in lanes, ``(G, K, 16)``; sample n is lane ``n % 16`` of group
 ``n // 16``. The value is summed over the samples in float64, in their order.
@@ -61,42 +61,94 @@ def _softmax_cross_entropy(tasks, scores, labels, smoothing, gradient, value):
                 q = on if k == label[lane] else off
                 if q > 0:
                     total += q * (log_partition - (np.float64(scores[g, k, lane]) - top[lane]))
-    _clear_spare_lanes(gradient, samples)
+    clear_spare_lanes(gradient, samples)
     value[0] = total / samples
 
 
 @kernel
-def soft_cross_entropy(scores, targets, smoothing, gradient, value):
-    """As `softmax_cross_entropy`, of probabilities `targets`, (N, K) of float64, that add up to 1.
+def weighted_cross_entropy(scores, coefficients, settings, gradient, value):
+    """Fill `value[0]` with a weighted cross-entropy, focal if gamma is not 0, and `gradient`.
 
-    q_k is ``(1 - smoothing) t_k + smoothing / K``, and dE/ds = (p - q) / N.
+    `coefficients` are c_nk >= 0, (N, K) of float64, and `settings` D and gamma::
+
+        E = (1/D) sum over n, k of c_nk (1 - p_nk)^gamma (-log p_nk)
+        u_nk = c_nk (1 - p_nk)^gamma (gamma p_nk log p_nk / (1 - p_nk) - 1)
+        dE/ds_nk = (u_nk - p_nk sum over j of u_nj) / D
+
+    For gamma = 0, u = -c. Here 1 - p is ``1 - exp(log p)`` without cancellation.
     """
-    parallel_for(_soft_cross_entropy, 1, (scores, targets, smoothing, gradient, value))
+    parallel_for(_weighted_cross_entropy, 1, (scores, coefficients, settings, gradient, value))
 
 
 @kernel
-def _soft_cross_entropy(tasks, scores, targets, smoothing, gradient, value):
-    samples, classes = targets.shape
-    off, on = smoothing[0] / classes, 1 - smoothing[0]
-    room, best = np.empty((2 + classes, LANES)), np.empty(LANES, np.int64)
-    top, partition, exps = room[0], room[1], room[2:]
-    total = 0.0
+def _weighted_cross_entropy(tasks, scores, coefficients, settings, gradient, value):
+    samples, classes = coefficients.shape
+    divisor, gamma = settings[0], settings[1]
+    room, best = np.empty((3 + classes, LANES)), np.empty(LANES, np.int64)
+    top, rest, lost, exps = room[0], room[1], room[2], room[3:]
+    slopes, total = np.empty(classes), 0.0
     for g in range(scores.shape[0]):
         _largest(scores[g], top, best)
         _exponentials(scores[g], top, exps)
-        partition[:] = 0
-        for k in range(classes):
-            for lane in range(partition.size):
-                partition[lane] += exps[k, lane]
+        _sum_without(exps, best, rest, lost)
         for lane in range(min(LANES, samples - g * LANES)):
-            n, log_partition = g * LANES + lane, np.log(partition[lane])
+            n = g * LANES + lane
+            rest[lane] += exps[best[lane], lane] - 1  # 0, or NaN if the maximum is infinite
+            partition, log_partition, sum_of_slopes = 1 + rest[lane], np.log1p(rest[lane]), 0.0
+            total += 0 * log_partition  # NaN is seen in samples that do not count, too
             for k in range(classes):
-                q = on * targets[n, k] + off
-                gradient[g, k, lane] = (exps[k, lane] / partition[lane] - q) / samples
-                if q > 0:
-                    total += q * (log_partition - (np.float64(scores[g, k, lane]) - top[lane]))
-    _clear_spare_lanes(gradient, samples)
-    value[0] = total / samples
+                c, slopes[k] = coefficients[n, k], 0.0
+                if c > 0:
+                    log_p = (np.float64(scores[g, k, lane]) - top[lane]) - log_partition
+                    if gamma == 0:
+                        slopes[k], total = -c, total - c * log_p
+                    else:
+                        focus, slope = _focal(exps[k, lane] / partition, log_p, gamma)
+                        slopes[k], total = c * slope, total - c * focus * log_p
+                sum_of_slopes += slopes[k]
+            for k in range(classes):
+                p = exps[k, lane] / partition
+                gradient[g, k, lane] = (slopes[k] - p * sum_of_slopes) / divisor
+    clear_spare_lanes(gradient, samples)
+    value[0] = total / divisor
+
+
+@kernel
+def _focal(p, log_p, gamma):
+    """``(1 - p)^gamma``, and u / c."""
+    others = -np.expm1(log_p)
+    focus = others**gamma
+    if others == 0:
+        ratio = -1.0
+    elif p == 0:
+        ratio = 0.0
+    else:
+        ratio = p * log_p / others
+    return focus, focus * (gamma * ratio - 1)
+
+
+@kernel
+def negative_log_likelihood(scores, coefficients, settings, gradient, value):
+    """Fill `value[0]` with ``-(1/D) sum of c_nk s_nk``, and `gradient` with -c / D.
+
+    The scores are log p, `coefficients` c_nk, (N, K) of float64, and `settings[0]` is D. Where c is
+    0 a score of -infinity adds nothing. NaN is seen in every score.
+    """
+    parallel_for(_negative_log_likelihood, 1, (scores, coefficients, settings, gradient, value))
+
+
+@kernel
+def _negative_log_likelihood(tasks, scores, coefficients, settings, gradient, value):
+    samples, total = coefficients.shape[0], 0.0
+    for n in range(samples):
+        g, lane = n // LANES, n % LANES
+        for k in range(coefficients.shape[1]):
+            score, c = np.float64(scores[g, k, lane]), coefficients[n, k]
+            seen = c != 0 or np.isnan(score)
+            total -= c * score if seen else 0.0
+            gradient[g, k, lane] = score if np.isnan(score) else -c / settings[0]
+    clear_spare_lanes(gradient, samples)
+    value[0] = total / settings[0]
 
 
 # In what follows the lanes are counted by `top.size` and the like: a loop of a known length of 16
@@ -145,28 +197,6 @@ def _slopes(exps, label, others, partition, off, off_label, samples, gradient):
 
 
 @kernel
-def mean_squared_error(scores, targets, gradient, value):
-    """Fill `value[0]` with the mean of (s - t)², and `gradient` with 2 (s - t) / (N K)."""
-    parallel_for(_mean_squared_error, 1, (scores, targets, gradient, value))
-
-
-@kernel
-def _mean_squared_error(tasks, scores, targets, gradient, value):
-    real = scores.dtype.type
-    samples, outputs = targets.shape
-    share = real(2) / real(samples * outputs)
-    total = 0.0
-    for n in range(samples):
-        g, lane = n // LANES, n % LANES
-        for k in range(outputs):
-            difference = scores[g, k, lane] - targets[n, k]
-            gradient[g, k, lane] = difference * share
-            total += np.float64(difference) * np.float64(difference)
-    _clear_spare_lanes(gradient, samples)
-    value[0] = total / (samples * outputs)
-
-
-@kernel
 def are_classes(labels, classes):
     """Whether all labels are in [0, classes)."""
     for label in labels:
@@ -188,7 +218,8 @@ def predict(scores, classes):
 
 
 @kernel
-def _clear_spare_lanes(gradient, samples):
+def clear_spare_lanes(gradient, samples):
+    """Zeros where there is no sample."""
     groups = gradient.shape[0]
     for n in range(samples, groups * LANES):
         for k in range(gradient.shape[1]):

@@ -141,6 +141,9 @@ def preflight(
     **training
         ``loss``, ``schedule``, ``batch_size``, ``total_steps`` and ``seed`` of the training to
         come, as :func:`minicnn.lab.trial.attempt` has them.
+        The batch is judged by softmax cross-entropy, whatever the loss; the trial is of the loss
+        itself. What guessing costs is known for cross-entropy without weights alone: for another
+        loss its value before the trial stands for it, so a verdict on it is less sure.
 
     Returns
     -------
@@ -167,8 +170,15 @@ def _tried(found, model, optimizer, data, images, labels, **training):
         return found
     trial = attempt(model, optimizer, data, images, labels, **training)
     guess = max(found.record.class_entropy, math.log(2))
+    if not _guesses_cost_entropy(training.get("loss")):
+        guess = trial.loss_before
     kind = trial.kind(guess, _tolerance(model) * FADED_SIGNAL)
     return replace(found, kind=kind, trial=trial)
+
+
+def _guesses_cost_entropy(loss):
+    """Whether the entropy of the classes is what guessing costs by this loss."""
+    return loss is None or isinstance(loss, SoftmaxCrossEntropy) and loss.weight is None
 
 
 def _at_start(model, images, labels):
@@ -253,7 +263,7 @@ def of_settings(settings: Settings, dataset: Dataset) -> Preflight:
     steps = -(-len(dataset) // min(settings.batch_size, len(dataset)))
     return _tried(
         _at_start(model, *batch), model, settings.make_optimizer(model.parameters()), dataset,
-        *batch, loss=settings.make_loss(), schedule=settings.schedule,
+        *batch, loss=settings.make_loss(dataset), schedule=settings.schedule,
         batch_size=settings.batch_size, total_steps=settings.epochs * steps, seed=settings.seed,
     )  # fmt: skip
 

@@ -23,6 +23,7 @@ from minicnn.checks import check_count, check_number, check_numbers, takes
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError, DivergedError
 from minicnn.losses import Loss, SoftmaxCrossEntropy
+from minicnn.losses.reduction import batch_weight, mean_of
 from minicnn.models.inference import check_images
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.optimizers import Optimizer
@@ -47,7 +48,7 @@ class Trial:
     lr: float  # the learning rate, at the schedule's peak
     steps: int  # of the trial
     total_steps: int  # of the training that the trial stands for
-    loss_before: float  # on some images, in nats
+    loss_before: float  # the mean on some images, in nats
     loss: float  # and after; not a number if the copy diverged
     std_before: float  # of a score over those images, as the root mean square over classes
     std: float  # and after
@@ -158,7 +159,8 @@ def attempt(
     def measure():
         scores = twin.forward(lanes.pack(images, twin.dtype), True, len(images))
         variance = np.var(lanes.unpack(scores, len(images)), axis=0, dtype=np.float64)
-        return loss(scores, labels)[0], float(np.sqrt(np.mean(variance)))
+        value = mean_of(loss, loss(scores, labels)[0], batch_weight(loss, labels))
+        return value, float(np.sqrt(np.mean(variance)))
 
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         loss_before, std_before = measure()

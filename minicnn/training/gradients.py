@@ -1,9 +1,10 @@
 """A batch's loss and gradients, computed in parts where the batch is large.
 
 A large batch is computed in parts of 64 or 128 samples, whose signals fit the processor's cache
-(see :mod:`minicnn.plan.micro_batches`), and the parts' gradients are added: E is a mean over
-samples, so the sum is the gradient of the whole. It takes a part's memory, too. Layers that mix
-samples, as batch normalization does, need the whole at once.
+(see :mod:`minicnn.plan.micro_batches`), and the parts' gradients are added. Where E is a mean, each
+part counts by its share of the batch's weight (:mod:`minicnn.losses.reduction`), so the sum is the
+gradient of the whole. It takes a part's memory, too. Layers that mix samples, as batch
+normalization does, need the whole at once.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from minicnn.checks import check_callable, described
 from minicnn.errors import ArgumentError
 from minicnn.lanes import LANES, check_samples, group_count
 from minicnn.losses import Loss, check_result
+from minicnn.losses.reduction import adds, batch_weight
 from minicnn.models import Sequential
 from minicnn.models.sequential import initialized
 from minicnn.plan import Passes
@@ -31,7 +33,7 @@ def compute_gradients(
     look: Callable[[np.ndarray, int], None] | None = None,
     passes: Any = None,
 ) -> float:
-    """Forward, loss and backward: fills the parameters' gradients, and gives the mean loss.
+    """Forward, loss and backward: fills the parameters' gradients, and gives the loss.
 
     Something that is not of its kind, a batch that does not fit the model, and no labels at all are
     an ArgumentError.
@@ -42,6 +44,7 @@ def compute_gradients(
     x : ndarray, shape (G, *input_shape, 16)
         A batch in lanes.
     labels : ndarray of int, shape (N,)
+        Or what else the loss takes.
     look : callable, optional
         Is called as ``look(scores, n)`` for each part, with its n samples' scores in lanes.
     passes : Passes or Sequential, optional
@@ -57,18 +60,20 @@ def compute_gradients(
     whole = samples <= size or any(layer.mixes_samples for layer in model.all_layers())
     if whole:
         size = samples
+    weight = 0.0 if whole or adds(loss) else batch_weight(loss, labels)
     parameters, value = model.parameters(), 0.0
     sums: list[np.ndarray] = []
     for start in range(0, samples, size):
         own = labels[start : start + size]
-        share = len(own) / samples
+        share = batch_weight(loss, own) / weight if weight else 1.0
         part = x if whole else x[start // LANES : group_count(start + len(own))]
         scores = passes.forward(part, True, len(own))
-        mean, delta = loss(scores, own)
+        # Where no sample of a part counts, the loss has no mean to give.
+        part_value, delta = loss(scores, own) if share else (0.0, np.zeros_like(scores))
         if look is not None:
             look(scores, len(own))
-        value += share * mean
-        if not whole:
+        value += share * part_value
+        if share != 1:
             delta *= share
         passes.backward(delta)
         if sums:

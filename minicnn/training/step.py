@@ -23,7 +23,9 @@ from minicnn.plan.passes import Recorded
 from minicnn.training.gradients import compute_gradients
 
 #: What a loss and an optimizer are made of, which somebody may have replaced.
-METHODS = frozenset(("__call__", "compute", "load", "numbers", "rule", "step", "targets", "update"))
+METHODS = frozenset((
+    "__call__", "compute", "load", "numbers", "rule", "step", "targets", "update", "write_settings",
+))  # fmt: skip
 
 
 class _Known(NamedTuple):

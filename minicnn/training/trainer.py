@@ -15,6 +15,7 @@ from minicnn.data.batches import Batches
 from minicnn.errors import ArgumentError
 from minicnn.hints.habits import Habits
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
+from minicnn.losses.reduction import batch_weight, mean_of
 from minicnn.models import Sequential
 from minicnn.optimizers import Optimizer
 from minicnn.plan import Passes
@@ -76,14 +77,18 @@ class Trainer(Habits):
     step, total_steps : int
         Updates made so far and in the whole training.
     batch, loss_value : Batch, float
-        The one that training computed last, and its loss.
+        The one that training computed last, and its loss: the mean, if the loss gives the sum.
+    loss_weight : float
+        How much that batch counts in a mean over several: its number of samples, or what
+        ``loss.batch_weight`` says where classes have weights or labels are ignored.
     test_batches : Batches
         Of the test set.
     totals : RunningMetrics
         Running means over the batches of this epoch.
     history : list of dict
         A line for each finished epoch: ``epoch``, ``step``, ``train_loss`` and
-        ``train_accuracy`` (means over the epoch's batches, each sample counting once, while
+        ``train_accuracy`` (means over the epoch's batches, each sample counting once, or by its
+        weight in the loss, while
         the weights change), ``test_loss`` and ``test_accuracy`` (at the end of the epoch), as well
         as ``validation_loss`` and ``validation_accuracy`` if there is a validation set,
         ``seconds`` (evaluation included) and ``images_per_second`` (training steps alone).
@@ -132,6 +137,7 @@ class Trainer(Habits):
         self.epoch = self.step = 0
         self.batch: Any = None
         self.loss_value: Any = None
+        self.loss_weight = 0.0
         self.predicted: np.ndarray | None = None
         self.totals = RunningMetrics()
         self.history = History()
@@ -204,9 +210,11 @@ class Trainer(Habits):
         with self.model.lock.taken():
             for batch in batches:
                 scores = self._evaluation.forward(batch.x, False, batch.samples)
-                value, _ = self.loss(scores, batch.labels)
+                weight = batch_weight(self.loss, batch.labels)
+                value = self.loss(scores, batch.labels)[0] if weight else 0.0
+                value = mean_of(self.loss, value, weight)
                 predicted.append(predicted_classes(scores, batch.samples))
-                totals.add(value, predicted[-1], batch.labels)
+                totals.add(value, predicted[-1], batch.labels, weight)
         return totals, np.concatenate(predicted)
 
     def state_dict(self) -> dict[str, Any]:
@@ -316,7 +324,7 @@ class Trainer(Habits):
             predicted.append(predicted_classes(scores, samples))
 
         def between(value):
-            self.loss_value = value
+            self.loss_value = mean_of(self.loss, value, self.loss_weight)
             self._tell("on_loss")
             make.optimizer = self.optimizer  # a callback may choose another
 
@@ -326,10 +334,11 @@ class Trainer(Habits):
             self.optimizer.lr = self.base_lr * self.schedule(self.step, self.total_steps)
             make.loss, make.optimizer = self.loss, self.optimizer
             hooked = any(map(_looks_at_gradients, self.callbacks))
-            self.loss_value = make(
-                batch.x, batch.targets(classes), look, between if hooked else None
-            )
-            self.totals.add(self.loss_value, np.concatenate(predicted), batch.labels)
+            targets = batch.targets(classes)
+            self.loss_weight = weight = batch_weight(self.loss, targets)
+            value = make(batch.x, targets, look, between if hooked else None)
+            self.loss_value = mean_of(self.loss, value, weight)
+            self.totals.add(self.loss_value, np.concatenate(predicted), batch.labels, weight)
             predicted.clear()
             self.step += 1
             self._tell("on_step_end")

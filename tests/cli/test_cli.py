@@ -106,7 +106,8 @@ def test_the_defaults_of_the_contract(command):
 def test_all_options_reach_the_run(command):
     words = (
         "--activation tanh --optimizer rmsprop --lr 0.002 --momentum 0.5 --weight-decay 0.01"
-        " --label-smoothing 0.1 --schedule cosine --seed 4 --threads 1 --limit 33 --data ./data"
+        " --label-smoothing 0.1 --class-weights balanced --schedule cosine --seed 4"
+        " --threads 1 --limit 33 --data ./data"
     )
     assert command(*words.split(), "--out", "out")[0] == 0
     config = json.loads(Path("out/config.json").read_text())
@@ -114,6 +115,7 @@ def test_all_options_reach_the_run(command):
         "activation": "tanh", "optimizer": "rmsprop", "lr": 0.002, "momentum": 0.5,
         "weight_decay": 0.01, "label_smoothing": 0.1, "schedule": "cosine", "seed": 4,
         "threads": 1, "limit": 33, "data": "./data", "epochs": 2, "batch_size": 16,
+        "class_weights": "balanced",
     }  # fmt: skip
     assert {name: config[name] for name in expected} == expected
     assert config["data_set"]["train_images"] == 33 and config["total_steps"] == 6
@@ -223,6 +225,8 @@ BAD_ARGUMENTS = [
     ("--lr nan", "lr must be", "nan"),
     ("--momentum 1", "momentum must be", "[0, 1)", "1.0"),
     ("--weight-decay -1", "weight_decay must be", "-1"),
+    ("--class-weights even", "class_weights must be balanced or numbers", "'even'"),
+    ("--class-weights 1,2", "class_weights must have a number for each", "got 2"),
     ("--label-smoothing 1", "label_smoothing must be", "[0, 1)"),
     ("--seed -1", "seed must be", "-1"),
     ("--threads 0", "threads must be", "0"),

@@ -60,7 +60,7 @@ CALLS = [
     (LeakyReLU, (), {"negative_slope": 0.1}, "negative_slope is called slope here"),
     (ReLU, (), {"inplace": True}, "ReLU: it takes no inplace"),
     (Dense, (10,), {"biass": False}, "unknown setting 'biass'. Did you mean bias?"),
-    (losses.SoftmaxCrossEntropy, (), {"reduction": "mean"}, "It takes label_smoothing"),
+    (losses.SoftmaxCrossEntropy, (), {"size_average": True}, "It takes label_smoothing"),
     (optimizers.SGD, (), {"lr": 0.1}, "it needs parameters"),
     (optimizers.SGD, ([],), {"learning_rate": 0.1}, "learning_rate is called lr here"),
     (optimizers.Adam, ([],), {"beta_1": 0.9}, "beta_1 is called betas here"),

@@ -6,7 +6,13 @@ import pytest
 from minicnn import Sequential, lanes
 from minicnn.errors import ArgumentError
 from minicnn.layers import BatchNorm, Dense, Dropout, Flatten, ReLU
-from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
+from minicnn.losses import (
+    BCEWithLogitsLoss,
+    FocalLoss,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+    predicted_classes,
+)
 from minicnn.models import zoo
 from minicnn.plan.micro_batches import CACHE
 from minicnn.training import gradients
@@ -83,3 +89,45 @@ def test_wrong_arguments_are_named(name, case):
     given = dict(model=model, loss=SoftmaxCrossEntropy(), x=lanes.pack(x), labels=labels)
     with pytest.raises(ArgumentError, match=case[1]):
         gradients.compute_gradients(**{**given, name: case[0]})
+
+
+WEIGHTS = np.linspace(0.2, 3, 10)
+WEIGHTED = {
+    "weights": SoftmaxCrossEntropy(0.1, weight=WEIGHTS),
+    "ignored": SoftmaxCrossEntropy(weight=WEIGHTS, ignore_index=3),
+    "sum": SoftmaxCrossEntropy(weight=WEIGHTS, reduction="sum"),
+    "focal": FocalLoss(alpha=WEIGHTS, ignore_index=3),
+    "squares": MeanSquaredError(),
+    "sum of squares": MeanSquaredError("sum"),
+    "logits": BCEWithLogitsLoss(weight=WEIGHTS, pos_weight=WEIGHTS[::-1]),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+@pytest.mark.parametrize("kind", ["labels", "probabilities", "one part ignored"])
+def test_parts_add_up_whatever_the_samples_count(monkeypatch, name, kind):
+    loss, (x, labels) = WEIGHTED[name], batch(100)
+    if kind == "probabilities":
+        labels = np.random.default_rng(1).dirichlet(np.ones(10), 100)
+    if kind == "one part ignored":
+        labels[32:64] = 3
+    model = Sequential(Flatten(), Dense(12), ReLU(), Dense(10))
+    model.initialize((1, 8, 8), seed=0, dtype=np.float64)
+    found = {}
+    for size in (32, 1000):
+        monkeypatch.setattr(gradients, "PART", size)
+        value = gradients.compute_gradients(model, loss, lanes.pack(x, np.float64), labels)
+        found[size] = value, [p.grad.copy() for p in model.parameters()]
+    assert found[32][0] == pytest.approx(found[1000][0], rel=1e-13)
+    for a, b in zip(found[32][1], found[1000][1]):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * np.abs(b).max())
+
+
+def test_parts_in_which_nothing_counts_are_refused(monkeypatch):
+    monkeypatch.setattr(gradients, "PART", 32)
+    x, labels = batch(70)
+    model = Sequential(Flatten(), Dense(10))
+    model.initialize((1, 8, 8), seed=0)
+    loss = SoftmaxCrossEntropy(ignore_index=3)
+    with pytest.raises(ArgumentError, match="no sample of the batch counts"):
+        gradients.compute_gradients(model, loss, lanes.pack(x, model.dtype), 0 * labels + 3)

@@ -11,7 +11,7 @@ from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.kernels.runtime import replay
 from minicnn.layers import BatchNorm, Conv2d, Dense, Dropout, Flatten, NumpyLayer, PReLU, ReLU
-from minicnn.losses import MeanSquaredError, SoftmaxCrossEntropy
+from minicnn.losses import BCEWithLogitsLoss, FocalLoss, MeanSquaredError, SoftmaxCrossEntropy
 from minicnn.models import Sequential
 from minicnn.optimizers import SGD, clip_grad_norm
 from minicnn.training.gradients import compute_gradients
@@ -49,6 +49,8 @@ NETS = {
 }
 LOSSES = {
     "smooth": lambda: SoftmaxCrossEntropy(0.1),
+    "weighted": lambda: SoftmaxCrossEntropy(weight=[1, 2, 0.5][:CLASSES], ignore_index=1),
+    "logits": lambda: BCEWithLogitsLoss(reduction="sum"),
     "squares": MeanSquaredError,
     "own": lambda: lambda scores, labels: SoftmaxCrossEntropy()(scores, labels),
 }
@@ -150,6 +152,28 @@ def test_the_settings_of_each_step_are_its_own():
         values[loss.label_smoothing].append(step(x, labels))
     assert all(len(set(found)) == 1 for found in values.values())
     assert values[0.0][0] != values[0.3][0]
+
+
+def test_settings_of_a_loss_that_need_another_kernel_are_seen_at_once():
+    def values(replayed):
+        model = Sequential(*NETS["plain"]())
+        model.initialize(SHAPE)
+        loss, focal = SoftmaxCrossEntropy(), FocalLoss()
+        step = TrainingStep(model, loss, SGD(model.parameters(), 0.1))
+        x = lanes.pack(np.random.default_rng(0).normal(size=(16, *SHAPE)).astype(np.float32))
+        found = []
+        for i in range(16):
+            step.loss = (loss, focal)[i // 8]
+            loss.weight = np.array([1.0, 2.0, 3.0]) if i % 4 > 1 else None
+            focal.gamma = i % 3
+            if replayed:
+                found.append(step(x, np.arange(16) % CLASSES))
+            else:
+                found.append(compute_gradients(model, step.loss, x, np.arange(16) % CLASSES))
+                step.optimizer.step()
+        return found
+
+    assert values(True) == values(False)
 
 
 def test_wrong_labels_change_nothing():

@@ -7,12 +7,18 @@ import numba
 import numpy as np
 import pytest
 
-from minicnn import Sequential, schedules
+from minicnn import Sequential, lanes, schedules
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError, DataError
 from minicnn.kernels.runtime.thread_pool import get_num_threads, set_num_threads
 from minicnn.layers import Conv2d, Dense, Dropout, Flatten, MaxPool2d, ReLU
-from minicnn.losses import MeanSquaredError, SoftmaxCrossEntropy
+from minicnn.losses import (
+    BCEWithLogitsLoss,
+    FocalLoss,
+    HuberLoss,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+)
 from minicnn.metrics import accuracy
 from minicnn.optimizers import SGD
 from minicnn.plan.micro_batches import EVALUATION_BATCH
@@ -230,6 +236,52 @@ def test_other_losses():
     assert history[-1]["train_loss"] < history[0]["train_loss"] / 2
     smooth = trainer(loss=SoftmaxCrossEntropy(0.3), epochs=1).fit()[0]
     assert smooth["train_loss"] > trainer(epochs=1).fit()[0]["train_loss"]
+
+
+LOSSES = [
+    SoftmaxCrossEntropy(0.1, weight=[0.3, 2, 1]),
+    SoftmaxCrossEntropy(weight=[0.3, 2, 1], ignore_index=1, reduction="sum"),
+    SoftmaxCrossEntropy(reduction="sum"),
+    FocalLoss(),
+    BCEWithLogitsLoss(pos_weight=[2, 2, 2]),
+    HuberLoss(),
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
+def test_the_loss_shown_is_the_mean_of_the_whole(loss):
+    """Batches of 16, 16 and 8 samples have different weights."""
+    run = trainer(loss=loss, lr=1e-30, epochs=1)
+    line = run.fit()[0]
+    whole = copy.copy(loss)
+    whole.reduction = "mean"
+    for data, name in ((run.train, "train_loss"), (run.test, "test_loss")):
+        packed = lanes.pack(data.normalized(np.arange(len(data))), np.float32)
+        scores = run.model.forward(packed, False, len(data))
+        assert line[name] == pytest.approx(whole(scores, data.labels)[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
+def test_other_losses_train(loss):
+    lr = 0.1 if loss.reduction == "mean" else 0.1 / 16
+    history = trainer(loss=loss, lr=lr, epochs=20).fit()
+    assert history[-1]["train_loss"] < history[0]["train_loss"] / 1.4
+
+
+def test_test_batches_in_which_no_sample_counts_add_nothing():
+    data = toy(600)
+    order = np.argsort(data.labels, kind="stable")  # whole batches of one class
+    test = data.take(order)
+    run = trainer(loss=SoftmaxCrossEntropy(ignore_index=0), test=test)
+    kept = test.take(np.flatnonzero(test.labels != 0))
+    expected = trainer(model=run.model, test=kept).evaluate()
+    assert run.evaluate().loss == pytest.approx(expected.loss, rel=1e-6)
+
+
+def test_totals_of_earlier_versions_go_on():
+    totals = RunningMetrics()
+    totals.load_state_dict({"samples": 4, "loss": 6.0, "correct": 2})
+    assert totals.loss == 1.5 and totals.weight == 4
 
 
 def test_totals_of_nothing_are_nan():

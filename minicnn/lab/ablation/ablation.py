@@ -197,7 +197,8 @@ class _Look:
         model = settings.make_model(train)
         Trainer(
             model, settings.make_optimizer(model.parameters()), train, test,
-            schedule=settings.schedule, batch_size=settings.batch_size, epochs=settings.epochs,
+            loss=settings.make_loss(train), schedule=settings.schedule,
+            batch_size=settings.batch_size, epochs=settings.epochs,
             validation=validation, augmentation=settings.make_augmentation(),
         )  # fmt: skip
 

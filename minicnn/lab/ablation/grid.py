@@ -308,6 +308,6 @@ def _hint_at_semicolons(texts):
         cut = [text for text in texts if "," in text and ";" not in text]
         words = [word for text in cut for word in _split(text.partition("=")[2], ",")]
         holds_commas = any(":" in word and not lookup.is_own(word.strip()) for word in words)
-        if holds_commas or any(text.startswith("betas") for text in cut):
+        if holds_commas or any(text.startswith(("betas", "class")) for text in cut):
             raise ArgumentError(f"{error} {COMMAS}") from error
         raise

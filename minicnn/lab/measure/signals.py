@@ -13,6 +13,7 @@ from minicnn.data.batches import Batch
 from minicnn.errors import ArgumentError, unknown
 from minicnn.layers import Conv2d, Layer
 from minicnn.losses import Loss, SoftmaxCrossEntropy
+from minicnn.losses.reduction import batch_weight, mean_of
 from minicnn.models.inference import check_images
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.plan import NEVER
@@ -87,7 +88,9 @@ class Signals:
     ) -> Pass:
         """Run one batch forwards and backwards, and show every layer's signals.
 
-        E is the mean loss over the batch, so every dE/d(...) of a single sample has 1/N in it.
+        E is the mean loss over the batch, so every dE/d(...) of a single sample has 1/N in it; with
+        the reduction ``"sum"`` there is no 1/N in the gradients, and the loss that is returned is
+        the mean still.
 
         Parameters
         ----------
@@ -124,6 +127,7 @@ class Signals:
         with self.twin.plan().observed(watch):
             packed = self.twin.forward(lanes.pack(images, self.twin.dtype), training, samples)
             loss, gradient = self._loss(packed, labels)
+            loss = mean_of(self._loss, loss, batch_weight(self._loss, labels))
             scores = lanes.unpack(packed, samples)
             self.twin.backward(gradient)
         return Pass(float(loss), scores)

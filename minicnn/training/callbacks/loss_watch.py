@@ -75,8 +75,9 @@ class LossWatch(Callback):
     def explanation(self, trainer: Trainer) -> str | None:
         """Why the network did not learn, and what may help, at the end of training.
 
-        None if the loss is below that of guessing or no softmax cross-entropy, training was not
-        seen from its start or too short to tell, or there is only one class.
+        None if the loss is below that of guessing, training was not seen from its start or too
+        short to tell, or there is only one class. None, too, for a loss other than
+        `SoftmaxCrossEntropy`, as what guessing costs is known only there.
         """
         seen = all(getattr(self, name) is not None for name in BEGAN) and trainer.history
         if not (seen and isinstance(trainer.loss, SoftmaxCrossEntropy)):
@@ -148,11 +149,23 @@ class LossWatch(Callback):
 
 
 def _guessing(trainer):
-    """The entropy of the mean target, q_k = (1 - smoothing) f_k + smoothing / K."""
-    labels, smoothing = trainer.train.labels, trainer.loss.label_smoothing
+    """The least loss of scores that are the same for all images, 0 if no image counts.
+
+    Without weights it is the entropy of the mean target, q_k = (1 - smoothing) f_k + smoothing / K.
+    With weights w it is that of w q, made to add up to 1, times the sum of w q over that of w f.
+    """
+    labels, loss = trainer.train.labels, trainer.loss
+    labels, smoothing = labels[labels != loss.ignore_index], loss.label_smoothing
     classes = trainer.model.output_shape[0]
-    f = np.bincount(labels, minlength=classes) / len(labels)
-    return entropy((1 - smoothing) * f + smoothing / classes)
+    f = np.bincount(labels, minlength=classes) / max(len(labels), 1)
+    q = (1 - smoothing) * f + smoothing / classes
+    w = np.ones(classes) if loss.weight is None else loss.weight
+    weight = float(w @ f)
+    if weight == 0:
+        return 0.0
+    if loss.weight is None:
+        return entropy(q)
+    return float(w @ q) / weight * entropy(w * q / (w @ q))
 
 
 def _norm(model):

@@ -1,5 +1,6 @@
 """StepLog: loss and accuracy in the course of an epoch, in at most some hundred points."""
 
+import math
 import os
 from operator import add
 from typing import Any
@@ -14,8 +15,10 @@ STEPS_FILE = "steps.jsonl"
 
 def _numbers(stretch):
     """A stretch as it was before JSON, which has no infinity."""
-    number, images, loss, correct = stretch
-    return [int(number), int(images), float("inf" if loss is None else loss), int(correct)]
+    number, images, loss, correct, *weight = stretch
+    loss = float("inf" if loss is None else loss)
+    weight = float(*weight or [images])  # earlier versions had none
+    return [int(number), int(images), loss, int(correct), weight]
 
 
 class StepLog(Callback):
@@ -23,10 +26,10 @@ class StepLog(Callback):
 
     A line of JSON for each stretch: ``step`` (its last) and ``epoch`` (done by then, as 1.25),
     ``train_loss`` (nats) and ``train_accuracy`` (a fraction), means over its images, each seen
-    with the weights from before the update. Stretches are single steps at first. When there are
-    `MOST`, each two become one, and the next ones are twice as long: at any time there are at
-    least half as many points as `MOST`, or one for each step. Nothing depends on how long
-    training is to last.
+    with the weights from before the update. In the loss a batch counts by its weight there.
+    Stretches are single steps at first. When there are `MOST`, each two become one, and the next
+    ones are twice as long: at any time there are at least half as many points as `MOST`, or one
+    for each step. Nothing depends on how long training is to last.
 
     A step costs some additions; the file is replaced at the end of each epoch and of training.
     """
@@ -36,10 +39,11 @@ class StepLog(Callback):
     def __init__(self, path: str | os.PathLike[str]):
         self.path = path
         self.length = 1  # steps in a stretch
-        #: Stretches that have ended: last step, images, sum of losses, correct predictions.
+        #: Stretches that have ended: last step, images, sum of losses, correct predictions,
+        #: weight in the loss.
         self.ended: list[list[Any]] = []
         #: The one that is running, with its steps in place of the last step.
-        self.running: list[Any] = [0, 0, 0.0, 0]
+        self.running: list[Any] = [0, 0, 0.0, 0, 0.0]
         self._before = 0
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
@@ -49,12 +53,14 @@ class StepLog(Callback):
     def on_step_end(self, trainer: Trainer) -> None:
         """Add a batch; end the stretch if it is long enough."""
         images, correct = trainer.batch.samples, trainer.totals.correct
-        step = 1, images, float(trainer.loss_value) * images, correct - self._before
+        weight = float(trainer.loss_weight)
+        loss = float(trainer.loss_value) * weight
+        step = 1, images, loss, correct - self._before, weight
         self.running = list(map(add, self.running, step))
         self._before = correct
         if self.running[0] == self.length:
             self.ended.append([trainer.step, *self.running[1:]])
-            self.running = [0, 0, 0.0, 0]
+            self.running = [0, 0, 0.0, 0, 0.0]
             if len(self.ended) == MOST:
                 pairs = zip(self.ended[::2], self.ended[1::2])
                 self.ended = [[b[0], *map(add, a[1:], b[1:])] for a, b in pairs]
@@ -68,10 +74,10 @@ class StepLog(Callback):
             {
                 "step": step,
                 "epoch": step / epoch,
-                "train_loss": loss / images,
+                "train_loss": loss / weight if weight else math.nan,
                 "train_accuracy": correct / images,
             }
-            for step, images, loss, correct in [*self.ended, *running]
+            for step, images, loss, correct, weight in [*self.ended, *running]
         ]
         write_atomically(self.path, json_lines(lines))
 

@@ -131,7 +131,7 @@ class Run:
         settings = self.settings
         return Trainer(
             model, settings.make_optimizer(model.parameters()), train, test,
-            loss=settings.make_loss(), batch_size=settings.batch_size, seed=settings.seed,
+            loss=settings.make_loss(train), batch_size=settings.batch_size, seed=settings.seed,
             augmentation=settings.make_augmentation(), **more,
         )  # fmt: skip
 

@@ -23,6 +23,7 @@ from minicnn.optimizers import groups as parameter_groups
 from minicnn.parameter import Parameter
 from minicnn.paths import name_of
 from minicnn.plugins import lookup
+from minicnn.training.runs import class_weights
 from minicnn.training.runs.values import OWN, describe_own, file_word
 
 MOMENTUM = 0.9
@@ -39,6 +40,7 @@ LSUV_IMAGES = 256
 LATER = {
     "image_size": None, "skip_bad": False, "validation": None, "augment": None,
     "groups": None, "clip_norm": None, "clip_value": None,
+    "class_weights": None,
 }  # fmt: skip
 
 
@@ -104,6 +106,8 @@ class Settings:
         Parameters with other settings, see `optimizers.groups.from_string`.
     clip_norm, clip_value : float, optional
         To which gradients are clipped, see `Optimizer`.
+    class_weights : str, optional
+        Of the loss, see `class_weights.from_string`.
 
     Attributes
     ----------
@@ -136,6 +140,7 @@ class Settings:
     groups: tuple | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    class_weights: str | None = None
     own: dict | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -205,9 +210,11 @@ class Settings:
         made.clip_norm, made.clip_value = self.clip_norm, self.clip_value
         return made
 
-    def make_loss(self) -> SoftmaxCrossEntropy:
-        """The loss."""
-        return SoftmaxCrossEntropy(self.label_smoothing)
+    def make_loss(self, train: Dataset | None = None) -> SoftmaxCrossEntropy:
+        """The loss of training on a data set, which balanced weights of classes are taken from."""
+        text = self.class_weights
+        weight = None if text is None else class_weights.from_string(text, train)
+        return SoftmaxCrossEntropy(self.label_smoothing, weight=weight)
 
     def reading(self) -> dict[str, Any]:
         """How `data.load` reads the data, as its keyword arguments."""

@@ -61,6 +61,7 @@ def test_every_setting_but_seed_and_threads_can_be_an_axis():
         "data": "elsewhere", "epochs": 7, "batch_size": 3, "optimizer": "rmsprop", "lr": 0.3,
         "momentum": 0.1, "weight_decay": 0.2, "label_smoothing": 0.1, "schedule": "cosine",
         "limit": 9, "image_size": 32, "skip_bad": True, "validation": 0.1, "augment": "flip",
+        "class_weights": "balanced",
     }  # fmt: skip
     for name, value in changed.items():
         grid = Grid({name: [value]})

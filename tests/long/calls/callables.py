@@ -31,7 +31,7 @@ HOOK = "on_"
 EXTENSION_POINTS = {
     Layer: ("setup", "forward", "backward", "backward_reads", "is_view"),
     Initializer: ("moments", "draw"),
-    Loss: ("load", "targets", "compute"),
+    Loss: ("load", "targets", "compute", "write_settings"),
     Optimizer: ("load", "numbers", "rule", "update"),
 }
 

@@ -38,6 +38,8 @@ from minicnn.layers import (
     ReLU,
 )
 from minicnn.losses import Loss, SoftmaxCrossEntropy
+from minicnn.losses.cross_entropy import ClassLoss
+from minicnn.losses.regression import Elementwise
 from minicnn.models import Sequential
 from minicnn.optimizers import SGD, Optimizer
 from minicnn.parameter import Parameter
@@ -163,10 +165,15 @@ class Case:
         return f"{self.target.name}({', '.join(given)})"
 
 
+BASES = (
+    Layer, NumpyLayer, Activation, Initializer, Optimizer, Loss, ClassLoss, Elementwise, Schedule,
+)  # fmt: skip
+
+
 def use(thing):
     """What comes next with an object: layers are built and passed, optimizers step, ..."""
     rng = np.random.default_rng(0)
-    if type(thing) in (Layer, NumpyLayer, Activation, Initializer, Optimizer, Loss, Schedule):
+    if type(thing) in BASES:
         return  # without a subclass nothing can be done with these
     if isinstance(thing, Sequential):
         thing.summary() if thing.output_shape else thing.initialize(SHAPE)

@@ -29,6 +29,8 @@ from minicnn.lab.theory import (
     weight_gradients,
 )
 from minicnn.layers import Activation, Conv2d, Dense, Layer, MaxPool2d, ReLU, Tanh, Upsample
+from minicnn.losses.cross_entropy import ClassLoss
+from minicnn.losses.regression import Elementwise
 from minicnn.models import Branches, Sequential
 from minicnn.models.architectures import Parts
 from minicnn.models.inference import OfThread
@@ -138,7 +140,11 @@ SUBJECTS = {
     Node: lambda w, cls: trace(w.model).output,
     Initializer: lambda w, cls: Own() if cls is Initializer else made(w, cls),
     Optimizer: _optimizer,
-    losses.Loss: lambda w, cls: losses.SoftmaxCrossEntropy() if cls is losses.Loss else cls(),
+    losses.Loss: lambda w, cls: {
+        losses.Loss: losses.SoftmaxCrossEntropy,
+        ClassLoss: losses.NLLLoss,
+        Elementwise: losses.L1Loss,
+    }.get(cls, cls)(),
     schedules.Schedule: lambda w, cls: schedules.Cosine() if cls is schedules.Schedule else cls(),
     OfThread: lambda w, cls: cls(),
     Trainer: lambda w, cls: w.trainer,
@@ -320,6 +326,32 @@ VALUES = {
     "find_runs.averages": lambda w: {},
     "by_decay": lambda w: False,
     "label_smoothing": lambda w: 0.1,
+    "class_weights.from_string.text": lambda w: "balanced",
+    "class_weights": lambda w: "balanced",
+    "reduction": lambda w: w.choice(["mean", "sum"]),
+    "ignore_index": lambda w: -1,
+    **dict.fromkeys(
+        (
+            f"{name}.{name}.weight"
+            for name in (
+                "SoftmaxCrossEntropy",
+                "ClassLoss",
+                "NLLLoss",
+                "BCELoss",
+                "BCEWithLogitsLoss",
+            )
+        ),
+        lambda w: np.linspace(0.5, 1.5, CLASSES),
+    ),
+    "HuberLoss.HuberLoss.delta": lambda w: 0.5,
+    "SmoothL1Loss.SmoothL1Loss.beta": lambda w: 0.5,
+    "outputs": lambda w: CLASSES,
+    "check_weights.weights": lambda w: np.linspace(0.5, 1.5, CLASSES),
+    "check_length.weights": lambda w: np.linspace(0.5, 1.5, CLASSES),
+    "check_probabilities.targets": lambda w: np.eye(CLASSES),
+    "check_weights.name": lambda w: "weight",
+    "check_length.name": lambda w: "weight",
+    "pos_weight": lambda w: np.linspace(0.5, 1.5, CLASSES),
     "metrics.top_k_accuracy.scores": lambda w: w.floats(SAMPLES, CLASSES),
     "top_k_accuracy.scores": lambda w: w.floats(SAMPLES, CLASSES),
     "k": lambda w: 2,

@@ -91,16 +91,19 @@ def test_the_worst_loss_is_that_of_its_step():
     assert f"rose to {max(losses):.3g} in step {watch.worst_step}," in text
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("weight", [None, [1.0, 2.0, 0.5]])
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
-def test_the_loss_of_guessing_is_the_least_that_ignores_the_images(smoothing):
+def test_the_loss_of_guessing_is_the_least_that_ignores_the_images(smoothing, weight, reduction):
     labels = np.repeat([0, 1, 2], [20, 10, 2])
     images = np.random.default_rng(0).random((32, 1, 4, 4), np.float32)
     data = Dataset(images, labels, classes=3)
-    loss = SoftmaxCrossEntropy(smoothing)
+    loss = SoftmaxCrossEntropy(smoothing, weight=weight, reduction=reduction)
     model = dense_model(init="zeros")
     bias = model.parameters()[-1].value
     q = (1 - smoothing) * np.array([20, 10, 2]) / 32 + smoothing / 3
-    bias[...] = np.log(q)  # every score is its bias
+    q *= 1 if weight is None else weight
+    bias[...] = np.log(q / q.sum())  # every score is its bias
     watch = LossWatch()
     run = Trainer(
         model, SGD(model.parameters(), 1e-9), data, data, loss=loss, batch_size=8, epochs=25,

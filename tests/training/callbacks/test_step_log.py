@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from minicnn.losses import predicted_classes
+from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
 from minicnn.training.callbacks import step_log as module
 from minicnn.training.callbacks.step_log import StepLog
 from tests.training.toys import At, toy, trainer
@@ -46,6 +46,26 @@ def test_each_step_while_there_are_few(path):
     assert [line["epoch"] for line in found] == [step / 3 for step in range(1, 13)]
     assert [line["train_loss"] for line in found] == pytest.approx(seen[:, 2], rel=1e-6)
     assert [line["train_accuracy"] for line in found] == pytest.approx(seen[:, 3] / seen[:, 1])
+
+
+def test_batches_count_by_their_weight_in_the_loss(path, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 2)
+    seen, log = [], StepLog(path)
+    keep = At("on_step_end", lambda t: True, lambda t: seen.append((t.loss_value, t.loss_weight)))
+    loss = SoftmaxCrossEntropy(weight=[0.1, 5, 1], reduction="sum")
+    training = trainer(epochs=3, loss=loss, callbacks=[keep, log])
+    training.fit()
+    (values, weights), (first, last) = np.array(seen).T, lines(path)
+    assert weights.std() > 1 and (first["step"], last["step"]) == (8, 9)
+    mean = values[:8] @ weights[:8] / weights[:8].sum()
+    assert first["train_loss"] == pytest.approx(mean, rel=1e-12)
+    assert last["train_loss"] == pytest.approx(values[8], rel=1e-12)
+
+
+def test_stretches_of_earlier_versions_go_on(path):
+    log, state = StepLog(path), {"length": 1, "ended": [[3, 40, 6.0, 2]], "running": [0, 0, 0.0, 0]}
+    log.load_state_dict(state)
+    assert log.ended == [[3, 40, 6.0, 2, 40.0]] and log.running == [0, 0, 0.0, 0, 0.0]
 
 
 @pytest.mark.parametrize("most", [2, 4, 6, 10])

@@ -34,6 +34,22 @@ def test_given_settings_reach_the_loss():
     assert Settings(label_smoothing=0.25).make_loss().label_smoothing == 0.25
 
 
+def test_weights_of_classes_reach_the_loss():
+    train = toy(40, classes=4)
+    train = train.take(np.flatnonzero(train.labels != 2))
+    assert Settings().make_loss(train).weight is None
+    weight = Settings(class_weights="balanced").make_loss(train).weight
+    counts = np.bincount(train.labels, minlength=4)
+    np.testing.assert_allclose(weight[counts > 0] * counts[counts > 0], len(train) / 4)
+    assert weight[2] == 0
+    settings = Settings(class_weights="1,0.5,0,2")
+    assert settings.make_loss(train).weight.tolist() == [1, 0.5, 0, 2]
+    assert Settings.from_dict(settings.as_dict()) == settings
+    assert "class_weights" not in Settings().as_dict()
+    with pytest.raises(ArgumentError, match="each of the 4 scores, got 2"):
+        Settings(class_weights="1,2").make_loss(train)
+
+
 def test_given_settings_reach_the_model():
     def model(**given):
         settings = Settings(**{"model": "mlp:4", **given})
@@ -73,6 +89,9 @@ def test_the_name_can_be_a_folder():
         ({"lr": float("inf")}, "lr must be"),
         ({"weight_decay": -0.1}, "weight_decay must be"),
         ({"label_smoothing": 1.0}, "label_smoothing must be"),
+        ({"class_weights": "even"}, "class_weights must be balanced or numbers between commas"),
+        ({"class_weights": "1,-1"}, "class_weights must hold finite numbers from 0 on, got -1"),
+        ({"class_weights": [1, 2]}, "text"),
         ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
         ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
         ({"limit": 0}, "limit must be an integer of at least 1, got 0"),
