@@ -82,7 +82,7 @@ def test_calls():
 def test_what_is_public_is_found_by_itself():
     names = callables.targets()
     for name in (
-        "minicnn.set_num_threads", "minicnn.metrics.accuracy", "minicnn.losses.Loss.__call__",
+        "minicnn.set_num_threads", "minicnn.metrics.accuracy", "minicnn.losses.base.Loss.__call__",
         "minicnn.layers.activations.Tanh.build", "minicnn.layers.pool.MaxPool2d",
         "minicnn.optimizers.rules.SGD.lr=", "minicnn.parameter.Parameter.grad=",
         "minicnn.lab.ablation.grid.Grid.from_strings", "minicnn.data.dataset.Dataset.shape",

@@ -10,8 +10,11 @@ from minicnn.errors import ArgumentError
 from minicnn.lab import preflight
 from minicnn.lab.ablation.ablation import Ablation
 from minicnn.layers import Dense, Flatten, ReLU, Tanh
+from minicnn.losses import HuberLoss, SoftmaxCrossEntropy
 from minicnn.models import Branches, Residual, zoo
+from minicnn.optimizers import SGD
 from tests.lab.ablation.small_grid import small_grid, write_data
+from tests.training.toys import dense_model, toy
 
 
 def judge(name, init, activation="relu", shape=(1, 14, 14)):
@@ -204,3 +207,20 @@ def test_every_initializer_gets_a_verdict_and_theory_where_there_is_one(data, in
     command = ["--preflight", "--model", "resnet8", "--init", init, "--data", "./data"]
     assert main(command) in (0, 1)
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [SoftmaxCrossEntropy(weight=[0.2, 3, 1]), SoftmaxCrossEntropy(reduction="sum"), HuberLoss()],
+    ids=["weights", "sum", "huber"],
+)
+@pytest.mark.parametrize("lr, kinds", {0.1: {"fine", "too slow"}, 1e3: {"too fast"}}.items())
+def test_a_trial_with_another_loss_tells_a_rate_that_is_too_high(loss, lr, kinds):
+    train, model = toy(600), dense_model(16)
+    labels = np.random.default_rng(0).permutation(train.labels)  # which no large step fits
+    lr /= 16 if loss.reduction == "sum" else 1
+    found = preflight.preflight(
+        model, train.normalized(np.arange(600)), labels, SGD(model.parameters(), lr),
+        loss=loss, batch_size=16,
+    )  # fmt: skip
+    assert found.kind in kinds

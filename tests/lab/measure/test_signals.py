@@ -193,6 +193,15 @@ def test_the_loss_may_be_another_and_stays_the_owners():
     assert result.loss == pytest.approx(value, rel=1e-12)
 
 
+def test_the_loss_of_a_sum_is_shown_as_the_mean():
+    model, (images, labels) = mixed(dtype=np.float64), batch()
+    results = [
+        recorded(Signals(model, SoftmaxCrossEntropy(reduction=r)), images, labels, training=False)
+        for r in ("mean", "sum")
+    ]
+    assert results[0][1].loss == pytest.approx(results[1][1].loss, rel=1e-13)
+
+
 def test_a_twin_in_double_precision():
     model, (images, labels) = mixed(), batch()
     single, double = (recorded(Signals(model, dtype=d), images, labels) for d in (None, np.float64))

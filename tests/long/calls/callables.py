@@ -45,7 +45,7 @@ class Target:
     Attributes
     ----------
     name : str
-        Such as ``minicnn.losses.Loss.__call__``, or ``minicnn.parameter.Parameter.value=``.
+        Such as ``minicnn.losses.base.Loss.__call__``, or ``minicnn.parameter.Parameter.value=``.
     module : str
     function : callable or None
         None for an attribute, which is read or set.
