@@ -131,6 +131,19 @@ def make_parser() -> Parser:
         "--clip-value", metavar="X", type=float, help="greatest size of a gradient's element (none)"
     )
     training.add_argument(
+        "--ema", metavar="DECAY", type=float,
+        help="evaluate, and end with, an exponential moving average of the weights, as 0.999",
+    )  # fmt: skip
+    training.add_argument(
+        "--swa", metavar="START", type=float,
+        help="evaluate, and end with, the mean of the weights of all epochs after this share of"
+        " training, as 0.75",
+    )  # fmt: skip
+    training.add_argument(
+        "--eval-flip", action="store_true",
+        help="evaluate each image together with its mirror image",
+    )  # fmt: skip
+    training.add_argument(
         "--label-smoothing", metavar="X", type=float, help="of the targets, in [0, 1) (0)"
     )
     training.add_argument(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,9 @@ from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
 from minicnn.losses.reduction import batch_weight, mean_of
 from minicnn.models import Sequential
 from minicnn.optimizers import Optimizer
-from minicnn.plan import Passes
-from minicnn.plan.micro_batches import EVALUATION_BATCH, micro_batch_size
+from minicnn.training.averaging import WeightAverage
 from minicnn.training.callbacks.base import Callback
+from minicnn.training.evaluation import Evaluation
 from minicnn.training.history import History
 from minicnn.training.running_metrics import RunningMetrics
 from minicnn.training.step import TrainingStep
@@ -69,6 +69,11 @@ class Trainer(Habits):
     seed : int
         Of the shuffle; independent of the random numbers that made the model.
     callbacks : iterable of Callback
+    average : WeightAverage, optional
+        `EMA` or `SWA`: what is evaluated, and what the model ends with.
+    eval_flip : bool
+        Whether the scores of an image are the mean of its own and of its mirror image's when the
+        model is evaluated.
 
     Attributes
     ----------
@@ -88,10 +93,10 @@ class Trainer(Habits):
     history : list of dict
         A line for each finished epoch: ``epoch``, ``step``, ``train_loss`` and
         ``train_accuracy`` (means over the epoch's batches, each sample counting once, or by its
-        weight in the loss, while
-        the weights change), ``test_loss`` and ``test_accuracy`` (at the end of the epoch), as well
-        as ``validation_loss`` and ``validation_accuracy`` if there is a validation set,
-        ``seconds`` (evaluation included) and ``images_per_second`` (training steps alone).
+        weight in the loss, while the weights change), ``test_loss`` and ``test_accuracy`` (at the
+        end of the epoch), as well as ``validation_loss`` and ``validation_accuracy`` if there is a
+        validation set, ``seconds`` (evaluation included) and ``images_per_second`` (training steps
+        alone).
         Accuracies are fractions.
     base_lr : float
         The learning rate that the schedule multiplies: the optimizer's, when training begins.
@@ -116,6 +121,8 @@ class Trainer(Habits):
         callbacks: Iterable[Callback] = (),
         validation: Dataset | None = None,
         augmentation: Augmentation | None = None,
+        average: WeightAverage | None = None,
+        eval_flip: bool = False,
     ):
         self.callbacks = as_callbacks(callbacks)
         self.model, self.optimizer = model, optimizer
@@ -130,8 +137,13 @@ class Trainer(Habits):
         self._batches = Batches(
             train, self.batch_size, self._rng, model.dtype, augmentation=augmentation, seed=seed
         )
-        self.test_batches = self._in_order(test)
-        self._validation_batches = None if validation is None else self._in_order(validation)
+        self.average, self.eval_flip = average, eval_flip
+        if average is not None:
+            average.follow(model, train)
+        self._evaluation = Evaluation(model, eval_flip)
+        self.test_batches = self._evaluation.batches(test)
+        held = validation
+        self._validation_batches = None if held is None else self._evaluation.batches(held)
         self.total_steps = self.epochs * -(-len(train) // self.batch_size)
         self.schedule(0, self.total_steps)  # a warm-up longer than the training is refused here
         self.epoch = self.step = 0
@@ -143,7 +155,6 @@ class Trainer(Habits):
         self.history = History()
         self.trained_images, self.step_seconds, self.train_seconds = 0, 0.0, 0.0
         self._stopped = False
-        self._evaluation = Passes(model)
         self._drawn_from: Any = None  # the shuffle's state before the running epoch's order
         self._before = {name: getattr(self, name) for name in COUNTED}  # in earlier epochs
         self._epoch_begin = self._epoch_seconds = 0.0
@@ -167,6 +178,8 @@ class Trainer(Habits):
         # Overflow is NanGuard's to report, with its layer; NumPy would only name a line.
         with np.errstate(over="ignore", invalid="ignore"):
             try:
+                if self.average is not None and self.average.in_model:
+                    self.average.swap()
                 self._tell("on_train_begin")
                 while self._steps_of_epoch() or not self.has_ended():
                     self._train_epoch()
@@ -175,6 +188,8 @@ class Trainer(Habits):
                 try:
                     self._tell_all("on_train_end")
                 finally:
+                    if self.average is not None:
+                        self.average.swap()
                     self.model.release()
         return self.history
 
@@ -197,25 +212,16 @@ class Trainer(Habits):
         totals, self.predicted = self._evaluate(self.test_batches)
         return totals
 
-    def _in_order(self, dataset):
-        """Batches to evaluate a model on."""
-        size = min(micro_batch_size(self.model, EVALUATION_BATCH), len(dataset))
-        return Batches(dataset, size, None, self.model.dtype)
+    def averaged(self) -> AbstractContextManager[None]:
+        """A block of code in which the model has the averaged weights, if there are any yet."""
+        return nullcontext() if self.average is None else self.average.averaged()
 
     def _evaluate(self, batches):
         """Mean loss and accuracy on batches, and the predicted classes."""
-        totals, predicted = RunningMetrics(), []
         if self._evaluation.model is not self.model:
-            self._evaluation = Passes(self.model)
-        with self.model.lock.taken():
-            for batch in batches:
-                scores = self._evaluation.forward(batch.x, False, batch.samples)
-                weight = batch_weight(self.loss, batch.labels)
-                value = self.loss(scores, batch.labels)[0] if weight else 0.0
-                value = mean_of(self.loss, value, weight)
-                predicted.append(predicted_classes(scores, batch.samples))
-                totals.add(value, predicted[-1], batch.labels, weight)
-        return totals, np.concatenate(predicted)
+            self._evaluation = Evaluation(self.model, self.eval_flip)
+        with self.averaged():
+            return self._evaluation(self.loss, batches)
 
     def state_dict(self) -> dict[str, Any]:
         """Where training stands, in plain values that JSON can hold.
@@ -341,6 +347,8 @@ class Trainer(Habits):
             self.totals.add(self.loss_value, np.concatenate(predicted), batch.labels, weight)
             predicted.clear()
             self.step += 1
+            if self.average is not None:
+                self.average.update(self.step, len(self._batches), self.total_steps)
             self._tell("on_step_end")
 
     def _tell(self, hook):

@@ -95,7 +95,9 @@ class Checkpoint(Callback):
         """Write the weights if they are the best so far, and a checkpoint if it is due."""
         held = [line.get("validation_accuracy", math.nan) for line in trainer.history]
         if is_better(held[-1], best_of(held[:-1])):
-            write_atomically(self.folder / BEST, model_file(trainer, self._about))
+            with trainer.averaged():
+                data = model_file(trainer, self._about)
+            write_atomically(self.folder / BEST, data)
         if trainer.has_ended() or (self._epochs and trainer.epoch % self._epochs == 0):
             self.write(trainer)
 

@@ -132,7 +132,8 @@ class Run:
         return Trainer(
             model, settings.make_optimizer(model.parameters()), train, test,
             loss=settings.make_loss(train), batch_size=settings.batch_size, seed=settings.seed,
-            augmentation=settings.make_augmentation(), **more,
+            augmentation=settings.make_augmentation(), average=settings.make_average(),
+            eval_flip=settings.eval_flip, **more,
         )  # fmt: skip
 
     def train(self, quiet: bool = False, callbacks: Iterable[Callback] = ()) -> dict[str, Any]:

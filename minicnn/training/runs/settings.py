@@ -23,6 +23,7 @@ from minicnn.optimizers import groups as parameter_groups
 from minicnn.parameter import Parameter
 from minicnn.paths import name_of
 from minicnn.plugins import lookup
+from minicnn.training.averaging import EMA, SWA, WeightAverage
 from minicnn.training.runs import class_weights
 from minicnn.training.runs.values import OWN, describe_own, file_word
 
@@ -40,7 +41,7 @@ LSUV_IMAGES = 256
 LATER = {
     "image_size": None, "skip_bad": False, "validation": None, "augment": None,
     "groups": None, "clip_norm": None, "clip_value": None,
-    "class_weights": None,
+    "class_weights": None, "ema": None, "swa": None, "eval_flip": False,
 }  # fmt: skip
 
 
@@ -108,6 +109,12 @@ class Settings:
         To which gradients are clipped, see `Optimizer`.
     class_weights : str, optional
         Of the loss, see `class_weights.from_string`.
+    ema : float, optional
+        The decay of an `EMA` of the weights.
+    swa : float, optional
+        Where an `SWA` of the weights starts; not with `ema`.
+    eval_flip : bool
+        Whether images are evaluated with their mirror images, see `Trainer`.
 
     Attributes
     ----------
@@ -141,6 +148,9 @@ class Settings:
     clip_norm: float | None = None
     clip_value: float | None = None
     class_weights: str | None = None
+    ema: float | None = None
+    swa: float | None = None
+    eval_flip: bool = False
     own: dict | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -156,6 +166,8 @@ class Settings:
             object.__setattr__(self, "groups", tuple(map(str, groups)) or None)
         self._make_optimizer([Parameter(np.zeros(1, np.float32))])
         self.make_loss()
+        self.make_average()
+        check_flag(self.eval_flip, "eval_flip")
         for name in ("epochs", "batch_size"):
             check_count(getattr(self, name), name)
         if self.limit is not None:
@@ -215,6 +227,14 @@ class Settings:
         text = self.class_weights
         weight = None if text is None else class_weights.from_string(text, train)
         return SoftmaxCrossEntropy(self.label_smoothing, weight=weight)
+
+    def make_average(self) -> WeightAverage | None:
+        """The average of the weights that a training is evaluated by, if it is not the weights."""
+        if self.ema is not None and self.swa is not None:
+            raise ArgumentError("ema and swa are two averages of the weights: choose one of them.")
+        if self.swa is not None:
+            return SWA(self.swa)
+        return None if self.ema is None else EMA(self.ema)
 
     def reading(self) -> dict[str, Any]:
         """How `data.load` reads the data, as its keyword arguments."""

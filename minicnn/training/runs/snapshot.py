@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from minicnn.training.trainer import Trainer
 
 FORMAT = 1  # to be raised when older versions could not go on from what is kept
-MODEL, OPTIMIZER, PREDICTED = "model.", "optimizer.", "predicted"
+MODEL, OPTIMIZER, AVERAGE, PREDICTED = "model.", "optimizer.", "average.", "predicted"
 
 
 def capture(
@@ -31,7 +31,8 @@ def capture(
     Returns
     -------
     arrays : dict of str to ndarray
-        Weights, running statistics, the optimizer's averages, the last predictions. Not
+        Weights, running statistics and averages of both, the optimizer's averages, the last
+        predictions. Not
         copies: they change with the next step.
     about : dict
         Plain values: the trainer's state, the callbacks', and those of the generators that
@@ -40,6 +41,9 @@ def capture(
     arrays = {f"{MODEL}{name}": array for name, array in named_arrays(trainer.model).items()}
     averages = trainer.optimizer.state_dict(copy=False)
     arrays |= {f"{OPTIMIZER}{name}": array for name, array in averages.items()}
+    average = None if trainer.average is None else trainer.average.state_dict()
+    if average is not None:
+        arrays |= {f"{AVERAGE}{name}": array for name, array in average["arrays"].items()}
     if trainer.predicted is not None:
         arrays[PREDICTED] = trainer.predicted
     callbacks: dict[str, list[dict[str, Any]]] = {}
@@ -53,6 +57,7 @@ def capture(
         "trainer": trainer.state_dict(),
         "generators": {n: rng.bit_generator.state for n, rng in _generators(trainer).items()},
         "callbacks": callbacks,
+        **({} if average is None else {"average": average["about"]}),
     }
     return arrays, about
 
@@ -76,6 +81,9 @@ def restore(
             )
         assign(named_arrays(trainer.model), _of(MODEL, arrays))
         trainer.optimizer.load_state_dict(_of(OPTIMIZER, arrays))
+        if trainer.average is not None:
+            state = {"about": about["average"], "arrays": _of(AVERAGE, arrays)}
+            trainer.average.load_state_dict(state)
         generators = _generators(trainer)
         for name in generators.keys() | about["generators"].keys():
             generators[name].bit_generator.state = about["generators"][name]

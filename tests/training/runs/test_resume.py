@@ -86,7 +86,9 @@ GROUPED = {
 
 @pytest.mark.parametrize(
     "given",
-    [{"optimizer": name} for name in ("sgd", "adam", "rmsprop", "muon")] + [GROUPED],
+    [{"optimizer": name} for name in ("sgd", "adam", "rmsprop", "muon")]
+    + [GROUPED]
+    + [{"ema": 0.9}, {"swa": 0.4, "validation": 10}],
     ids=str,
 )
 def test_interrupted_and_resumed_is_the_same_as_in_one_go(given):
