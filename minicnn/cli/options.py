@@ -92,9 +92,9 @@ def make_parser() -> Parser:
         help="images, as 5000, or share, as 0.1, of the training set to choose the best epoch by",
     )  # fmt: skip
     data.add_argument(
-        "--augment", metavar="HOW", help="change training images at random: crop:4, flip,"
-        " rotate:15, translate:2, scale:0.1, cutout:8, noise:0.1, mixup:0.2 or cutmix, several"
-        " between commas",
+        "--augment", metavar="HOW", help="change training images at random: crop:4 or"
+        " crop:4:reflect, flip, rotate:15, translate:2, scale:0.1, cutout:8, noise:0.1, mixup:0.2"
+        " or cutmix, several between commas",
     )  # fmt: skip
     data.add_argument(
         "--image-size", metavar="N", type=_size,

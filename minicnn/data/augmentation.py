@@ -9,14 +9,16 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from minicnn.checks import check_count, check_kind, check_number, takes
+from minicnn.checks import check_count, check_kind, check_number, check_text, takes
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError, unknown
+
+MODES = "constant", "reflect"
 
 
 @dataclass(frozen=True)
 class Change:
-    """One kind of change, with one setting.
+    """One kind of change, with one setting, and perhaps a word.
 
     Attributes
     ----------
@@ -62,10 +64,24 @@ class Change:
 
 @dataclass(frozen=True)
 class RandomCrop(Change):
-    """Pad with zeros on all sides and cut the image's size out of it, at a random place."""
+    """Pad on all sides and cut the image's size out of it, at a random place.
+
+    `padding_mode` is ``"constant"``, black, or ``"reflect"``, the image's reflection at its border,
+    as torchvision has them. On the command line the latter is ``crop:4:reflect``.
+    """
 
     padding: int = 4
+    padding_mode: str = "constant"
     name, whole = "crop", True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if check_text(self.padding_mode, "RandomCrop: padding_mode") not in MODES:
+            raise unknown("padding_mode of RandomCrop", self.padding_mode, MODES)
+
+    def __str__(self) -> str:
+        reflects = self.padding_mode == "reflect"
+        return f"{super().__str__()}:reflect" if reflects else super().__str__()
 
     @takes(dataset=Dataset)
     def setting(self, dataset: Dataset) -> float:
@@ -228,6 +244,11 @@ class Augmentation:
         """Whether images are mixed, so that a sample has two classes."""
         return any(isinstance(change, (MixUp, CutMix)) for change in self.changes)
 
+    @property
+    def reflects(self) -> bool:
+        """Whether a crop sees the reflection of the image outside of it."""
+        return any(getattr(change, "padding_mode", "") == "reflect" for change in self.changes)
+
     @takes(dataset=Dataset)
     def settings(self, dataset: Dataset) -> dict[str, float]:
         """What the kernels take for the images of a data set, by name; 0 for what is not done.
@@ -263,7 +284,8 @@ def from_string(text: str | Augmentation) -> Augmentation:
         if name not in CHANGES:
             raise unknown("augmentation", name, CHANGES)
         cls: Any = CHANGES[name]
-        changes.append(cls(_number(word, setting, cls.whole)) if colon else cls())
+        number, *rest = setting.split(":", 1) if cls is RandomCrop else [setting]
+        changes.append(cls(_number(word, number, cls.whole), *rest) if colon else cls())
     return Augmentation(*changes)
 
 

@@ -92,7 +92,8 @@ class Augmenter:
         """Samples with all changes but mixing in one of two arrays; that one and the other."""
         sizes = self._by_name
         storage, crop = self.dataset.storage, int(sizes["crop"])
-        kernels.take(storage, self._rows, indices, key, crop, sizes["flip"], images)
+        reflect = self.augmentation.reflects
+        kernels.take(storage, self._rows, indices, key, crop, reflect, sizes["flip"], images)
         turn = [float(sizes[name]) for name in ("rotate", "scale", "translate")]
         if any(turn):
             kernels.warp(images, indices, key, *turn, spare)

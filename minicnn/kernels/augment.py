@@ -61,8 +61,8 @@ def beta(key, sample, alpha):
 
 
 @kernel
-def take(images, rows, indices, key, padding, flip, out):
-    """Copy samples out of a data set, moved by whole pixels and mirrored at random; 0 outside.
+def take(images, rows, indices, key, padding, reflect, flip, out):
+    """Copy samples out of a data set, moved by whole pixels and mirrored at random.
 
     Parameters
     ----------
@@ -75,6 +75,8 @@ def take(images, rows, indices, key, padding, flip, out):
     key : uint64
     padding : int
         The most that an image is moved, either way and along both axes; smaller than H and W.
+    reflect : bool
+        Whether there is the image's reflection outside of it, without the border itself; else 0.
     flip : float
         The probability of being mirrored.
     out : ndarray, shape (n, C, H, W)
@@ -91,29 +93,33 @@ def take(images, rows, indices, key, padding, flip, out):
         for c in range(channels):
             source, begin = (row * channels + c) * area, (n * channels + c) * area
             for i in range(height):
-                line = begin + i * width
-                if i + down < 0 or i + down >= height:
+                line, y = begin + i * width, i + down
+                if reflect:
+                    y = _reflected(y, height)
+                if y < 0 or y >= height:
                     for j in range(width):
                         to[np.uint64(line + j)] = 0
                 else:
-                    _line(flat, source + (i + down) * width, right, mirrored, width, to, line)
+                    _line(flat, source + y * width, right, mirrored, reflect, width, to, line)
 
 
 @kernel
-def _line(source, at, right, mirrored, width, out, line):
+def _line(source, at, right, mirrored, reflect, width, out, line):
     """One line of an image, moved by `right` pixels and mirrored if it should be."""
     first, last = max(0, -right), min(width, width - right)
-    for j in range(first):
-        out[np.uint64(line + j)] = 0
-    for j in range(last, width):
-        out[np.uint64(line + j)] = 0
-    if mirrored:
-        end = at + width - 1 - right
-        for j in range(first, last):
-            out[np.uint64(line + j)] = source[np.uint64(end - j)]
-    else:
-        for j in range(first, last):
-            out[np.uint64(line + j)] = source[np.uint64(at + right + j)]
+    begin, step = (at + width - 1 - right, -1) if mirrored else (at + right, 1)
+    for j in range(first, last):
+        out[np.uint64(line + j)] = source[np.uint64(begin + step * j)]
+    for j in range(width - (last - first)):
+        place = j if j < first else last + j - first
+        inside = _reflected(place + right, width) - right
+        out[np.uint64(line + place)] = source[np.uint64(begin + step * inside)] if reflect else 0
+
+
+@kernel
+def _reflected(place, size):
+    """Where a place outside of an image is mirrored to, at its first or last pixel."""
+    return -place if place < 0 else (2 * (size - 1) - place if place >= size else place)
 
 
 @kernel

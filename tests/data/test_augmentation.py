@@ -107,11 +107,37 @@ def test_without_mixing_the_pixels_are_of_the_sample():
             assert near.max() < 1e-6
 
 
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+def test_a_crop_is_a_window_of_the_padded_image(mode):
+    data = dataset()
+    images, _ = seen(data, np.arange(50), text=f"crop:3:{mode},flip")
+    height, width = data.shape[1:]
+    pixels, found = data.images, set()
+    for i in range(50):
+        for flip in (1, -1):
+            pads = ((0, 0), (3, 3), (3, 3))
+            padded = np.pad(pixels[i][..., ::flip], pads, mode=mode)
+            windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), (1, 2))
+            windows = windows.transpose(1, 2, 0, 3, 4)
+            known = Dataset(
+                windows.reshape(49, *data.shape), np.zeros(49, int), 4, data.mean, data.std
+            )
+            same = (np.abs(known.normalized(slice(None)) - images[i]) < 1e-6).all((1, 2, 3))
+            found |= {(flip, int(n)) for n in np.flatnonzero(same)}
+            if same.any():
+                break
+        else:
+            raise AssertionError(f"image {i} is no window")
+    assert {flip for flip, _ in found} == {1, -1} and len({n for _, n in found}) > 20
+
+
 def test_names():
     made = from_string(ALL)
     assert str(made) == ALL.replace("mixup:0.2,cutmix", "mixup:0.2,cutmix:1")
     assert repr(from_string("crop:3, flip")) == repr(Augmentation(RandomCrop(3), RandomFlip()))
     assert from_string(made) is made and made.mixes and not from_string("flip").mixes
+    assert str(from_string("crop:2:reflect")) == str(Augmentation(RandomCrop(2, "reflect")))
+    assert str(from_string("crop:2:constant")) == "crop:2"
     assert set(module.CHANGES) == {word.partition(":")[0] for word in ALL.split(",")}
 
 
@@ -122,6 +148,8 @@ def test_names():
         ("", "unknown augmentation ''"),
         ("crop:x", "expected a whole number behind the colon"),
         ("crop:2.5", "expected a whole number"),
+        ("crop:2:mirror", "unknown padding_mode of RandomCrop 'mirror'"),
+        ("crop:2:reflect:1", "unknown padding_mode"),
         ("crop:0", "RandomCrop: padding must be"),
         ("flip:1.5", "RandomFlip: probability must be above 0 and at most 1"),
         ("rotate:nan", "RandomRotation: degrees"),

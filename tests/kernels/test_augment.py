@@ -18,7 +18,7 @@ def pictures(count=6, shape=(2, 7, 9), kind=np.uint8, seed=0):
 
 def taken(images, indices, padding, flip, key=KEY, rows=NOWHERE):
     out = np.full((len(indices), *images.shape[1:]), 77, images.dtype)
-    kernels.take(images, rows, np.asarray(indices), key, padding, flip, out)
+    kernels.take(images, rows, np.asarray(indices), key, padding, False, flip, out)
     return out
 
 
