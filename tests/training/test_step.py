@@ -50,6 +50,10 @@ OPTIMIZERS = {
     "nesterov": lambda p: optimizers.SGD(p, 0.05, 0.9, 0.01, nesterov=True),
     "rmsprop": lambda p: optimizers.RMSProp(p, 0.01, momentum=0.5),
     "adamw": lambda p: optimizers.AdamW(p, 0.01),
+    "adagrad": lambda p: optimizers.Adagrad(p, 0.01, lr_decay=0.1),
+    "nadam": lambda p: optimizers.NAdam(p, 0.01, weight_decay=0.01),
+    "lion": lambda p: optimizers.Lion(p, 0.001),
+    "damped": lambda p: optimizers.SGD(p, 0.05, 0.9, dampening=0.5),
     "muon": lambda p: optimizers.Muon(p, 0.01, ns_steps=2),
     "own": lambda p: Own(p, 0.01),
 }
