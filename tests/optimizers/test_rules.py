@@ -232,6 +232,14 @@ def test_lion_moves_by_the_sign_whatever_the_size(first):
     np.testing.assert_array_equal(parameter.value, [-0.5 * np.sign(first), np.nan])
 
 
+def test_lion_steps_by_one_average_and_keeps_another():
+    """By hand: m = 1/4, then c = 1/8 - 3/20 < 0, so that w returns; m = 9/80, and c = 1/160."""
+    parameter = Parameter(np.zeros(1))
+    optimizer = Lion([parameter], lr=1.0, betas=(0.5, 0.75))
+    found = [float(run(optimizer, parameter, [g])[0]) for g in (1.0, -0.3, -0.1, -0.3)]
+    assert found == [-1, 0, -1, 0]
+
+
 def test_dampening_begins_ends_and_leaves_the_first_gradient_of_a_momentum_whole():
     parameter = Parameter(np.zeros(1))
     optimizer = SGD([parameter], lr=1.0, dampening=0.75)
