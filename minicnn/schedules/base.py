@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import numbers
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -71,26 +70,3 @@ class Schedule:
         given = [(field.name, getattr(self, field.name), field.default) for field in fields(own)]
         changed = [f"{name}={value}" for name, value, default in given if value != default]
         return ":".join([self.name, ",".join(changed)]) if changed else self.name
-
-
-def whole_steps(fraction: float, total_steps: int) -> int:
-    """The fraction as whole steps, leaving at least one, so that a peak is always reached."""
-    return min(round(fraction * total_steps), total_steps - 1)
-
-
-def check_setting(
-    schedule: Schedule, name: str, value: Any, valid: Callable[[Any], bool], expected: str
-) -> None:
-    """Raise an ArgumentError unless `value` is a number that is valid."""
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (number and valid(value)):
-        raise ArgumentError(f"schedule {schedule.name}: {name} must be {expected}, got {value!r}.")
-
-
-def check_length(schedule: Any) -> None:
-    """Raise an ArgumentError unless a schedule's `length` is a part of training."""
-    check_setting(
-        schedule, "length", schedule.length,
-        lambda x: 0 < x < 1 or (1 <= x <= MOST and isinstance(x, numbers.Integral)),
-        "a fraction in (0, 1) or a whole number of steps",
-    )  # fmt: skip

@@ -5,7 +5,8 @@ import numbers
 from dataclasses import dataclass
 
 from minicnn.checks.values import MOST
-from minicnn.schedules.base import Schedule, check_length, check_setting, whole_steps
+from minicnn.schedules.base import Schedule
+from minicnn.schedules.settings import check_length, check_setting, whole_steps
 
 CLOSE = 1e-7  # of a cycle: so far from its end, 1 + cos is not yet 0
 SHORTEST = 1e-6  # of a step, for a cycle

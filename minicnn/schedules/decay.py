@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from minicnn.errors import ArgumentError
-from minicnn.schedules.base import Schedule, check_setting
+from minicnn.schedules.base import Schedule
+from minicnn.schedules.settings import check_setting
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from minicnn.errors import ArgumentError
-from minicnn.schedules.base import Schedule, check_length, whole_steps
+from minicnn.schedules.base import Schedule
 from minicnn.schedules.decay import Constant
+from minicnn.schedules.settings import check_length, whole_steps
 
 
 @dataclass(frozen=True)

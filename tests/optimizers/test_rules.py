@@ -422,7 +422,7 @@ def test_registry():
     assert create("sgd", parameters, momentum=0.9, nesterov=True).nesterov
     assert create("adamw", parameters).weight_decay == 0.01
     assert list(settings("sgd")) == ["lr", "momentum", "weight_decay", "nesterov", "dampening"]
-    defaults = {"adagrad": 0.01, "nadam": 0.002, "lion": 0.0001}
+    defaults = {"adagrad": 0.01, "nadam": 0.002, "lion": 0.0003}
     assert {name: create(name, parameters).lr for name in defaults} == defaults
     with pytest.raises(ArgumentError, match="Did you mean 'adamw'"):
         create("adanw", parameters)
