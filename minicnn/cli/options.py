@@ -106,7 +106,9 @@ def make_parser() -> Parser:
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", metavar="N", type=int, help="passes over the data (5)")
     training.add_argument("--batch-size", metavar="N", type=int, help="images in a step (64)")
-    training.add_argument("--optimizer", help="sgd, rmsprop, adam, adamw or muon (sgd)")
+    training.add_argument(
+        "--optimizer", help="sgd, adagrad, rmsprop, adam, adamw, nadam, lion or muon (sgd)"
+    )
     training.add_argument(
         "--lr", metavar="X", type=float, help="peak learning rate (depends on the optimizer)"
     )
@@ -114,8 +116,9 @@ def make_parser() -> Parser:
         "--momentum", metavar="X", type=float, help="of sgd, rmsprop and muon, in [0, 1) (0.9)"
     )
     training.add_argument(
-        "--betas", metavar="B1,B2", type=_numbers, help="of adam and adamw, in [0, 1) (0.9,0.999)"
-    )
+        "--betas", metavar="B1,B2", type=_numbers,
+        help="of adam, adamw, nadam and lion, in [0, 1) (0.9,0.999; lion's 0.9,0.99)",
+    )  # fmt: skip
     training.add_argument(
         "--weight-decay", metavar="X", type=float, help="pull of weights towards zero (0)"
     )
@@ -155,8 +158,9 @@ def make_parser() -> Parser:
         help=f"settings that go together, which the other options change: {', '.join(RECIPES)}",
     )
     training.add_argument(
-        "--schedule", help="of the learning rate: constant, step, cosine, one-cycle or warmup, with"
-        " settings as in step:0.5,0.75 (one-cycle)",
+        "--schedule", help="of the learning rate: constant, step, linear, polynomial, exponential,"
+        " cosine, cosine-restarts, one-cycle or warmup, with settings as in step:0.5,0.75 or"
+        " warmup:0.02,linear (one-cycle)",
     )  # fmt: skip
     run = parser.add_argument_group("run")
     run.add_argument("--seed", metavar="N", type=int, help="of all random numbers (0)")

@@ -119,7 +119,10 @@ NAMES: Mapping[str, Mapping[str, str | None]] = {
         "GlorotNormal GlorotUniform glorot_uniform xavier_uniform_ Glorot": "Xavier",
         "RandomNormal": "Normal", "RandomUniform": "Uniform", "LecunNormal": "LeCun",
     }),
-    "minicnn.optimizers": {"Momentum": "SGD(..., momentum=0.9)", "RMSprop": "RMSProp"},
+    "minicnn.optimizers": _each({
+        "Momentum": "SGD(..., momentum=0.9)", "RMSprop": "RMSProp", "AdaGrad": "Adagrad",
+        "Nadam": "NAdam",
+    }),
     "minicnn": {
         "nn": "layers", "optim": "optimizers", "Model": "Sequential", "Trainer": "training.Trainer",
         "Branches": "models.Branches", "Residual": "models.Residual", "zoo": "models.zoo",

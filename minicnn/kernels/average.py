@@ -2,7 +2,7 @@
 
 from minicnn.kernels.runtime.jit import kernel
 from minicnn.kernels.runtime.thread_pool import parallel_for
-from minicnn.kernels.update import PART, _bounds, flushed, smallest_normal
+from minicnn.kernels.update import PART, bounds, flushed, smallest_normal
 
 
 @kernel
@@ -18,6 +18,6 @@ def average(value, mean, share):
 def _average(parts, value, mean, share):
     own, smallest = value.dtype.type(share[0]), smallest_normal(value)
     for part in parts:
-        a, b = _bounds(part, value.size)
+        a, b = bounds(part, value.size)
         for i in range(a, b):
             mean[i] = flushed(mean[i] + own * (value[i] - mean[i]), smallest)

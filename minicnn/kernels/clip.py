@@ -9,7 +9,7 @@ import numpy as np
 
 from minicnn.kernels.runtime.jit import kernel
 from minicnn.kernels.runtime.thread_pool import parallel_for
-from minicnn.kernels.update import PART, _bounds, sum_of_squares
+from minicnn.kernels.update import PART, bounds, sum_of_squares
 
 
 def places(size: int) -> int:
@@ -26,7 +26,7 @@ def squares(grad, sums):
 @kernel
 def _squares(parts, grad, sums):
     for part in parts:
-        a, b = _bounds(part, grad.size)
+        a, b = bounds(part, grad.size)
         sums[part] = sum_of_squares(grad[a:b])
 
 
@@ -48,7 +48,7 @@ def _by_norm(parts, grad, sums, limit):
     if limit[0] < norm and norm < np.inf:
         factor = grad.dtype.type(limit[0] / norm)
         for part in parts:
-            a, b = _bounds(part, grad.size)
+            a, b = bounds(part, grad.size)
             for i in range(a, b):
                 grad[i] *= factor
 
@@ -63,7 +63,7 @@ def by_value(grad, limit):
 def _by_value(parts, grad, limit):
     most = grad.dtype.type(limit[0])
     for part in parts:
-        a, b = _bounds(part, grad.size)
+        a, b = bounds(part, grad.size)
         for i in range(a, b):
             g = grad[i]
             grad[i] = most if g > most else (-most if g < -most else g)

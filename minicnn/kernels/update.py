@@ -25,7 +25,7 @@ PART = 1 << 13  # elements, about, that a thread updates in one go
 
 
 @kernel
-def _bounds(part, size):
+def bounds(part, size):
     """Where a part of the elements begins and ends, at whole cache lines."""
     parts, vectors = size // PART + 1, (size + LANES - 1) // LANES
     begin, end = part * vectors // parts, (part + 1) * vectors // parts
@@ -44,9 +44,39 @@ def sgd(value, grad, velocity, numbers):
 @kernel
 def _sgd_parts(parts, value, grad, velocity, numbers):
     for part in parts:
-        a, b = _bounds(part, value.size)
+        a, b = bounds(part, value.size)
         v = None if velocity is None else velocity[a:b]
         _sgd(value[a:b], grad[a:b], v, numbers)
+
+
+@kernel
+def damped_sgd(value, grad, velocity, numbers):
+    """Stochastic gradient descent whose velocity takes a share of the gradient.
+
+    A kernel of its own, so that :func:`sgd` need not multiply by that share. `numbers`, float64,
+    are the learning rate, the momentum, the weight decay and the share.
+    """
+    parallel_for(_damped_sgd_parts, value.size // PART + 1, (value, grad, velocity, numbers))
+
+
+@kernel
+def _damped_sgd_parts(parts, value, grad, velocity, numbers):
+    for part in parts:
+        a, b = bounds(part, value.size)
+        _damped_sgd(value[a:b], grad[a:b], velocity[a:b], numbers)
+
+
+@kernel
+def adagrad(value, grad, square_sum, numbers):
+    """Adagrad; `numbers`, float64, are the step's learning rate, eps and the weight decay."""
+    parallel_for(_adagrad_parts, value.size // PART + 1, (value, grad, square_sum, numbers))
+
+
+@kernel
+def _adagrad_parts(parts, value, grad, square_sum, numbers):
+    for part in parts:
+        a, b = bounds(part, value.size)
+        _adagrad(value[a:b], grad[a:b], square_sum[a:b], numbers)
 
 
 @kernel
@@ -62,7 +92,7 @@ def rmsprop(value, grad, square_average, velocity, numbers):
 @kernel
 def _rmsprop_parts(parts, value, grad, square_average, velocity, numbers):
     for part in parts:
-        a, b = _bounds(part, value.size)
+        a, b = bounds(part, value.size)
         v = None if velocity is None else velocity[a:b]
         _rmsprop(value[a:b], grad[a:b], square_average[a:b], v, numbers)
 
@@ -83,8 +113,39 @@ def adam(value, grad, first_moment, second_moment, numbers):
 @kernel
 def _adam_parts(parts, value, grad, first_moment, second_moment, numbers):
     for part in parts:
-        a, b = _bounds(part, value.size)
+        a, b = bounds(part, value.size)
         _adam(value[a:b], grad[a:b], first_moment[a:b], second_moment[a:b], numbers)
+
+
+@kernel
+def nadam(value, grad, first_moment, second_moment, numbers):
+    """NAdam, whose step is made of the gradient and the first moment.
+
+    `numbers`, float64, are the rates of these two, beta1, beta2, eps, the second correction, the
+    weight decay and the shrinkage, the last three as for :func:`adam`.
+    """
+    arguments = (value, grad, first_moment, second_moment, numbers)
+    parallel_for(_nadam_parts, value.size // PART + 1, arguments)
+
+
+@kernel
+def _nadam_parts(parts, value, grad, first_moment, second_moment, numbers):
+    for part in parts:
+        a, b = bounds(part, value.size)
+        _nadam(value[a:b], grad[a:b], first_moment[a:b], second_moment[a:b], numbers)
+
+
+@kernel
+def lion(value, grad, first_moment, numbers):
+    """Lion; `numbers`, float64, are the learning rate, beta1, beta2 and Adam's shrinkage."""
+    parallel_for(_lion_parts, value.size // PART + 1, (value, grad, first_moment, numbers))
+
+
+@kernel
+def _lion_parts(parts, value, grad, first_moment, numbers):
+    for part in parts:
+        a, b = bounds(part, value.size)
+        _lion(value[a:b], grad[a:b], first_moment[a:b], numbers)
 
 
 @kernel
@@ -110,6 +171,27 @@ def _sgd(value, grad, velocity, numbers):
             velocity[i] = flushed(momentum * velocity[i] + step, smallest)
             step = step + momentum * velocity[i] if nesterov else velocity[i]
         value[i] -= lr * step
+
+
+@kernel(flags={"contract"})
+def _damped_sgd(value, grad, velocity, numbers):
+    real, smallest = value.dtype.type, smallest_normal(value)
+    lr, momentum, weight_decay = real(numbers[0]), real(numbers[1]), real(numbers[2])
+    share = real(numbers[3])
+    for i in range(value.size):
+        step = share * (grad[i] + weight_decay * value[i])
+        velocity[i] = flushed(momentum * velocity[i] + step, smallest)
+        value[i] -= lr * velocity[i]
+
+
+@kernel(flags={"contract"})
+def _adagrad(value, grad, square_sum, numbers):
+    real, smallest = value.dtype.type, smallest_normal(value)
+    lr, eps, weight_decay = real(numbers[0]), real(numbers[1]), real(numbers[2])
+    for i in range(value.size):
+        g = grad[i] + weight_decay * value[i]
+        square_sum[i] = flushed(square_sum[i] + g * g, smallest)
+        value[i] -= lr * (g / (np.sqrt(square_sum[i]) + eps))
 
 
 @kernel(flags={"contract"})
@@ -143,6 +225,37 @@ def _adam(value, grad, first_moment, second_moment, numbers):
         v_hat = second_correction * second_moment[i]
         kept = value[i] - shrinkage * value[i]
         value[i] = kept - lr * (m_hat / (np.sqrt(v_hat) + eps))
+
+
+@kernel(flags={"contract"})
+def _nadam(value, grad, first_moment, second_moment, numbers):
+    real, smallest = value.dtype.type, smallest_normal(value)
+    grad_rate, moment_rate = real(numbers[0]), real(numbers[1])
+    beta1, beta2, eps = real(numbers[2]), real(numbers[3]), real(numbers[4])
+    alpha1, alpha2 = real(1 - numbers[2]), real(1 - numbers[3])
+    correction = real(numbers[5])
+    weight_decay, shrinkage = real(numbers[6]), real(numbers[7])
+    for i in range(value.size):
+        g = grad[i] + weight_decay * value[i]
+        first_moment[i] = flushed(beta1 * first_moment[i] + alpha1 * g, smallest)
+        second_moment[i] = flushed(beta2 * second_moment[i] + alpha2 * (g * g), smallest)
+        step = grad_rate * g + moment_rate * first_moment[i]
+        kept = value[i] - shrinkage * value[i]
+        value[i] = kept - step / (np.sqrt(correction * second_moment[i]) + eps)
+
+
+@kernel(flags={"contract"})
+def _lion(value, grad, first_moment, numbers):
+    real, smallest = value.dtype.type, smallest_normal(value)
+    lr, shrinkage = real(numbers[0]), real(numbers[3])
+    beta1, beta2 = real(numbers[1]), real(numbers[2])
+    alpha1, alpha2 = real(1 - numbers[1]), real(1 - numbers[2])
+    for i in range(value.size):
+        g = grad[i]
+        way = beta1 * first_moment[i] + alpha1 * g
+        first_moment[i] = flushed(beta2 * first_moment[i] + alpha2 * g, smallest)
+        kept = value[i] - shrinkage * value[i]
+        value[i] = kept - lr * np.sign(way)
 
 
 @kernel

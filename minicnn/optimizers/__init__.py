@@ -3,8 +3,8 @@
 An optimizer holds a list of parameters and, for each, the averages that its rule needs.
 ``step()`` reads every ``grad`` and changes every ``value`` in place. The rules are PyTorch's,
 so that learning rates found there carry over, and so are the defaults but for the learning
-rates of sgd and rmsprop. In the equations g is the gradient, w the value, t = 1, 2, ... the step;
-averages start at zero.
+rates of sgd and rmsprop; Lion, which PyTorch does not have, is its paper's. In the equations g is
+the gradient, w the value, t = 1, 2, ... the step; averages start at zero.
 """
 
 import inspect
@@ -14,20 +14,23 @@ from typing import Any
 from minicnn.checks import check_text, takes
 from minicnn.errors import ArgumentError, unknown
 from minicnn.hints.habits import no_such_name
+from minicnn.optimizers.adam import Adam, AdamW, NAdam
 from minicnn.optimizers.base import Optimizer
 from minicnn.optimizers.clipping import clip_grad_norm, clip_grad_value
 from minicnn.optimizers.groups import Group
+from minicnn.optimizers.lion import Lion
 from minicnn.optimizers.muon import Muon
-from minicnn.optimizers.rules import SGD, Adam, AdamW, RMSProp
+from minicnn.optimizers.rules import SGD, Adagrad, RMSProp
 from minicnn.parameter import Parameter
 
 __all__ = [
-    "OPTIMIZERS", "SGD", "Adam", "AdamW", "Group", "Muon", "Optimizer", "RMSProp",
-    "clip_grad_norm", "clip_grad_value", "create", "settings",
+    "OPTIMIZERS", "SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "Muon", "NAdam", "Optimizer",
+    "RMSProp", "clip_grad_norm", "clip_grad_value", "create", "settings",
 ]  # fmt: skip
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "sgd": SGD, "rmsprop": RMSProp, "adam": Adam, "adamw": AdamW, "muon": Muon,
+    "sgd": SGD, "adagrad": Adagrad, "rmsprop": RMSProp, "adam": Adam, "adamw": AdamW,
+    "nadam": NAdam, "lion": Lion, "muon": Muon,
 }  # fmt: skip
 
 
@@ -54,7 +57,7 @@ def create(name: str, parameters: Iterable[Parameter], **given: Any) -> Optimize
     Parameters
     ----------
     name : str
-        ``sgd``, ``rmsprop``, ``adam``, ``adamw`` or ``muon``.
+        ``sgd``, ``adagrad``, ``rmsprop``, ``adam``, ``adamw``, ``nadam``, ``lion`` or ``muon``.
     parameters : iterable of Parameter
         The arrays to train.
     **given

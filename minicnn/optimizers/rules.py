@@ -1,10 +1,10 @@
-"""The rules: stochastic gradient descent and those that scale it by running averages."""
+"""Stochastic gradient descent, and the rules that divide its gradient by its size."""
 
 from collections.abc import Iterable
 
 from minicnn.errors import ArgumentError
 from minicnn.kernels import update
-from minicnn.optimizers.base import Optimizer, fraction, positive
+from minicnn.optimizers.base import Optimizer, Setting, fraction, positive
 from minicnn.optimizers.runs import Run
 from minicnn.parameter import Parameter
 
@@ -31,6 +31,8 @@ class SGD(_WithMomentum):
         w <- w - lr v                     classical momentum
         w <- w - lr (g + momentum v)      Nesterov
 
+    With dampening, v <- momentum v + (1 - dampening) g, but in the first step v = g.
+
     Momentum: Polyak, *Some methods of speeding up the convergence of iteration methods*,
     1964. Nesterov, *A method of solving a convex programming problem with convergence
     rate O(1/k²)*, 1983, in the form of Sutskever et al., *On the importance of
@@ -42,7 +44,10 @@ class SGD(_WithMomentum):
     momentum : float
         In [0, 1); may be set at any time. At 0 no velocity is kept.
     nesterov : bool
-        Whether to look ahead; needs momentum.
+        Whether to look ahead; needs momentum, and no dampening.
+    dampening : float
+        In [0, 1]; may be set at any time. Without momentum it does nothing. The last parameter
+        here, while PyTorch's stands behind the momentum.
 
     Raises
     ------
@@ -52,6 +57,7 @@ class SGD(_WithMomentum):
 
     default_lr = 0.03
     kinds, rule = ("velocity",), staticmethod(update.sgd)
+    dampening = Setting(lambda x: 0 <= x <= 1, "a number in [0, 1]")
 
     def __init__(
         self,
@@ -60,18 +66,94 @@ class SGD(_WithMomentum):
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        dampening: float = 0.0,
     ):
         super().__init__(parameters, lr, weight_decay)
-        self.momentum = momentum
+        self.momentum, self.dampening = momentum, dampening
         self.nesterov = bool(nesterov)
         if self.nesterov and not self.momentum:
             raise ArgumentError("SGD: nesterov needs a momentum above 0, such as 0.9.")
+        self._check_dampening()
+        self._damped = self._begins = False
         if self.momentum:
             self._allocate("velocity")
 
+    def load(self) -> list[Run]:
+        """Begin a step; where dampening begins or ends, another kernel takes over."""
+        self._check_dampening()
+        damped = bool(self.dampening and self.momentum)
+        if damped != self._damped:
+            self._damped, self._runs = damped, None
+        self._begins = not self.steps or "velocity" not in self._averages
+        return super().load()
+
     def numbers(self, decay: float) -> tuple[float, ...]:
-        """The settings, as :func:`minicnn.kernels.update.sgd` takes them."""
+        """The settings, as the kernels in :mod:`minicnn.kernels.update` take them."""
+        if self._damped:
+            return self.lr, self.momentum, decay, 1.0 if self._begins else 1 - self.dampening
         return self.lr, self.momentum, decay, self.nesterov
+
+    def _change(self, run):
+        if self._damped:
+            update.damped_sgd(run.value, run.grad, run.averages["velocity"], run.numbers)
+        else:
+            super()._change(run)
+
+    def _check_dampening(self):
+        if self.nesterov and self.dampening:
+            raise ArgumentError(
+                f"SGD: nesterov takes no dampening, got {self.dampening}: leave out one of them."
+            )
+
+
+class Adagrad(Optimizer):
+    """Gradients divided by the root of the sum of all their squares.
+
+    ::
+
+        g <- g + weight_decay w
+        s <- s + g²
+        w <- w - lr / (1 + (t - 1) lr_decay) g / (√s + eps)
+
+    Duchi, Hazan & Singer, *Adaptive subgradient methods for online learning and stochastic
+    optimization*, JMLR 2011.
+
+    Parameters
+    ----------
+    parameters, lr, weight_decay : see `Optimizer`
+    lr_decay : float
+        At least 0; the learning rate falls with the steps by this, beside any schedule.
+    initial_accumulator_value : float
+        What s starts at; 0 or a normal number of the parameters' dtype.
+    eps : float
+        Above 0, and a normal number of the parameters' dtype; keeps the divisor from zero.
+    """
+
+    default_lr = 0.01
+    kinds, rule = ("square_sum",), staticmethod(update.adagrad)
+    lr_decay = Setting(lambda x: x >= 0, "a number of at least 0")
+    initial_accumulator_value = Setting(lambda x: x >= 0, "a number of at least 0", normal=True)
+    eps = positive(normal=True)
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ):
+        super().__init__(parameters, lr, weight_decay)
+        self.lr_decay, self.eps = lr_decay, eps
+        self.initial_accumulator_value = initial_accumulator_value
+        self._allocate("square_sum")
+        for array in self._averages["square_sum"]:
+            array.fill(initial_accumulator_value)
+
+    def numbers(self, decay: float) -> tuple[float, ...]:
+        """The settings, as :func:`minicnn.kernels.update.adagrad` takes them."""
+        return self.lr / (1 + (self.steps - 1) * self.lr_decay), self.eps, decay
 
 
 class RMSProp(_WithMomentum):
@@ -120,86 +202,3 @@ class RMSProp(_WithMomentum):
     def numbers(self, decay: float) -> tuple[float, ...]:
         """The settings, as :func:`minicnn.kernels.update.rmsprop` takes them."""
         return self.lr, self.alpha, self.eps, self.momentum, decay
-
-
-class Adam(Optimizer):
-    """Momentum and RMSProp in one, both corrected for their start at zero.
-
-    ::
-
-        g <- g + weight_decay w
-        m <- beta1 m + (1 - beta1) g           m_hat = m / (1 - beta1^t)
-        v <- beta2 v + (1 - beta2) g²          v_hat = v / (1 - beta2^t)
-        w <- w - lr m_hat / (√v_hat + eps)
-
-    Kingma & Ba, *Adam: a method for stochastic optimization*, ICLR 2015 (arXiv 1412.6980).
-
-    Parameters
-    ----------
-    parameters, lr, weight_decay : see `Optimizer`
-    betas : pair of float
-        Share of each average that a step keeps, in [0, 1). The first is this rule's
-        momentum; ``beta1`` and ``beta2`` may be set at any time.
-    eps : float
-        Above 0, and a normal number of the parameters' dtype; keeps the divisor from zero.
-
-    Raises
-    ------
-    ArgumentError
-        As `Optimizer`, or if a setting is out of range.
-    """
-
-    default_lr = 0.001
-    kinds, rule = ("first_moment", "second_moment"), staticmethod(update.adam)
-    decoupled = False
-    beta1 = fraction()
-    beta2 = fraction()
-    eps = positive(normal=True)
-
-    def __init__(
-        self,
-        parameters: Iterable[Parameter],
-        lr: float,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ):
-        super().__init__(parameters, lr, weight_decay)
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ArgumentError(
-                f"{type(self).__name__}: betas must be a pair such as (0.9, 0.999), got {betas!r}."
-            )
-        self.beta1, self.beta2 = betas
-        self.eps = eps
-        self._allocate("first_moment")
-        self._allocate("second_moment")
-
-    def numbers(self, decay: float) -> tuple[float, ...]:
-        """The settings, as :func:`minicnn.kernels.update.adam` takes them."""
-        corrections = (1 / (1 - beta**self.steps) for beta in (self.beta1, self.beta2))
-        decays = (0.0, self.lr * decay) if self.decoupled else (decay, 0.0)
-        return self.lr, self.beta1, self.beta2, self.eps, *corrections, *decays
-
-
-class AdamW(Adam):
-    """Adam whose weight decay is not divided by the size of the gradients.
-
-    ::
-
-        w <- w - lr weight_decay w, then Adam without weight decay
-
-    Loshchilov & Hutter, *Decoupled weight decay regularization*, ICLR 2019 (arXiv
-    1711.05101). Parameters as in `Adam`.
-    """
-
-    decoupled = True
-
-    def __init__(
-        self,
-        parameters: Iterable[Parameter],
-        lr: float,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.01,
-    ):
-        super().__init__(parameters, lr, betas, eps, weight_decay)

@@ -12,11 +12,19 @@ RULES = {
     "sgd": (update.sgd, (), (0.1, 0.0, 0.01, False)),
     "momentum": (update.sgd, ("velocity",), (0.1, 0.9, 0.01, False)),
     "nesterov": (update.sgd, ("velocity",), (0.1, 0.9, 0.01, True)),
+    "damped": (update.damped_sgd, ("velocity",), (0.1, 0.9, 0.01, 0.3)),
+    "adagrad": (update.adagrad, ("sum",), (0.1, 1e-10, 0.01)),
     "rmsprop": (update.rmsprop, ("average",), (0.1, 0.99, 1e-8, 0.0, 0.01)),
     "rmsprop momentum": (update.rmsprop, ("average", "velocity"), (0.1, 0.9, 1e-8, 0.8, 0.01)),
     "adam": (update.adam, ("m", "v"), (0.1, 0.9, 0.99, 1e-8, 3.0, 7.0, 0.01, 0.0)),
     "adamw": (update.adam, ("m", "v"), (0.1, 0.9, 0.99, 1e-8, 3.0, 7.0, 0.0, 0.02)),
+    "nadam": (update.nadam, ("m", "v"), (0.1, 0.2, 0.9, 0.99, 1e-8, 7.0, 0.01, 0.02)),
+    "lion": (update.lion, ("m",), (0.1, 0.9, 0.99, 0.02)),
 }
+
+
+SIGNED = "momentum", "nesterov", "damped"
+FADING = *SIGNED, "rmsprop", "rmsprop momentum", "adam", "nadam"
 
 
 def arguments(rule, size, dtype, seed=0):
@@ -25,7 +33,7 @@ def arguments(rule, size, dtype, seed=0):
     rng = np.random.default_rng(seed)
     value, grad = (rng.normal(size=size).astype(dtype) for _ in range(2))
     kept = [rng.uniform(0.5, 2, size).astype(dtype) for _ in averages]
-    missing = [None] * ({"sgd": 1, "rmsprop": 2, "adam": 2}[kernel.__name__] - len(kept))
+    missing = [None] * ({"sgd": 1, "rmsprop": 2}.get(kernel.__name__, 0) - len(kept))
     return kernel, [value, grad, *kept], [value, grad, *kept, *missing, np.array(scalars, float)]
 
 
@@ -35,7 +43,7 @@ def arguments(rule, size, dtype, seed=0):
 def test_compiled_rule_is_the_written_loop(rule, size, dtype, monkeypatch):
     kernel, compiled, call = arguments(rule, size, dtype)
     kernel(*call)
-    for name in ("_sgd", "_rmsprop", "_adam", "_bounds"):
+    for name in (f"_{kernel.__name__}", "bounds"):
         monkeypatch.setattr(update, name, getattr(update, name).py_func)
     _, plain, call = arguments(rule, size, dtype)
     getattr(kernel, "py_func", kernel)(*call)
@@ -99,7 +107,7 @@ def test_sum_of_squares(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("rule", ["momentum", "nesterov", "rmsprop", "rmsprop momentum", "adam"])
+@pytest.mark.parametrize("rule", FADING)
 def test_what_fades_becomes_zero_and_never_subnormal(rule, dtype):
     """Subnormal numbers would make every later step slow."""
     kernel, arrays, call = arguments(rule, 67, dtype)
@@ -107,13 +115,39 @@ def test_what_fades_becomes_zero_and_never_subnormal(rule, dtype):
     smallest, kept = np.finfo(dtype).tiny, arrays[2:]
     for scale in (1e3 * smallest, -1e3 * smallest):
         for array in kept:
-            array[:] = scale if rule in ("momentum", "nesterov") else abs(scale)
+            array[:] = scale if rule in SIGNED else abs(scale)
         for _ in range(1000):
             kernel(*call)
             arrays[0][:] = 0
             for array in kept:
                 assert ((array == 0) | (np.abs(array) >= smallest)).all()
         assert not any(array.any() for array in kept)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lion_s_average_becomes_zero_and_never_subnormal(dtype):
+    """Its steps go on until then, as they are of one size, and end there."""
+    kernel, (value, grad, m), call = arguments("lion", 67, dtype)
+    smallest = np.finfo(dtype).tiny
+    value[:], grad[:], m[:] = 0, 0, 100 * smallest
+    for _ in range(1000):
+        kernel(*call)
+        assert ((m == 0) | (m >= smallest)).all()
+    assert not m.any() and value.any()
+    before = value.copy()
+    call[-1][-1] = 0  # no weight decay
+    kernel(*call)
+    np.testing.assert_array_equal(value, before)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adagrad_s_sum_is_never_subnormal(dtype):
+    kernel, (value, grad, kept), call = arguments("adagrad", 67, dtype)
+    value[:], kept[:] = 0, 0
+    grad[:] = np.sqrt(np.finfo(dtype).tiny) * np.geomspace(1e-3, 1e3, 67)
+    kernel(*call)
+    assert ((kept == 0) | (kept >= np.finfo(dtype).tiny)).all()
+    assert (kept == 0).any() and (kept > 0).any()
 
 
 def test_a_velocity_of_nan_stays():

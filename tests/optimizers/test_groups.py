@@ -12,7 +12,8 @@ from minicnn.optimizers import Group
 from minicnn.optimizers.groups import from_string
 
 RULES = {
-    "sgd": {"momentum": 0.9}, "rmsprop": {}, "adam": {}, "adamw": {}, "muon": {},
+    "sgd": {"momentum": 0.9}, "adagrad": {}, "rmsprop": {}, "adam": {}, "adamw": {}, "nadam": {},
+    "lion": {}, "muon": {},
 }  # fmt: skip
 
 

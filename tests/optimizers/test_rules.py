@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from minicnn.errors import ArgumentError
-from minicnn.optimizers import SGD, Adam, AdamW, RMSProp, clip_grad_norm, create, settings
+from minicnn.optimizers import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    NAdam,
+    RMSProp,
+    clip_grad_norm,
+    create,
+    settings,
+)
 from minicnn.parameter import Parameter
 
 GRADS = np.random.default_rng(1).normal(size=(4, 3, 5))
@@ -13,10 +24,15 @@ EVERY = {
     "sgd": {},
     "sgd momentum": {"momentum": 0.9},
     "sgd nesterov": {"momentum": 0.8, "nesterov": True},
+    "sgd dampening": {"momentum": 0.8, "dampening": 0.3},
+    "adagrad": {"lr_decay": 0.01, "initial_accumulator_value": 0.5},
     "rmsprop": {},
     "rmsprop momentum": {"momentum": 0.7, "alpha": 0.9},
     "adam": {},
     "adamw": {"betas": (0.8, 0.95)},
+    "nadam": {"momentum_decay": 0.5},
+    "nadam decoupled": {"decoupled_weight_decay": True},
+    "lion": {"betas": (0.8, 0.95)},
 }
 
 
@@ -34,12 +50,21 @@ def run(optimizer, parameter, grads):
 # The formulas, one step after the other, as in the papers.
 
 
-def sgd(w, grads, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
+def sgd(w, grads, lr, momentum=0.0, weight_decay=0.0, nesterov=False, dampening=0.0):
     v = None
     for g in grads:
         g = g + weight_decay * w
-        v = g if v is None else momentum * v + g
+        v = g if v is None else momentum * v + (1 - dampening) * g
         w = w - lr * (g + momentum * v if nesterov else v)
+    return w
+
+
+def adagrad(w, grads, lr, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10):
+    s = initial_accumulator_value
+    for t, g in enumerate(grads, start=1):
+        g = g + weight_decay * w
+        s = s + g**2
+        w = w - lr / (1 + (t - 1) * lr_decay) * g / (np.sqrt(s) + eps)
     return w
 
 
@@ -73,7 +98,37 @@ def adamw(w, grads, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
     return w
 
 
-FORMULAS = {"sgd": sgd, "rmsprop": rmsprop, "adam": adam, "adamw": adamw}
+def nadam(
+    w, grads, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, momentum_decay=4e-3,
+    decoupled_weight_decay=False,
+):  # fmt: skip
+    mu = betas[0] * (1 - 0.5 * 0.96 ** (momentum_decay * np.arange(len(grads) + 2)))
+    m = v = 0
+    for t, g in enumerate(grads, start=1):
+        if decoupled_weight_decay:
+            w = (1 - lr * weight_decay) * w
+        else:
+            g = g + weight_decay * w
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        m_hat = mu[t + 1] * m / (1 - np.prod(mu[1 : t + 2]))
+        m_hat = m_hat + (1 - mu[t]) * g / (1 - np.prod(mu[1 : t + 1]))
+        w = w - lr * m_hat / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+    return w
+
+
+def lion(w, grads, lr, betas=(0.9, 0.99), weight_decay=0.0):
+    m = np.zeros_like(w)
+    for g in grads:
+        w = w - lr * (np.sign(betas[0] * m + (1 - betas[0]) * g) + weight_decay * w)
+        m = betas[1] * m + (1 - betas[1]) * g
+    return w
+
+
+FORMULAS = {
+    "sgd": sgd, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw,
+    "nadam": nadam, "lion": lion,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -89,7 +144,7 @@ def test_steps_follow_the_formulas(case, more, dtype):
 
 
 @pytest.mark.parametrize("eps", [0.5, 1e-8])
-@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw"])
+@pytest.mark.parametrize("name", ["adagrad", "rmsprop", "adam", "adamw", "nadam"])
 def test_eps_is_added_to_the_root(name, eps):
     parameter = Parameter(START.copy())
     result = run(create(name, [parameter], lr=0.1, eps=eps), parameter, GRADS)
@@ -104,11 +159,22 @@ def test_eps_is_added_to_the_root(name, eps):
         (SGD, {"lr": 0.5, "weight_decay": 0.5}, [0.25, -0.8125]),  # 1.5; 2.125
         (SGD, {"lr": 0.5, "momentum": 0.5}, [0.5, -0.75]),  # v = 1; 2.5
         (SGD, {"lr": 0.5, "momentum": 0.5, "nesterov": True}, [0.25, -1.375]),  # 1.5; 3.25
+        # v = 1; 1/2 + 1/4 · 2
+        (SGD, {"lr": 0.5, "momentum": 0.5, "dampening": 0.75}, [0.5, 0.0]),
+        # s = 3 + 1, then 8; rates 1/2 and 1/4
+        (
+            Adagrad,
+            {"lr": 0.5, "initial_accumulator_value": 3.0, "lr_decay": 1.0},
+            [0.75, 0.75 - 0.5 / np.sqrt(8)],
+        ),
         # s = 1/4, then 1/4 · 3/4 + 4/4 = 19/16
         (RMSProp, {"lr": 0.5, "alpha": 0.75}, [0.0, -1 / np.sqrt(19 / 16)]),
         # m_hat / sqrt(v_hat) = 1; m = .75 of 1 and 2 weighted 1:2 -> 5/3; v_hat = 9/3 -> 3
         (Adam, {"lr": 0.5, "betas": (0.5, 0.5)}, [0.5, 0.5 - 0.5 * (5 / 3) / np.sqrt(3)]),
         (AdamW, {"lr": 0.5, "weight_decay": 0.5}, [0.25]),  # 1 · (1 - 1/4) - 1/2
+        # mu = 1/4 always: m_hat = 1/4 · 1/2 / (15/16) + 3/4 · 1 / (3/4) = 17/15
+        (NAdam, {"lr": 0.5, "betas": (0.5, 0.5), "momentum_decay": 0.0}, [1 - 17 / 30]),
+        (Lion, {"lr": 0.5, "weight_decay": 0.5}, [0.25, -0.3125]),  # 1/4 · (1 - 1/4) - 1/2
     ],
 )
 def test_hand_computed_steps(optimizer, settings, values):
@@ -132,8 +198,9 @@ def test_finds_the_minimum_of_a_quadratic(case, dtype):
     curvature, target = np.array([0.5, 1, 2]), np.array([1, -2, 0.5])
     parameter = Parameter(np.zeros(3, dtype))
     optimizer = make(case, [parameter], weight_decay=0.0)
+    lr = 1.0 if case == "adagrad" else 0.1  # which falls by itself
     for step in range(400):
-        optimizer.lr = 0.1 * (1 - step / 400) + 1e-6
+        optimizer.lr = lr * (1 - step / 400) + 1e-6
         run(optimizer, parameter, [curvature * (parameter.value - target)])
     np.testing.assert_allclose(parameter.value, target, atol=2e-3)
 
@@ -156,6 +223,51 @@ def test_adamw_decays_by_its_own_default_and_apart_from_the_gradient():
     parameter = Parameter(np.array([2.0]))
     run(Adam([parameter], lr=0.1, weight_decay=0.01), parameter, [0.0])
     assert parameter.value[0] == pytest.approx(2 - 0.1, rel=1e-6)
+
+
+@pytest.mark.parametrize("first", [0.0, 1e-30, -1e30])
+def test_lion_moves_by_the_sign_whatever_the_size(first):
+    parameter = Parameter(np.zeros(2, np.float32))
+    run(Lion([parameter], lr=0.5), parameter, [[first, np.nan]])
+    np.testing.assert_array_equal(parameter.value, [-0.5 * np.sign(first), np.nan])
+
+
+def test_lion_steps_by_one_average_and_keeps_another():
+    """By hand: m = 1/4, then c = 1/8 - 3/20 < 0, so that w returns; m = 9/80, and c = 1/160."""
+    parameter = Parameter(np.zeros(1))
+    optimizer = Lion([parameter], lr=1.0, betas=(0.5, 0.75))
+    found = [float(run(optimizer, parameter, [g])[0]) for g in (1.0, -0.3, -0.1, -0.3)]
+    assert found == [-1, 0, -1, 0]
+
+
+def test_dampening_begins_ends_and_leaves_the_first_gradient_of_a_momentum_whole():
+    parameter = Parameter(np.zeros(1))
+    optimizer = SGD([parameter], lr=1.0, dampening=0.75)
+    values = []
+    for momentum, dampening in [(0.0, 0.75), (0.5, 0.75), (0.5, 0.75), (0.5, 0.0), (0.5, 0.5)]:
+        optimizer.momentum, optimizer.dampening = momentum, dampening
+        values.append(float(run(optimizer, parameter, [1.0])[0]))
+    # 1 without velocity; then v = 1, 1/2 + 1/4, 3/8 + 1, 11/16 + 1/2
+    np.testing.assert_array_equal(-np.diff(values, prepend=0), [1, 1, 0.75, 1.375, 1.1875])
+    optimizer.nesterov = True
+    with pytest.raises(ArgumentError, match="nesterov takes no dampening, got 0.5"):
+        optimizer.step()
+    with pytest.raises(ArgumentError, match="nesterov takes no dampening"):
+        SGD([parameter], lr=1.0, momentum=0.5, nesterov=True, dampening=0.1)
+
+
+def test_nadam_s_product_of_momenta_is_that_of_the_steps_and_settings():
+    """However the step was come to: one by one, from a state, by settings set anew."""
+    found = []
+    for betas, jump in [((0.9, 0.999), 0), ((0.9, 0.999), 7), ((0.5, 0.999), 0)]:
+        parameter = Parameter(START.copy())
+        optimizer = NAdam([parameter], lr=0.1, betas=betas, momentum_decay=2.0)
+        optimizer.beta1 = 0.9 if jump else betas[0]
+        while optimizer.steps < 7 and not jump:
+            run(optimizer, parameter, GRADS[:1])
+        optimizer.beta1, optimizer.steps = 0.9, 8
+        found.append(optimizer.numbers(0.0))
+    assert found[0] == found[1] == found[2]
 
 
 def test_parameters_of_several_shapes_are_changed_in_place_and_gradients_kept():
@@ -262,7 +374,7 @@ def test_momentum_may_be_moved_and_raised_from_zero():
     )
 
 
-@pytest.mark.parametrize("cls", [SGD, RMSProp, Adam, AdamW])
+@pytest.mark.parametrize("cls", [SGD, Adagrad, RMSProp, Adam, AdamW, NAdam, Lion])
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -270,6 +382,10 @@ def test_momentum_may_be_moved_and_raised_from_zero():
         *[("weight_decay", v) for v in (-0.1, np.nan)],
         *[("momentum", v) for v in (-0.1, 1, 1.5, np.nan)],
         *[("alpha", v) for v in (-0.1, 1)],
+        *[("dampening", v) for v in (-0.1, 1.1, np.nan)],
+        *[("lr_decay", v) for v in (-0.1, np.inf)],
+        *[("initial_accumulator_value", v) for v in (-0.1, np.inf)],
+        *[("momentum_decay", v) for v in (-0.1, np.inf)],
         *[("eps", v) for v in (0, -1e-8, np.inf)],
         *[("betas", v) for v in (0.9, (0.9,), (1, 0.9), (0.9, 1), (-0.1, 0.9), (0.9, np.nan))],
         ("nesterov", True),
@@ -305,7 +421,9 @@ def test_registry():
     assert create("rmsprop", parameters, lr=0.5).lr == 0.5
     assert create("sgd", parameters, momentum=0.9, nesterov=True).nesterov
     assert create("adamw", parameters).weight_decay == 0.01
-    assert list(settings("sgd")) == ["lr", "momentum", "weight_decay", "nesterov"]
+    assert list(settings("sgd")) == ["lr", "momentum", "weight_decay", "nesterov", "dampening"]
+    defaults = {"adagrad": 0.01, "nadam": 0.002, "lion": 0.0003}
+    assert {name: create(name, parameters).lr for name in defaults} == defaults
     with pytest.raises(ArgumentError, match="Did you mean 'adamw'"):
         create("adanw", parameters)
     with pytest.raises(ArgumentError, match="adam takes no 'momentum'; it takes lr, betas, eps"):
@@ -347,7 +465,7 @@ def test_parameters_may_be_given_one_by_one(given):
     assert clip_grad_norm(given(made), 1.0) == pytest.approx(10 * 12**0.5)
     clipped = np.concatenate([parameter.grad for parameter in made])
     np.testing.assert_allclose(np.linalg.norm(clipped), 1, rtol=1e-14)
-    for name in ("sgd", "rmsprop", "adam", "adamw"):
+    for name in FORMULAS:
         optimizer = create(name, given(made))
         optimizer.step()
         assert optimizer.parameters == made
@@ -381,7 +499,8 @@ def test_what_is_no_list_of_parameters(take):
 def test_settings_that_the_dtype_holds_as_0_or_denormal_are_refused(dtype, tiny):
     parameter = Parameter(np.ones(2, dtype))
     cases = [("rmsprop", "eps"), ("adam", "eps"), ("adamw", "eps"), ("sgd", "lr"), ("adam", "lr"),
-             ("sgd", "weight_decay"), ("adamw", "weight_decay")]  # fmt: skip
+             ("sgd", "weight_decay"), ("adamw", "weight_decay"),
+             ("adagrad", "initial_accumulator_value")]  # fmt: skip
     for name, setting in cases:
         with pytest.raises(ArgumentError, match=f"{setting} must be at least .* normal number"):
             create(name, [parameter], **{"lr": 0.1, setting: tiny})
@@ -394,7 +513,7 @@ def test_settings_that_the_dtype_holds_as_0_or_denormal_are_refused(dtype, tiny)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw"])
+@pytest.mark.parametrize("name", ["adagrad", "rmsprop", "adam", "adamw", "nadam"])
 def test_the_smallest_eps_keeps_the_divisor_from_zero(name, dtype):
     parameter = Parameter(np.ones(2, dtype))
     parameter.grad[...] = [0, 1]

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 from minicnn import Sequential, lanes, optimizers
+from minicnn.kernels.runtime.thread_pool import get_num_threads, set_num_threads
 from minicnn.layers import Dense, Tanh
 from minicnn.models import zoo
 from minicnn.parameter import ALIGNMENT, Parameter, lay_side_by_side
 
 RULES = {
     "sgd": {"momentum": 0.9}, "rmsprop": {"momentum": 0.5}, "adam": {}, "adamw": {},
+    "adagrad": {"initial_accumulator_value": 0.5}, "nadam": {}, "lion": {},
+    "damped": {"momentum": 0.9, "dampening": 0.5},
 }  # fmt: skip
 SHAPES = [(3, 5), (7,), (2, 3, 3), (1,), (40, 41), (16,)]
 
@@ -38,7 +41,12 @@ def steps(optimizer, count=3):
 @pytest.mark.parametrize("rule", RULES)
 def test_together_or_apart_the_bits_are_the_same(rule, weight_decay, dtype):
     apart, together = (
-        optimizers.create(rule, parameters(dtype, t), weight_decay=weight_decay, **RULES[rule])
+        optimizers.create(
+            "sgd" if rule == "damped" else rule,
+            parameters(dtype, t),
+            weight_decay=weight_decay,
+            **RULES[rule],
+        )
         for t in (False, True)
     )
     for optimizer in (apart, together):
@@ -50,6 +58,21 @@ def test_together_or_apart_the_bits_are_the_same(rule, weight_decay, dtype):
     assert one.keys() == two.keys()
     for name, array in one.items():
         np.testing.assert_array_equal(array, two[name])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_threads_do_not_change_the_bits(rule):
+    threads, found = get_num_threads(), []
+    try:
+        for count in (1, threads):
+            set_num_threads(count)
+            p = Parameter(np.random.default_rng(0).normal(size=30_000).astype(np.float32))
+            name = "sgd" if rule == "damped" else rule
+            steps(optimizers.create(name, [p], weight_decay=0.1, **RULES[rule]))
+            found.append(p.value.tobytes())
+    finally:
+        set_num_threads(threads)
+    assert found[0] == found[1]
 
 
 def test_side_by_side_keeps_the_numbers_and_fills_up_with_zeros():

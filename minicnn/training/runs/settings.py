@@ -28,10 +28,10 @@ from minicnn.training.runs import class_weights
 from minicnn.training.runs.values import OWN, describe_own, file_word
 
 MOMENTUM = 0.9
-#: What optimizers without such a setting say of it.
-NOT_TAKEN = {
-    "momentum": "momentum, its betas play that part: leave it out, or choose sgd or rmsprop",
-    "betas": "betas, its momentum plays that part: leave them out, or choose adam or adamw",
+#: Settings that only some optimizers have, what others have in their place, and how that is said.
+INSTEAD = {
+    "momentum": ("betas", ", its betas play that part"),
+    "betas": ("momentum", ", its momentum plays that part"),
 }
 
 LSUV_IMAGES = 256
@@ -84,7 +84,7 @@ class Settings:
     momentum : float, optional
         0.9 by default where the optimizer takes a momentum, else None.
     betas : pair of float, optional
-        Of adam and adamw, theirs by default; for other optimizers None.
+        Of adam, adamw, nadam and lion, theirs by default; for other optimizers None.
     weight_decay, label_smoothing : float
     schedule : str
         See `schedules.from_string`.
@@ -187,11 +187,19 @@ class Settings:
         for name in ("lr", "momentum", "betas"):
             value = getattr(self, name)
             if name not in taken and value is not None:
-                raise ArgumentError(f"{self.optimizer} takes no {NOT_TAKEN[name]}.")
+                raise ArgumentError(self._not_taken(name, taken))
             if name in taken and value is None:
                 object.__setattr__(self, name, defaults[name])
         if self.betas is not None:
             object.__setattr__(self, "betas", tuple(self.betas))
+
+    def _not_taken(self, name, taken):
+        other, part = INSTEAD[name]
+        having = [known for known in optimizers.OPTIMIZERS if name in optimizers.settings(known)]
+        return (
+            f"{self.optimizer} takes no {name}{part if other in taken else ''}: leave out {name},"
+            f" or choose {', '.join(having[:-1])} or {having[-1]}."
+        )
 
     def _set_threads_default(self):
         most = numba.config.NUMBA_NUM_THREADS

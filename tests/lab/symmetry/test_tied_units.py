@@ -28,6 +28,8 @@ CLASSES = 3
 RULES = {
     "sgd": {"lr": 0.05, "momentum": 0}, "adam": {"lr": 0.01},
     "momentum and decay": {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01},
+    "adagrad": {"lr": 0.05}, "nadam": {"lr": 0.01}, "lion": {"lr": 0.01, "weight_decay": 0.1},
+    "dampening": {"lr": 0.05, "momentum": 0.9, "dampening": 0.5},
 }  # fmt: skip
 
 
@@ -51,7 +53,7 @@ def train(model, steps=4, rule="sgd", seed=0):
     x = rng.normal(size=(20, *model.input_shape))
     labels = rng.integers(0, CLASSES, 20)
     settings = RULES[rule]
-    name = "adam" if rule == "adam" else "sgd"
+    name = rule if rule in optimizers.OPTIMIZERS else "sgd"
     optimizer = optimizers.create(name, model.parameters(), **settings)
     loss, packed = SoftmaxCrossEntropy(), lanes.pack(x, np.float64)
     for _ in range(steps):

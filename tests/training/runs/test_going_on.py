@@ -15,6 +15,10 @@ OPTIMIZERS = [
     ("rmsprop", {"momentum": 0.5}),
     ("adam", {}),
     ("adamw", {"weight_decay": 0.1}),
+    ("adagrad", {"initial_accumulator_value": 0.1, "lr_decay": 0.01}),
+    ("nadam", {"weight_decay": 0.1}),
+    ("lion", {"weight_decay": 0.1}),
+    ("sgd", {"momentum": 0.9, "dampening": 0.5}),
     ("muon", {"weight_decay": 0.1}),
 ]
 

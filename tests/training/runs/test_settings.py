@@ -14,7 +14,7 @@ from tests.data.idx_files import digits
 from tests.training.toys import toy
 
 
-@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam", "adamw", "muon"])
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
 def test_defaults_follow_the_optimizer(name):
     settings = Settings(optimizer=name)
     known = optimizers.settings(name)
