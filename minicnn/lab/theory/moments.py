@@ -18,6 +18,7 @@ For the package itself: it checks nothing of what it is handed.
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -64,8 +65,9 @@ def moments_of(layer: Layer) -> "Moments":
 class Moments:
     """By quadrature, for a function of :data:`minicnn.kernels.activation.LOOPS` by its name."""
 
-    def __init__(self, function: str, alpha: float = 0.0):
-        self.function, self.alpha = function, float(alpha)
+    def __init__(self, function: str, alpha: float | tuple[float, ...] = 0.0):
+        self.function: str = function
+        self.alpha: Any = alpha
 
     def value(self, z: Array) -> np.ndarray:
         """σ(z), elementwise, float64."""
@@ -158,7 +160,8 @@ class Moments:
     def _loop(self, z):
         z = np.ascontiguousarray(z, np.float64)
         flat, ones = z.reshape(1, 1, -1), np.ones((1, 1, z.size))
-        a, slope, alpha = np.empty_like(flat), np.empty_like(flat), np.array([self.alpha])
+        a, slope = np.empty_like(flat), np.empty_like(flat)
+        alpha = np.atleast_1d(np.array(self.alpha, np.float64))
         forward, backward = LOOPS[self.function]
         forward(flat, a, alpha)
         backward(flat, a, ones, slope, alpha)
