@@ -102,6 +102,7 @@ class LeakyReLU(Activation):
     """
 
     function = "leaky-relu"
+    alpha: float
 
     def __init__(self, slope: float = 0.01):
         super().__init__()

@@ -10,6 +10,7 @@ from minicnn import lanes
 from minicnn.kernels.activation import LOOPS
 from minicnn.kernels.functions import SELU_ALPHA, SELU_SCALE
 from minicnn.kernels.loss import softmax_cross_entropy
+from minicnn.kernels.simd import gates
 from tests.long.figures import Figures
 
 TITLE = "Values and slopes of all activations, and the cross-entropy, in units in the last place"
@@ -17,11 +18,11 @@ COUNT = 1_000_000
 
 ALLOWED = {np.float32: 2.0, np.float64: 4.0}
 CLOSE = 2.0  # of either dtype, for these
+CLOSELY = ("relu6", "hardsigmoid", "hardswish", "celu", "silu", "gelu-tanh", "mish", "softplus")
+CLOSE = 2.0  # of either dtype, for these
 CLOSELY = ("celu", "silu", "gelu-tanh", "mish", "softplus", "relu6", "hardsigmoid", "hardswish")
 ALPHA, THRESHOLD = 0.7, 20.0
-SETTINGS = {"softplus": (CLOSE = 2.0  # of either dtype, for these
-CLOSELY = ("celu", "silu", "gelu-tanh", "mish", "softplus", "relu6", "hardsigmoid", "hardswish")
-ALPHA, THRESHOLD)}  # of the others: ALPHA
+SETTINGS = {"softplus": (ALPHA, THRESHOLD)}  # of the others: ALPHA
 ROOTS = (-0.7517915246935645, -1.2784645427610738, -0.7524614220710163, -1.1924312145154953, -1.5)
 CHECKED = 300  # points of the largest errors, and others, that are computed with 50 digits
 SCREENS = np.finfo(np.longdouble).nmant >= 63  # whether long double can tell which those are
@@ -111,6 +112,49 @@ EXACT = {
 }
 
 
+def _long(number, rest):
+    return np.longdouble(number) + np.longdouble(rest)
+
+
+def _quick_logistic(z):
+    return np.where(z < 0, np.exp(-abs(z)), 1) / (1 + np.exp(-abs(z)))
+
+
+def _quick_w(z):
+    return _GELU * (z + np.longdouble("0.044715") * z**3)
+
+
+def _quick_opening(z):
+    n = np.exp(np.minimum(z, 40)) * (np.exp(np.minimum(z, 40)) + 2)
+    return n / (n + 2)
+
+
+def _quick_gate_slope(z, w, u):
+    """Of u, the bracket that vanishes at the root, of -|z|."""
+    below = np.exp(-abs(w)) * u / (1 + np.exp(-abs(w))) ** 2
+    return np.where(z < 0, below, 1 - below)
+
+
+def _quick_silu_slope(z):
+    e0, d = _long(gates.SILU_E, gates.SILU_E_REST), _long(*_SILU_ROOT) - abs(z)
+    return _quick_gate_slope(z, z, d + e0 * np.expm1(d))
+
+
+def _quick_gelu_slope(z):
+    t, root, e0 = abs(z), _long(*_GELU_ROOT), _long(gates.GELU_E, gates.GELU_E_REST)
+    q = np.longdouble("0.044715") * (root**2 + t * (t + root))
+    away = _GELU * (root - t)
+    return _quick_gate_slope(z, _quick_w(z), away * (1 + 3 * q) + e0 * np.expm1(away * (1 + q)))
+
+
+def _quick_mish_slope(z):
+    z = np.minimum(z, 40)
+    root, e0 = _long(*_MISH_ROOT), _long(gates.MISH_E, gates.MISH_E_REST)
+    s, e = 1 + np.exp(z), np.exp(z)
+    g = e0 * np.expm1(z - root) * (s * (s + 2 + e0) - 1 / (1 + e0)) + 4 * s * (z - root)
+    return e * g / (e * (e + 2) + 2) ** 2
+
+
 def _elu(z):
     return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
 
@@ -123,6 +167,12 @@ def _below(f):
     return lambda z, a: np.where(z > 0, np.longdouble(1), a) * f(z)
 
 
+_GELU = 2 * np.sqrt(2 / np.longdouble("3.14159265358979323846264338327950288"))
+_SILU_ROOT, _GELU_ROOT, _MISH_ROOT = (
+    (gates.SILU_ROOT, gates.SILU_ROOT_REST),
+    (gates.GELU_ROOT, gates.GELU_ROOT_REST),
+    (gates.MISH_ROOT, gates.MISH_ROOT_REST),
+)
 _SCALE, _SCALED = np.longdouble(SELU_SCALE), np.longdouble(SELU_SCALE) * np.longdouble(SELU_ALPHA)
 
 #: The same of arrays of long double; an approximation, to find the largest errors with.
@@ -147,6 +197,28 @@ QUICK = {
         lambda z, a: 4 * np.exp(-2 * abs(z)) / (1 + np.exp(-2 * abs(z))) ** 2,
     ),
     "softsign": (lambda z, a: z / (1 + abs(z)), lambda z, a: 1 / (1 + abs(z)) ** 2),
+    "relu6": (lambda z, a: np.clip(z, 0, 6), lambda z, a: (z > 0) * (z < 6) * np.longdouble(1)),
+    "hardsigmoid": (
+        lambda z, a: np.clip(z + 3, 0, 6) / 6,
+        lambda z, a: (abs(z) < 3) * np.longdouble(1) / 6,
+    ),
+    "hardswish": (
+        lambda z, a: z * np.clip(z + 3, 0, 6) / 6,
+        lambda z, a: np.where(abs(z) < 3, (2 * z + 3) / 6, z >= 3),
+    ),
+    "celu": (
+        lambda z, a: np.where(z > 0, z, a * np.expm1(np.minimum(z, 0) / a)),
+        lambda z, a: np.where(z > 0, np.longdouble(1), np.exp(np.minimum(z, 0) / a)),
+    ),
+    "silu": (lambda z, a: z * _quick_logistic(z), lambda z, a: _quick_silu_slope(z)),
+    "gelu-tanh": (lambda z, a: z * _quick_logistic(_quick_w(z)), lambda z, a: _quick_gelu_slope(z)),
+    "mish": (lambda z, a: z * _quick_opening(z), lambda z, a: _quick_mish_slope(z)),
+    "softplus": (
+        lambda z, a: np.where(
+            a * z > THRESHOLD, z, np.log1p(np.exp(np.minimum(a * z, THRESHOLD))) / a
+        ),
+        lambda z, a: np.where(a * z > THRESHOLD, 1, _quick_logistic(a * z)),
+    ),
 }
 
 
