@@ -19,8 +19,6 @@ COUNT = 1_000_000
 ALLOWED = {np.float32: 2.0, np.float64: 4.0}
 CLOSE = 2.0  # of either dtype, for these
 CLOSELY = ("relu6", "hardsigmoid", "hardswish", "celu", "silu", "gelu-tanh", "mish", "softplus")
-CLOSE = 2.0  # of either dtype, for these
-CLOSELY = ("celu", "silu", "gelu-tanh", "mish", "softplus", "relu6", "hardsigmoid", "hardswish")
 ALPHA, THRESHOLD = 0.7, 20.0
 SETTINGS = {"softplus": (ALPHA, THRESHOLD)}  # of the others: ALPHA
 ROOTS = (-0.7517915246935645, -1.2784645427610738, -0.7524614220710163, -1.1924312145154953, -1.5)
@@ -136,22 +134,24 @@ def _quick_gate_slope(z, w, u):
 
 
 def _quick_silu_slope(z):
-    e0, d = _long(gates.SILU_E, gates.SILU_E_REST), _long(*_SILU_ROOT) - abs(z)
+    e0 = _long(gates.SILU_E, gates.SILU_E_REST)
+    d = (gates.SILU_ROOT - abs(z)) + gates.SILU_ROOT_REST
     return _quick_gate_slope(z, z, d + e0 * np.expm1(d))
 
 
 def _quick_gelu_slope(z):
-    t, root, e0 = abs(z), _long(*_GELU_ROOT), _long(gates.GELU_E, gates.GELU_E_REST)
+    t, e0 = abs(z), _long(gates.GELU_E, gates.GELU_E_REST)
+    root = _long(gates.GELU_ROOT, gates.GELU_ROOT_REST)
     q = np.longdouble("0.044715") * (root**2 + t * (t + root))
-    away = _GELU * (root - t)
+    away = _GELU * ((gates.GELU_ROOT - t) + gates.GELU_ROOT_REST)
     return _quick_gate_slope(z, _quick_w(z), away * (1 + 3 * q) + e0 * np.expm1(away * (1 + q)))
 
 
 def _quick_mish_slope(z):
     z = np.minimum(z, 40)
-    root, e0 = _long(*_MISH_ROOT), _long(gates.MISH_E, gates.MISH_E_REST)
-    s, e = 1 + np.exp(z), np.exp(z)
-    g = e0 * np.expm1(z - root) * (s * (s + 2 + e0) - 1 / (1 + e0)) + 4 * s * (z - root)
+    e0, e = _long(gates.MISH_E, gates.MISH_E_REST), np.exp(z)
+    s, d = 1 + e, (z - gates.MISH_ROOT) - gates.MISH_ROOT_REST
+    g = e0 * np.expm1(d) * (s * (s + 2 + e0) - 1 / (1 + e0)) + 4 * s * d
     return e * g / (e * (e + 2) + 2) ** 2
 
 
@@ -168,11 +168,6 @@ def _below(f):
 
 
 _GELU = 2 * np.sqrt(2 / np.longdouble("3.14159265358979323846264338327950288"))
-_SILU_ROOT, _GELU_ROOT, _MISH_ROOT = (
-    (gates.SILU_ROOT, gates.SILU_ROOT_REST),
-    (gates.GELU_ROOT, gates.GELU_ROOT_REST),
-    (gates.MISH_ROOT, gates.MISH_ROOT_REST),
-)
 _SCALE, _SCALED = np.longdouble(SELU_SCALE), np.longdouble(SELU_SCALE) * np.longdouble(SELU_ALPHA)
 
 #: The same of arrays of long double; an approximation, to find the largest errors with.
