@@ -1,4 +1,5 @@
-"""Speed of each layer's passes, alone: convolutions, dense layers, pools, batch norm.
+"""Speed of each layer's passes, alone: convolutions, dense layers, pools, batch norm,
+activations, softmax.
 
 The shapes are those of the models, and awkward ones, so that a slow corner shows. See
 benchmarks/README.md.
@@ -17,7 +18,20 @@ from benchmarks.rounds import calibrate, timed
 from minicnn.errors import ArgumentError
 from minicnn.kernels.runtime.thread_pool import set_num_threads
 from minicnn.lanes import pack
-from minicnn.layers import AvgPool2d, BatchNorm, Conv2d, Dense, MaxPool2d
+from minicnn.layers import (
+    GELU,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Hardswish,
+    LogSoftmax,
+    MaxPool2d,
+    Mish,
+    SiLU,
+    Softmax,
+    Softplus,
+)
 from minicnn.layers.algorithms import ALGORITHMS
 from minicnn.plan import Plan
 
@@ -47,6 +61,15 @@ AWKWARD = (
     ("overlapping windows", MaxPool2d(3, 2, 1), (32, 28, 28)),
     ("average", AvgPool2d(2), (32, 28, 28)),
     ("features", BatchNorm(), (256,)),
+    ("activation", GELU(), (32, 28, 28)),
+    ("activation", GELU("tanh"), (32, 28, 28)),
+    ("activation", SiLU(), (32, 28, 28)),
+    ("activation", Mish(), (32, 28, 28)),
+    ("activation", Softplus(), (32, 28, 28)),
+    ("activation", Hardswish(), (32, 28, 28)),
+    ("over channels", Softmax(), (32, 28, 28)),
+    ("over channels", LogSoftmax(), (32, 28, 28)),
+    ("over features", Softmax(), (1000,)),
 )
 
 

@@ -24,6 +24,9 @@ SETTINGS = {
     "LeakyReLU": ("alpha",),
     "PReLU": ("slope", "per_channel"),
     "ELU": ("alpha",),
+    "CELU": ("alpha",),
+    "GELU": ("approximate",),
+    "Softplus": ("beta", "threshold"),
     "Upsample": ("scale",),
     "Branches": ("join",),
 }  # fmt: skip

@@ -232,6 +232,42 @@ def _elu_slope(z, alpha=1.0):
     return np.where(z > 0, 1, alpha * np.exp(np.minimum(z, 0)))
 
 
+def _celu(z, alpha=1.0):
+    return np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0) / alpha))
+
+
+def _gate_slope(z, w, w_slope):
+    """Of ``z sigmoid(w(z))``."""
+    return _sigmoid(w) + z * _sigmoid(w) * _sigmoid(-w) * w_slope
+
+
+def _gelu_tanh(z):
+    """w, for which GELU's tanh form is ``z (1 + tanh(w / 2)) / 2``, and w'."""
+    factor = 2 * math.sqrt(2 / math.pi)
+    return factor * (z + 0.044715 * z**3), factor * (1 + 3 * 0.044715 * z**2)
+
+
+def _softplus(z, beta=1.0, threshold=20.0):
+    return np.where(beta * z > threshold, z, np.logaddexp(0, beta * z) / beta)
+
+
+def _softplus_slope(z, beta=1.0, threshold=20.0):
+    return np.where(beta * z > threshold, 1, _sigmoid(beta * z))
+
+
+def _mish_slope(z):
+    t = np.tanh(_softplus(z))
+    return t + z * (1 - t**2) * _sigmoid(z)
+
+
+def _hardsigmoid(z):
+    return np.clip(z + 3, 0, 6) / 6
+
+
+def _hardsigmoid_slope(z):
+    return ((z > -3) & (z < 3)) / 6
+
+
 _normal_cdf = np.vectorize(lambda z: math.erfc(-z / math.sqrt(2)) / 2, otypes=[float])
 ALPHA, SCALE = 1.6732632423543772, 1.0507009873554805  # of SELU: Klambauer et al. 2017
 
@@ -250,6 +286,20 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         lambda z: z * _normal_cdf(z),
         lambda z: _normal_cdf(z) + z * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi),
     ),
+    "celu": (_celu, lambda z, alpha=1.0: np.where(z > 0, 1, np.exp(np.minimum(z, 0) / alpha))),
+    "gelu-tanh": (
+        lambda z: z * _sigmoid(_gelu_tanh(z)[0]),
+        lambda z: _gate_slope(z, *_gelu_tanh(z)),
+    ),
+    "silu": (lambda z: z * _sigmoid(z), lambda z: _gate_slope(z, z, 1)),
+    "mish": (lambda z: z * np.tanh(_softplus(z)), _mish_slope),
+    "softplus": (_softplus, _softplus_slope),
+    "relu6": (lambda z: np.clip(z, 0, 6), lambda z: (z > 0) & (z < 6)),
+    "hardsigmoid": (_hardsigmoid, _hardsigmoid_slope),
+    "hardswish": (
+        lambda z: z * _hardsigmoid(z),
+        lambda z: np.where(abs(z) < 3, z / 3 + 0.5, z >= 3),
+    ),
     "sigmoid": (_sigmoid, lambda z: _sigmoid(z) * _sigmoid(-z)),
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     "softsign": (lambda z: z / (1 + abs(z)), lambda z: 1 / (1 + abs(z)) ** 2),
@@ -259,7 +309,8 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 def activation(name: str, z: Array, *a: Any) -> Array:
     """``sigma(z)``, element by element.
 
-    `a`: slope below 0 of leaky-relu (0.01) or prelu (0.25, or (C, 1, 1)), alpha of elu (1).
+    `a`: slope below 0 of leaky-relu (0.01) or prelu (0.25, or (C, 1, 1)), alpha of elu or celu (1);
+    beta and threshold of softplus (1 and 20).
     """
     return np.asarray(_activation(name)[0](z, *a), z.dtype)
 
@@ -281,9 +332,24 @@ def prelu_slope_gradient(z: Array, delta: Array) -> Array:
 
 
 def softmax(scores: Array) -> Array:
-    """``p_k = exp(s_k) / sum over j of exp(s_j)``; the largest score is taken off first."""
-    e = np.exp(scores - scores.max())
-    return e / e.sum()
+    """``p_k = exp(s_k) / sum over j of exp(s_j)`` over axis 0; the largest is taken off first."""
+    e = np.exp(scores - scores.max(axis=0))
+    return e / e.sum(axis=0)
+
+
+def softmax_gradient(y: Array, delta: Array) -> Array:
+    """``dE/dx = y (delta - sum over k of y_k delta_k)`` with y the softmax over axis 0."""
+    return y * (delta - np.sum(y * delta, axis=0))
+
+
+def log_softmax(scores: Array) -> Array:
+    """``y_c = x_c - log sum over k of exp(x_k)`` over axis 0."""
+    return scores - np.logaddexp.reduce(scores)
+
+
+def log_softmax_gradient(y: Array, delta: Array) -> Array:
+    """``dE/dx = delta - exp(y) sum over k of delta_k`` with y the logarithm of the softmax."""
+    return delta - np.exp(y) * np.sum(delta, axis=0)
 
 
 def smoothed_target(scores: Array, label: int, smoothing: float = 0.0) -> Array:
@@ -293,9 +359,8 @@ def smoothed_target(scores: Array, label: int, smoothing: float = 0.0) -> Array:
 
 
 def cross_entropy(scores: Array, label: int, smoothing: float = 0.0) -> float:
-    """``E = - sum over k of q_k log p_k`` with ``log p_k = s_k - log sum over j of exp(s_j)``."""
-    log_p = scores - np.logaddexp.reduce(scores)
-    return -np.sum(smoothed_target(scores, label, smoothing) * log_p)
+    """``E = - sum over k of q_k log p_k``."""
+    return -np.sum(smoothed_target(scores, label, smoothing) * log_softmax(scores))
 
 
 def cross_entropy_gradient(scores: Array, label: int, smoothing: float = 0.0) -> Array:

@@ -76,7 +76,8 @@ def make_parser() -> Parser:
     model.add_argument("--model", help="architecture (lenet5); 'help' lists all")
     model.add_argument(
         "--activation", help="nonlinearity of the hidden layers: relu, leaky-relu, prelu, elu,"
-        " selu, gelu, sigmoid, tanh, softsign or identity (relu)",
+        " selu, celu, gelu, gelu-tanh, silu, mish, softplus, relu6, hardswish, hardsigmoid,"
+        " sigmoid, tanh, softsign or identity (relu)",
     )  # fmt: skip
     model.add_argument(
         "--algorithm", help="of 3x3 convolutions: direct, winograd, or the faster of both (auto)"

@@ -101,7 +101,7 @@ NAMES: Mapping[str, Mapping[str, str | None]] = {
         "MaxPooling2D MaxPool2D": "MaxPool2d",
         "AveragePooling2D AvgPool2D AveragePool2d": "AvgPool2d",
         "AdaptiveAvgPool2d GlobalAveragePooling2D GlobalAvgPool2D": "GlobalAvgPool2d()",
-        "Softmax LogSoftmax": "losses.SoftmaxCrossEntropy, on plain scores",
+        "Swish": "SiLU()", "Softmax2d": "Softmax()", "HardSwish": "Hardswish()",
         "Dropout2d SpatialDropout2D": "Dropout, of single numbers",
         "Module Model": "Layer, to derive from", "Input InputLayer": "model.initialize(shape)",
         "Sequential": "Sequential, from minicnn itself",

@@ -21,6 +21,11 @@ def gain(activation: str, slope: float | None = None) -> float:
     1.846, 1.593 and 1. For linear and identity 1. The slope is 0.01 for leaky-relu if not given,
     and 0.25 for prelu, where training starts.
 
+    Other activations are not in the table, and their names unknown here. For them the rule gives
+    1.534 for gelu in both forms, 1.677 for silu, 1.487 for mish, 1.737 for hardswish, 1.898 for
+    hardsigmoid, 1.042 for softplus, 1.414 for relu6 and 1.245 for elu and celu: such a number may
+    be given in place of a name.
+
     Raises
     ------
     ArgumentError

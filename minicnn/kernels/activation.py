@@ -1,167 +1,14 @@
-"""Activations: each function and its derivative for one number, and their loops.
+"""Loops of the activations: σ(z) and σ'(z) dE/da of every number of an array.
 
-An activation is a pair of scalar functions that read as the formula does. `z` is its
-input, `a` its output and `alpha` its parameter, where it has one; the derivative is
-dσ/dz. Constants are taken in the type of `z`, so that a float32 loop holds nothing but
-float32, but for GELU's.
-
-Values and derivatives are within 2 units in the last place in float32 and within 4 in float64,
-whatever z is (``python -m tests.long precision``). So a derivative is that of z: a, once
-it has been rounded, has lost how far it is from its limit.
-
-NaN stays NaN, and has the derivative NaN; where the derivative is a constant, that of one side:
-1 for ReLU, so that delta passes, and alpha for LeakyReLU. Where ReLU stops delta, a NaN in
-delta is stopped, too. PyTorch has the same.
+The functions stand in :mod:`minicnn.kernels.functions`. A loop is compiled when it is first called.
 """
 
 import numpy as np
 from numba.extending import register_jitable
 
+from minicnn.kernels import functions as f
 from minicnn.kernels.runtime.jit import kernel
 from minicnn.kernels.runtime.thread_pool import parallel_for
-from minicnn.kernels.simd.exponential import (
-    LOWER,
-    expm1_parts,
-    raised_logistic,
-    raised_logistic_slope,
-    ratio,
-    times_exp,
-    times_expm1,
-)
-from minicnn.kernels.simd.gaussian import tail_moment, tail_slope
-from minicnn.kernels.simd.scalar import constant, copy_sign, multiply_add
-
-SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
-
-
-@register_jitable
-def identity(z, alpha):
-    """``z``."""
-    return z
-
-
-@register_jitable
-def identity_slope(z, a, alpha):
-    """``1``."""
-    return type(z)(1)
-
-
-@register_jitable
-def relu(z, alpha):
-    """``max(z, 0)``."""
-    return type(z)(0) if z <= 0 else z
-
-
-@register_jitable
-def relu_gradient(z, a, alpha, dy):
-    """``0 if z <= 0 else dy``, whatever dy is: a NaN of it does not pass either."""
-    return type(z)(0) if a <= 0 else dy
-
-
-@register_jitable
-def leaky_relu(z, alpha):
-    """``z if z > 0 else alpha z``."""
-    return alpha * z if z <= 0 else z
-
-
-@register_jitable
-def leaky_relu_slope(z, a, alpha):
-    """``1 if z > 0 else alpha``."""
-    return type(z)(1) if z > 0 else alpha
-
-
-@register_jitable
-def elu(z, alpha):
-    """``z if z > 0 else alpha (exp(z) - 1)``."""
-    return z if z > 0 else times_expm1(alpha, z)
-
-
-@register_jitable
-def elu_slope(z, a, alpha):
-    """``1 if z > 0 else alpha exp(z)``."""
-    return type(z)(1) if z > 0 else times_exp(alpha, z)
-
-
-@register_jitable
-def selu(z, alpha):
-    """``scale (z if z > 0 else alpha (exp(z) - 1))`` with the paper's scale and alpha."""
-    real = type(z)
-    return real(SELU_SCALE) * z if z > 0 else times_expm1(real(SELU_SCALE * SELU_ALPHA), z)
-
-
-@register_jitable
-def selu_slope(z, a, alpha):
-    """``scale if z > 0 else scale alpha exp(z)``."""
-    real = type(z)
-    return real(SELU_SCALE) if z > 0 else times_exp(real(SELU_SCALE * SELU_ALPHA), z)
-
-
-@register_jitable
-def gelu(z, alpha):
-    """``z Φ(z)``, which is ``z - z Φ(-z)`` for z > 0."""
-    below = -tail_moment(abs(z))
-    return type(z)(below if z < 0 else np.float64(z) + below)
-
-
-@register_jitable
-def gelu_slope(z, a, alpha):
-    """``Φ(z) + z φ(z)``, φ the standard normal density; the sum for z and for -z is 1."""
-    below = tail_slope(abs(z))
-    return type(z)(below if z < 0 else 1.0 - below)
-
-
-@register_jitable
-def sigmoid(z, alpha):
-    """``1 / (1 + exp(-z))``, by the exponential of ``-|z|``, which can not overflow."""
-    real = type(z)
-    below = raised_logistic(-abs(z)) * real(LOWER)
-    return below if z < 0 else real(1) - below
-
-
-@register_jitable
-def sigmoid_slope(z, a, alpha):
-    """``a (1 - a)``, where a is that of ``-|z|``."""
-    return raised_logistic_slope(-abs(z)) * type(z)(LOWER)
-
-
-@register_jitable
-def tanh(z, alpha):
-    """``tanh(z)``, which is ``-t / (2 + t)`` of ``t = exp(-2 |z|) - 1`` for z > 0, and odd."""
-    real = type(z)
-    t, rest = expm1_parts(-real(2) * abs(z))
-    return copy_sign(ratio(t, rest, real(2), t), z)
-
-
-@register_jitable
-def tanh_slope(z, a, alpha):
-    """``1 - a²``, which is 4 times the sigmoid's at 2 z."""
-    real = type(z)
-    return raised_logistic_slope(-real(2) * abs(z)) * real(4 * LOWER)
-
-
-#: A number so large that 1 + it is it; there infinity is cut off.
-largest = constant(1e300, for_float32=1e38)
-
-
-@register_jitable
-def softsign(z, alpha):
-    """``z / (1 + |z|)``."""
-    real = type(z)
-    size = real(largest(z)) if abs(z) > real(largest(z)) else abs(z)
-    return copy_sign(size / (real(1) + size), z)
-
-
-@register_jitable
-def softsign_slope(z, a, alpha):
-    """``1 / (1 + |z|)²``, as ``q² (1 + 2 e)`` of ``q = 1 / (1 + |z|)`` with the relative error e.
-
-    The square of 1 + |z| itself would overflow where the result is still above 0.
-    """
-    real = type(z)
-    size = real(largest(z)) if abs(z) > real(largest(z)) else abs(z)
-    q = real(1) / (real(1) + size)
-    error = multiply_add(-q, size, real(1) - q)
-    return multiply_add(q, q, (q + q) * (q * error))
 
 
 def _scaled(slope):
@@ -172,19 +19,33 @@ def _scaled(slope):
     return gradient
 
 
-def _loops(value, gradient):
+@register_jitable
+def _of_channel(alpha, c):
+    """One number for all channels, or one for each."""
+    return alpha[c % alpha.size]
+
+
+@register_jitable
+def _both(alpha, c):
+    """Two settings for all channels."""
+    return alpha[0], alpha[1]
+
+
+def _loops(value, gradient, settings=_of_channel):
     """The loops of an activation: ``forward(z, a, alpha)`` and ``backward``."""
 
     @kernel
     def forward(z, a, alpha):
-        """``a = σ(z)`` for `z`, `a` of shape (G, C, M), `alpha` of shape (C,) or (1,)."""
+        """``a = σ(z)`` for `z`, `a` of shape (G, C, M), `alpha` of shape (C,) or (1,).
+
+        Softplus takes ``[beta, threshold]`` for alpha."""
         parallel_for(forward_planes, z.shape[0] * z.shape[1], (z, a, alpha))
 
     @kernel
     def forward_planes(planes, z, a, alpha):
         for plane in planes:
             g, c = plane // z.shape[1], plane % z.shape[1]
-            own = alpha[c % alpha.size]
+            own = settings(alpha, c)
             for i in range(z.shape[2]):
                 a[g, c, i] = value(z[g, c, i], own)
 
@@ -202,7 +63,7 @@ def _loops(value, gradient):
         out = dy if dx is None else dx
         for plane in planes:
             g, c = plane // z.shape[1], plane % z.shape[1]
-            own = alpha[c % alpha.size]
+            own = settings(alpha, c)
             for i in range(z.shape[2]):
                 out[g, c, i] = gradient(z[g, c, i], a[g, c, i], own, dy[g, c, i])
 
@@ -210,19 +71,27 @@ def _loops(value, gradient):
 
 
 LOOPS = {
-    "identity": _loops(identity, _scaled(identity_slope)),
-    "relu": _loops(relu, relu_gradient),
-    "leaky-relu": _loops(leaky_relu, _scaled(leaky_relu_slope)),
-    "elu": _loops(elu, _scaled(elu_slope)),
-    "selu": _loops(selu, _scaled(selu_slope)),
-    "gelu": _loops(gelu, _scaled(gelu_slope)),
-    "sigmoid": _loops(sigmoid, _scaled(sigmoid_slope)),
-    "tanh": _loops(tanh, _scaled(tanh_slope)),
-    "softsign": _loops(softsign, _scaled(softsign_slope)),
+    "identity": _loops(f.identity, _scaled(f.identity_slope)),
+    "relu": _loops(f.relu, f.relu_gradient),
+    "leaky-relu": _loops(f.leaky_relu, _scaled(f.leaky_relu_slope)),
+    "elu": _loops(f.elu, _scaled(f.elu_slope)),
+    "selu": _loops(f.selu, _scaled(f.selu_slope)),
+    "gelu": _loops(f.gelu, _scaled(f.gelu_slope)),
+    "sigmoid": _loops(f.sigmoid, _scaled(f.sigmoid_slope)),
+    "tanh": _loops(f.tanh, _scaled(f.tanh_slope)),
+    "softsign": _loops(f.softsign, _scaled(f.softsign_slope)),
+    "relu6": _loops(f.relu6, f.relu6_gradient),
+    "hardsigmoid": _loops(f.hardsigmoid, f.hardsigmoid_gradient),
+    "hardswish": _loops(f.hardswish, _scaled(f.hardswish_slope)),
+    "celu": _loops(f.celu, _scaled(f.celu_slope)),
+    "silu": _loops(f.silu, _scaled(f.silu_slope)),
+    "gelu-tanh": _loops(f.gelu_tanh, _scaled(f.gelu_tanh_slope)),
+    "mish": _loops(f.mish, _scaled(f.mish_slope)),
+    "softplus": _loops(f.softplus, _scaled(f.softplus_slope), _both),
 }
 
 
-def _forward_with_slope(value, slope):
+def _forward_with_slope(value, slope, settings=_of_channel):
     """A loop that also keeps σ'(z), where it is made of the same exponential as the value."""
 
     @kernel
@@ -238,7 +107,7 @@ def _forward_with_slope(value, slope):
         out = z if kept is None else kept
         for plane in planes:
             g, c = plane // z.shape[1], plane % z.shape[1]
-            own = alpha[c % alpha.size]
+            own = settings(alpha, c)
             for i in range(z.shape[2]):
                 number = z[g, c, i]
                 a[g, c, i] = value(number, own)
@@ -250,8 +119,12 @@ def _forward_with_slope(value, slope):
 #: Loops of the functions whose slope takes as long as their value, for a backward pass that is
 #: then a product.
 WITH_SLOPE = {
-    "sigmoid": _forward_with_slope(sigmoid, sigmoid_slope),
-    "tanh": _forward_with_slope(tanh, tanh_slope),
+    "sigmoid": _forward_with_slope(f.sigmoid, f.sigmoid_slope),
+    "tanh": _forward_with_slope(f.tanh, f.tanh_slope),
+    "silu": _forward_with_slope(f.silu, f.silu_slope),
+    "gelu-tanh": _forward_with_slope(f.gelu_tanh, f.gelu_tanh_slope),
+    "mish": _forward_with_slope(f.mish, f.mish_slope),
+    "softplus": _forward_with_slope(f.softplus, f.softplus_slope, _both),
 }
 
 

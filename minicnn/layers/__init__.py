@@ -2,15 +2,22 @@
 
 from minicnn.hints.habits import no_such_name
 from minicnn.layers.activations import (
+    CELU,
     ELU,
     GELU,
     SELU,
     Activation,
+    Hardsigmoid,
+    Hardswish,
     Identity,
     LeakyReLU,
+    Mish,
     PReLU,
     ReLU,
+    ReLU6,
     Sigmoid,
+    SiLU,
+    Softplus,
     Softsign,
     Tanh,
 )
@@ -22,11 +29,13 @@ from minicnn.layers.norm import BatchNorm
 from minicnn.layers.numpy_layer import NumpyLayer
 from minicnn.layers.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from minicnn.layers.shapes import Flatten, Upsample
+from minicnn.layers.softmax import LogSoftmax, Softmax
 
 __all__ = [
-    "Activation", "AvgPool2d", "BatchNorm", "Conv2d", "Dense", "Dropout", "ELU",
-    "Flatten", "GELU", "GlobalAvgPool2d", "Identity", "Layer", "LeakyReLU", "MaxPool2d",
-    "NumpyLayer", "PReLU", "ReLU", "SELU", "Sigmoid", "Softsign", "Tanh", "Upsample",
+    "Activation", "AvgPool2d", "BatchNorm", "CELU", "Conv2d", "Dense", "Dropout", "ELU", "Flatten",
+    "GELU", "GlobalAvgPool2d", "Hardsigmoid", "Hardswish", "Identity", "Layer", "LeakyReLU",
+    "LogSoftmax", "MaxPool2d", "Mish", "NumpyLayer", "PReLU", "ReLU", "ReLU6", "SELU", "SiLU",
+    "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh", "Upsample",
 ]  # fmt: skip
 
 

@@ -1,14 +1,16 @@
 """Activations: functions applied to every number on its own.
 
 Forward ``a = σ(z)``, backward ``dE/dz = diag(σ'(z)) dE/da``, whatever the function; the
-formulas stand in :mod:`minicnn.kernels.activation`.
+formulas stand in :mod:`minicnn.kernels.functions`.
 """
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from minicnn.checks import check_finite, check_flag
+from minicnn.checks import check_finite, check_flag, check_positive
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.kernels.activation import LOOPS, WITH_SLOPE, leaky_relu_alpha_gradient, multiply, total
@@ -22,19 +24,19 @@ class Activation(Layer):
     """Base of all activations: ``a = σ(z)`` and ``dE/dz = diag(σ'(z)) dE/da``.
 
     The output has the input's shape, any at all. A subclass names its function and, where
-    the function has a parameter alpha, gives its value. Where σ'(z) takes as long as σ(z), the
-    forward pass of training computes both from the same exponential, and keeps the slope for the
-    way back.
+    the function has a parameter alpha, gives its value, or both of Softplus. Where σ'(z) takes as
+    long as σ(z), the forward pass of training computes both from the same exponential, and keeps
+    the slope for the way back.
     """
 
     function = ""
-    alpha = 0.0
+    alpha: float | tuple[float, ...] = 0.0
 
     backward_in_place = "dy"
 
     def setup(self, rng: np.random.Generator) -> Shape:
         """The output has the input's shape."""
-        self._alpha = np.array([self.alpha], self.dtype)
+        self._alpha = np.atleast_1d(np.array(self.alpha, self.dtype))
         return self.input_shape
 
     def _alphas(self):
@@ -100,6 +102,7 @@ class LeakyReLU(Activation):
     """
 
     function = "leaky-relu"
+    alpha: float
 
     def __init__(self, slope: float = 0.01):
         super().__init__()
@@ -194,10 +197,136 @@ class SELU(Activation):
     function = "selu"
 
 
-class GELU(Activation):
-    """``σ(z) = z Φ(z)``, Φ the standard normal distribution. Hendrycks & Gimpel, 2016."""
+class CELU(Activation):
+    """``σ(z) = z`` for z > 0, else ``alpha (exp(z / alpha) - 1)``. Barron, arXiv 1704.07483, 2017.
 
-    function = "gelu"
+    Its derivative has no jump, whatever alpha is.
+
+    Parameters
+    ----------
+    alpha : float
+        Above 0; 1 by default. PyTorch takes numbers below 0, too.
+
+    Raises
+    ------
+    ArgumentError
+        If `alpha` is not a finite number above 0.
+    """
+
+    function = "celu"
+
+    def __init__(self, alpha: float = 1.0):
+        super().__init__()
+        self.alpha = check_positive(alpha, "CELU: alpha")
+
+    def describe(self) -> str:
+        """The alpha."""
+        return f"alpha {self.alpha:g}"
+
+
+class GELU(Activation):
+    """``σ(z) = z Φ(z)``, Φ the standard normal distribution. Hendrycks & Gimpel, arXiv 1606.08415.
+
+    With ``approximate="tanh"`` the paper's approximation of it, which many language models use::
+
+        σ(z) = z/2 (1 + tanh(√(2/π) (z + 0.044715 z³)))
+
+    Parameters
+    ----------
+    approximate : str
+        ``"none"``, the default, or ``"tanh"``.
+
+    Raises
+    ------
+    ArgumentError
+        For another word.
+    """
+
+    def __init__(self, approximate: str = "none"):
+        super().__init__()
+        if approximate not in ("none", "tanh"):
+            raise ArgumentError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}.")
+        self.approximate = approximate
+        self.function = "gelu" if approximate == "none" else "gelu-tanh"
+
+    def describe(self) -> str:
+        """The approximation, if there is one."""
+        return "" if self.approximate == "none" else self.approximate
+
+
+class SiLU(Activation):
+    """``σ(z) = z / (1 + exp(-z))``, also called swish.
+
+    Hendrycks & Gimpel, arXiv 1606.08415, 2016; Ramachandran, Zoph & Le, *Searching for activation
+    functions*, arXiv 1710.05941, 2017.
+    """
+
+    function = "silu"
+
+
+class Mish(Activation):
+    """``σ(z) = z tanh(log(1 + exp(z)))``. Misra, BMVC 2020, arXiv 1908.08681."""
+
+    function = "mish"
+
+
+class Softplus(Activation):
+    """``σ(z) = log(1 + exp(beta z)) / beta``: a smooth ReLU. Dugas et al., NIPS 2000.
+
+    Where ``beta z`` is above the threshold, σ(z) = z and σ'(z) = 1, as in PyTorch. The formula
+    would not overflow here, whatever the threshold; with the default, σ jumps by 2e-9 there.
+
+    Parameters
+    ----------
+    beta : float
+        Above 0; 1 by default. PyTorch takes numbers below 0, too.
+    threshold : float
+        Finite; 20 by default.
+
+    Raises
+    ------
+    ArgumentError
+        If `beta` is not a finite number above 0, or `threshold` is not finite.
+    """
+
+    function = "softplus"
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0):
+        super().__init__()
+        self.beta = check_positive(beta, "Softplus: beta")
+        self.threshold = check_finite(threshold, "Softplus: threshold")
+        self.alpha = self.beta, self.threshold
+
+    def describe(self) -> str:
+        """Both settings."""
+        return f"beta {self.beta:g} threshold {self.threshold:g}"
+
+
+class ReLU6(Activation):
+    """``σ(z) = min(max(z, 0), 6)``; σ'(0) = σ'(6) = 0. Krizhevsky, 2010; MobileNets use it.
+
+    NaN stays NaN, and dE/da passes it, as in ReLU.
+    """
+
+    function = "relu6"
+
+
+class Hardsigmoid(Activation):
+    """``σ(z) = min(max(z + 3, 0), 6) / 6``; σ'(-3) = σ'(3) = 0. Howard et al., ICCV 2019.
+
+    The sigmoid by three straight lines.
+    """
+
+    function = "hardsigmoid"
+
+
+class Hardswish(Activation):
+    """``σ(z) = z min(max(z + 3, 0), 6) / 6``; σ'(-3) = 0, σ'(3) = 1. Howard et al., ICCV 2019.
+
+    The SiLU with the sigmoid of :class:`Hardsigmoid`.
+    """
+
+    function = "hardswish"
 
 
 class Sigmoid(Activation):
@@ -218,9 +347,18 @@ class Softsign(Activation):
     function = "softsign"
 
 
-ACTIVATIONS = {
+#: By name, what makes a new layer.
+ACTIVATIONS: Mapping[str, Callable[..., Activation]] = {
     "relu": ReLU, "leaky-relu": LeakyReLU, "prelu": PReLU, "elu": ELU, "selu": SELU,
-    "gelu": GELU, "sigmoid": Sigmoid, "tanh": Tanh, "softsign": Softsign, "identity": Identity,
+    "celu": CELU, "gelu": GELU, "gelu-tanh": partial(GELU, "tanh"), "silu": SiLU, "mish": Mish,
+    "softplus": Softplus, "relu6": ReLU6, "hardswish": Hardswish, "hardsigmoid": Hardsigmoid,
+    "sigmoid": Sigmoid, "tanh": Tanh, "softsign": Softsign, "identity": Identity,
+}  # fmt: skip
+
+#: Names whose text takes numbers after a colon: what these are, and how many at most.
+SETTINGS = {
+    "leaky-relu": ("a slope", 1), "prelu": ("a slope and 'channel'", 1), "elu": ("an alpha", 1),
+    "celu": ("an alpha", 1), "softplus": ("a beta and a threshold", 2),
 }  # fmt: skip
 
 
@@ -230,8 +368,9 @@ def from_string(text: str) -> Activation:
     Parameters
     ----------
     text : str
-        A name of ``ACTIVATIONS``. After a colon, LeakyReLU and PReLU take their slope and
-        ELU its alpha; ``prelu:channel`` learns a slope for every channel. ``PATH.py:NAME`` or
+        A name of ``ACTIVATIONS``. After a colon, LeakyReLU and PReLU take their slope, ELU and
+        CELU their alpha, and Softplus its beta and threshold, as ``softplus:1,20``;
+        ``prelu:channel`` learns a slope for every channel. ``PATH.py:NAME`` or
         ``package.module:NAME``, with arguments or without, is a user's own: a subclass of Layer,
         or a function that makes a new layer at every call.
 
@@ -245,22 +384,20 @@ def from_string(text: str) -> Activation:
     name, colon, rest = str(text).partition(":")
     if name not in ACTIVATIONS:
         raise lookup.unknown("activation", name, ACTIVATIONS, text)
-    cls = ACTIVATIONS[name]
+    make = ACTIVATIONS[name]
     if not colon:
-        return cls()
+        return make()
     words, settings = rest.split(","), {}
-    if cls is PReLU and "channel" in words:
+    if make is PReLU and "channel" in words:
         words, settings = [word for word in words if word != "channel"], {"per_channel": True}
-    takes = {LeakyReLU: "a slope", PReLU: "a slope and 'channel'", ELU: "an alpha"}
+    takes, most = SETTINGS.get(name, ("no parameter", 0))
     try:
         numbers = [float(word) for word in words]
     except ValueError:
         numbers = None
-    if numbers is None or len(numbers) > (cls in takes):
-        raise ArgumentError(
-            f"activation {text!r}: {name} takes {takes.get(cls, 'no parameter')}, got {rest!r}."
-        )
-    return cls(*numbers, **settings)
+    if numbers is None or len(numbers) > most:
+        raise ArgumentError(f"activation {text!r}: {name} takes {takes}, got {rest!r}.")
+    return make(*numbers, **settings)
 
 
 def _own(reference):

@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 from scipy import integrate, stats
 
 from minicnn.errors import ArgumentError
 from minicnn.initializers import gain
+from minicnn.reference import ACTIVATIONS
 
 
 def test_gains():
@@ -38,6 +40,13 @@ def test_gains_that_are_exact_and_the_customary_ones():
     assert rule(lambda z: selu[0] * (z if z > 0 else selu[1] * math.expm1(z))) == pytest.approx(
         1, abs=5e-7
     )
+    given = {"gelu": 1.534, "gelu-tanh": 1.534, "silu": 1.677, "mish": 1.487, "hardswish": 1.737,
+             "hardsigmoid": 1.898, "softplus": 1.042, "relu6": 1.414, "celu": 1.245}  # fmt: skip
+    for name, number in given.items():
+        value = ACTIVATIONS[name][0]
+        assert rule(lambda z: value(np.float64(z))) == pytest.approx(number, abs=6e-4)  # noqa: B023
+        with pytest.raises(ArgumentError, match="unknown activation"):
+            gain(name)
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,22 @@ from minicnn.layers import (
     Flatten,
     GlobalAvgPool2d,
     Identity,
+    LogSoftmax,
     MaxPool2d,
+    Softmax,
     Tanh,
     Upsample,
     activations,
 )
 from minicnn.models import Branches, Residual, Sequential
 
-SMOOTH = ("gelu", "sigmoid", "tanh", "identity", "elu")
+SMOOTH = (
+    "gelu", "gelu-tanh", "sigmoid", "tanh", "identity", "elu", "celu:0.5", "silu", "mish",
+    "softplus", "softplus:0.7,5",
+)  # fmt: skip
 KINKED = (
     "relu", "leaky-relu:0.2", "prelu", "prelu:channel,-0.5", "elu:0.7", "selu", "softsign",
+    "relu6", "hardsigmoid", "hardswish",
 )  # fmt: skip
 
 
@@ -88,6 +94,10 @@ CASES = {
         lambda: Branches(Conv2d(3, 1), Identity(), Sequential(*normal_conv(3)), join="add"),
         (3, 2, 4),
     ),
+    "softmax of images": Case(Softmax, (5, 3, 2)),
+    "softmax of vectors": Case(Softmax, (7,)),
+    "log-softmax of images": Case(LogSoftmax, (5, 3, 2)),
+    "log-softmax of vectors": Case(LogSoftmax, (7,)),
     "upsample": Case(lambda: Upsample((2, 3)), (2, 3, 2)),
     "sequential": Case(
         lambda: Sequential(*normal_conv(3), AvgPool2d(2), Flatten(), Dense(2)), (2, 4, 4)

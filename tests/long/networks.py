@@ -24,7 +24,8 @@ from minicnn.models import Residual, Sequential
 
 ACTIVATIONS = (
     "relu", "relu", "relu", "leaky-relu:0.2", "prelu", "prelu:channel,-0.5", "elu:0.7", "selu",
-    "gelu", "sigmoid", "tanh", "softsign", "identity",
+    "gelu", "sigmoid", "tanh", "softsign", "identity", "celu:0.7", "gelu-tanh", "silu", "mish",
+    "softplus:0.7,5", "relu6", "hardsigmoid", "hardswish",
 )  # fmt: skip
 SAMPLES = (1, 1, 2, 3, 5, 8, 15, 16, 17, 33)
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicnn import reference as ref
 from minicnn.layers import (
+    Activation,
     AvgPool2d,
     BatchNorm,
     Conv2d,
@@ -13,12 +14,15 @@ from minicnn.layers import (
     GlobalAvgPool2d,
     MaxPool2d,
     PReLU,
-    activations,
+    Softplus,
 )
 from minicnn.models import Residual, Sequential
 
-NAMES = {cls: name for name, cls in activations.ACTIVATIONS.items()}
-KINKED = ("relu", "leaky-relu", "prelu", "elu", "selu")  # softsign's slope has a kink, no jump
+#: Where slopes, or the value, jump; softsign's, CELU's and hardswish's slopes have kinks there.
+KINKS = {
+    "relu": (0,), "leaky-relu": (0,), "prelu": (0,), "elu": (0,), "selu": (0,), "relu6": (0, 6),
+    "hardsigmoid": (-3, 3), "hardswish": (-3, 3),
+}  # fmt: skip
 
 SMALLEST = 1e-38  # below it float32 has fewer digits
 
@@ -72,8 +76,9 @@ class Twin:
             return self._normalized(layer, x)
         if isinstance(layer, MaxPool2d):
             self._note_margin(*_lead(x, layer))
-        elif NAMES.get(type(layer)) in KINKED:
-            self._note_margin(abs(x), x)
+        elif isinstance(layer, Activation):
+            for kink in _kinks(layer):
+                self._note_margin(abs(x - kink), x)
         return np.stack([_value(layer, sample, _values(layer)) for sample in x])
 
     def _backward(self, layer, delta):
@@ -170,10 +175,19 @@ def _window(layer, x):
 
 def _activation(layer, x, values):
     """The name of an activation and its setting, as the reference takes them."""
-    name = NAMES[type(layer)]
+    name = layer.function
     if isinstance(layer, PReLU):
         return name, values["weight"].reshape(-1, *[1] * (x.ndim - 1))
-    return (name, layer.alpha) if name in ("leaky-relu", "elu") else (name,)
+    if isinstance(layer, Softplus):
+        return name, *layer.alpha
+    return (name, layer.alpha) if name in ("leaky-relu", "elu", "celu") else (name,)
+
+
+def _kinks(layer):
+    """Where small changes of the input may change the gradient, or the value, by much."""
+    if isinstance(layer, Softplus):
+        return (layer.threshold / layer.beta,)
+    return KINKS.get(layer.function, ())
 
 
 def _value(layer, x, values):

@@ -71,6 +71,17 @@ def raised_split(x, less):
 
 
 @register_jitable
+def raised_split_and_expm1(x, less):
+    """As of `raised_split`, and ``exp(x - less) - 1`` with what its rounding took; x < 600."""
+    real = type(x)
+    t, p = bounded_split(x, less)
+    unit = power_of_two(_not_tiny(t))
+    value = multiply_add(unit, p, unit - real(1))
+    rest = multiply_add(unit, p, (unit - real(1)) - value)
+    return power_of_two(t + real(RAISED)), p, value, rest
+
+
+@register_jitable
 def exp_parts(x, less):
     """``exp(x - less)`` for x <= 0, as a number and what its rounding took; `less` is tiny."""
     real = type(x)
@@ -102,6 +113,13 @@ def exp_of_difference(x, y):
 
 
 @register_jitable
+def _not_tiny(t):
+    """t, but of no n below -100."""
+    least = type(t)(rounder(t)) - type(t)(100)
+    return least if t < least else t
+
+
+@register_jitable
 def expm1_parts(x):
     """``exp(x) - 1 = 2^n p + (2^n - 1)`` for x <= 0, as a number and what its rounding took.
 
@@ -109,8 +127,7 @@ def expm1_parts(x):
     """
     real = type(x)
     t, p = bounded_split(x, real(0))
-    least = real(rounder(x)) - real(100)
-    scale = power_of_two(least if t < least else t)
+    scale = power_of_two(_not_tiny(t))
     value = multiply_add(scale, p, scale - real(1))
     return value, multiply_add(scale, p, (scale - real(1)) - value)
 

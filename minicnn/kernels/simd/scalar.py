@@ -36,6 +36,28 @@ def two_sum(x, y):
     return total, (x - (total - back)) + (y - back)
 
 
+@register_jitable
+def pair_sum(x, x_rest, y, y_rest):
+    """The sum of two numbers that come with a rest each, with its rest; all finite."""
+    total, lost = two_sum(x, y)
+    return total, lost + (x_rest + y_rest)
+
+
+@register_jitable
+def pair_product(x, x_rest, y, y_rest):
+    """The product of two numbers that come with a rest each, with its rest."""
+    product = x * y
+    return product, multiply_add(x, y, -product) + multiply_add(x, y_rest, x_rest * y)
+
+
+@register_jitable
+def pair_ratio(x, x_rest, y, y_rest):
+    """The ratio of two numbers that come with a rest each, with its rest."""
+    r = type(x)(1) / y
+    q = x * r
+    return q, r * (multiply_add(-q, y, x) + multiply_add(-q, y_rest, x_rest))
+
+
 def copy_sign(x, y):
     """`x` with the sign of `y`."""
     return math.copysign(x, y)

@@ -1,7 +1,8 @@
 """Tangents: forward mode, how a small change of a layer's input changes its output.
 
 Each layer's rule is made of the layer's own passes, so it is as exact as they are. Layers
-that work on every number alone have ``J = Jᵀ``: their backward pass computes ``J t``. Layers
+that work on every number alone have ``J = Jᵀ``, as softmax has: their backward pass computes
+``J t``. Layers
 that are linear but for a bias compute it as their forward pass without the bias.
 
 For the package itself: it checks nothing of what it is handed.
@@ -15,7 +16,10 @@ from minicnn.layers import scalars
 from minicnn.layers.views import joined
 from minicnn.plan import Plan, trace
 
-DIAGONAL = (layers.Activation, layers.BatchNorm, layers.Dropout, scalars.Scale, scalars.Shift)
+SYMMETRIC = (
+    layers.Activation, layers.BatchNorm, layers.Dropout, layers.Softmax, scalars.Scale,
+    scalars.Shift,
+)  # fmt: skip
 LINEAR = (layers.Dense, layers.Conv2d, layers.AvgPool2d, layers.Flatten, layers.Upsample)
 
 
@@ -49,8 +53,11 @@ def _push(node, inputs):
         values, tangents = zip(*inputs)
         return joined(layer, values), joined(layer, tangents)
     plan = Plan(layer)
-    if isinstance(layer, DIAGONAL):
+    if isinstance(layer, SYMMETRIC):
         return plan.forward(x), plan.backward(tangent)
+    if isinstance(layer, layers.LogSoftmax):
+        y = plan.forward(x)
+        return y, tangent - np.sum(np.exp(y) * tangent, axis=1, keepdims=True)
     if isinstance(layer, layers.MaxPool2d):
         return plan.forward(x), _at_maxima(layer, x, tangent)
     if isinstance(layer, LINEAR):

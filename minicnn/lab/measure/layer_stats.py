@@ -70,8 +70,8 @@ class LayerRecord:
         ReLU: the fraction of units that are 0 for every sample of the batch. A unit is a
         feature, or a channel with all its positions.
     saturated : float or None
-        Tanh, sigmoid and softsign: the fraction of outputs, over units, positions and samples,
-        within 0.05 of one of the function's two bounds.
+        Tanh, sigmoid, hardsigmoid and softsign: the fraction of outputs, over units, positions and
+        samples, within 0.05 of one of the function's two bounds.
     update : float or None
         ‖W after - W before‖ / ‖W before‖ of the one step before, where it was watched.
     """

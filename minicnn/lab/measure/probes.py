@@ -11,14 +11,16 @@ from minicnn.data.batches import Batch
 from minicnn.errors import ArgumentError
 from minicnn.lab.measure.layer_stats import LayerRecord, Record, Statistics, ratio
 from minicnn.lab.measure.signals import Names, Signals, leaves, select
-from minicnn.layers import Layer, ReLU, Sigmoid, Softsign, Tanh
+from minicnn.layers import Hardsigmoid, Layer, ReLU, Sigmoid, Softsign, Tanh
 from minicnn.metrics import entropy
 from minicnn.models import Sequential
 from minicnn.parameter import Parameter
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.trainer import Trainer
 
-BOUNDS = {Tanh: (-1.0, 1.0), Sigmoid: (0.0, 1.0), Softsign: (-1.0, 1.0)}
+BOUNDS = {
+    Tanh: (-1.0, 1.0), Sigmoid: (0.0, 1.0), Softsign: (-1.0, 1.0), Hardsigmoid: (0.0, 1.0),
+}  # fmt: skip
 SATURATED = 0.05  # an output so near to a bound counts as saturated
 
 

@@ -22,8 +22,8 @@ their own.
 Signals that are added (residual sums) have units in common, of which the partition must suit all
 layers that they come from and go to; in a concatenation the units of the branches stand side by
 side. Only units with the same layers before and after them are compared, so branches with equal
-weights are not seen to be copies of each other. Pooling, upsampling, flattening, activations and
-dropout keep the units; dropout unties them, by drawing for each.
+weights are not seen to be copies of each other. Pooling, upsampling, flattening, activations,
+softmax and dropout keep the units; dropout unties them, by drawing for each.
 
 For the package itself: it checks nothing of what it is handed.
 """
@@ -42,7 +42,7 @@ from minicnn.plan import trace
 
 UNIT_BY_UNIT = (
     layers.Activation, layers.AvgPool2d, layers.MaxPool2d, layers.BatchNorm, layers.Dropout,
-    layers.Flatten, layers.Upsample, Scale, Shift,
+    layers.Flatten, layers.Upsample, layers.Softmax, layers.LogSoftmax, Scale, Shift,
 )  # fmt: skip
 
 

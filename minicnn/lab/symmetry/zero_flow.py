@@ -145,6 +145,23 @@ class _Function(_Rule):
         return derivative(d.live & (z.live | self.slope), level, d.flat & ~z.varies)
 
 
+class _Softmax(_Rule):
+    """Softmax or its logarithm, which are not 0 at 0; what varies at one unit varies at all.
+
+    A single unit is always 1, or 0 as a logarithm.
+    """
+
+    def signal(self, x):
+        several = len(x.live) > 1
+        found = (np.full_like(a, several and a.any()) for a in x)
+        always = several or not isinstance(self.layer, layers.LogSoftmax)
+        return Signal(*found)._replace(live=np.full_like(x.live, always))
+
+    def backward(self, d):
+        # The sum over the units is 0, not that over samples or positions.
+        return derivative(np.full_like(d.live, len(d.live) > 1 and d.live.any()), FREE)
+
+
 class _Norm(_Rule):
     """Batch normalization: x̂ is 0 where x does not vary, and dE/dx sums to 0."""
 
@@ -259,7 +276,8 @@ class _Unknown(_Sum):
 
 KINDS: dict[type[_Rule], Any] = {  # the first that fits
     _Weights: (layers.Conv2d, layers.Dense), _Rule: (layers.Identity, layers.Upsample),
-    _Function: layers.Activation, _Norm: layers.BatchNorm, _Dropout: layers.Dropout,
+    _Function: layers.Activation, _Softmax: (layers.Softmax, layers.LogSoftmax),
+    _Norm: layers.BatchNorm, _Dropout: layers.Dropout,
     _Pool: (layers.AvgPool2d, layers.MaxPool2d), _Flatten: layers.Flatten, _Gate: Scale,
     _Shift: Shift, _Sum: (Residual, Branches),
 }  # fmt: skip
@@ -284,7 +302,7 @@ def _at_zero(layer):
     forward, backward = LOOPS[layer.function]
     z, a, dz = np.zeros((3, 1, 1, LANES), layer.dtype)
     weight = layer.own_parameters().get("weight")  # PReLU's slopes
-    alpha = np.full(1, layer.alpha if weight is None else weight.value[:1], layer.dtype)
+    alpha = np.atleast_1d(layer.alpha if weight is None else weight.value[:1]).astype(layer.dtype)
     forward(z, a, alpha)
     backward(z, a, np.ones_like(dz), dz, alpha)
     return a.any(), dz.any()

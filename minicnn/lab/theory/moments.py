@@ -7,24 +7,28 @@ et al., *Deep information propagation*, ICLR 2017, arXiv 1611.01232).
 
 The ReLU family has closed forms (Cho & Saul, *Kernel methods for deep learning*, NIPS 2009).
 All others are integrated numerically: over one number by Gauss-Legendre quadrature against the
-normal density on either side of z = 0, where ELU and SELU have a kink that would cost
+normal density on either side of their kinks, as z = 0 of ELU and SELU, which would cost
 Gauss-Hermite quadrature its digits; over two by the expansion in Hermite polynomials, in which
 ``E[f(z) f(z')]`` is the sum over k of ``f_k(q) f_k(q') rho^k`` with ``rho = c / √(q q')``. For
 strong correlations of saturated units the sum is too short, and
-:mod:`minicnn.lab.theory.saturation` integrates, for means of 0.
+:mod:`minicnn.lab.theory.saturation` integrates, for means of 0. The expansion's quadrature is cut
+at z = 0 only: for slopes that jump elsewhere, of ReLU6, Hardsigmoid and Hardswish, and of Softplus
+with a low threshold, E[σ'(z) σ'(z')] may be off by 0.6 % for q up to 2 and 5 % up to 100.
 
 For the package itself: it checks nothing of what it is handed.
 """
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from minicnn.errors import ArgumentError
 from minicnn.kernels.activation import LOOPS
 from minicnn.lab.theory.saturation import expectation
-from minicnn.layers import Activation, Identity, Layer, LeakyReLU, PReLU, ReLU
+from minicnn.layers import Activation, Identity, Layer, LeakyReLU, LogSoftmax, PReLU, ReLU, Softmax
 
 Array = np.ndarray | float
 Parts = Iterable[np.ndarray]
@@ -34,6 +38,7 @@ REACH = 9.0  # standard deviations; what lies beyond has a probability of 1e-19
 STEP = 1e-3  # relative, of difference quotients
 FAR = 38.0  # where the normal density is 0 in float64
 ORDERS = 24  # Hermite polynomials; what is left over counts as one more order
+BENDS = {"relu6": (0.0, 6.0), "hardsigmoid": (-3.0, 3.0), "hardswish": (-3.0, 3.0)}  # others: 0
 SHORT = 1e-5  # relative, of a series: what it may lack at most, several times what it does
 
 
@@ -55,6 +60,11 @@ def moments_of(layer: Layer) -> "Moments":
         return LeakyMoments(layer.alpha)
     if isinstance(layer, Activation) and layer.function in LOOPS:
         return Moments(layer.function, layer.alpha)
+    if isinstance(layer, (Softmax, LogSoftmax)):
+        raise ArgumentError(
+            f"the theory promises nothing of {type(layer).__name__}: each of its outputs hangs on"
+            " several Gaussian numbers."
+        )
     raise ArgumentError(
         f"the theory knows the moments of activations only, got {type(layer).__name__}: derive"
         " it from Activation with a function of minicnn.kernels.activation.LOOPS."
@@ -64,8 +74,9 @@ def moments_of(layer: Layer) -> "Moments":
 class Moments:
     """By quadrature, for a function of :data:`minicnn.kernels.activation.LOOPS` by its name."""
 
-    def __init__(self, function: str, alpha: float = 0.0):
-        self.function, self.alpha = function, float(alpha)
+    def __init__(self, function: str, alpha: float | tuple[float, ...] = 0.0):
+        self.function, self.bends = function, BENDS.get(function, (0.0,))
+        self.alpha: Any = alpha
 
     def value(self, z: Array) -> np.ndarray:
         """σ(z), elementwise, float64."""
@@ -77,15 +88,15 @@ class Moments:
 
     def mean(self, q: Array, mean: Array = 0.0) -> np.ndarray:
         """E[σ(z)] for z of N(mean, q); arrays broadcast."""
-        return _integral(self.value, q, mean)
+        return _integral(self.value, q, mean, self.bends)
 
     def second(self, q: Array, mean: Array = 0.0) -> np.ndarray:
         """E[σ(z)²] for z of N(mean, q)."""
-        return _integral(lambda z: self.value(z) ** 2, q, mean)
+        return _integral(lambda z: self.value(z) ** 2, q, mean, self.bends)
 
     def slope(self, q: Array, mean: Array = 0.0) -> np.ndarray:
         """E[σ'(z)²] for z of N(mean, q): chi, what a gradient's second moment is multiplied by."""
-        return _integral(lambda z: self.derivative(z) ** 2, q, mean)
+        return _integral(lambda z: self.derivative(z) ** 2, q, mean, self.bends)
 
     def kernel(
         self, q: Array, other: Array, covariance: Array, mean: Array = 0.0, other_mean: Array = 0.0
@@ -158,7 +169,8 @@ class Moments:
     def _loop(self, z):
         z = np.ascontiguousarray(z, np.float64)
         flat, ones = z.reshape(1, 1, -1), np.ones((1, 1, z.size))
-        a, slope, alpha = np.empty_like(flat), np.empty_like(flat), np.array([self.alpha])
+        a, slope = np.empty_like(flat), np.empty_like(flat)
+        alpha = np.atleast_1d(np.array(self.alpha, np.float64))
         forward, backward = LOOPS[self.function]
         forward(flat, a, alpha)
         backward(flat, a, ones, slope, alpha)
@@ -288,18 +300,25 @@ def _nodes():
     return np.concatenate([-u[::-1], u]), np.concatenate([weight[::-1], weight])
 
 
-def _integral(function, q, mean):
-    """E[f(z)] for z of N(mean, q), by quadrature on either side of z = 0."""
+def _integral(function, q, mean, bends):
+    """E[f(z)] for z of N(mean, q), by quadrature beside and between the bends of f."""
     q, mean = np.broadcast_arrays(np.asarray(q, np.float64), np.asarray(mean, np.float64))
-    std = np.sqrt(q)
-    kink = np.clip(np.divide(-mean, std, out=np.zeros_like(std), where=std > 0), -REACH, REACH)
-    t, weight = _half_line()
-    total = np.zeros(q.shape)
-    for sign in (-1, 1):
-        reach = REACH - sign * kink
-        u = kink[..., None] + sign * reach[..., None] * t
+    std, total = np.sqrt(q), np.zeros(q.shape)
+
+    def at(bend):
+        place = np.divide(bend - mean, std, out=np.zeros_like(std), where=std > 0)
+        return np.clip(place, -REACH, REACH)
+
+    def add(start, length, t, weight):
+        u = start[..., None] + length[..., None] * t
         f = function(mean[..., None] + std[..., None] * u)
-        total += reach * ((f * _density(u)) @ weight)
+        total[...] += np.abs(length) * ((f * _density(u)) @ weight)
+
+    for sign, bend in ((-1, at(bends[0])), (1, at(bends[-1]))):
+        add(bend, sign * (REACH - sign * bend), *_half_line())
+    x, weight = np.polynomial.legendre.leggauss(NODES)
+    for low, high in pairwise(map(at, bends)):
+        add(low, high - low, (x + 1) / 2, weight / 2)
     return total
 
 

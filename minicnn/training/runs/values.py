@@ -90,7 +90,8 @@ def _data(name):
 
 def _activation(text):
     layer = activations.from_string(text)
-    settings = (getattr(layer, name, None) for name in ("alpha", "slope", "per_channel"))
+    names = ("alpha", "slope", "per_channel", "approximate")
+    settings = (getattr(layer, name, None) for name in names)
     return ":".join(map(str, (type(layer).__name__, *settings)))
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from minicnn.errors import ArgumentError
 from minicnn.lab.theory.moments import LeakyMoments, Moments, coefficients, correlation, moments_of
-from minicnn.layers import Conv2d, PReLU
+from minicnn.layers import Conv2d, LogSoftmax, PReLU, Softmax
 from minicnn.layers.activations import ACTIVATIONS, from_string
 
 Q = np.array([0.1, 1.0, 4.0])
@@ -77,7 +77,31 @@ def test_closed_forms_agree_with_quadrature(name):
     assert np.abs(slopes).max() < 0.02  # of a step, the expansion converges slowly
 
 
-@pytest.mark.parametrize("name", ["tanh", "sigmoid", "gelu", "softsign"])
+@pytest.mark.parametrize("name", ["relu6", "hardsigmoid", "hardswish"])
+def test_kinks_away_from_zero_cost_no_digits(name):
+    moments, inner = moments_of(from_string(name)), (0, 6) if name == "relu6" else (-3, 3)
+    for q, mean in ((0.3, 0.0), (4.0, -0.7), (100.0, 2.0)):
+        std = math.sqrt(q)
+        edges = [mean - 9 * std, *inner, mean + 9 * std]
+        for found, f in (
+            (moments.second(q, mean), moments.value), (moments.slope(q, mean), moments.derivative)
+        ):  # fmt: skip
+            expected = 0.0
+            for low, high in zip(edges, edges[1:]):
+                z, step = np.linspace(low, high, 20_001, retstep=True)
+                z = (z[1:] + z[:-1]) / 2  # never on a kink
+                weight = np.exp(-((z - mean) ** 2) / (2 * q)) / math.sqrt(2 * math.pi * q)
+                expected += step * float((f(z) ** 2) @ weight)
+            assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("layer", [Softmax(), LogSoftmax()])
+def test_nothing_is_promised_of_softmax(layer):
+    with pytest.raises(ArgumentError, match="promises nothing of .*oftmax"):
+        moments_of(layer)
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "gelu", "softsign", "silu", "mish"])
 def test_kernels_are_double_integrals(name, pair):
     moments, (u, v, weight) = moments_of(from_string(name)), pair
     for rho in (-0.5, 0.3, 0.8):
