@@ -148,7 +148,8 @@ class _Function(_Rule):
 class _Softmax(_Rule):
     """Softmax or its logarithm, which are not 0 at 0; what varies at one unit varies at all.
 
-    A single unit is always 1, or 0 as a logarithm.
+    A single unit is always 1, or 0 as a logarithm. That dE/dx is 0 where all units are equal and
+    have the same dE/dy is not seen: such units count as alive.
     """
 
     def signal(self, x):
@@ -158,8 +159,11 @@ class _Softmax(_Rule):
         return Signal(*found)._replace(live=np.full_like(x.live, always))
 
     def backward(self, d):
-        # The sum over the units is 0, not that over samples or positions.
-        return derivative(np.full_like(d.live, len(d.live) > 1 and d.live.any()), FREE)
+        # Each dE/dx is a sum of all dE/dy, with factors that are the same where the signal is.
+        x, level = self.x, d.level.min()
+        kept = not x.differs.any() and (level != TOTAL or not x.varies.any())
+        live = np.full_like(d.live, len(d.live) > 1 and d.live.any())
+        return derivative(live, level if kept else FREE, d.flat.all() and not x.varies.any())
 
 
 class _Norm(_Rule):

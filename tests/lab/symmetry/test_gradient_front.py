@@ -18,9 +18,11 @@ from minicnn.layers import (
     Flatten,
     GlobalAvgPool2d,
     Identity,
+    LogSoftmax,
     MaxPool2d,
     NumpyLayer,
     ReLU,
+    Softmax,
     Upsample,
     activations,
 )
@@ -284,6 +286,17 @@ def test_networks_of_branches(name, activation):
             if parameter.name == zero:
                 parameter.value[:] = 0
         check(model, exact=exact, lr=0.02, note=str(zero))
+
+
+@pytest.mark.parametrize("zero", [None, 0, 1, 2])
+def test_softmax_lets_everything_pass(zero):
+    """But where units and their dE/dy are equal, as with two layers of zeros: that is not seen."""
+    z = ["zeros" if layer == zero else "msra" for layer in range(3)]
+    model = images(
+        Conv2d(6, 3, padding=1, init=z[0]), Softmax(), LogSoftmax(), Conv2d(5, 3, init=z[1]),
+        act("tanh"), Flatten(), Dense(CLASSES, init=z[2]),
+    )  # fmt: skip
+    check(model, lr=0.2, note=str(zero))
 
 
 def test_dropout_lets_balanced_batches_move_the_last_weight():

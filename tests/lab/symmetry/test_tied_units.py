@@ -14,10 +14,12 @@ from minicnn.layers import (
     Flatten,
     GlobalAvgPool2d,
     Identity,
+    LogSoftmax,
     MaxPool2d,
     NumpyLayer,
     PReLU,
     ReLU,
+    Softmax,
     Tanh,
     Upsample,
 )
@@ -254,6 +256,18 @@ def test_groups_that_see_different_numbers_of_tied_units():
 def test_inputs_and_scores_are_never_tied():
     model = initialized(Conv2d(3, 3, init="constant:0.1"), Flatten(), Dense(3, init="zeros"))
     assert classes(model) == {"0.conv2d": [(0, 1, 2)], "2.dense": []}
+
+
+def test_softmax_keeps_ties():
+    model = initialized(
+        Conv2d(6, 3), Softmax(), Conv2d(5, 3), LogSoftmax(), Flatten(), Dense(CLASSES)
+    )
+    tie(model, "0.conv2d", [1, 4])
+    tie(model, "2.conv2d", [0, 3])
+    expected = {"0.conv2d": [(1, 4)], "2.conv2d": [(0, 3)], "5.dense": []}
+    assert {name: found for name, found in classes(model).items() if name in expected} == expected
+    train(model)
+    assert {name: found for name, found in by_signal(model).items()} == expected
 
 
 def test_dropout_unties():
