@@ -13,6 +13,7 @@ import numpy.typing as npt
 from minicnn.checks import (
     check_count,
     check_dtype,
+    check_flag,
     check_generator,
     check_kind,
     check_numbers,
@@ -108,11 +109,14 @@ class Batches:
         How the images are changed, anew in each epoch.
     seed : int
         Of the augmentation.
+    drop_last : bool
+        Whether an epoch ends before a batch that would be smaller. The samples that are left out
+        are others in each shuffled epoch.
 
     Raises
     ------
     ArgumentError
-        If a setting cannot work.
+        If a setting cannot work, such as dropping the only batch.
 
     Examples
     --------
@@ -133,6 +137,7 @@ class Batches:
         prefetch: bool | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        drop_last: bool = False,
     ):
         if rng is not None and not isinstance(rng, np.random.Generator):
             raise ArgumentError(
@@ -146,13 +151,21 @@ class Batches:
             raise ArgumentError(f"batches are of float32 or float64, got {dtype}.")
         if augmentation is not None:
             check_kind(augmentation, Augmentation, "augmentation")
-        self.augmentation = augmentation
+        self.augmentation, self.drop_last = augmentation, check_flag(drop_last, "drop_last")
+        if drop_last and self.batch_size > len(dataset):
+            raise ArgumentError(
+                f"drop_last leaves no batch: the batch size {self.batch_size} is larger than the"
+                f" data set of {len(dataset)}."
+            )
         seed = check_seed(seed)
         self._augment = None if augmentation is None else Augmenter(augmentation, dataset, seed)
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        return -(-len(self.dataset) // self.batch_size)
+        return self._count(len(self.dataset))
+
+    def _count(self, samples):
+        return samples // self.batch_size if self.drop_last else -(-samples // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         return self.epoch(self.order())
@@ -176,7 +189,7 @@ class Batches:
         order : array_like of int, shape (n,)
             Samples' indices, as `order` gives them.
         start : int
-            Batches to leave out, 0 to ``ceil(n / batch_size)``.
+            Batches to leave out, 0 to as many as there are.
         number : int
             Of the epoch, from 1: images are changed in another way in each.
 
@@ -200,7 +213,7 @@ class Batches:
                 f"order must be from 0 to {len(self.dataset) - 1}, got {order.min()} to"
                 f" {order.max()}."
             )
-        count = -(-len(order) // self.batch_size)
+        count = self._count(len(order))
         whole = isinstance(start, (int, np.integer)) and not isinstance(start, bool)
         if not (whole and 0 <= start <= count):
             raise ArgumentError(f"start must be from 0 to the {count} batches, got {start!r}.")

@@ -1,13 +1,14 @@
 """Training: the loop, what watches it, and the folder of a run."""
 
+from minicnn.training.averaging import EMA, SWA, update_bn
 from minicnn.training.callbacks.base import Callback, EarlyStopping, MetricsLog
 from minicnn.training.callbacks.checkpoint import Checkpoint
 from minicnn.training.callbacks.nan_guard import NanGuard
 from minicnn.training.callbacks.progress import Progress
-from minicnn.training.runs.weights import load_weights
+from minicnn.training.runs.weights import load_weights, save_weights
 from minicnn.training.trainer import Trainer
 
 __all__ = [
-    "Callback", "Checkpoint", "EarlyStopping", "MetricsLog", "NanGuard", "Progress", "Trainer",
-    "load_weights",
+    "EMA", "SWA", "Callback", "Checkpoint", "EarlyStopping", "MetricsLog", "NanGuard", "Progress",
+    "Trainer", "load_weights", "save_weights", "update_bn",
 ]  # fmt: skip

@@ -1,18 +1,20 @@
 """Trainer: the loop of stochastic gradient descent, and nothing else."""
 
+import os
 import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minicnn import schedules
-from minicnn.checks import check_count, check_seed, restoring
+from minicnn.checks import check_count, check_path, check_seed, restoring, takes
 from minicnn.data import Dataset
 from minicnn.data.augmentation import Augmentation
 from minicnn.data.batches import Batches
-from minicnn.errors import ArgumentError
+from minicnn.errors import ArgumentError, DataError
 from minicnn.hints.habits import Habits
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
 from minicnn.losses.reduction import batch_weight, mean_of
@@ -23,6 +25,8 @@ from minicnn.training.callbacks.base import Callback
 from minicnn.training.evaluation import Evaluation
 from minicnn.training.history import History
 from minicnn.training.running_metrics import RunningMetrics
+from minicnn.training.runs import snapshot, tensors
+from minicnn.training.runs.files import write_atomically
 from minicnn.training.step import TrainingStep
 from minicnn.training.validation import as_callbacks, check_loss, check_parts
 
@@ -54,7 +58,8 @@ class Trainer(Habits):
     optimizer : Optimizer
         Of ``model.parameters()``; its learning rate is the base of the schedule.
     train, test : Dataset
-        Images that fit the model and labels within its classes.
+        Images that fit the model and labels within its classes. Without a test set there is none of
+        its results in the history.
     validation : Dataset, optional
         A part of the training data that is not trained on, to choose by: the best epoch, when to
         stop. Nothing is chosen by the test set, which is looked at for the report alone.
@@ -64,7 +69,7 @@ class Trainer(Habits):
         `SoftmaxCrossEntropy` by default.
     schedule : str or Schedule
     batch_size : int
-        The last batch of an epoch holds what is left.
+        The last batch of an epoch may be smaller.
     epochs : int
     seed : int
         Of the shuffle; independent of the random numbers that made the model.
@@ -74,6 +79,8 @@ class Trainer(Habits):
     eval_flip : bool
         Whether the scores of an image are the mean of its own and of its mirror image's when the
         model is evaluated.
+    drop_last : bool
+        Whether a smaller last batch is left out of each epoch.
 
     Attributes
     ----------
@@ -86,7 +93,7 @@ class Trainer(Habits):
     loss_weight : float
         How much that batch counts in a mean over several: its number of samples, or what
         ``loss.batch_weight`` says where classes have weights or labels are ignored.
-    test_batches : Batches
+    test_batches : Batches or None
         Of the test set.
     totals : RunningMetrics
         Running means over the batches of this epoch.
@@ -111,7 +118,7 @@ class Trainer(Habits):
         model: Sequential,
         optimizer: Optimizer,
         train: Dataset,
-        test: Dataset,
+        test: Dataset | None = None,
         *,
         loss: Any = None,
         schedule: str | schedules.Schedule = "constant",
@@ -123,6 +130,7 @@ class Trainer(Habits):
         augmentation: Augmentation | None = None,
         average: WeightAverage | None = None,
         eval_flip: bool = False,
+        drop_last: bool = False,
     ):
         self.callbacks = as_callbacks(callbacks)
         self.model, self.optimizer = model, optimizer
@@ -135,16 +143,18 @@ class Trainer(Habits):
         self.base_lr = self._rate = optimizer.lr
         self._rng = np.random.default_rng([check_seed(seed), SHUFFLE])
         self._batches = Batches(
-            train, self.batch_size, self._rng, model.dtype, augmentation=augmentation, seed=seed
-        )
+            train, self.batch_size, self._rng, model.dtype, augmentation=augmentation, seed=seed,
+            drop_last=drop_last,
+        )  # fmt: skip
         self.average, self.eval_flip = average, eval_flip
         if average is not None:
             average.follow(model, train)
         self._evaluation = Evaluation(model, eval_flip)
-        self.test_batches = self._evaluation.batches(test)
-        held = validation
-        self._validation_batches = None if held is None else self._evaluation.batches(held)
-        self.total_steps = self.epochs * -(-len(train) // self.batch_size)
+        self.test_batches, self._validation_batches = (
+            None if dataset is None else self._evaluation.batches(dataset)
+            for dataset in (test, validation)
+        )
+        self.total_steps = self.epochs * len(self._batches)
         self.schedule(0, self.total_steps)  # a warm-up longer than the training is refused here
         self.epoch = self.step = 0
         self.batch: Any = None
@@ -208,7 +218,17 @@ class Trainer(Habits):
         -------
         RunningMetrics
             The predicted classes go to ``predicted``.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no test set.
         """
+        if self.test_batches is None:
+            raise ArgumentError(
+                "there is no test set to evaluate on: give one, Trainer(model, optimizer, train,"
+                " test)."
+            )
         totals, self.predicted = self._evaluate(self.test_batches)
         return totals
 
@@ -222,6 +242,35 @@ class Trainer(Habits):
             self._evaluation = Evaluation(self.model, self.eval_flip)
         with self.averaged():
             return self._evaluation(self.loss, batches)
+
+    @takes(path=check_path)
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all that training needs to go on, also from within an epoch, to a file.
+
+        The weights, the states of optimizer, average, callbacks and random numbers, and digests of
+        the data: what a `Checkpoint` writes in the course of training. A file that is there is
+        replaced once the new one is whole. One that cannot be written is an ArgumentError.
+        """
+        arrays, about = snapshot.capture(self, snapshot.describe_data(self))
+        write_atomically(Path(path), tensors.encode(arrays, about))
+
+    @takes(path=check_path)
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Stand where the trainer stood that saved itself, so that `fit` goes on bit for bit.
+
+        Its model, settings and data must be made as those were.
+
+        Raises
+        ------
+        DataError
+            If the file is missing, damaged, or one of another training; this trainer is of no use
+            then.
+        """
+        arrays, about = tensors.read(path)
+        try:
+            snapshot.restore(self, arrays, about, snapshot.describe_data(self))
+        except (ArgumentError, DataError) as error:
+            raise DataError(f"{path} does not fit this training: {error}") from error
 
     def state_dict(self) -> dict[str, Any]:
         """Where training stands, in plain values that JSON can hold.
@@ -272,7 +321,8 @@ class Trainer(Habits):
         batches, size = self._batches, self.batch_size
         made = batches.dataset is self.train and batches.batch_size == size
         fewer = self.epochs * len(batches) <= self.total_steps
-        if not (made and fewer) or self.test_batches.dataset is not self.test:
+        tested = None if self.test_batches is None else self.test_batches.dataset
+        if not (made and fewer) or tested is not self.test:
             raise ArgumentError(
                 "a Trainer keeps the data sets and the batch size that it was made with, and has no"
                 " more epochs than its schedule: make another Trainer for others."
@@ -311,7 +361,7 @@ class Trainer(Habits):
             self.train_seconds = before["train_seconds"] + self._epoch_seconds
         held = self._validation_batches
         validation = None if held is None else self._evaluate(held)[0]
-        test = self.evaluate()
+        test = None if self.test_batches is None else self.evaluate()
         seconds = time.perf_counter() - start
         self.train_seconds = before["train_seconds"] + seconds
         self._before = {name: getattr(self, name) for name in COUNTED}

@@ -65,7 +65,8 @@ def check_parts(
     if loss is not None and (isinstance(loss, type) or not callable(loss)):
         raise ArgumentError(f"loss must be a Loss such as SoftmaxCrossEntropy(), got {loss!r}.")
     check_data("training", train, model)
-    check_data("test", test, model)
+    if test is not None:
+        check_data("test", test, model)
     if validation is not None:
         check_data("validation", validation, model)
 

@@ -11,10 +11,8 @@ from minicnn.training.callbacks.base import Callback
 from minicnn.training.trainer import Trainer
 
 FULL = 112  # characters that the longest line of an epoch needs
-NAMES = (
-    "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds",
-    "images_per_second",
-)  # fmt: skip
+NAMES = "epoch", "train_loss", "train_accuracy", "seconds", "images_per_second"
+TESTED = "test_loss", "test_accuracy"
 
 
 class Progress(Callback):
@@ -63,10 +61,11 @@ class Progress(Callback):
 def _line(value, what):
     """`value` if it is a line of a history."""
     check_dict(value, what)
-    missing = [name for name in NAMES if name not in value]
+    names = (*NAMES, *(TESTED if any(name in value for name in TESTED) else ()))
+    missing = [name for name in names if name not in value]
     if missing:
         raise ArgumentError(f"{what} must be one of trainer.history, got none of {missing}.")
-    for name in NAMES:
+    for name in names:
         check_number(value[name], f"{what}[{name!r}]")
     return value
 
@@ -79,16 +78,21 @@ def epoch_line(line: dict[str, Any], epochs: int) -> str:
     terminal has no room for them.
     """
     number, loss = f"epoch {line['epoch']}/{epochs}", f"loss {_short(line['train_loss'])}"
-    accuracy, test_accuracy = (
-        f"accuracy {100 * line[f'{which}_accuracy']:.2f} %" for which in ("train", "test")
-    )
-    test_loss, seconds = f"test loss {_short(line['test_loss'])}", f"{line['seconds']:.1f} s"
+    accuracy, seconds = _accuracy(line["train_accuracy"]), f"{line['seconds']:.1f} s"
     held = line.get("validation_accuracy")
     chosen = [] if held is None else [f"validation {100 * held:.2f} %"]
-    words = [number, loss, *chosen, f"test {test_accuracy}", seconds]
+    tested, test_loss = [], []
+    if "test_loss" in line:
+        tested = [f"test {_accuracy(line['test_accuracy'])}"]
+        test_loss = [f"test loss {_short(line['test_loss'])}"]
+    words = [number, loss, *chosen, *tested, seconds]
     if terminal.width() >= FULL + len(*chosen or [""]):
-        words = [number, loss, accuracy, *chosen, test_loss, f"test {test_accuracy}", seconds]
+        words = [number, loss, accuracy, *chosen, *test_loss, *tested, seconds]
     return "  ".join([*words, f"{line['images_per_second']:,.0f} images/s"])
+
+
+def _accuracy(fraction):
+    return f"accuracy {100 * fraction:.2f} %"
 
 
 def _short(loss):

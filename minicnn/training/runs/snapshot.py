@@ -87,8 +87,9 @@ def restore(
         generators = _generators(trainer)
         for name in generators.keys() | about["generators"].keys():
             generators[name].bit_generator.state = about["generators"][name]
-        trainer.load_state_dict(_checked(about["trainer"]))
-        predicted, images = arrays.get(PREDICTED), len(trainer.test)
+        trainer.load_state_dict(_checked(about["trainer"], trainer.test is not None))
+        predicted = arrays.get(PREDICTED)
+        images = 0 if trainer.test is None else len(trainer.test)
         if predicted is not None and (predicted.shape, predicted.dtype.kind) != ((images,), "i"):
             raise DataError(f"its predictions are {predicted.dtype} of shape {predicted.shape}.")
         trainer.predicted = predicted
@@ -113,7 +114,7 @@ def describe_data(trainer: "Trainer") -> dict[str, Any]:
     train, held = trainer.train, trainer.validation
     return {
         "train": _digest(train),
-        "test": _digest(trainer.test),
+        **({} if trainer.test is None else {"test": _digest(trainer.test)}),
         **({} if held is None else {"validation": _digest(held)}),
         "mean": train.mean.tolist(),
         "std": train.std.tolist(),
@@ -135,7 +136,7 @@ def _of(prefix, arrays):
     return {n.removeprefix(prefix): array for n, array in arrays.items() if n.startswith(prefix)}
 
 
-def _checked(state):
+def _checked(state, tested):
     """A trainer's state whose history is of numbers by name, with NaN for JSON's null."""
     if not isinstance(state["step"], int):
         raise DataError(f"its step is {state['step']!r}.")
@@ -143,6 +144,6 @@ def _checked(state):
     for epoch, line in enumerate(state["history"], start=1):
         lines.append({name: math.nan if n is None else n for name, n in line.items()})
         whole = all(isinstance(value, numbers.Real) for value in lines[-1].values())
-        if not (whole and line["epoch"] == epoch and "test_accuracy" in line):
+        if not (whole and line["epoch"] == epoch and ("test_accuracy" in line) == tested):
             raise DataError(f"its line of epoch {epoch} is {line!r}.")
     return {**state, "history": lines}

@@ -17,7 +17,9 @@ from minicnn.data.pictures import mean_border
 from minicnn.errors import ArgumentError
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.parameter import assign
+from minicnn.paths import expand
 from minicnn.training.runs import tensors
+from minicnn.training.runs.files import write_atomically
 
 if TYPE_CHECKING:
     from minicnn.training.trainer import Trainer
@@ -63,6 +65,17 @@ def _border(dataset):
     if dataset.storage.dtype != np.uint8:
         return None
     return mean_border(dataset.take(range(min(SOME, len(dataset)))).images)
+
+
+@takes(model=initialized, path=(str, os.PathLike))
+def save_weights(model: Sequential, path: str | os.PathLike[str]) -> None:
+    """Write the weights and running statistics of a model to a file that `load_weights` reads.
+
+    A file that is there is replaced once the new one is whole; one that cannot be written is an
+    ArgumentError.
+    """
+    arrays = named_arrays(model) | dict.fromkeys(_counts(model), np.array(0, np.int64))
+    write_atomically(expand(path, "save_weights: path"), tensors.encode(arrays, {}))
 
 
 @takes(model=initialized, path=(str, os.PathLike), prefix=check_text)
