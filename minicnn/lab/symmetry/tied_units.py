@@ -13,10 +13,11 @@ changes all weights from a unit of C to a unit of D by the same amount, which le
 equations true: an equitable partition, for ever, under every optimizer that treats all numbers of a
 tensor alike and by their gradients alone. Weight decay may shrink them, too, but not as a term of
 the gradient in Adagrad, RMSProp, Adam or NAdam: these divide it number by number, and what was
-equal as a sum then differs. The coarsest one is found by color refinement: start with all units of a set in one class
-and split classes while an equation fails. In floating point a tie is kept to the bit where all
-weights of i and j are equal; where only the sums are, these are added in another order, and
-rounding may grow. Inputs and scores are never tied, as data and labels have a meaning of their own.
+equal as a sum then differs. The coarsest one is found by color refinement: start with all units of
+a set in one class and split classes while an equation fails. In floating point a tie is kept to the
+bit where all weights of i and j are equal; where only the sums are, these are added in another
+order, and rounding may grow. Inputs and scores are never tied, as data and labels have a meaning of
+their own.
 
 Signals that are added (residual sums) have units in common, of which the partition must suit all
 layers that they come from and go to; in a concatenation the units of the branches stand side by
