@@ -144,6 +144,23 @@ def make_parser() -> Parser:
         " training, as 0.75",
     )  # fmt: skip
     training.add_argument(
+        "--drop-last", action="store_true", help="leave out a smaller last batch of each epoch"
+    )
+    training.add_argument(
+        "--early-stopping", metavar="N", type=int,
+        help="end after N epochs without a better validation accuracy",
+    )  # fmt: skip
+    training.add_argument(
+        "--plateau", metavar="N", type=int,
+        help="a tenth of the learning rate after more than N epochs without a smaller validation"
+        " loss; with --schedule constant",
+    )  # fmt: skip
+    training.add_argument(
+        "--weights", metavar="FILE",
+        help="begin with the weights of this run or file; the last layer is new if its shape"
+        " differs",
+    )  # fmt: skip
+    training.add_argument(
         "--eval-flip", action="store_true",
         help="evaluate each image together with its mirror image",
     )  # fmt: skip

@@ -1,8 +1,9 @@
 """Training: the loop, what watches it, and the folder of a run."""
 
 from minicnn.training.averaging import EMA, SWA, update_bn
-from minicnn.training.callbacks.base import Callback, EarlyStopping, MetricsLog
+from minicnn.training.callbacks.base import Callback, MetricsLog
 from minicnn.training.callbacks.checkpoint import Checkpoint
+from minicnn.training.callbacks.early_stopping import EarlyStopping, ReduceLROnPlateau
 from minicnn.training.callbacks.nan_guard import NanGuard
 from minicnn.training.callbacks.progress import Progress
 from minicnn.training.runs.weights import load_weights, save_weights
@@ -10,5 +11,5 @@ from minicnn.training.trainer import Trainer
 
 __all__ = [
     "EMA", "SWA", "Callback", "Checkpoint", "EarlyStopping", "MetricsLog", "NanGuard", "Progress",
-    "Trainer", "load_weights", "save_weights", "update_bn",
+    "ReduceLROnPlateau", "Trainer", "load_weights", "save_weights", "update_bn",
 ]  # fmt: skip

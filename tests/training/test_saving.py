@@ -7,7 +7,8 @@ from minicnn import training
 from minicnn.errors import ArgumentError, DataError
 from minicnn.optimizers import SGD
 from minicnn.training.averaging import EMA
-from minicnn.training.callbacks.base import Callback, EarlyStopping
+from minicnn.training.callbacks.base import Callback
+from minicnn.training.callbacks.early_stopping import EarlyStopping
 from tests.training.test_averaging import a_model, a_set, a_trainer
 
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from minicnn.errors import DataError, MinicnnError
-from minicnn.training.callbacks.base import EarlyStopping
+from minicnn.training.callbacks.early_stopping import EarlyStopping
 from minicnn.training.callbacks.gradient_watch import GradientWatch
 from minicnn.training.callbacks.loss_watch import LossWatch
 from minicnn.training.callbacks.step_log import StepLog

@@ -10,8 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from minicnn.checks import check_count, check_items, check_number, is_finite, restoring, takes
-from minicnn.errors import ArgumentError
+from minicnn.checks import check_items, check_number, restoring, takes
 from minicnn.paths import expand
 from minicnn.training.runs.files import json_lines, write_atomically
 
@@ -109,68 +108,3 @@ class MetricsLog(Callback):
     def on_epoch_end(self, trainer: "Trainer") -> None:
         """Write all lines."""
         write_atomically(self.path, json_lines(trainer.history))
-
-
-class EarlyStopping(Callback):
-    """Ends training when an epoch's result has stopped improving.
-
-    Prechelt, *Early stopping - but when?*, in *Neural networks: tricks of the trade*, 1998. A
-    setting out of range is an ArgumentError.
-
-    Parameters
-    ----------
-    patience : int
-        After so many epochs in a row without a new best, training ends. At least 1. NaN is never
-        the best.
-    metric : str
-        ``"validation_accuracy"`` or ``"train_accuracy"`` (larger is better),
-        ``"validation_loss"`` or ``"train_loss"`` (smaller is better). Not one of the test set: what
-        is chosen by it has no honest test.
-    min_delta : float
-        By how much a result must beat the best to count; at least 0.
-
-    Attributes
-    ----------
-    best : float or None
-        The best result so far; None while there was only NaN.
-    best_epoch : int or None
-        The epoch that it was reached in, from 1.
-    """
-
-    METRICS = ("validation_accuracy", "validation_loss", "train_accuracy", "train_loss")
-    STATE = {
-        "best": lambda best: None if best is None else float(best),
-        "best_epoch": lambda epoch: None if epoch is None else int(epoch),
-    }
-
-    def __init__(
-        self, patience: int = 3, metric: str = "validation_accuracy", min_delta: float = 0.0
-    ):
-        self.patience = check_count(patience, "EarlyStopping: patience")
-        if metric not in self.METRICS:
-            raise ArgumentError(
-                f"EarlyStopping: metric must be one of {', '.join(self.METRICS)}, got {metric!r}."
-            )
-        if not (is_finite(min_delta) and min_delta >= 0):
-            raise ArgumentError(f"EarlyStopping: min_delta must be at least 0, got {min_delta!r}.")
-        self.metric, self.min_delta = metric, min_delta
-        self.best: float | None = None
-        self.best_epoch: int | None = None
-
-    def on_train_begin(self, trainer: "Trainer") -> None:
-        """Raise an ArgumentError if there is no validation set to stop by."""
-        if self.metric.startswith("validation") and trainer.validation is None:
-            raise ArgumentError(
-                f"EarlyStopping: there is no {self.metric} without a validation set: give the"
-                " Trainer one, as in train, held = data.split(train, 0.1), or stop by train_loss."
-            )
-
-    def on_epoch_end(self, trainer: "Trainer") -> None:
-        """Compare with the best, and stop when the patience is used up."""
-        result = trainer.history[-1][self.metric]
-        sign = 1 if self.metric.endswith("accuracy") else -1
-        best = None if self.best is None else sign * self.best
-        if is_better(sign * result, best, self.min_delta):
-            self.best, self.best_epoch = result, trainer.epoch
-        elif trainer.epoch - (self.best_epoch or 0) >= self.patience:
-            trainer.stop()

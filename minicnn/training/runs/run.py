@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from minicnn.allocation import peak_memory_mb
@@ -89,7 +90,9 @@ class Run:
             checkpoints.parse_interval(checkpoint_every)
         data = settings.load_data()
         train, test = data.train, data.test
-        self.model = settings.make_model(train)
+        # A run to go on with has its weights in the checkpoint, whatever it began with.
+        begun = isinstance(out, RunFolder) and checkpoints.has_checkpoint(out.path)
+        self.model = (replace(settings, weights=None) if begun else settings).make_model(train)
         self._watches = GradientWatch(), LossWatch()
         self.trainer = self._make_trainer(
             self.model, train, test, schedule=settings.schedule, epochs=settings.epochs,
@@ -133,7 +136,7 @@ class Run:
             model, settings.make_optimizer(model.parameters()), train, test,
             loss=settings.make_loss(train), batch_size=settings.batch_size, seed=settings.seed,
             augmentation=settings.make_augmentation(), average=settings.make_average(),
-            eval_flip=settings.eval_flip, **more,
+            eval_flip=settings.eval_flip, drop_last=settings.drop_last, **more,
         )  # fmt: skip
 
     def train(self, quiet: bool = False, callbacks: Iterable[Callback] = ()) -> dict[str, Any]:
@@ -178,7 +181,8 @@ class Run:
             trainer.callbacks = [] if quiet else [Progress()]
             log = MetricsLog(self.folder.path / "metrics.jsonl")
             steps = StepLog(self.folder.path / STEPS_FILE)
-            trainer.callbacks += [log, steps, *self._watches, NanGuard(), *callbacks]
+            own = self.settings.make_callbacks()
+            trainer.callbacks += [log, steps, *self._watches, NanGuard(), *own, *callbacks]
             trainer.callbacks += [checkpoint] if checkpoint else []
             trainer.callbacks.append(interruption)
             if self._kept:
@@ -217,7 +221,7 @@ class Run:
         few = train.subset(size + (len(train) % size == 1))
         try:
             with _announced(quiet):
-                model = self.settings.make_model(train)
+                model = replace(self.settings, weights=None).make_model(train)
                 self._make_trainer(model, few, test.subset(1), epochs=1).fit()
         except MinicnnError:
             self.folder.withdraw()

@@ -8,7 +8,15 @@ import numba
 import numpy as np
 
 from minicnn import initializers, optimizers, schedules
-from minicnn.checks import check_count, check_dict, check_flag, check_kind, check_seed, takes
+from minicnn.checks import (
+    check_count,
+    check_dict,
+    check_flag,
+    check_kind,
+    check_seed,
+    check_text,
+    takes,
+)
 from minicnn.data import Dataset, augmentation, sources
 from minicnn.data.augmentation import Augmentation
 from minicnn.data.sources.images import check_size
@@ -24,7 +32,10 @@ from minicnn.parameter import Parameter
 from minicnn.paths import name_of
 from minicnn.plugins import lookup
 from minicnn.training.averaging import EMA, SWA, WeightAverage
+from minicnn.training.callbacks.base import Callback
+from minicnn.training.callbacks.early_stopping import EarlyStopping, ReduceLROnPlateau
 from minicnn.training.runs import class_weights
+from minicnn.training.runs.fine_tuning import fine_tune
 from minicnn.training.runs.values import OWN, describe_own, file_word
 
 MOMENTUM = 0.9
@@ -42,6 +53,7 @@ LATER = {
     "image_size": None, "skip_bad": False, "validation": None, "augment": None,
     "groups": None, "clip_norm": None, "clip_value": None,
     "class_weights": None, "ema": None, "swa": None, "eval_flip": False,
+    "drop_last": False, "early_stopping": None, "plateau": None, "weights": None,
 }  # fmt: skip
 
 
@@ -113,8 +125,14 @@ class Settings:
         The decay of an `EMA` of the weights.
     swa : float, optional
         Where an `SWA` of the weights starts; not with `ema`.
-    eval_flip : bool
-        Whether images are evaluated with their mirror images, see `Trainer`.
+    eval_flip, drop_last : bool
+        Whether images are evaluated with their mirror images, and whether a smaller last batch is
+        left out, see `Trainer`.
+    early_stopping, plateau : int, optional
+        The patience, in epochs, of `EarlyStopping` and of `ReduceLROnPlateau`; both go by the
+        validation set.
+    weights : str, optional
+        A run's folder or a file of weights to begin with, see `fine_tune`.
 
     Attributes
     ----------
@@ -151,6 +169,10 @@ class Settings:
     ema: float | None = None
     swa: float | None = None
     eval_flip: bool = False
+    drop_last: bool = False
+    early_stopping: int | None = None
+    plateau: int | None = None
+    weights: str | None = None
     own: dict | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -167,7 +189,11 @@ class Settings:
         self._make_optimizer([Parameter(np.zeros(1, np.float32))])
         self.make_loss()
         self.make_average()
-        check_flag(self.eval_flip, "eval_flip")
+        self.make_callbacks()
+        for name in ("eval_flip", "drop_last"):
+            check_flag(getattr(self, name), name)
+        if self.weights is not None:
+            check_text(self.weights, "weights")
         for name in ("epochs", "batch_size"):
             check_count(getattr(self, name), name)
         if self.limit is not None:
@@ -244,6 +270,20 @@ class Settings:
             return SWA(self.swa)
         return None if self.ema is None else EMA(self.ema)
 
+    def make_callbacks(self) -> list[Callback]:
+        """What lowers the learning rate or ends training when the validation set says so."""
+        made: list[Callback] = []
+        if self.plateau is not None:
+            made.append(ReduceLROnPlateau(patience=check_count(self.plateau, "plateau")))
+        if self.early_stopping is not None:
+            made.append(EarlyStopping(check_count(self.early_stopping, "early_stopping")))
+        if made and self.validation is None:
+            raise ArgumentError(
+                "early_stopping and plateau go by a validation set: give one, as validation=0.1"
+                " (--validation 0.1)."
+            )
+        return made
+
     def reading(self) -> dict[str, Any]:
         """How `data.load` reads the data, as its keyword arguments."""
         return {"image_size": self.image_size, "skip_bad": self.skip_bad}
@@ -264,12 +304,16 @@ class Settings:
     def make_model(self, dataset: Dataset) -> Sequential:
         """The model for a data set's images and classes, initialized from the seed.
 
-        Where the initializer needs images, it sees the first of the data set.
+        Where the initializer needs images, it sees the first of the data set. Weights to begin with
+        take the place of the initializer's.
         """
         self._check_own()
         check_kind(dataset, Dataset, "Settings.make_model: dataset")
         model = self.build_model(dataset.classes)
         model.initialize(dataset.shape, seed=self.seed)
+        if self.weights is not None:
+            fine_tune(model, self.weights)
+            return model
         if getattr(initializers.from_string(self.init), "data_dependent", None) == "lsuv":
             lsuv(model, dataset.normalized(range(min(LSUV_IMAGES, len(dataset)))))
         return model

@@ -15,10 +15,9 @@ from minicnn.models import Sequential
 from minicnn.training.runs import tensors
 from minicnn.training.runs.resume import say_what_is_executed
 from minicnn.training.runs.settings import Settings
-from minicnn.training.runs.weights import load_weights
+from minicnn.training.runs.weights import load_weights, weights_file
 
 PART = 1024  # images that are looked at in one go
-FILES = ("best.safetensors", "model.safetensors")  # in the order in which they are looked for
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def load_run(run: str | os.PathLike[str], input_gradient: bool = False) -> Train
     ArgumentError
         If a file of the user's that the model was made of has changed.
     """
-    path = _weights(Path(run))
+    path = weights_file(Path(run))
     _, about = tensors.read(path)
     images, values = about.get("images"), about.get("settings")
     if not isinstance(images, dict) or not isinstance(values, dict):
@@ -168,20 +167,6 @@ def load_run(run: str | os.PathLike[str], input_gradient: bool = False) -> Train
     model.initialize(shape, seed=settings.seed, input_gradient=input_gradient)
     load_weights(model, path)
     return Trained(model, settings, shape, names, mean, std, path, about)
-
-
-def _weights(run):
-    """The file of weights that a folder, or itself, stands for."""
-    if run.is_file():
-        return run
-    if not run.is_dir():
-        raise DataError(f"{run}: no such run: expected the folder of a run, such as runs/NAME.")
-    for name in FILES:
-        if (run / name).is_file():
-            return run / name
-    raise DataError(
-        f"{run}: found no {' or '.join(FILES)}: the run has not finished. --resume {run} goes on."
-    )
 
 
 @takes(runs=list)

@@ -8,13 +8,14 @@ PyTorch's, ``(out, in, height, width)`` and ``(out, in)``, so that there
 """
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minicnn.checks import check_dict, check_text, shown, takes
 from minicnn.data.pictures import mean_border
-from minicnn.errors import ArgumentError
+from minicnn.errors import ArgumentError, DataError
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.parameter import assign
 from minicnn.paths import expand
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 #: PyTorch counts the batches that a normalization has seen; ours has no use for it.
 COUNT = "num_batches_tracked"
+FILES = ("best.safetensors", "model.safetensors")  # of a run, in the order of preference
 SOME = 1000  # training images that tell how light their border is
 
 
@@ -120,6 +122,20 @@ def load_weights(
     except ArgumentError as error:
         raise ArgumentError(f"{path} is not of this model: {error}") from error
     return about
+
+
+def weights_file(run: Path) -> Path:
+    """The file of weights that a folder, or itself, stands for."""
+    if run.is_file():
+        return run
+    if not run.is_dir():
+        raise DataError(f"{run}: no such run: expected the folder of a run, such as runs/NAME.")
+    for name in FILES:
+        if (run / name).is_file():
+            return run / name
+    raise DataError(
+        f"{run}: found no {' or '.join(FILES)}: the run has not finished. --resume {run} goes on."
+    )
 
 
 def _advice(model, own, arrays):

@@ -9,7 +9,8 @@ import pytest
 from minicnn.errors import ArgumentError
 from minicnn.losses import MeanSquaredError
 from minicnn.optimizers import SGD
-from minicnn.training.callbacks.base import Callback, EarlyStopping, MetricsLog, best_of
+from minicnn.training.callbacks.base import Callback, MetricsLog, best_of
+from minicnn.training.callbacks.early_stopping import EarlyStopping
 from minicnn.training.trainer import Trainer
 from tests.training.toys import At, dense_model, toy, trainer
 

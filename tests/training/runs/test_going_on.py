@@ -2,8 +2,9 @@
 
 import pytest
 
-from minicnn.training.callbacks.base import Callback, EarlyStopping
+from minicnn.training.callbacks.base import Callback
 from minicnn.training.callbacks.checkpoint import Checkpoint
+from minicnn.training.callbacks.early_stopping import EarlyStopping
 from minicnn.training.callbacks.gradient_watch import GradientWatch
 from tests.training.callbacks.test_checkpoint import STEPS, make, restored, stop_at
 from tests.training.same import bits
