@@ -89,6 +89,10 @@ def _main(argv):
     chosen = {**recipe, **chosen}
     if "preflight" in given:
         return _preflight(given, Settings(**chosen))
+    if given.keys() & {"find_lr", "overfit_batch"}:
+        from minicnn.cli import before
+
+        return before.run(given, Settings(**chosen))
     if "resume" in given:
         return _resume(given, chosen)
     from minicnn.training.runs.run import EVERY, Run
@@ -168,7 +172,9 @@ def _compare(given, chosen, recipe):
     from minicnn.lab.ablation.results import DONE
     from minicnn.training.runs.settings import Settings
 
-    for name in ("profile", "preflight", "resume", "checkpoint_every"):
+    for name in (
+        "profile", "preflight", "resume", "checkpoint_every", "find_lr", "overfit_batch",
+    ):  # fmt: skip
         if name in given:
             option = name.replace("_", "-")
             raise ArgumentError(f"--{option} is of a single run: leave it out of a comparison.")

@@ -10,7 +10,7 @@ from minicnn.errors import ArgumentError, unknown
 #: Options that are no settings of a run, see `minicnn.training.runs.settings.Settings`.
 NO_SETTINGS = (
     "help", "version", "out", "quiet", "profile", "recipe", "ablate", "seeds", "baseline",
-    "preflight", "resume", "checkpoint_every",
+    "preflight", "resume", "checkpoint_every", "find_lr", "overfit_batch",
 )  # fmt: skip
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -205,6 +205,16 @@ def make_parser() -> Parser:
         action="store_true",
         help="train nothing; say whether this network will train (exit code 0) or not (1), and why",
     )
+    run.add_argument(
+        "--find-lr", action="store_true",
+        help="train nothing; say which learning rate lowers the loss most, and draw the losses to"
+        " the file --out, as lr.png",
+    )  # fmt: skip
+    run.add_argument(
+        "--overfit-batch", action="store_true",
+        help="train nothing; say whether the network can learn its first batch (exit code 0) or not"
+        " (1)",
+    )  # fmt: skip
     run.add_argument("--version", action="version", version=f"minicnn {minicnn.__version__}")
     compare = parser.add_argument_group("comparison")
     compare.add_argument(

@@ -8,7 +8,6 @@ from minicnn.console.output import say
 
 HELP = "draw what a trained run has learned, and where it errs"
 KINDS = ("filters", "features", "confusion", "errors", "saliency", "curves")
-ENDINGS = (".png", ".svg", ".pdf")
 IMAGES = 6  # of a saliency map
 
 
@@ -31,14 +30,12 @@ def run(words: Sequence[str]) -> int:
     """Carry the command out; returns the exit code."""
     given = parser().parse_args(words)
     from minicnn import views
-    from minicnn.errors import ArgumentError
     from minicnn.training.runs.files import write_atomically
     from minicnn.training.runs.trained import load_run
+    from minicnn.views import canvas
 
     folder = Path(given.run) if Path(given.run).is_dir() else Path(given.run).parent
-    out = Path(given.out or folder / f"{given.kind}.png")
-    if out.suffix not in ENDINGS:
-        raise ArgumentError(f"--out {out}: expected a name that ends in {', '.join(ENDINGS)}.")
+    out = canvas.check_ending(Path(given.out or folder / f"{given.kind}.png"))
     if given.kind == "curves":
         figure = views.curves(folder)
     else:
@@ -52,7 +49,7 @@ def run(words: Sequence[str]) -> int:
         else:
             draw = views.confusion if given.kind == "confusion" else views.errors
             figure = draw(trained, _test_set(given, trained))
-    write_atomically(out, _file(figure, out.suffix[1:]))
+    write_atomically(out, canvas.as_file(figure, out.suffix[1:]))
     say(f"written to {out}")
     return 0
 
@@ -76,11 +73,3 @@ def _images(given, trained, count):
         raise ArgumentError(f"--image must be from 0 to {len(dataset) - 1}, got {given.image}.")
     last = min(given.image + count, len(dataset))
     return dataset.take(range(given.image, last)).images
-
-
-def _file(figure, kind):
-    import io
-
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=150)
-    return buffer.getvalue()

@@ -3,17 +3,21 @@
 For the package itself: it checks nothing of what it is handed.
 """
 
+import io
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minicnn import extras
+from minicnn.errors import ArgumentError
 
 #: Okabe & Ito's palette, which the colour-blind can tell apart, without its pale yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 #: Even to the eye, also in grey; and one with white in its middle for what has two signs.
 ONE_SIGN, TWO_SIGNS = "cividis", "PuOr"
+ENDINGS = (".png", ".svg", ".pdf")
 INCH = 1.1  # of a small image
 
 
@@ -50,3 +54,17 @@ def draw(axes: Any, image: np.ndarray, title: str = "", size: int = 7) -> None:
     """Draw an image ``(C, H, W)`` in its own colours, or in grey."""
     axes.imshow(as_shown(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, fontsize=size)
+
+
+def as_file(figure: Any, kind: str) -> bytes:
+    """The bytes of a figure's file of that kind, such as ``"png"``."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=150)
+    return buffer.getvalue()
+
+
+def check_ending(out: Path) -> Path:
+    """`out` if it ends as figures do, or an ArgumentError."""
+    if out.suffix not in ENDINGS:
+        raise ArgumentError(f"--out {out}: expected a name that ends in {', '.join(ENDINGS)}.")
+    return out

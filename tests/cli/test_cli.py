@@ -380,3 +380,23 @@ def test_train_py_on_the_real_data(tmp_path):
 def test_the_package_is_the_same_command():
     result = fresh_process("-m", "minicnn", "--init", "zero")
     assert result.returncode == 2 and "Did you mean 'zeros'" in result.stderr
+
+
+def test_a_learning_rate_is_found_and_nothing_else_is_written(command, tmp_path):
+    pytest.importorskip("matplotlib")
+    code, out, err = command("--find-lr", "--out", "lr.png")
+    assert (code, err) == (0, "") and re.search(r"try a third of it, --lr [0-9.e-]+\n", out)
+    assert Path("lr.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(os.listdir(tmp_path)) == ["data", "lr.png"]
+    code, _, err = command("--find-lr", "--out", "lr.doc")
+    assert code == 2 and "expected a name that ends in .png" in err
+
+
+def test_one_batch_is_learned_or_not(command, tmp_path):
+    code, out, _ = command("--overfit-batch", "--lr", 0.5)
+    assert code == 0 and "the network can learn it" in out
+    code, out, _ = command("--overfit-batch", "--init", "zeros")
+    assert code == 1 and "does not learn it" in out
+    code, _, err = command("--overfit-batch", "--out", "x")
+    assert code == 2 and "leave --out out" in err
+    assert os.listdir(tmp_path) == ["data"]
