@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 
-from minicnn.models import zoo
+from minicnn.models import Sequential, zoo
 
 CLASSES = 10
 #: The settings of each kind of layer, as its attributes are called.
@@ -34,9 +34,8 @@ SETTINGS = {
 
 def input_shape(name):
     """(C, H, W): MNIST's images, or CIFAR's for the nets that were made for them."""
-    return (
-        (3, 32, 32) if name.startswith(("vgg", "resnet", "densenet", "inception")) else (1, 28, 28)
-    )
+    colour = ("vgg", "resnet", "densenet", "inception", "alexnet", "mobilenet")
+    return (3, 32, 32) if name.startswith(colour) else (1, 28, 28)
 
 
 def build(name, init="msra", seed=0, shape=None, algorithm="auto"):
@@ -54,7 +53,7 @@ def settings(layer):
 def describe(layer):
     """A layer and those inside it as plain data: kind, settings, input shape, parameters."""
     return {
-        "kind": type(layer).__name__,
+        "kind": "Sequential" if isinstance(layer, Sequential) else type(layer).__name__,
         "input_shape": layer.input_shape,
         "settings": settings(layer),
         "parameters": {own: p.name for own, p in layer.own_parameters().items()},

@@ -29,6 +29,7 @@ MODELS = (
     "quick",
     "plain5",
     "resnet8",
+    "mobilenetv2",
     "mlp:20x2",
 )
 

@@ -27,6 +27,9 @@ Yours: a folder train/CLASS/image.png and test/CLASS/..., or CLASS/image.png alo
 a file data.npz with x_train, y_train, x_test and y_test; a folder of IDX files or of
 CIFAR's; or a function that returns both sets: ./file.py:load."""
 
+FORMS = """\
+Where there is a small form, images of at most 64x64 get it."""
+
 OWN_MODEL = """\
 Yours is a function that returns a new Sequential at every call, in a file or
 module: ./net.py:build or package.module:build. build(classes, activation, init,
@@ -224,7 +227,7 @@ def _help(given):
     if given.get("model") == "help":
         from minicnn.models import zoo
 
-        return f"{_hanging(zoo.help())}\n\n{OWN_MODEL}"
+        return f"{_hanging(zoo.help())}\n\n{FORMS}\n\n{OWN_MODEL}"
     from minicnn import initializers
 
     return f"{_hanging(initializers.help())}\n\n{OWN_INITIALIZER}"

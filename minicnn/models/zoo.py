@@ -9,7 +9,10 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from minicnn.checks import check_count, check_text, takes
+import numpy as np
+import numpy.typing as npt
+
+from minicnn.checks import check_count, check_shape, check_text, takes
 from minicnn.console.output import first_line
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Initializer
@@ -18,17 +21,25 @@ from minicnn.layers.context import Shape
 from minicnn.models.architectures import (
     MOST_LAYERS,
     Parts,
+    alexnet,
     convnet,
     densenet,
     inception,
     lenet5,
     mlp,
     mnist_example,
+    mobilenetv2,
     plain,
     quick,
     quick_resnet,
     resnet,
+    resnet18,
+    resnet34,
     unet,
+    vgg11,
+    vgg11_bn,
+    vgg16,
+    vgg16_bn,
     vgg_small,
 )
 from minicnn.models.sequential import Sequential
@@ -38,18 +49,25 @@ FIXED = {
     "lenet5": lenet5, "convnet": convnet, "mnist-example": mnist_example, "vgg-small": vgg_small,
     "quick": quick, "inception": inception, "unet": unet,
 }  # fmt: skip
+#: With a form for images of at most `SMALL` pixels a side, and one for larger ones.
+SIZED = {
+    "alexnet": alexnet, "vgg11": vgg11, "vgg11-bn": vgg11_bn, "vgg16": vgg16,
+    "vgg16-bn": vgg16_bn, "resnet18": resnet18, "resnet34": resnet34, "mobilenetv2": mobilenetv2,
+}  # fmt: skip
+SMALL = 64
 DEEP = {"plain": plain, "resnet": resnet, "densenet": densenet, "quick-resnet": quick_resnet}
 DEFAULTS = {"activation": "relu", "init": "msra", "algorithm": "auto"}
 
 
 def names() -> list[str]:
     """The names that `build` knows; N stands for a depth or a width."""
-    return [*FIXED, *(f"{name}N" for name in DEEP), "mlp:WIDTHS"]
+    return [*FIXED, *SIZED, *(f"{name}N" for name in DEEP), "mlp:WIDTHS"]
 
 
 def help() -> str:
     """A line for each architecture."""
-    recipes = dict(zip(names(), [*FIXED.values(), *DEEP.values(), mlp]))
+    every = [*FIXED.values(), *SIZED.values(), *DEEP.values(), mlp]
+    recipes = dict(zip(names(), every))
     width = max(map(len, recipes))
     lines = (f"{name:<{width}}  {first_line(recipe)}" for name, recipe in recipes.items())
     return "\n".join(map(str.rstrip, lines))
@@ -68,8 +86,9 @@ def build(
     ----------
     name : str
         ``lenet5``, ``convnet``, ``mnist-example``, ``vgg-small``, ``quick``, ``inception``,
-        ``unet``; ``plainN``, ``resnetN`` and ``densenetN`` with a depth N such as ``plain30``;
-        ``quick-resnetN`` with a width N; or ``mlp:400x5``. ``PATH.py:NAME`` or
+        ``unet``; ``alexnet``, ``vgg11``, ``vgg16``, both also with ``-bn``, ``resnet18``,
+        ``resnet34`` and ``mobilenetv2``; ``plainN``, ``resnetN`` and ``densenetN`` with a depth N
+        such as ``plain30``; ``quick-resnetN`` with a width N; or ``mlp:400x5``. ``PATH.py:NAME`` or
         ``package.module:NAME`` is a user's own: a function that makes a new Sequential at every
         call. Of its parameters, `classes` gets the number of scores, `init` the Initializer,
         `activation` a function that makes a new activation layer, `algorithm` the name; others
@@ -87,6 +106,9 @@ def build(
     Returns
     -------
     Sequential
+        ``alexnet`` to ``mobilenetv2`` take their form for small images or that for 224×224 when
+        `initialize` is told the size: the former up to 64×64. Within another model, and until
+        then, it is the latter.
 
     Raises
     ------
@@ -99,14 +121,41 @@ def build(
     if lookup.is_own(name):
         return _own(lookup.parse(name, "model"), parts, classes)
     recipe, sizes = parse(name)
+    if name in SIZED:
+        return _BySize(partial(recipe, parts, classes))
     return Sequential(*recipe(parts, classes, *sizes))
+
+
+class _BySize(Sequential):
+    """A network that takes one of its two forms once it knows the size of its images."""
+
+    def __init__(self, recipe: Callable[..., list[Layer]]):
+        super().__init__(*recipe())
+        self._recipe, self._small, self._chosen = recipe, False, list(self.layers)
+
+    def initialize(
+        self,
+        input_shape: Shape,
+        seed: int | np.random.Generator = 0,
+        dtype: npt.DTypeLike = np.float32,
+        input_gradient: bool = False,
+        fuse: bool = True,
+    ) -> Shape:
+        """Choose the form, unless somebody has changed the layers; then as `Sequential` does."""
+        shape = check_shape(input_shape, "the shape of one sample", "such as (3, 224, 224)")
+        small = max(shape[1:], default=1) <= SMALL
+        with self.lock.taken():
+            if small != self._small and self.layers == self._chosen:
+                self.layers = self._recipe(small=small)
+                self._small, self._chosen = small, list(self.layers)
+        return super().initialize(shape, seed, dtype, input_gradient, fuse)
 
 
 @takes(name=check_text)
 def parse(name: str) -> tuple[Callable[..., list[Layer]], Shape]:
     """The recipe of that name, and the number or widths that it takes; errors as of `build`."""
-    if name in FIXED:
-        return FIXED[name], ()
+    if name in FIXED or name in SIZED:
+        return (FIXED | SIZED)[name], ()
     deep = re.fullmatch(r"([a-z-]+?)(\d+)", name)
     if deep and deep[1] in DEEP:
         return DEEP[deep[1]], (_depth(name, deep[2]),)

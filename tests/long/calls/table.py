@@ -566,6 +566,8 @@ VALUES = {
     "parts": lambda w: Parts(),
     "widths": lambda w: [8],
     "depth": lambda w: 20,
+    "small": lambda w: True,
+    "normal_conv.kernel_size": lambda w: 3,
     "plain.depth": lambda w: 10,
     "channels": lambda w: 4,
     "features": lambda w: 4,
