@@ -34,7 +34,7 @@ SETTINGS = {
 
 def input_shape(name):
     """(C, H, W): MNIST's images, or CIFAR's for the nets that were made for them."""
-    colour = ("vgg", "resnet", "densenet", "inception", "alexnet", "mobilenet")
+    colour = ("vgg", "resnet", "densenet", "inception", "alexnet", "mobilenet", "googlenet")
     return (3, 32, 32) if name.startswith(colour) else (1, 28, 28)
 
 

@@ -80,7 +80,7 @@ TWINS = {
     "SiLU": lambda shape, inner: nn.SiLU(),
     "Mish": lambda shape, inner: nn.Mish(),
     "Softplus": lambda shape, inner, **settings: nn.Softplus(**settings),
-    "ReLU6": lambda shape, inner: nn.ReLU6(),
+    "ReLU6": lambda shape, inner: nn.ReLU6(inplace=True),
     "Hardswish": lambda shape, inner: nn.Hardswish(),
     "Hardsigmoid": lambda shape, inner: nn.Hardsigmoid(),
     "Softmax": lambda shape, inner: nn.Softmax(dim=1),

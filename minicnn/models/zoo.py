@@ -24,6 +24,8 @@ from minicnn.models.architectures import (
     alexnet,
     convnet,
     densenet,
+    densenet121,
+    googlenet,
     inception,
     lenet5,
     mlp,
@@ -53,6 +55,7 @@ FIXED = {
 SIZED = {
     "alexnet": alexnet, "vgg11": vgg11, "vgg11-bn": vgg11_bn, "vgg16": vgg16,
     "vgg16-bn": vgg16_bn, "resnet18": resnet18, "resnet34": resnet34, "mobilenetv2": mobilenetv2,
+    "densenet121": densenet121, "googlenet": googlenet,
 }  # fmt: skip
 SMALL = 64
 DEEP = {"plain": plain, "resnet": resnet, "densenet": densenet, "quick-resnet": quick_resnet}
@@ -87,12 +90,12 @@ def build(
     name : str
         ``lenet5``, ``convnet``, ``mnist-example``, ``vgg-small``, ``quick``, ``inception``,
         ``unet``; ``alexnet``, ``vgg11``, ``vgg16``, both also with ``-bn``, ``resnet18``,
-        ``resnet34`` and ``mobilenetv2``; ``plainN``, ``resnetN`` and ``densenetN`` with a depth N
-        such as ``plain30``; ``quick-resnetN`` with a width N; or ``mlp:400x5``. ``PATH.py:NAME`` or
-        ``package.module:NAME`` is a user's own: a function that makes a new Sequential at every
-        call. Of its parameters, `classes` gets the number of scores, `init` the Initializer,
-        `activation` a function that makes a new activation layer, `algorithm` the name; others
-        get the arguments in parentheses.
+        ``resnet34``, ``mobilenetv2``, ``densenet121`` and ``googlenet``; ``plainN``, ``resnetN``
+        and ``densenetN`` with a depth N such as ``plain30``; ``quick-resnetN`` with a width N; or
+        ``mlp:400x5``. ``PATH.py:NAME`` or ``package.module:NAME`` is a user's own: a function
+        that makes a new Sequential at every call. Of its parameters, `classes` gets the number of
+        scores, `init` the Initializer, `activation` a function that makes a new activation layer,
+        `algorithm` the name; others get the arguments in parentheses.
     classes : int
         Number of scores.
     activation : str
@@ -106,7 +109,7 @@ def build(
     Returns
     -------
     Sequential
-        ``alexnet`` to ``mobilenetv2`` take their form for small images or that for 224×224 when
+        ``alexnet`` to ``googlenet`` take their form for small images or that for 224×224 when
         `initialize` is told the size: the former up to 64×64. Within another model, and until
         then, it is the latter.
 

@@ -37,8 +37,8 @@ def weights(name, shape, classes):
     return sum(parameter.size for parameter in model.parameters())
 
 
-#: Of 1000 classes at 224×224, as torchvision publishes them; and of 10 classes at 32×32: the
-#: forms of VGG and ResNet that kuangliu/pytorch-cifar has.
+#: Of 1000 classes at 224×224, as torchvision publishes them; and of 10 classes at 32×32, of VGG
+#: and ResNet those of kuangliu/pytorch-cifar.
 PUBLISHED = {
     "alexnet": (61_100_840, 2_471_242),
     "vgg11": (132_863_336, 9_225_610),
@@ -48,6 +48,8 @@ PUBLISHED = {
     "resnet18": (11_689_512, 11_173_962),
     "resnet34": (21_797_672, 21_282_122),
     "mobilenetv2": (3_504_872, 2_236_682),
+    "densenet121": (7_978_856, 6_956_426),
+    "googlenet": (6_624_904, 5_602_474),
 }
 
 
@@ -123,7 +125,10 @@ class Narrow(Parts):
 
 
 @pytest.mark.parametrize("small", [True, False])
-@pytest.mark.parametrize("recipe", ["alexnet", "vgg11", "vgg16_bn", "resnet18", "mobilenetv2"])
+@pytest.mark.parametrize(
+    "recipe",
+    ["alexnet", "vgg11", "vgg16_bn", "resnet18", "mobilenetv2", "densenet121", "googlenet"],
+)
 def test_gradients(recipe, small):
     """Along random directions of the input and all parameters together.
 
