@@ -66,6 +66,7 @@ TWINS = {
     "MaxPool2d": lambda shape, inner, **settings: nn.MaxPool2d(**settings),
     "AvgPool2d": lambda shape, inner, **settings: nn.AvgPool2d(**settings),
     "GlobalAvgPool2d": lambda shape, inner: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    "GlobalMaxPool2d": lambda shape, inner: nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten()),
     "Flatten": lambda shape, inner: nn.Flatten(),
     "Dropout": lambda shape, inner, p: nn.Dropout(p),
     # In place, as PyTorch's own models have it: faster, and right unless it is the very first

@@ -168,17 +168,58 @@ def dense_weight_gradient(delta: Array, x: Array) -> Array:
     return np.outer(delta, x)
 
 
-def max_pool(x: Array, kernel_size: Pair, stride: Stride = None, padding: Pair = 0) -> Array:
-    """``z[c, i, j] = max over u, v of x_pad[c, s i + u, s j + v]``, padded with -infinity."""
-    return windows(x, kernel_size, stride or kernel_size, padding, value=-np.inf).max(axis=(3, 4))
+def pool_borders(
+    size: Shape,
+    kernel_size: Pair,
+    stride: Stride = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+) -> list[tuple[int, int]]:
+    """How many pixels pooling puts before and behind an image, along each of its two axes.
+
+    They are p and p; with `ceil_mode` as many more behind as one more window needs which begins
+    before ``H + p``.
+    """
+    borders = []
+    settings = map(_pair, (kernel_size, stride or kernel_size, padding, dilation))
+    for n, k, s, p, d in zip(size, *settings):
+        extent = d * (k - 1) + 1
+        missing = -(n + 2 * p - extent) % s
+        begin = n + 2 * p + missing - extent
+        borders.append((p, p + missing if ceil_mode and begin < n + p else p))
+    return borders
 
 
-def max_pool_mask(x: Array, kernel_size: Pair, stride: Stride = None, padding: Pair = 0) -> Array:
+def max_pool(
+    x: Array,
+    kernel_size: Pair,
+    stride: Stride = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+) -> Array:
+    """``z[c, i, j] = max over u, v of x_pad[c, s i + d u, s j + d v]``, padded with -infinity."""
+    borders = pool_borders(x.shape[1:], kernel_size, stride, padding, dilation, ceil_mode)
+    x_pad = pad(x, *borders, value=-np.inf)
+    return windows(x_pad, kernel_size, stride or kernel_size, 0, dilation).max(axis=(3, 4))
+
+
+def max_pool_mask(
+    x: Array,
+    kernel_size: Pair,
+    stride: Stride = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+) -> Array:
     """M: in each window 1 at the arg-max, the first of equals, and 0 elsewhere.
 
     ``M[c, i, j, u, v]`` belongs to window (i, j) of channel c; (C, rows, columns, kh, kw).
     """
-    seen = windows(x, kernel_size, stride or kernel_size, padding, value=-np.inf)
+    borders = pool_borders(x.shape[1:], kernel_size, stride, padding, dilation, ceil_mode)
+    x_pad = pad(x, *borders, value=-np.inf)
+    seen = windows(x_pad, kernel_size, stride or kernel_size, 0, dilation)
     mask = np.zeros_like(seen)
     for c, i, j in np.ndindex(*seen.shape[:3]):
         mask[c, i, j].flat[seen[c, i, j].argmax()] = 1
@@ -186,37 +227,87 @@ def max_pool_mask(x: Array, kernel_size: Pair, stride: Stride = None, padding: P
 
 
 def max_pool_gradient(
-    delta: Array, x: Array, kernel_size: Pair, stride: Stride = None, padding: Pair = 0
+    delta: Array,
+    x: Array,
+    kernel_size: Pair,
+    stride: Stride = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
 ) -> Array:
     """``dE/dx = M ⊙ upsample(delta)`` with the mask of :func:`max_pool_mask`."""
-    mask = max_pool_mask(x, kernel_size, stride, padding)
-    return masked_upsample(mask, delta, x.shape, stride, padding)
+    mask = max_pool_mask(x, kernel_size, stride, padding, dilation, ceil_mode)
+    return masked_upsample(mask, delta, x.shape, stride, padding, dilation, ceil_mode)
 
 
-def average_pool(x: Array, kernel_size: Pair, stride: Stride = None, padding: Pair = 0) -> Array:
-    """``z[c, i, j] = mean over u, v of x_pad[c, s i + u, s j + v]``; padded zeros count."""
-    return windows(x, kernel_size, stride or kernel_size, padding).mean(axis=(3, 4))
+def average_pool(
+    x: Array,
+    kernel_size: Pair,
+    stride: Stride = None,
+    padding: Pair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Array:
+    """``z[c, i, j] = sum over u, v of x_pad[c, s i + u, s j + v] / count``; padded with zeros.
+
+    The count is kh kw, without the zeros of the padding if those do not count, and without what a
+    window of `ceil_mode` has beyond the padding.
+    """
+    borders = pool_borders(x.shape[1:], kernel_size, stride, padding, ceil_mode=ceil_mode)
+    count = pool_counts(x.shape, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    sums = windows(pad(x, *borders), kernel_size, stride or kernel_size).sum(axis=(3, 4))
+    return sums / count.astype(x.dtype)
+
+
+def pool_counts(
+    input_shape: Shape,
+    kernel_size: Pair,
+    stride: Stride = None,
+    padding: Pair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Array:
+    """What :func:`average_pool` divides the sum of each window by, of shape (rows, columns)."""
+    borders = pool_borders(input_shape[1:], kernel_size, stride, padding, ceil_mode=ceil_mode)
+    (ph, pw), inner = _pair(padding), np.ones((1, *input_shape[1:]))
+    counted = pad(inner, (ph, ph), (pw, pw), float(count_include_pad))
+    rest = [(0, behind - p) for (_, behind), p in zip(borders, (ph, pw))]
+    return windows(pad(counted, *rest), kernel_size, stride or kernel_size).sum(axis=(3, 4))[0]
 
 
 def average_pool_gradient(
-    delta: Array, input_shape: Shape, kernel_size: Pair, stride: Stride = None, padding: Pair = 0
+    delta: Array,
+    input_shape: Shape,
+    kernel_size: Pair,
+    stride: Stride = None,
+    padding: Pair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
 ) -> Array:
-    """``dE/dx = M ⊙ upsample(delta)`` with ``M = 1 / (kh kw)`` everywhere."""
-    kh, kw = _pair(kernel_size)
-    mask = np.full((*delta.shape, kh, kw), 1 / (kh * kw), delta.dtype)
-    return masked_upsample(mask, delta, input_shape, stride, padding)
+    """``dE/dx = M ⊙ upsample(delta)`` with ``M = 1 / count`` all over a window."""
+    count = pool_counts(input_shape, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    mask = np.ones((*delta.shape, *_pair(kernel_size)), delta.dtype)
+    mask /= count[:, :, None, None]
+    return masked_upsample(mask, delta, input_shape, stride, padding, ceil_mode=ceil_mode)
 
 
 def masked_upsample(
-    mask: Array, delta: Array, input_shape: Shape, stride: Stride = None, padding: Pair = 0
+    mask: Array,
+    delta: Array,
+    input_shape: Shape,
+    stride: Stride = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
 ) -> Array:
     """``M ⊙ upsample(delta)``: each delta over its window, times M; where windows overlap, add."""
-    channels, height, width = input_shape
-    (sh, sw), (ph, pw) = _pair(stride or mask.shape[3:]), _pair(padding)
-    dx_pad = np.zeros((channels, height + 2 * ph, width + 2 * pw), delta.dtype)
+    kernel_size, (dh, dw) = mask.shape[3:], _pair(dilation)
+    (sh, sw) = _pair(stride or kernel_size)
+    borders = pool_borders(input_shape[1:], kernel_size, stride, padding, dilation, ceil_mode)
+    dx_pad = pad(np.zeros(input_shape, delta.dtype), *borders)
     for c, i, j, u, v in np.ndindex(*mask.shape):
-        dx_pad[c, sh * i + u, sw * j + v] += mask[c, i, j, u, v] * delta[c, i, j]
-    return pad(dx_pad, (-ph, -ph), (-pw, -pw))
+        dx_pad[c, sh * i + dh * u, sw * j + dw * v] += mask[c, i, j, u, v] * delta[c, i, j]
+    return pad(dx_pad, *[(-before, -behind) for before, behind in borders])
 
 
 # exp of negative numbers only, so that it never overflows.

@@ -144,10 +144,14 @@ def test_random_networks():
 @pytest.mark.parametrize("layer", [Dense, Conv2d])
 def test_a_gradient_that_is_off_by_1e_11_of_itself_is_noticed(monkeypatch, layer):
     cases = (nets.Case(np.random.default_rng([0, number])) for number in range(100))
-    case = next(
-        case
-        for case in cases
-        if case.kind == "normal" and type(case.model().all_layers()[0]) is layer
+    # The fewest layers, which pass the least rounding on.
+    case = min(
+        (
+            case
+            for case in cases
+            if case.kind == "normal" and type(case.model().all_layers()[0]) is layer
+        ),
+        key=lambda case: len(case.model().all_layers()),
     )
     assert max(case.compare(np.float64).values()) < nets.ROOM
     right = layer.backward

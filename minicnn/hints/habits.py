@@ -61,6 +61,7 @@ SIZES = {
     " Dense(120)",
     "BatchNorm": "the channels are found by model.initialize, so nn.BatchNorm2d(16) is BatchNorm()",
     "GlobalAvgPool2d": "it takes the mean over the whole image, whatever its size",
+    "GlobalMaxPool2d": "it takes the maximum over the whole image, whatever its size",
 }
 
 
@@ -101,6 +102,7 @@ NAMES: Mapping[str, Mapping[str, str | None]] = {
         "MaxPooling2D MaxPool2D": "MaxPool2d",
         "AveragePooling2D AvgPool2D AveragePool2d": "AvgPool2d",
         "AdaptiveAvgPool2d GlobalAveragePooling2D GlobalAvgPool2D": "GlobalAvgPool2d()",
+        "AdaptiveMaxPool2d GlobalMaxPooling2D GlobalMaxPool2D": "GlobalMaxPool2d()",
         "Swish": "SiLU()", "Softmax2d": "Softmax()", "HardSwish": "Hardswish()",
         "Dropout2d SpatialDropout2D": "Dropout, of single numbers",
         "Module Model": "Layer, to derive from", "Input InputLayer": "model.initialize(shape)",

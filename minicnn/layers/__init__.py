@@ -27,15 +27,15 @@ from minicnn.layers.dense import Dense
 from minicnn.layers.dropout import Dropout
 from minicnn.layers.norm import BatchNorm
 from minicnn.layers.numpy_layer import NumpyLayer
-from minicnn.layers.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from minicnn.layers.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from minicnn.layers.shapes import Flatten, Upsample
 from minicnn.layers.softmax import LogSoftmax, Softmax
 
 __all__ = [
     "Activation", "AvgPool2d", "BatchNorm", "CELU", "Conv2d", "Dense", "Dropout", "ELU", "Flatten",
-    "GELU", "GlobalAvgPool2d", "Hardsigmoid", "Hardswish", "Identity", "Layer", "LeakyReLU",
-    "LogSoftmax", "MaxPool2d", "Mish", "NumpyLayer", "PReLU", "ReLU", "ReLU6", "SELU", "SiLU",
-    "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh", "Upsample",
+    "GELU", "GlobalAvgPool2d", "GlobalMaxPool2d", "Hardsigmoid", "Hardswish", "Identity", "Layer",
+    "LeakyReLU", "LogSoftmax", "MaxPool2d", "Mish", "NumpyLayer", "PReLU", "ReLU", "ReLU6", "SELU",
+    "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh", "Upsample",
 ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from minicnn.checks import check_pair, takes
+from minicnn.checks import check_flag, check_pair, takes
 from minicnn.checks.values import MOST_SIDE
 from minicnn.kernels import pool
 from minicnn.layers.base import Layer
@@ -18,10 +18,12 @@ def window_output(
     stride: int | tuple[int, int],
     padding: int | tuple[int, int],
     dilation: int | tuple[int, int] = (1, 1),
+    ceil_mode: bool = False,
 ) -> Shape:
     """Output height and width of a sliding window over ``layer.input_shape``.
 
-    ``(H + 2 p - d (k - 1) - 1) // s + 1`` for each of the two axes.
+    ``(H + 2 p - d (k - 1) - 1) // s + 1`` for each of the two axes. With `ceil_mode` the
+    fraction is rounded up, unless the last window would begin behind ``H + p``.
 
     Raises
     ------
@@ -38,8 +40,12 @@ def window_output(
     kernel_size = check_pair(kernel_size, "kernel_size", 1)
     stride, padding = check_pair(stride, "stride", 1), check_pair(padding, "padding", 0)
     dilation = check_pair(dilation, "dilation", 1)
+    ceil_mode = check_flag(ceil_mode, "ceil_mode")
     axes = zip(layer.input_shape[1:], kernel_size, stride, padding, dilation)
-    sizes = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes]
+    sizes = []
+    for n, k, s, p, d in axes:
+        size = (n + 2 * p - d * (k - 1) - 1 + (s - 1) * ceil_mode) // s + 1
+        sizes.append(size - (ceil_mode and (size - 1) * s >= n + p))
     if min(sizes) < 1:
         window = f"{kernel_size[0]}x{kernel_size[1]} window"
         if max(dilation) > 1:

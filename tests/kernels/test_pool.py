@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from minicnn import lanes
 from minicnn import reference as ref
-from minicnn.kernels import pool
+from minicnn.kernels import general_pool, pool
 from tests.kernels.conv.test_correlate import (
     DTYPES,
     EXAMPLES,
@@ -172,6 +172,27 @@ def test_same_bits_with_one_and_two_threads(kind):
     one, two = with_one_and_two_threads(lambda: pooled(kind, case, x, delta))
     np.testing.assert_array_equal(one[0], two[0])
     np.testing.assert_array_equal(one[1], two[1])
+
+
+def test_general_pools_agree_with_the_plain_ones_and_on_any_number_of_threads():
+    case = Pooling(40, (5, 9, 8), ((3, 3), (1, 2), (1, 1)))
+    x, delta = numbers(case, normal_numbers, np.float64)
+    packed, dy = lanes.pack(x, np.float64), lanes.pack(delta, np.float64)
+
+    def general():
+        found = [np.full_like(a, np.nan) for a in (dy, packed, dy, packed)]
+        most, d_most, mean, d_mean = found
+        general_pool.dilated_max_pool(packed, most, *case.window, (1, 1), True)
+        general_pool.dilated_max_pool_gradient(packed, most, dy, d_most, *case.window, (1, 1), True)
+        general_pool.counted_average_pool(packed, mean, *case.window, True)
+        general_pool.counted_average_pool_gradient(dy, d_mean, *case.window, True)
+        return [lanes.unpack(a, 40) for a in found]
+
+    one, two = with_one_and_two_threads(general)
+    plain = [*pooled("max", case, x, delta, relu=True), *pooled("average", case, x, delta)]
+    for first, second, third in zip(one, two, plain):
+        np.testing.assert_array_equal(first, second)
+        assert_close(first, third, 1e-14)
 
 
 @pytest.mark.parametrize("size", [(300, 400), (2, 3000), (3000, 2)])

@@ -13,6 +13,7 @@ from minicnn.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    GlobalMaxPool2d,
     Identity,
     LogSoftmax,
     MaxPool2d,
@@ -73,6 +74,13 @@ CASES = {
     "dense without bias": Case(lambda: Dense(2, bias=False), (7,)),
     "max-pool": Case(lambda: MaxPool2d(2), (2, 4, 6), kinks=True),
     "overlapping max-pool": Case(lambda: MaxPool2d((3, 2), (2, 1), (1, 0)), (2, 5, 3), kinks=True),
+    "dilated max-pool": Case(
+        lambda: MaxPool2d(2, (1, 2), 1, dilation=(2, 1), ceil_mode=True), (2, 6, 5), kinks=True
+    ),
+    "global max-pool": Case(GlobalMaxPool2d, (3, 2, 5), kinks=True),
+    "counted avg-pool": Case(
+        lambda: AvgPool2d((3, 2), 2, 1, ceil_mode=True, count_include_pad=False), (2, 6, 5)
+    ),
     "avg-pool": Case(lambda: AvgPool2d((3, 2), (2, 1), (1, 1)), (2, 5, 3)),
     "global avg-pool": Case(GlobalAvgPool2d, (3, 2, 5)),
     "flatten": Case(Flatten, (3, 2, 2)),

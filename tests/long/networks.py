@@ -13,6 +13,7 @@ from minicnn.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    GlobalMaxPool2d,
     MaxPool2d,
     NumpyLayer,
     Sigmoid,
@@ -41,7 +42,8 @@ def layers(rng, training):
     else:
         shape = (int(rng.integers(1, 10)), *map(int, rng.integers(1, 10, 2)))
         made = _of_images(rng, shape, int(rng.integers(1, 6)), training)
-        made += [GlobalAvgPool2d() if rng.random() < 0.3 else Flatten()]
+        heads = GlobalAvgPool2d, GlobalMaxPool2d
+        made += [heads[rng.integers(2)]() if rng.random() < 0.3 else Flatten()]
     for _ in range(rng.integers(0, 3)):
         made += _of_vectors(rng, training)
     return shape, [*made, Dense(int(rng.integers(1, 12)), bias=_mostly(rng))]
@@ -107,7 +109,12 @@ def _pool(rng, shape, training):
     cls = MaxPool2d if rng.random() < 0.6 else AvgPool2d
     if rng.random() < 0.4:
         return cls(tuple(kernel))
-    return cls(tuple(kernel), tuple(stride), tuple(padding))
+    window, ceil_mode = (tuple(kernel), tuple(stride), tuple(padding)), bool(rng.random() < 0.3)
+    if cls is AvgPool2d:
+        return cls(*window, ceil_mode=ceil_mode, count_include_pad=_mostly(rng))
+    # With padding, dilated windows may see nothing of a small image.
+    most = [3 if n > 3 * k and not p else 1 for n, k, p in zip(shape[1:], kernel, padding)]
+    return cls(*window, tuple(int(rng.integers(1, d + 1)) for d in most), ceil_mode)
 
 
 def _norm(rng, shape, training):

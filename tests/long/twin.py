@@ -12,6 +12,7 @@ from minicnn.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    GlobalMaxPool2d,
     MaxPool2d,
     PReLU,
     Softplus,
@@ -145,14 +146,12 @@ def _values(layer):
 
 def _lead(x, layer):
     """By how much the largest of each window leads the next different one, and what is pooled."""
-    seen = np.concatenate(
-        [
-            ref.windows(s, layer.kernel_size, layer.stride, layer.padding, value=-np.inf).reshape(
-                -1, np.prod(layer.kernel_size)
-            )
-            for s in x
-        ]
-    )
+    window = _window(layer, x[0])
+    kernel_size, stride = window["kernel_size"], window["stride"] or window["kernel_size"]
+    borders = ref.pool_borders(x.shape[2:], **window)
+    padded = [ref.pad(sample, *borders, value=-np.inf) for sample in x]
+    seen = [ref.windows(sample, kernel_size, stride, 0, layer.dilation) for sample in padded]
+    seen = np.reshape(seen, (-1, np.prod(kernel_size)))
     best = np.sort(seen, axis=1)
     if best.shape[1] == 1:
         return np.ones(1), x
@@ -168,9 +167,17 @@ def _convolution(layer):
 
 
 def _window(layer, x):
-    if isinstance(layer, GlobalAvgPool2d):
-        return x.shape[1:], None, 0
-    return layer.kernel_size, layer.stride, layer.padding
+    """The settings of a pooling, as the reference takes them."""
+    if isinstance(layer, (GlobalAvgPool2d, GlobalMaxPool2d)):
+        kernel_size, stride, padding = x.shape[1:], None, 0
+    else:
+        kernel_size, stride, padding = layer.kernel_size, layer.stride, layer.padding
+    window = dict(
+        kernel_size=kernel_size, stride=stride, padding=padding, ceil_mode=layer.ceil_mode
+    )
+    if isinstance(layer, MaxPool2d):
+        return {**window, "dilation": layer.dilation}
+    return {**window, "count_include_pad": layer.count_include_pad}
 
 
 def _activation(layer, x, values):
@@ -197,9 +204,9 @@ def _value(layer, x, values):
         case Dense():
             return ref.dense(x, values["weight"], values.get("bias", 0))
         case MaxPool2d():
-            return ref.max_pool(x, *_window(layer, x))
+            return ref.max_pool(x, **_window(layer, x)).reshape(layer.output_shape)
         case AvgPool2d():
-            pooled = ref.average_pool(x, *_window(layer, x))
+            pooled = ref.average_pool(x, **_window(layer, x))
             return pooled.reshape(layer.output_shape)
         case Flatten():
             return x.ravel()
@@ -217,10 +224,11 @@ def _input_gradient(layer, x, delta, values):
         case Dense():
             return ref.dense_input_gradient(delta, values["weight"])
         case MaxPool2d():
-            return ref.max_pool_gradient(delta, x, *_window(layer, x))
+            delta = delta.reshape(len(x), *delta.shape[1:] or (1, 1))
+            return ref.max_pool_gradient(delta, x, **_window(layer, x))
         case AvgPool2d():
             delta = delta.reshape(len(x), *delta.shape[1:] or (1, 1))
-            return ref.average_pool_gradient(delta, x.shape, *_window(layer, x))
+            return ref.average_pool_gradient(delta, x.shape, **_window(layer, x))
         case Flatten():
             return delta.reshape(x.shape)
         case Dropout():

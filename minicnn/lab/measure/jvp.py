@@ -12,6 +12,7 @@ import numpy as np
 
 from minicnn import layers
 from minicnn.errors import ArgumentError
+from minicnn.lab.theory.pooled_maps import windows
 from minicnn.layers import scalars
 from minicnn.layers.views import joined
 from minicnn.plan import Plan, trace
@@ -81,13 +82,14 @@ def _without_bias(layer, x):
 
 def _at_maxima(pool, x, tangent):
     """The direction's number where the image has its maximum, the first of equals."""
-    (rows, columns), padding = pool.stride, [(p, p) for p in pool.padding]
+    places = windows(pool)
+    outside = places < 0  # also where a window has more pixels than the image
 
-    def windows(images, outside):
-        padded = np.pad(images, [(0, 0), (0, 0), *padding, (0, 0)], constant_values=outside)
-        every = np.lib.stride_tricks.sliding_window_view(padded, pool.kernel_size, (2, 3))
-        chosen = every[:, :, ::rows, ::columns]
-        return chosen.reshape(*chosen.shape[:5], -1)
+    def seen(images, value):
+        flat = np.moveaxis(images.reshape(*images.shape[:2], -1, images.shape[-1]), 2, 3)
+        return np.where(outside, value, flat[..., places])
 
-    first = windows(x, -np.inf).argmax(axis=-1)[..., None]
-    return np.take_along_axis(windows(tangent, 0), first, axis=-1)[..., 0]
+    first = seen(x, -np.inf).argmax(axis=-1)[..., None]
+    found = np.take_along_axis(seen(tangent, 0), first, axis=-1)[..., 0]
+    found = np.ascontiguousarray(np.moveaxis(found, 2, 3))
+    return found.reshape(len(x), *pool.output_shape, x.shape[-1])

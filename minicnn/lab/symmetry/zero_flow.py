@@ -190,7 +190,8 @@ class _Pool(_Rule):
     def backward(self, d):
         if isinstance(self.layer, layers.MaxPool2d):  # its place differs as the signal does
             return derivative(d.live, np.where(self.x.differs, np.minimum(d.level, TOTAL), d.level))
-        lost = (d.level == TOTAL) & any(self.layer.padding)
+        # Each window hands on all of its derivative, but for what lies in a padding that counts.
+        lost = (d.level == TOTAL) & (any(self.layer.padding) and self.layer.count_include_pad)
         flat = isinstance(self.layer, layers.GlobalAvgPool2d)
         return derivative(d.live, np.where(lost, FREE, d.level), flat)
 

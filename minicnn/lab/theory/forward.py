@@ -182,6 +182,11 @@ def _(layer: layers.MaxPool2d, signal: Signal) -> tuple[Signal, MaxPooling]:
 
 @forward.register
 def _(layer: layers.AvgPool2d, signal: Signal) -> tuple[Signal, AveragePooling]:
+    if not layer.has_one_count:
+        raise NoPromiseError(
+            f"{layer.name}: the theory knows means that are all divided by the same number, and"
+            " with ceil_mode or count_include_pad=False windows at the border have others."
+        )
     pooling = AveragePooling(layer, signal.field)
     products = pooling.products(signal.source)
     field, rough, roughest = _corrected(pooling.forward(signal.field), products)

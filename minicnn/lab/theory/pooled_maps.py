@@ -22,7 +22,7 @@ from minicnn.lab.theory.maps import Field, diagonal, shaped
 from minicnn.lab.theory.moments import Moments
 from minicnn.lab.theory.positions import Products, Windows, members
 from minicnn.lab.theory.products import Copies
-from minicnn.layers import AvgPool2d, Conv2d, GlobalAvgPool2d, MaxPool2d, Upsample
+from minicnn.layers import AvgPool2d, Conv2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d, Upsample
 
 DRAWS = 512  # pairs of images
 
@@ -30,12 +30,13 @@ DRAWS = 512  # pairs of images
 def windows(layer: Conv2d | AvgPool2d | MaxPool2d) -> np.ndarray:
     """Flat input positions of each output's window, shape (P_out, k); -1 is padding."""
     _, height, width = layer.input_shape
-    if isinstance(layer, GlobalAvgPool2d):
+    if isinstance(layer, (GlobalAvgPool2d, GlobalMaxPool2d)):
         return np.arange(height * width)[None]
     (kh, kw), (sh, sw), (ph, pw) = layer.kernel_size, layer.stride, layer.padding
+    dh, dw = layer.dilation
     i, j = np.indices(layer.output_shape[1:]).reshape(2, -1, 1)
     u, v = np.indices((kh, kw)).reshape(2, 1, -1)
-    rows, columns = sh * i + u - ph, sw * j + v - pw
+    rows, columns = sh * i + dh * u - ph, sw * j + dw * v - pw
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     return np.where(inside, rows * width + columns, -1)
 
@@ -125,7 +126,8 @@ class MaxPooling:
         moments: Moments,
         draws: np.ndarray | None = None,
     ):
-        self._out, self._input, places = layer.output_shape[1:], field, windows(layer)
+        self._out, self._input = layer.output_shape[1:] or (1, 1), field
+        places = windows(layer)
         self._member = membership(places, field.pixels)
         self._z = z = _draw(before) if draws is None else draws
         x = moments.value(z)

@@ -18,6 +18,7 @@ from minicnn.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    GlobalMaxPool2d,
     Identity,
     LeakyReLU,
     LogSoftmax,
@@ -37,7 +38,9 @@ from minicnn.models import Branches, Residual
 SHAPE = (4, 6, 5)
 LAYERS = [
     Conv2d(3, 3), Conv2d(4, (3, 2), stride=2, padding=1, dilation=(1, 2), groups=2),
-    AvgPool2d(2, 1, padding=1), GlobalAvgPool2d(), Flatten(), MaxPool2d(2), MaxPool2d(3, 1, 1),
+    AvgPool2d(2, 1, padding=1), AvgPool2d(3, 2, 1, True, False), GlobalAvgPool2d(),
+    GlobalMaxPool2d(), MaxPool2d(2, 3, 1, dilation=2, ceil_mode=True), Flatten(),
+    MaxPool2d(2), MaxPool2d(3, 1, 1),
     MaxPool2d((3, 2), (2, 1), (1, 0)), BatchNorm(), Dropout(0.5), Identity(), ReLU(), LeakyReLU(),
     PReLU(per_channel=True), ELU(), SELU(), GELU(), Sigmoid(), Tanh(), Softsign(),
     Softplus(0.7), Softmax(), LogSoftmax(),

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 
+from minicnn import Sequential
+from minicnn.lab.theory.forward import forward
 from minicnn.lab.theory.maps import Field, from_images
 from minicnn.lab.theory.moments import LeakyMoments, moments_of
 from minicnn.lab.theory.pooled_maps import AveragePooling, MaxPooling, membership, windows
-from minicnn.layers import AvgPool2d, GlobalAvgPool2d, LeakyReLU, MaxPool2d, ReLU
+from minicnn.lab.theory.signal import NoPromiseError, from_batch
+from minicnn.layers import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, LeakyReLU, MaxPool2d, ReLU
 
 SHAPE = (3, 6, 6)
 
@@ -27,6 +30,21 @@ def test_windows_lie_where_the_layer_has_them():
     assert places.shape == (9, 9)
     assert places[0].tolist() == [-1, -1, -1, -1, 0, 1, -1, 6, 7]
     assert membership(places, 36).sum() == (places >= 0).sum()
+
+
+def test_windows_of_options_lie_where_the_layer_has_them():
+    x = np.arange(36.0)
+    for layer in (MaxPool2d(2, 3, 1, dilation=3, ceil_mode=True), GlobalMaxPool2d()):
+        model = Sequential(layer)
+        model.initialize((1, 6, 6), 0)
+        seen = np.where(windows(layer) < 0, -np.inf, x[windows(layer)]).max(1)
+        assert seen.tolist() == model.predict(x.reshape(1, 1, 6, 6)).ravel().tolist()
+
+
+def test_means_of_unequal_counts_are_refused_in_a_sentence():
+    layer = built(AvgPool2d(3, 2, 1, count_include_pad=False))
+    with pytest.raises(NoPromiseError, match="avgpool2d: .* windows at the border have others"):
+        forward(layer, from_batch(np.ones((2, *SHAPE))))
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,7 @@ VALUES = {
     "window_output.stride": lambda w: (1, 1),
     "window_output.padding": lambda w: (1, 1),
     "window_output.dilation": lambda w: (1, 1),
+    "window_output.ceil_mode": lambda w: False,
     "bias": lambda w: True,
     "algorithm": lambda w: "direct",
     "slope": lambda w: 0.1,
