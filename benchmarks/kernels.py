@@ -1,4 +1,4 @@
-"""Speed of each layer's passes, alone: convolutions, dense layers, pools, batch norm.
+"""Speed of each layer's passes, alone: convolutions, dense layers, pools, normalizations.
 
 The shapes are those of the models, and awkward ones, so that a slow corner shows. See
 benchmarks/README.md.
@@ -17,7 +17,19 @@ from benchmarks.rounds import calibrate, timed
 from minicnn.errors import ArgumentError
 from minicnn.kernels.runtime.thread_pool import set_num_threads
 from minicnn.lanes import pack
-from minicnn.layers import AvgPool2d, BatchNorm, Conv2d, Dense, MaxPool2d
+from minicnn.layers import (
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    GroupNorm,
+    InstanceNorm2d,
+    LayerNorm,
+    LayerScale,
+    MaxPool2d,
+    RMSNorm,
+    ZeroPad2d,
+)
 from minicnn.layers.algorithms import ALGORITHMS
 from minicnn.plan import Plan
 
@@ -47,6 +59,13 @@ AWKWARD = (
     ("overlapping windows", MaxPool2d(3, 2, 1), (32, 28, 28)),
     ("average", AvgPool2d(2), (32, 28, 28)),
     ("features", BatchNorm(), (256,)),
+    ("8 groups", GroupNorm(8), (32, 28, 28)),
+    ("each channel", InstanceNorm2d(), (32, 28, 28)),
+    ("a sample", LayerNorm(), (32, 28, 28)),
+    ("features", LayerNorm(), (256,)),
+    ("a sample", RMSNorm(), (32, 28, 28)),
+    ("factors", LayerScale(), (32, 28, 28)),
+    ("border of 2", ZeroPad2d(2), (32, 28, 28)),
 )
 
 
@@ -156,7 +175,9 @@ def passes(layer, batch_size):
         plan.backward(dy)
 
     forward(0)
-    read = 0 if isinstance(layer, AvgPool2d) else x.nbytes  # by the backward pass, beside dy
+    read = (
+        0 if isinstance(layer, (AvgPool2d, ZeroPad2d)) else x.nbytes
+    )  # by the backward pass, beside dy
     moved = {
         "input": x.nbytes,
         "forward": x.nbytes + dy.nbytes,

@@ -313,6 +313,56 @@ def mean_squared_error_gradient(scores: Array, target: Array) -> Array:
     return 2 * (scores - target) / len(scores)
 
 
+def group_norm(
+    x: Array,
+    gamma: Array | float = 1.0,
+    beta: Array | float = 0.0,
+    groups: int = 1,
+    eps: float = 1e-5,
+    centred: bool = True,
+) -> Array:
+    """``y = gamma x_hat + beta`` with ``x_hat = (x - mu) / sqrt(var + eps)``, for each group.
+
+    Groups are equal parts of the channels of x (Wu & He 2018); gamma and beta have a number for
+    each channel, or for each number of x. Without `centred` mu is 0, and var the mean square
+    (Zhang & Sennrich 2019).
+    """
+    _, x_hat = _normalize_within(x, groups, eps, centred)
+    return _beside(gamma, x) * x_hat + _beside(beta, x)
+
+
+def group_norm_gradients(
+    delta: Array,
+    x: Array,
+    gamma: Array | float = 1.0,
+    groups: int = 1,
+    eps: float = 1e-5,
+    centred: bool = True,
+) -> tuple[Array, Array, Array]:
+    """dE/dx, dE/dgamma and dE/dbeta of `group_norm`, these two in the shape of gamma."""
+    std, x_hat = _normalize_within(x, groups, eps, centred)
+    d = (_beside(gamma, x) * delta).reshape(groups, -1)
+    rows = x_hat.reshape(groups, -1)
+    dx = d - rows * np.mean(d * rows, axis=1, keepdims=True)
+    if centred:
+        dx -= d.mean(axis=1, keepdims=True)
+    axes = tuple(range(np.ndim(gamma), x.ndim))
+    return (dx / std).reshape(x.shape), np.sum(delta * x_hat, axes), np.sum(delta, axes)
+
+
+def _normalize_within(x, groups, eps, centred):
+    rows = x.reshape(groups, -1)
+    if centred:
+        rows = rows - rows.mean(axis=1, keepdims=True)
+    std = np.sqrt(np.mean(rows * rows, axis=1, keepdims=True) + eps)
+    return std, (rows / std).reshape(x.shape)
+
+
+def _beside(numbers, x):
+    shape = np.shape(numbers)
+    return np.reshape(numbers, (*shape, *[1] * (x.ndim - len(shape)))) if shape else numbers
+
+
 # In batch normalization alone samples meet, so x is (N, C, H, W) or (N, F).
 def batch_norm(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> Array:
     """``y = gamma x_hat + beta`` with ``x_hat = (x - mu) / sqrt(var + eps)``, for each channel.
