@@ -17,11 +17,17 @@ from minicnn.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    GroupNorm,
     Identity,
+    InstanceNorm2d,
+    LayerNorm,
+    LayerScale,
     MaxPool2d,
     NumpyLayer,
     ReLU,
+    RMSNorm,
     Upsample,
+    ZeroPad2d,
     activations,
 )
 from minicnn.layers.scalars import Scale, Shift
@@ -208,6 +214,40 @@ NETS = {
         Conv2d(6, 3, init=z[0]), Flatten(), BatchNorm(), act(a), Dense(9, init=z[1]), BatchNorm(),
         act(a), Dense(CLASSES, init=z[2]),
     ),
+    "group norm": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), GroupNorm(2, eps=0.1), act(a),
+        Conv2d(6, 3, padding=1, init=z[1]), GroupNorm(3, eps=0.1, affine=False), act(a),
+        *head(z[2]),
+    ),
+    "group norm without padding": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), act(a), GroupNorm(1, eps=0.1), Conv2d(6, 3, init=z[1]), act(a),
+        GroupNorm(3, eps=0.1), Flatten(), Dense(CLASSES, init=z[2]),
+    ),
+    "instance norm": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), InstanceNorm2d(eps=0.1), act(a),
+        Conv2d(6, 3, init=z[1]), InstanceNorm2d(eps=0.1, affine=True), act(a), *head(z[2]),
+    ),
+    "layer norm": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), LayerNorm(eps=0.1), act(a),
+        Conv2d(6, 3, init=z[1]), act(a), LayerNorm(eps=0.1), *head(z[2]),
+    ),
+    "layer norm of vectors": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), Flatten(), LayerNorm(eps=0.1), act(a), Dense(9, init=z[1]), act(a),
+        LayerNorm(eps=0.1, elementwise_affine=False), Dense(CLASSES, init=z[2]),
+    ),
+    "groups of vectors, norm": lambda a, z: images(
+        Flatten(), Dense(12, init=z[0]), GroupNorm(4, eps=0.1), act(a),
+        Dense(9, init=z[1]), GroupNorm(3, eps=0.1), act(a), Dense(CLASSES, init=z[2]),
+    ),
+    "RMS norm": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), RMSNorm(eps=0.1), act(a), Conv2d(6, 3, init=z[1]),
+        act(a), Flatten(), RMSNorm(eps=0.1), Dense(CLASSES, init=z[2]),
+    ),
+    "layer scale": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), act(a),
+        Residual(Sequential(Conv2d(6, 3, padding=1, init=z[1]), LayerScale(0.1))), act(a),
+        ZeroPad2d((1, 0, 2, -1)), Conv2d(4, 3), LayerScale(0.0), *head(z[2]),
+    ),
     "residual": lambda a, z: images(
         Conv2d(6, 3, padding=1, init=z[0]), act(a), block(init_2=z[1]), act(a), *head(z[2])
     ),
@@ -354,6 +394,31 @@ def test_a_layer_of_another_kind_is_taken_to_pass_everything():
     model = initialized(Sequential(Dense(9), Square(), Dense(CLASSES, init="zeros")), (20,))
     assert verdict(model).kind == "free"
     check(model)
+
+
+@pytest.mark.parametrize("kind", ["blind", "tied"])
+def test_copies_that_a_norm_sees_alone_are_blind(kind):
+    """Equal numbers less their mean are 0; of an image what varies over the positions is left."""
+    if kind == "blind":
+        model = images(
+            Flatten(), Dense(6, init="constant:0.1"), LayerNorm(), act("tanh"),
+            Dense(CLASSES, init="constant:0.1"),
+        )  # fmt: skip
+    else:
+        model = images(
+            Conv2d(6, 3, init="constant:0.1"), GroupNorm(2), act("tanh"), MaxPool2d(2),
+            *head("constant:0.1"),
+        )  # fmt: skip
+    assert verdict(model).kind == kind
+    model.parameters()[-2].value += np.arange(CLASSES)[:, None]  # so that scores differ
+    assert verdict(model).kind == kind
+    before = [p.value.copy() for p in model.parameters()[:2]]
+    training(model, steps=3)
+    moved = max(np.abs(p.value - old).max() for p, old in zip(model.parameters(), before))
+    assert (moved < 1e-8) == (kind == "blind")
+    if kind == "blind":  # with a word of its own for each unit nothing cancels
+        model = images(Flatten(), Dense(6), LayerNorm(), Dense(CLASSES, init="constant:0.1"))
+        assert verdict(model).kind == "free"
 
 
 def test_models_that_cannot_be():
