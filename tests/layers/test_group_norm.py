@@ -189,6 +189,14 @@ def test_a_mean_far_from_zero_costs_few_digits(make, dtype):
     assert_close(shifted["y"], run(case.built(), x, delta)["y"], 1024 * np.finfo(dtype).eps)
 
 
+def test_a_mean_between_two_numbers_of_the_dtype_does_not_change_the_deviation():
+    """Half of the numbers are 4096, half the next float32: each is half a step off the mean."""
+    step = 2.0**-11
+    x = 4096 + step * np.tile([0.0, 1.0], 8).reshape(1, 2, 2, 4)
+    y = run(Case(lambda: GroupNorm(1, eps=1e-14, affine=False), (2, 2, 4)).built(np.float32), x, x)
+    assert np.ptp(y["y"]) == pytest.approx(2, rel=1e-6)
+
+
 @pytest.mark.parametrize("size", [1e-30, 1.0, 1e17, 1e25, 1e36])
 @pytest.mark.parametrize("make", [lambda: GroupNorm(1), RMSNorm])
 def test_squares_may_be_beyond_float32(make, size):

@@ -39,7 +39,10 @@ def test_zero_pad_is_that_of_numpy_and_its_gradient_is_the_middle(name):
     np.testing.assert_array_equal(found["dx"], middle)
 
 
-@pytest.mark.parametrize("padding", [-1, (-1, 1), (2, -3, -1, 0), (-3, 2, 1, -2), (-5, 4, 0, 0)])
+@pytest.mark.parametrize(
+    "padding",
+    [-1, (-1, 1), (2, -3, -1, 0), (-3, 2, 1, -2), (-5, 4, 0, 0), (6, -8, 0, 0), (0, 0, -7, 8)],
+)
 def test_negative_padding_cuts_off(padding):
     case = Case(lambda: ZeroPad2d(padding), (2, 3, 4))
     x, delta = case.batch(3)

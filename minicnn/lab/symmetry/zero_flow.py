@@ -13,7 +13,9 @@ are all equal on a batch in which every class is as frequent; behind batch norma
 vectors) or only over samples and positions together (batch normalization of images).
 
 It speaks of generic data and weights: numbers that are not 0 by these rules are taken not to
-cancel, and units not to be dead for all images because their z is below 0. Sums that are 0 by
+cancel, and units not to be dead for all images because their z is below 0. So it does not see
+that the mean over an image is 0 right behind a normalization of it, nor that derivatives which are
+the same for all units of a group have nothing left less their mean. Sums that are 0 by
 the third fact are 0 but for rounding, and batch normalization, which divides a signal without
 variance by √eps, can make rounding grow from step to step until such a balance is lost.
 
@@ -222,7 +224,9 @@ class _SampleNorm(_Rule):
         """The gradients of the parameters; those of each position sum over the samples alone."""
         level = np.where((d.level == TOTAL) & self.each, FREE, d.level)
         d = d._replace(level=level)
-        for name, found in (("weight", self.sum(d, self.x_hat)), ("bias", self.sum(d))):
+        taken = self.alone & d.flat & (not self.each)  # the mean over an image of x̂ is 0
+        scales = self.sum(d, self.x_hat) & ~taken
+        for name, found in (("weight", scales), ("bias", self.sum(d))):
             if name in self.mask:
                 rows = found.reshape(-1, *[1] * (self.mask[name].ndim - 1))
                 self.gradient[name] = np.broadcast_to(rows, self.mask[name].shape).copy()

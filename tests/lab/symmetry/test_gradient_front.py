@@ -15,6 +15,7 @@ from minicnn.layers import (
     Conv2d,
     Dense,
     Dropout,
+    Dropout2d,
     Flatten,
     GlobalAvgPool2d,
     GroupNorm,
@@ -243,6 +244,22 @@ NETS = {
         Conv2d(6, 3, padding=1, init=z[0]), RMSNorm(eps=0.1), act(a), Conv2d(6, 3, init=z[1]),
         act(a), Flatten(), RMSNorm(eps=0.1), Dense(CLASSES, init=z[2]),
     ),
+    "layer norm before batch norm": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), act(a), Conv2d(6, 3, padding=1, init=z[1]), LayerNorm(eps=0.1),
+        BatchNorm(eps=0.1), act(a), *head(z[2]),
+    ),
+    "group norm before batch norm": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), act(a), Conv2d(6, 3, padding=1, init=z[1]),
+        GroupNorm(2, eps=0.1), BatchNorm(eps=0.1), act(a), *head(z[2]),
+    ),
+    "vectors, layer norm before batch norm": lambda a, z: images(
+        Flatten(), Dense(9, init=z[0]), act(a), Dense(12, init=z[1]), LayerNorm(eps=0.1),
+        BatchNorm(eps=0.1), act(a), Dense(CLASSES),
+    ),
+    "padding before batch norm": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), act(a), ZeroPad2d(1), BatchNorm(eps=0.1), act(a),
+        Conv2d(6, 3, init=z[1]), ZeroPad2d((1, 0, 2, 0)), BatchNorm(eps=0.1), act(a), *head(z[2]),
+    ),
     "layer scale": lambda a, z: images(
         Conv2d(6, 3, padding=1, init=z[0]), act(a),
         Residual(Sequential(Conv2d(6, 3, padding=1, init=z[1]), LayerScale(0.1))), act(a),
@@ -394,6 +411,25 @@ def test_a_layer_of_another_kind_is_taken_to_pass_everything():
     model = initialized(Sequential(Dense(9), Square(), Dense(CLASSES, init="zeros")), (20,))
     assert verdict(model).kind == "free"
     check(model)
+
+
+def test_a_root_mean_square_hands_gradients_to_units_that_nothing_reads():
+    """And a channel alone, whose mean over the image is taken, gets none."""
+    model = initialized(
+        Sequential(
+            Branches(Dense(3), Dense(3)), RMSNorm(eps=0.1), Dense(CLASSES, init="msra")
+        ), (9,)
+    )  # fmt: skip
+    model.layers[-1].own_parameters()["weight"].value[:, 3:] = 0
+    assert set(verdict(model).first_step.values()) == {1}
+    check(model)
+    norm = InstanceNorm2d(eps=0.1, affine=True)
+    model = images(Conv2d(6, 3), norm, Dropout2d(0.5), *head())
+    norm.own_parameters()["bias"].value[:] = 1  # of x_hat the mean over the image is 0
+    found = verdict(model)
+    asleep = {name for name, step in found.first_step.items() if step is None}
+    assert asleep == {"0.conv2d.weight", "0.conv2d.bias", "1.instancenorm2d.weight"}
+    check(model, exact=False)
 
 
 @pytest.mark.parametrize("kind", ["blind", "tied"])
