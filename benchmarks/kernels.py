@@ -1,4 +1,4 @@
-"""Speed of each layer's passes, alone: convolutions, dense layers, pools, batch norm,
+"""Speed of each layer's passes, alone: convolutions, dense layers, pools, normalizations,
 activations, softmax.
 
 The shapes are those of the models, and awkward ones, so that a slow corner shows. See
@@ -25,13 +25,19 @@ from minicnn.layers import (
     Conv2d,
     Dense,
     GlobalMaxPool2d,
+    GroupNorm,
     Hardswish,
+    InstanceNorm2d,
+    LayerNorm,
+    LayerScale,
     LogSoftmax,
     MaxPool2d,
     Mish,
+    RMSNorm,
     SiLU,
     Softmax,
     Softplus,
+    ZeroPad2d,
 )
 from minicnn.layers.algorithms import ALGORITHMS
 from minicnn.plan import Plan
@@ -74,6 +80,13 @@ AWKWARD = (
     ("over channels", Softmax(), (32, 28, 28)),
     ("over channels", LogSoftmax(), (32, 28, 28)),
     ("over features", Softmax(), (1000,)),
+    ("8 groups", GroupNorm(8), (32, 28, 28)),
+    ("each channel", InstanceNorm2d(), (32, 28, 28)),
+    ("a sample", LayerNorm(), (32, 28, 28)),
+    ("features", LayerNorm(), (256,)),
+    ("a sample", RMSNorm(), (32, 28, 28)),
+    ("factors", LayerScale(), (32, 28, 28)),
+    ("border of 2", ZeroPad2d(2), (32, 28, 28)),
 )
 
 
@@ -183,7 +196,9 @@ def passes(layer, batch_size):
         plan.backward(dy)
 
     forward(0)
-    read = 0 if isinstance(layer, AvgPool2d) else x.nbytes  # by the backward pass, beside dy
+    read = (
+        0 if isinstance(layer, (AvgPool2d, ZeroPad2d)) else x.nbytes
+    )  # by the backward pass, beside dy
     moved = {
         "input": x.nbytes,
         "forward": x.nbytes + dy.nbytes,

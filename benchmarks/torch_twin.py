@@ -38,6 +38,17 @@ class Scalar(nn.Module):
         return x * self.scalar if self.multiplies else x + self.scalar
 
 
+class Factors(nn.Module):
+    """A learned factor for each channel."""
+
+    def __init__(self, shape, init):
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((shape[0],), init))
+
+    def forward(self, x):
+        return x * self.weight.reshape(-1, *[1] * (x.ndim - 2))
+
+
 def _conv(shape, inner, out_channels, kernel_size, **settings):
     return nn.Conv2d(shape[0], out_channels, kernel_size, **settings)
 
@@ -68,7 +79,16 @@ TWINS = {
     "GlobalAvgPool2d": lambda shape, inner: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
     "GlobalMaxPool2d": lambda shape, inner: nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten()),
     "Flatten": lambda shape, inner: nn.Flatten(),
+    "GroupNorm": lambda shape, inner, num_groups, **settings: nn.GroupNorm(
+        num_groups, shape[0], **settings
+    ),
+    "InstanceNorm2d": lambda shape, inner, **settings: nn.InstanceNorm2d(shape[0], **settings),
+    "LayerNorm": lambda shape, inner, **settings: nn.LayerNorm(shape, **settings),
+    "RMSNorm": lambda shape, inner, **settings: nn.RMSNorm(shape, **settings),
+    "LayerScale": lambda shape, inner, init: Factors(shape, init),
     "Dropout": lambda shape, inner, p: nn.Dropout(p),
+    "Dropout2d": lambda shape, inner, p: nn.Dropout2d(p),
+    "ZeroPad2d": lambda shape, inner, padding: nn.ZeroPad2d(tuple(padding)),
     # In place, as PyTorch's own models have it: faster, and right unless it is the very first
     # layer of a model or of a residual body.
     "ReLU": lambda shape, inner: nn.ReLU(inplace=True),

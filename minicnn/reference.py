@@ -201,7 +201,7 @@ def max_pool(
 ) -> Array:
     """``z[c, i, j] = max over u, v of x_pad[c, s i + d u, s j + d v]``, padded with -infinity."""
     borders = pool_borders(x.shape[1:], kernel_size, stride, padding, dilation, ceil_mode)
-    x_pad = pad(x, *borders, value=-np.inf)
+    x_pad = pad(x, borders[0], borders[1], -np.inf)
     return windows(x_pad, kernel_size, stride or kernel_size, 0, dilation).max(axis=(3, 4))
 
 
@@ -218,7 +218,7 @@ def max_pool_mask(
     ``M[c, i, j, u, v]`` belongs to window (i, j) of channel c; (C, rows, columns, kh, kw).
     """
     borders = pool_borders(x.shape[1:], kernel_size, stride, padding, dilation, ceil_mode)
-    x_pad = pad(x, *borders, value=-np.inf)
+    x_pad = pad(x, borders[0], borders[1], -np.inf)
     seen = windows(x_pad, kernel_size, stride or kernel_size, 0, dilation)
     mask = np.zeros_like(seen)
     for c, i, j in np.ndindex(*seen.shape[:3]):
@@ -255,7 +255,9 @@ def average_pool(
     """
     borders = pool_borders(x.shape[1:], kernel_size, stride, padding, ceil_mode=ceil_mode)
     count = pool_counts(x.shape, kernel_size, stride, padding, ceil_mode, count_include_pad)
-    sums = windows(pad(x, *borders), kernel_size, stride or kernel_size).sum(axis=(3, 4))
+    sums = windows(pad(x, borders[0], borders[1]), kernel_size, stride or kernel_size).sum(
+        axis=(3, 4)
+    )
     return sums / count.astype(x.dtype)
 
 
@@ -272,7 +274,9 @@ def pool_counts(
     (ph, pw), inner = _pair(padding), np.ones((1, *input_shape[1:]))
     counted = pad(inner, (ph, ph), (pw, pw), float(count_include_pad))
     rest = [(0, behind - p) for (_, behind), p in zip(borders, (ph, pw))]
-    return windows(pad(counted, *rest), kernel_size, stride or kernel_size).sum(axis=(3, 4))[0]
+    return windows(pad(counted, rest[0], rest[1]), kernel_size, stride or kernel_size).sum(
+        axis=(3, 4)
+    )[0]
 
 
 def average_pool_gradient(
@@ -304,10 +308,11 @@ def masked_upsample(
     kernel_size, (dh, dw) = mask.shape[3:], _pair(dilation)
     (sh, sw) = _pair(stride or kernel_size)
     borders = pool_borders(input_shape[1:], kernel_size, stride, padding, dilation, ceil_mode)
-    dx_pad = pad(np.zeros(input_shape, delta.dtype), *borders)
+    dx_pad = pad(np.zeros(input_shape, delta.dtype), borders[0], borders[1])
     for c, i, j, u, v in np.ndindex(*mask.shape):
         dx_pad[c, sh * i + dh * u, sw * j + dw * v] += mask[c, i, j, u, v] * delta[c, i, j]
-    return pad(dx_pad, *[(-before, -behind) for before, behind in borders])
+    rows, columns = ((-before, -behind) for before, behind in borders)
+    return pad(dx_pad, rows, columns)
 
 
 # exp of negative numbers only, so that it never overflows.
@@ -467,6 +472,56 @@ def mean_squared_error(scores: Array, target: Array) -> float:
 def mean_squared_error_gradient(scores: Array, target: Array) -> Array:
     """``dE/ds = 2 (s - t) / K``."""
     return 2 * (scores - target) / len(scores)
+
+
+def group_norm(
+    x: Array,
+    gamma: Array | float = 1.0,
+    beta: Array | float = 0.0,
+    groups: int = 1,
+    eps: float = 1e-5,
+    centred: bool = True,
+) -> Array:
+    """``y = gamma x_hat + beta`` with ``x_hat = (x - mu) / sqrt(var + eps)``, for each group.
+
+    Groups are equal parts of the channels of x (Wu & He 2018); gamma and beta have a number for
+    each channel, or for each number of x. Without `centred` mu is 0, and var the mean square
+    (Zhang & Sennrich 2019).
+    """
+    _, x_hat = _normalize_within(x, groups, eps, centred)
+    return _beside(gamma, x) * x_hat + _beside(beta, x)
+
+
+def group_norm_gradients(
+    delta: Array,
+    x: Array,
+    gamma: Array | float = 1.0,
+    groups: int = 1,
+    eps: float = 1e-5,
+    centred: bool = True,
+) -> tuple[Array, Array, Array]:
+    """dE/dx, dE/dgamma and dE/dbeta of `group_norm`, these two in the shape of gamma."""
+    std, x_hat = _normalize_within(x, groups, eps, centred)
+    d = (_beside(gamma, x) * delta).reshape(groups, -1)
+    rows = x_hat.reshape(groups, -1)
+    dx = d - rows * np.mean(d * rows, axis=1, keepdims=True)
+    if centred:
+        dx -= d.mean(axis=1, keepdims=True)
+    axes = tuple(range(np.ndim(gamma), x.ndim))
+    return (dx / std).reshape(x.shape), np.sum(delta * x_hat, axes), np.sum(delta, axes)
+
+
+def _normalize_within(x, groups, eps, centred):
+    rows = x.reshape(groups, -1)
+    if centred:
+        rows = rows - rows.mean(axis=1, keepdims=True)
+    std = np.sqrt(np.mean(rows * rows, axis=1, keepdims=True) + eps)
+    return std, (rows / std).reshape(x.shape)
+
+
+def _beside(numbers, x):
+    shape = np.shape(numbers)
+    return np.reshape(numbers, (*shape, *[1] * (x.ndim - len(shape)))) if shape else numbers
 
 
 # In batch normalization alone samples meet, so x is (N, C, H, W) or (N, F).

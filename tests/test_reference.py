@@ -338,6 +338,31 @@ def test_batch_norm_normalizes_each_channel_with_the_biased_variance():
     np.testing.assert_array_equal(y, [[-0.5], [0.5]])
 
 
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "own", "groups"), [((6,), (6,), 3), ((4, 2, 3), (4,), 2), ((2, 2, 3), (2, 2, 3), 1)]
+)
+def test_group_norm_gradients_are_difference_quotients(shape, own, groups, centred):
+    rng = np.random.default_rng(0)
+    x, delta = rng.normal(2, 3, size=(2, *shape))
+    gamma, beta = rng.normal(size=(2, *own))
+    settings = {"groups": groups, "eps": 0.1, "centred": centred}
+    dx, d_gamma, d_beta = ref.group_norm_gradients(delta, x, gamma, **settings)
+    arrays = {"x": x, "gamma": gamma, "beta": beta}
+    gradients = {"x": dx, "gamma": d_gamma, "beta": d_beta}
+    assert_gradients(lambda: ref.group_norm(x, gamma, beta, **settings), arrays, gradients, delta)
+
+
+def test_group_norm_normalizes_each_group_with_the_biased_variance():
+    x = np.random.default_rng(0).normal(2, 3, size=(4, 2, 5))
+    rows = ref.group_norm(x, groups=2, eps=0).reshape(2, -1)
+    np.testing.assert_allclose(rows.mean(1), 0, atol=1e-15)
+    np.testing.assert_allclose(rows.var(1), 1, rtol=1e-13)
+    np.testing.assert_array_equal(ref.group_norm(np.array([1.0, 3.0]), eps=3), [-0.5, 0.5])
+    y = ref.group_norm(x, eps=0, centred=False)
+    np.testing.assert_allclose(y, x / np.sqrt(np.mean(x * x)), rtol=1e-14)
+
+
 def test_results_have_the_dtype_of_the_input():
     x, w, b, delta, _ = (
         a.astype(np.float32) if isinstance(a, np.ndarray) else a for a in convolution("plain")
@@ -353,6 +378,7 @@ def test_results_have_the_dtype_of_the_input():
         ref.dense(b, w[:, :, 0, 0].T, gamma), ref.softmax(b), ref.cross_entropy(b, 1, 0.1),
         ref.cross_entropy_gradient(b, 1, 0.1), ref.mean_squared_error(b, b),
         ref.mean_squared_error_gradient(b, b), ref.prelu_slope_gradient(x, x),
+        ref.group_norm(x), *ref.group_norm_gradients(x, x),
         ref.batch_norm(batch, gamma, gamma), *ref.batch_norm_gradients(batch, batch, gamma),
     ]  # fmt: skip
     assert [result.dtype for result in results] == [np.float32] * len(results)

@@ -36,7 +36,7 @@ SETTINGS = {
     "kernel_initializer": "init", "weight_init": "init", "bias_initializer": "bias_init",
     "rate": "p", "epsilon": "eps", "negative_slope": "slope", "alpha": "slope",
     "learning_rate": "lr", "params": "parameters", "beta_1": "betas", "beta_2": "betas",
-    "num_epochs": "epochs",
+    "num_epochs": "epochs", "groups": "num_groups", "init_values": "init",
 }  # fmt: skip
 
 #: Settings that have no other name, and what there is.
@@ -46,6 +46,9 @@ INSTEAD = {
     "input_shape": "model.initialize(shape) says it once, for the whole model",
     "input_dim": "model.initialize(shape) says it once, for the whole model",
     "num_features": "the number is found by model.initialize",
+    "num_channels": "the number is found by model.initialize",
+    "normalized_shape": "the whole sample is normalized, whose shape model.initialize finds",
+    "track_running_stats": "each image is normalized by itself, in training and evaluation alike",
     "data_format": "images are always (N, C, H, W)",
     "inplace": "memory is reused by itself",
     "name": "layers are named by their place, as 0.conv2d",
@@ -60,6 +63,14 @@ SIZES = {
     "Dense": "the number of inputs is found by model.initialize, so nn.Linear(400, 120) is"
     " Dense(120)",
     "BatchNorm": "the channels are found by model.initialize, so nn.BatchNorm2d(16) is BatchNorm()",
+    "GroupNorm": "the channels are found by model.initialize, so nn.GroupNorm(4, 16) is"
+    " GroupNorm(4)",
+    "InstanceNorm2d": "the channels are found by model.initialize, so nn.InstanceNorm2d(16) is"
+    " InstanceNorm2d()",
+    "LayerNorm": "the whole sample is normalized, whose shape model.initialize finds, so"
+    " nn.LayerNorm(16) is LayerNorm()",
+    "RMSNorm": "the whole sample is normalized, whose shape model.initialize finds, so"
+    " nn.RMSNorm(16) is RMSNorm()",
     "GlobalAvgPool2d": "it takes the mean over the whole image, whatever its size",
     "GlobalMaxPool2d": "it takes the maximum over the whole image, whatever its size",
 }
@@ -104,7 +115,9 @@ NAMES: Mapping[str, Mapping[str, str | None]] = {
         "AdaptiveAvgPool2d GlobalAveragePooling2D GlobalAvgPool2D": "GlobalAvgPool2d()",
         "AdaptiveMaxPool2d GlobalMaxPooling2D GlobalMaxPool2D": "GlobalMaxPool2d()",
         "Swish": "SiLU()", "Softmax2d": "Softmax()", "HardSwish": "Hardswish()",
-        "Dropout2d SpatialDropout2D": "Dropout, of single numbers",
+        "SpatialDropout2D": "Dropout2d", "ZeroPadding2D": "ZeroPad2d",
+        "LayerNormalization": "LayerNorm()", "GroupNormalization": "GroupNorm(num_groups)",
+        "RMSNormalization": "RMSNorm()", "InstanceNorm": "InstanceNorm2d()",
         "Module Model": "Layer, to derive from", "Input InputLayer": "model.initialize(shape)",
         "Sequential": "Sequential, from minicnn itself",
         "Branches": "Branches, from minicnn.models", "Residual": "Residual, from minicnn.models",

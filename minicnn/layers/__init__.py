@@ -24,18 +24,22 @@ from minicnn.layers.activations import (
 from minicnn.layers.base import Layer
 from minicnn.layers.conv import Conv2d
 from minicnn.layers.dense import Dense
-from minicnn.layers.dropout import Dropout
+from minicnn.layers.dropout import Dropout, Dropout2d
+from minicnn.layers.group_norm import GroupNorm, InstanceNorm2d, LayerNorm, RMSNorm
 from minicnn.layers.norm import BatchNorm
 from minicnn.layers.numpy_layer import NumpyLayer
 from minicnn.layers.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
-from minicnn.layers.shapes import Flatten, Upsample
+from minicnn.layers.scalars import LayerScale
+from minicnn.layers.shapes import Flatten, Upsample, ZeroPad2d
 from minicnn.layers.softmax import LogSoftmax, Softmax
 
 __all__ = [
-    "Activation", "AvgPool2d", "BatchNorm", "CELU", "Conv2d", "Dense", "Dropout", "ELU", "Flatten",
-    "GELU", "GlobalAvgPool2d", "GlobalMaxPool2d", "Hardsigmoid", "Hardswish", "Identity", "Layer",
-    "LeakyReLU", "LogSoftmax", "MaxPool2d", "Mish", "NumpyLayer", "PReLU", "ReLU", "ReLU6", "SELU",
-    "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh", "Upsample",
+    "Activation", "AvgPool2d", "BatchNorm", "CELU", "Conv2d", "Dense", "Dropout", "Dropout2d",
+    "ELU", "Flatten", "GELU", "GlobalAvgPool2d", "GlobalMaxPool2d", "GroupNorm", "Hardsigmoid",
+    "Hardswish", "Identity", "InstanceNorm2d", "Layer", "LayerNorm", "LayerScale", "LeakyReLU",
+    "LogSoftmax", "MaxPool2d", "Mish", "NumpyLayer", "PReLU", "RMSNorm", "ReLU", "ReLU6",
+    "SELU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh", "Upsample",
+    "ZeroPad2d",
 ]  # fmt: skip
 
 

@@ -71,7 +71,7 @@ class BatchNorm(Layer):
 
     def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input and make the parameters."""
-        least = np.finfo(self.dtype).tiny
+        least = float(np.finfo(self.dtype).tiny)
         if self.eps < least:
             raise self.error(
                 f"eps must be at least {least:.3g}, the smallest normal number of"

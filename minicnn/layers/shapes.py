@@ -1,12 +1,13 @@
-"""Layers that only change a shape, and the shape that a sliding window leaves."""
+"""Layers that change a shape and no number, and the shape that a sliding window leaves."""
 
 import math
 
 import numpy as np
 
-from minicnn.checks import check_flag, check_pair, takes
+from minicnn.checks import check_flag, check_pair, shown, takes
 from minicnn.checks.values import MOST_SIDE
-from minicnn.kernels import pool
+from minicnn.errors import ArgumentError
+from minicnn.kernels import pad, pool
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Context, Shape
 
@@ -114,3 +115,79 @@ class Upsample(Layer):
     def describe(self) -> str:
         """The scale."""
         return "x".join(map(str, self.scale))
+
+
+class ZeroPad2d(Layer):
+    """Zeros around each image; a negative number cuts rows or columns off instead.
+
+    ::
+
+        y[c, i, j] = x[c, i - top, j - left] where there is such a pixel, else 0
+        dE/dx[c, i, j] = dE/dy[c, i + top, j + left] where there is such a pixel, else 0
+
+    It is ``torch.nn.ZeroPad2d``. `Conv2d` and the pooling layers have a padding of their own.
+
+    Parameters
+    ----------
+    padding : int, pair or four ints
+        Of all sides; of top and bottom, and of left and right, as the pair of `Conv2d`; or of
+        left, right, top and bottom, as in PyTorch, which reads a pair as left and right alone.
+        The attribute `padding` has all four.
+
+    Raises
+    ------
+    ArgumentError
+        For a padding that is none of these, and at `build` for an input that is no image or of
+        which nothing is left.
+    """
+
+    _reads = ()
+
+    def __init__(self, padding: int | tuple[int, int] | tuple[int, int, int, int]):
+        super().__init__()
+        self.padding = _check_sides(padding)
+
+    def setup(self, rng: np.random.Generator) -> Shape:
+        """Check the input's shape; see :meth:`Layer.setup`."""
+        self.needs_images()
+        channels, height, width = self.input_shape
+        left, right, top, bottom = self.padding
+        height, width = height + top + bottom, width + left + right
+        if min(height, width) < 1:
+            raise self.error(
+                f"the output would be empty: {self.padding} (left, right, top, bottom) cuts off"
+                f" all of an image of shape {self.input_shape}. Use less negative numbers."
+            )
+        return channels, height, width
+
+    def forward(self, x: Array, y: Array, ctx: Context) -> None:
+        """The images in their frames."""
+        left, _, top, _ = self.padding
+        pad.move(x, y, top, left)
+
+    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
+        """What stands in the frames' middle."""
+        left, _, top, _ = self.padding
+        pad.move(dy, dx, -top, -left)
+
+    def describe(self) -> str:
+        """The padding: one number if all sides are alike."""
+        alike = len(set(self.padding)) == 1
+        return str(self.padding[0] if alike else self.padding)
+
+
+def _check_sides(value):
+    """(left, right, top, bottom) of an int, a pair or all four."""
+    sides = value if isinstance(value, (tuple, list)) else (value,)
+    whole = (isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in sides)
+    if len(sides) not in (1, 2, 4) or (len(sides) == 1 and sides is value) or not all(whole):
+        raise ArgumentError(
+            "ZeroPad2d: padding must be an integer, two (top and bottom, left and right) or four"
+            f" (left, right, top, bottom), got {shown(value)}."
+        )
+    if max(abs(n) for n in sides) > MOST_SIDE:
+        raise ArgumentError(f"ZeroPad2d: padding must be at most {MOST_SIDE}, got {shown(value)}.")
+    if len(sides) < 4:
+        sides = sides[-1], sides[-1], sides[0], sides[0]
+    left, right, top, bottom = map(int, sides)
+    return left, right, top, bottom

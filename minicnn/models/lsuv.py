@@ -6,9 +6,10 @@ Layer after layer, from the images on, with all layers before it already scaled:
 
 Var y is over the images, channels and positions of the layer's output y = W x + b. With b = 0
 one pass is exact, so that a second only repairs rounding. The layers are those with a weight
-of at least two axes, convolutions and dense layers, also inside residual blocks; the first,
-which sees the images, and the last, which gives the scores, are scaled like the others. Mishkin &
-Matas, *All you need is a good init*, ICLR 2016 (arXiv 1511.06422), Algorithm 1.
+of at least two axes, convolutions and dense layers, also inside residual blocks, but not the scales
+of a normalization; the first, which sees the images, and the last, which gives the scores, are
+scaled like the others. Mishkin & Matas, *All you need is a good init*, ICLR 2016 (arXiv
+1511.06422), Algorithm 1.
 """
 
 import copy
@@ -23,6 +24,7 @@ from minicnn.console.table import as_text
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Orthogonal
 from minicnn.layers import Dropout
+from minicnn.layers.group_norm import SampleNorm
 from minicnn.layers.views import joined
 from minicnn.models.inference import check_images
 from minicnn.models.sequential import Sequential, initialized
@@ -117,8 +119,8 @@ def lsuv(
 
 
 def _weight(layer):
-    """The weight that is scaled, or None; scales and slopes have one axis only."""
-    weight = layer.own_parameters().get("weight")
+    """The weight that is scaled, or None; scales of channels and slopes have one axis only."""
+    weight = None if isinstance(layer, SampleNorm) else layer.own_parameters().get("weight")
     return weight if weight is not None and weight.value.ndim > 1 else None
 
 

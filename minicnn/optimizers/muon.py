@@ -78,7 +78,7 @@ class Muon(Optimizer):
         self.momentum, self.nesterov, self.sgd_lr_ratio = momentum, bool(nesterov), sgd_lr_ratio
         self._ns_steps = check_count(ns_steps, "Muon: ns_steps", most=MOST_STEPS)
         self._allocate("velocity")
-        matrices = [i for i, p in enumerate(self.parameters) if p.value.ndim > 1]
+        matrices = [i for i, p in enumerate(self.parameters) if p.decay and p.value.ndim > 1]
         self._hidden = matrices[:-1]
 
     @property

@@ -11,13 +11,20 @@ from minicnn.layers import (
     Conv2d,
     Dense,
     Dropout,
+    Dropout2d,
     Flatten,
     GlobalAvgPool2d,
     GlobalMaxPool2d,
+    GroupNorm,
+    InstanceNorm2d,
+    LayerNorm,
+    LayerScale,
     MaxPool2d,
     NumpyLayer,
+    RMSNorm,
     Sigmoid,
     Tanh,
+    ZeroPad2d,
     activations,
 )
 from minicnn.layers.views import positions
@@ -62,9 +69,12 @@ def _of_images(rng, shape, depth, training):
 
 
 def _of_vectors(rng, training):
-    made = [Dense(int(rng.integers(1, 24)), bias=_mostly(rng))]
+    units = int(rng.integers(1, 24))
+    made = [Dense(units, bias=_mostly(rng))]
     if rng.random() < 0.3:
         made.append(BatchNorm())
+    elif rng.random() < 0.3:
+        made.append(_sample_norm(rng, (units,), training))
     if rng.random() < 0.3:
         made.append(_dropout(rng, None, training))
     return [*made, _activation(rng)]
@@ -121,8 +131,28 @@ def _norm(rng, shape, training):
     return BatchNorm(eps=float(rng.choice([1e-5, 1e-2])))
 
 
+def _sample_norm(rng, shape, training):
+    """Any that fits. Groups of two numbers, equal but for rounding, would need a large eps."""
+    eps, affine = float(rng.choice([1e-2, 1e-1])), _mostly(rng)
+    pixels = int(np.prod(shape[1:]))
+    fits = [g for g in range(1, shape[0] + 1) if not shape[0] % g and shape[0] // g * pixels > 2]
+    made = [
+        *(GroupNorm(g, eps=eps, affine=affine) for g in fits),
+        *([InstanceNorm2d(eps=eps, affine=affine)] if pixels > 2 and len(shape) == 3 else []),
+        *([LayerNorm(eps=eps, elementwise_affine=affine)] if fits else []),
+        *([RMSNorm(eps=eps, elementwise_affine=affine)] if fits else []),
+        LayerScale(float(rng.choice([0.1, 1.0]))),
+    ]  # fmt: skip
+    return made[rng.integers(len(made))]
+
+
+def _pad(rng, shape, training):
+    return ZeroPad2d(tuple(int(n) for n in rng.integers(0, 3, 4)))
+
+
 def _dropout(rng, shape, training):
-    return Dropout(0.0 if training else 0.5)
+    kinds = (Dropout,) if shape is None else (Dropout, Dropout2d)
+    return kinds[rng.integers(len(kinds))](0.0 if training else 0.5)
 
 
 def _residual(rng, shape, training):
@@ -139,7 +169,8 @@ def _residual(rng, shape, training):
 
 
 IMAGE_LAYERS = (
-    _conv, _conv, _conv, _winograd, _winograd, _pool, _pool, _norm, _dropout, _residual,
+    _conv, _conv, _conv, _winograd, _winograd, _pool, _pool, _norm, _sample_norm, _sample_norm,
+    _pad, _dropout, _residual,
 )  # fmt: skip
 
 

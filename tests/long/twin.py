@@ -13,10 +13,15 @@ from minicnn.layers import (
     Flatten,
     GlobalAvgPool2d,
     GlobalMaxPool2d,
+    InstanceNorm2d,
+    LayerScale,
     MaxPool2d,
     PReLU,
+    RMSNorm,
     Softplus,
+    ZeroPad2d,
 )
+from minicnn.layers.group_norm import SampleNorm
 from minicnn.models import Residual, Sequential
 
 #: Where slopes, or the value, jump; softsign's, CELU's and hardswish's slopes have kinks there.
@@ -166,6 +171,19 @@ def _convolution(layer):
     )
 
 
+def _groups(layer):
+    """How a normalization within samples is told to the reference."""
+    groups = getattr(layer, "num_groups", 1)
+    if isinstance(layer, InstanceNorm2d):
+        groups = layer.input_shape[0]
+    return {"groups": groups, "eps": layer.eps, "centred": not isinstance(layer, RMSNorm)}
+
+
+def _sides(layer):
+    left, right, top, bottom = layer.padding
+    return (0, 0), (top, bottom), (left, right)
+
+
 def _window(layer, x):
     """The settings of a pooling, as the reference takes them."""
     if isinstance(layer, (GlobalAvgPool2d, GlobalMaxPool2d)):
@@ -212,6 +230,13 @@ def _value(layer, x, values):
             return x.ravel()
         case Dropout():
             return x
+        case SampleNorm():
+            weight, bias = values.get("weight", 1.0), values.get("bias", 0.0)
+            return ref.group_norm(x, weight, bias, **_groups(layer))
+        case LayerScale():
+            return x * values["weight"].reshape(-1, *[1] * (x.ndim - 1))
+        case ZeroPad2d():
+            return np.pad(x, _sides(layer))
     name, *setting = _activation(layer, x, values)
     return ref.activation(name, x, *setting)
 
@@ -233,6 +258,15 @@ def _input_gradient(layer, x, delta, values):
             return delta.reshape(x.shape)
         case Dropout():
             return delta
+        case SampleNorm():
+            return ref.group_norm_gradients(delta, x, values.get("weight", 1.0), **_groups(layer))[
+                0
+            ]
+        case LayerScale():
+            return delta * values["weight"].reshape(-1, *[1] * (x.ndim - 1))
+        case ZeroPad2d():
+            left, _, top, _ = layer.padding
+            return delta[:, top : top + x.shape[1], left : left + x.shape[2]]
     name, *setting = _activation(layer, x, values)
     return ref.activation_gradient(name, x, delta, *setting)
 
@@ -245,6 +279,12 @@ def _parameter_gradients(layer, x, delta):
             return {"weight": weight, "bias": ref.conv_bias_gradient(delta)}
         case Dense():
             return {"weight": ref.dense_weight_gradient(delta, x), "bias": delta}
+        case SampleNorm() if own:
+            gamma = np.ones(own["weight"])
+            _, *sums = ref.group_norm_gradients(delta, x, gamma, **_groups(layer))
+            return dict(zip(("weight", "bias"), sums))
+        case LayerScale():
+            return {"weight": (delta * x).reshape(len(x), -1).sum(axis=1)}
         case PReLU():
             slopes = ref.prelu_slope_gradient(x, delta)
             return {"weight": slopes if layer.per_channel else slopes.sum(keepdims=True)}

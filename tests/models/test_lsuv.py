@@ -5,7 +5,18 @@ import pytest
 
 from minicnn import initializers, lanes
 from minicnn.errors import ArgumentError
-from minicnn.layers import BatchNorm, Conv2d, Dense, Dropout, Flatten, MaxPool2d, NumpyLayer, ReLU
+from minicnn.layers import (
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    LayerNorm,
+    MaxPool2d,
+    NumpyLayer,
+    ReLU,
+    RMSNorm,
+)
 from minicnn.models import Sequential, zoo
 from minicnn.models.lsuv import lsuv
 from minicnn.plan import fuse, trace
@@ -136,6 +147,15 @@ def test_nothing_drops_out_and_no_statistics_are_kept():
     for layer in model.layers:  # batch statistics, nothing dropped: what training sees
         packed = alone.forward(layer, packed, not isinstance(layer, Dropout), len(x))
     assert lanes.unpack(packed, len(x)).var() == pytest.approx(1, abs=1e-8)
+
+
+def test_the_scales_of_a_norm_are_no_weights():
+    model = Sequential(Conv2d(4, 3), LayerNorm(), ReLU(), Flatten(), RMSNorm(), Dense(6))
+    model.initialize((1, 6, 6), dtype=np.float64)
+    rows = lsuv(model, images(20, (1, 6, 6)), rng=np.random.default_rng(0))
+    assert [row.layer for row in rows] == ["0.conv2d", "5.dense"]
+    for n in (1, 4):
+        assert (model.layers[n].own_parameters()["weight"].value == 1).all()
 
 
 def test_the_model_still_works_as_before():

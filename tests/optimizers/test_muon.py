@@ -124,6 +124,16 @@ def test_units_that_begin_as_copies_stay_copies(widths):
     assert not np.array_equal(model.layers[2].weight.value, before)
 
 
+def test_the_scales_of_a_norm_are_no_matrices():
+    """Those of images have three axes; each number is for itself."""
+    scales = Parameter(np.ones((2, 3, 4), np.float32), decay=False)
+    made = [scales, *parameters(np.float32)]
+    for parameter in made:
+        parameter.grad[...] = 1
+    Muon(made, lr=0.1, momentum=0.0, weight_decay=0.5, sgd_lr_ratio=0.5).step()
+    np.testing.assert_allclose(scales.value, 1 - 0.5 * 0.1, rtol=1e-6)
+
+
 def test_without_a_gradient_only_weight_decay_acts():
     made = parameters(np.float32)
     before = [p.value.copy() for p in made]

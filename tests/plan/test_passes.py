@@ -9,7 +9,17 @@ from minicnn import Sequential, lanes
 from minicnn.errors import ArgumentError
 from minicnn.kernels.runtime.replay import Captured
 from minicnn.lab.measure.signals import leaves
-from minicnn.layers import BatchNorm, Conv2d, Dense, Dropout, Flatten, MaxPool2d, NumpyLayer, ReLU
+from minicnn.layers import (
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Dropout2d,
+    Flatten,
+    MaxPool2d,
+    NumpyLayer,
+    ReLU,
+)
 from minicnn.layers.scalars import Scale, Shift
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.models import zoo
@@ -66,9 +76,9 @@ def steps_of(model, samples, count, seed=0):
 
 def test_which_layers_are_replayed():
     """All but those that draw, or compute by NumPy."""
-    for layer in (Dropout(), Scale(), Shift(), Doubled(), Noisy(4)):
+    for layer in (Dropout(), Dropout2d(), Scale(), Shift(), Doubled(), Noisy(4)):
         assert runs_python(layer)
-    assert CASES.keys() - REPLAYED == {"dropout"}
+    assert CASES.keys() - REPLAYED == {"dropout", "dropout of channels"}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

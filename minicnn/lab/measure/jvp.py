@@ -2,8 +2,8 @@
 
 Each layer's rule is made of the layer's own passes, so it is as exact as they are. Layers
 that work on every number alone have ``J = Jᵀ``, as softmax has: their backward pass computes
-``J t``. Layers
-that are linear but for a bias compute it as their forward pass without the bias.
+``J t``. Layers that are linear but for a bias compute it as their forward pass without the bias.
+Normalizations within a sample have the symmetric Jacobian A of x_hat, and scales behind it.
 
 For the package itself: it checks nothing of what it is handed.
 """
@@ -14,14 +14,18 @@ from minicnn import layers
 from minicnn.errors import ArgumentError
 from minicnn.lab.theory.pooled_maps import windows
 from minicnn.layers import scalars
+from minicnn.layers.group_norm import SampleNorm
 from minicnn.layers.views import joined
 from minicnn.plan import Plan, trace
 
 SYMMETRIC = (
-    layers.Activation, layers.BatchNorm, layers.Dropout, layers.Softmax, scalars.Scale,
-    scalars.Shift,
+    layers.Activation, layers.BatchNorm, layers.Dropout, layers.LayerScale, layers.Softmax,
+    scalars.Scale, scalars.Shift,
 )  # fmt: skip
-LINEAR = (layers.Dense, layers.Conv2d, layers.AvgPool2d, layers.Flatten, layers.Upsample)
+LINEAR = (
+    layers.Dense, layers.Conv2d, layers.AvgPool2d, layers.Flatten, layers.Upsample,
+    layers.ZeroPad2d,
+)  # fmt: skip
 
 
 def push(layer: layers.Layer, x: np.ndarray, tangent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -59,6 +63,8 @@ def _push(node, inputs):
     if isinstance(layer, layers.LogSoftmax):
         y = plan.forward(x)
         return y, tangent - np.sum(np.exp(y) * tangent, axis=1, keepdims=True)
+    if isinstance(layer, SampleNorm):
+        return plan.forward(x), _normalized(layer, plan, tangent)
     if isinstance(layer, layers.MaxPool2d):
         return plan.forward(x), _at_maxima(layer, x, tangent)
     if isinstance(layer, LINEAR):
@@ -78,6 +84,18 @@ def _without_bias(layer, x):
     y = plan.forward(x)
     bias.value[...] = kept
     return y
+
+
+def _normalized(layer, plan, tangent):
+    """``gamma A t``, where the backward pass computes ``A gamma t``."""
+    gamma = layer.own_parameters().get("weight")
+    if gamma is None:
+        return plan.backward(tangent)
+    kept = gamma.value.copy()
+    gamma.value[...] = 1
+    through = plan.backward(tangent)
+    gamma.value[...] = kept
+    return through * kept.reshape(*kept.shape, *[1] * (through.ndim - 1 - kept.ndim))
 
 
 def _at_maxima(pool, x, tangent):

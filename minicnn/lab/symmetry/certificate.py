@@ -19,6 +19,7 @@ import numpy as np
 from minicnn.checks import check_count, check_items, check_numbers, is_finite, shown, takes
 from minicnn.errors import ArgumentError
 from minicnn.lab.symmetry.tied_units import Network, clusters
+from minicnn.layers import Conv2d, Dense
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.trainer import Trainer
@@ -135,7 +136,7 @@ def _row(layer, labels, tolerance, rank_tolerance):
         for label in range(labels.max() + 1)
     )
     weight = layer.own_parameters()["weight"].value
-    if weight.ndim == 1:
+    if not isinstance(layer, (Conv2d, Dense)):
         return LayerSymmetry(layer.name, len(labels), classes)
     matrix = weight.reshape(len(weight), -1)
     distinct = 1 + int(clusters(matrix, tolerance * np.abs(matrix).max()).max())

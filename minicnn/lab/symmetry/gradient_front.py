@@ -3,7 +3,8 @@
 Training is followed with numbers replaced by "exactly 0" and "not 0", as in
 :mod:`minicnn.lab.symmetry.zero_flow`: after each step what got a gradient is not 0 any more.
 Nothing ever becomes 0 again, so this comes to rest, and what has no gradient then never gets one.
-It holds for generic data and for every optimizer whose update is 0 while all gradients were.
+It holds for generic data and for every optimizer whose update is 0 while all gradients were. Units
+that a normalization within samples sees together are taken to differ, unless they are tied.
 """
 
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ import numpy as np
 from minicnn.checks import check_finite, check_flag, takes
 from minicnn.lab.symmetry.tied_units import Network
 from minicnn.lab.symmetry.zero_flow import FREE, SAMPLES, Signal, added, derivative, rule_of
+from minicnn.layers.group_norm import SampleNorm
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.plan import trace
 
@@ -34,6 +36,11 @@ def first_steps(model: Sequential, balanced: bool = False) -> tuple[dict[str, in
     """
     graph = trace(model)
     rules = {node: rule_of(node.layer) for node in graph.nodes[1:]}
+    if any(isinstance(node.layer, SampleNorm) for node in rules):
+        copies = Network(model).refine().copied_groups()
+        for node in rules:
+            if node.layer in copies:
+                rules[node] = rule_of(node.layer, copies[node.layer])
     steps = dict.fromkeys(parameter.name for parameter in model.parameters())
     every = np.ones(model.input_shape[0], bool)
 
@@ -45,7 +52,7 @@ def first_steps(model: Sequential, balanced: bool = False) -> tuple[dict[str, in
     while moved:
         step += 1
         signals = graph.forward(
-            Signal(every, every, every, every), lambda node, inputs: rules[node].forward(*inputs)
+            Signal(*[every] * 5), lambda node, inputs: rules[node].forward(*inputs)
         )
         scores = signals[graph.output]
         level = SAMPLES if balanced and not scores.live.any() else FREE
@@ -131,7 +138,9 @@ def verdict(model: Sequential, balanced: bool = False, tolerance: float = 0.0) -
     """
     labels = Network(model).refine(tolerance).units()
     steps, sees = first_steps(model, balanced)
-    weights = tuple(p.name for p in model.parameters() if p.value.ndim > 1)
+    norms = [layer for layer in model.all_layers() if isinstance(layer, SampleNorm)]
+    scales = {p.name for layer in norms for p in layer.parameters()}
+    weights = tuple(p.name for p in model.parameters() if p.value.ndim > 1 and p.name not in scales)
     tied = {}
     for name in sorted(labels, key=[layer.name for layer in model.all_layers()].index):
         sizes = np.bincount(labels[name])

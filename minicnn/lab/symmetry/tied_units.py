@@ -22,8 +22,10 @@ their own.
 Signals that are added (residual sums) have units in common, of which the partition must suit all
 layers that they come from and go to; in a concatenation the units of the branches stand side by
 side. Only units with the same layers before and after them are compared, so branches with equal
-weights are not seen to be copies of each other. Pooling, upsampling, flattening, activations,
-softmax and dropout keep the units; dropout unties them, by drawing for each.
+weights are not seen to be copies of each other. Pooling, upsampling, padding, flattening,
+activations, softmax and dropout keep the units; dropout unties them, by drawing for each. A
+normalization within each sample keeps them, too: units of two of its groups can be tied only if the
+groups hold equally many units of each class, so that their means and deviations are the same.
 
 For the package itself: it checks nothing of what it is handed.
 """
@@ -36,14 +38,18 @@ import numpy as np
 
 from minicnn import layers
 from minicnn.errors import ArgumentError
+from minicnn.layers.group_norm import SampleNorm
 from minicnn.layers.scalars import Scale, Shift
 from minicnn.models import Branches, Residual, Sequential
 from minicnn.plan import trace
 
 UNIT_BY_UNIT = (
     layers.Activation, layers.AvgPool2d, layers.MaxPool2d, layers.BatchNorm, layers.Dropout,
-    layers.Flatten, layers.Upsample, layers.Softmax, layers.LogSoftmax, Scale, Shift,
+    layers.Flatten, layers.Upsample, layers.ZeroPad2d, layers.LayerScale, SampleNorm,
+    layers.Softmax, layers.LogSoftmax, Scale, Shift,
 )  # fmt: skip
+#: Of these, those that have parameters for each unit, or groups of units.
+OF_UNITS = (layers.BatchNorm, layers.PReLU, layers.LayerScale, SampleNorm)
 
 
 class _Places(NamedTuple):
@@ -128,7 +134,7 @@ class Network:
             self.links.append((layer, first, after))
             return after
         if isinstance(layer, UNIT_BY_UNIT):
-            if isinstance(layer, (layers.BatchNorm, layers.PReLU)):
+            if isinstance(layer, OF_UNITS):
                 self.own.append((layer, first))
             if isinstance(layer, layers.Dropout) and layer.p:
                 self._untie(first)
@@ -159,7 +165,8 @@ class Network:
             for layer, _, after in self.links
         }
         for layer, (units, _) in self.own:
-            found[layer.name] = self._labels[list(dict.fromkeys(units)), None]
+            if layer.own_parameters():
+                found[layer.name] = self._labels[list(dict.fromkeys(units)), None]
         return {name: clusters(rows) for name, rows in found.items()}
 
     def refine(self, tolerance: float = 0.0) -> "Network":
@@ -207,8 +214,30 @@ class Network:
                 value = parameter.value
                 if value.size > 1:
                     scale = np.abs(value).max() if tolerance else 0
-                    rows = places.by_unit(value.reshape(1, -1, 1))[0]
+                    rows = places.by_unit(value.reshape(1, len(places.units), -1))[0]
                     yield np.unique(places.units), partial(_scaled, rows, scale)
+            if isinstance(layer, SampleNorm):
+                yield np.unique(places.units), partial(self._kinds_of_groups, layer, places)
+
+    def _kinds_of_groups(self, layer, places):
+        """For each unit a number for each tap: groups of one number hold as many of each class."""
+        members = self._members(layer, places)
+        counts = [np.bincount(group, minlength=members.max() + 1) for group in members]
+        kinds = 1.0 + np.repeat(clusters(np.stack(counts)), members.shape[1])
+        return places.by_unit(kinds.reshape(1, -1, 1))[0]
+
+    def _members(self, layer, places):
+        """The class and tap of all that a layer normalizes together, numbered: (K, channels)."""
+        rows = np.stack([self._labels[places.units], places.taps], axis=1)
+        return clusters(rows).reshape(layer._groups, -1)
+
+    def copied_groups(self) -> dict[layers.Layer, np.ndarray]:
+        """For each normalization within samples, which of its groups are copies of one channel."""
+        return {
+            layer: np.ptp(self._members(layer, places), axis=1) == 0
+            for layer, places in self.own
+            if isinstance(layer, SampleNorm)
+        }
 
 
 def connections(layer: layers.Conv2d | layers.Dense) -> tuple[np.ndarray, np.ndarray | None]:

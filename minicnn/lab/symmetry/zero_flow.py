@@ -13,7 +13,9 @@ are all equal on a batch in which every class is as frequent; behind batch norma
 vectors) or only over samples and positions together (batch normalization of images).
 
 It speaks of generic data and weights: numbers that are not 0 by these rules are taken not to
-cancel, and units not to be dead for all images because their z is below 0. Sums that are 0 by
+cancel, and units not to be dead for all images because their z is below 0. So it does not see
+that the mean over an image is 0 right behind a normalization of it, nor that derivatives which are
+the same for all units of a group have nothing left less their mean. Sums that are 0 by
 the third fact are 0 but for rounding, and batch normalization, which divides a signal without
 variance by √eps, can make rounding grow from step to step until such a balance is lost.
 
@@ -29,6 +31,7 @@ from minicnn import layers
 from minicnn.kernels.activation import LOOPS
 from minicnn.lab.symmetry.tied_units import connections
 from minicnn.lanes import LANES
+from minicnn.layers.group_norm import SampleNorm
 from minicnn.layers.scalars import Scale, Shift
 from minicnn.models import Branches, Residual
 
@@ -42,6 +45,7 @@ class Signal(NamedTuple):
     varies: np.ndarray  # over the samples or the positions
     differs: np.ndarray  # over the samples, by the input or by chance
     depends: np.ndarray  # on the input
+    apart: np.ndarray  # not what 0 has become, which is the same in all units
 
 
 class Derivative(NamedTuple):
@@ -110,7 +114,8 @@ class _Weights(_Rule):
         # At the border of an image a window sees zeros of the padding.
         self.padded = any(getattr(self.layer, "padding", ()))
         self.x = x._replace(varies=x.varies | (x.live & self.padded))
-        return Signal(*(self._any(a) for a in self.x))._replace(live=self._any(x.live) | bias)
+        live = self._any(x.live) | bias
+        return Signal(*(self._any(a) for a in self.x))._replace(live=live, apart=live)
 
     def backward(self, d):
         columns = Derivative(*(a[:, None] for a in d))
@@ -172,7 +177,8 @@ class _Norm(_Rule):
     def signal(self, x):
         scale, shift = self.mask["weight"], self.mask["bias"]
         varies = scale & x.varies
-        return Signal(varies | shift, varies, scale & x.differs, scale & x.depends)
+        live = varies | shift
+        return Signal(live, varies, scale & x.differs, scale & x.depends, live)
 
     def backward(self, d):
         x = self.x
@@ -182,6 +188,85 @@ class _Norm(_Rule):
         own = np.where(flat, SAMPLES, TOTAL)
         level = np.where(x.differs, own, np.maximum(own, d.level))
         return derivative(d.live & self.mask["weight"], level, flat)
+
+
+class _SampleNorm(_Rule):
+    """Normalization within each sample, whose groups of channels share a mean and a deviation.
+
+    A group of one channel, or of copies of one, is normalized by what varies in the image: x̂ is 0
+    where nothing does, and dE/dx where dE/dy is the same at all positions. Which of the K groups
+    are copies, an array of bool, may be given.
+    """
+
+    def __init__(self, layer, copies=None):
+        super().__init__(layer)
+        shape, groups = layer.input_shape, layer._groups
+        if copies is None:
+            copies = np.full(groups, groups == shape[0])
+        self.alone = self._spread(copies) & layer.centred
+        self.vector = np.prod(shape[1:]) == 1
+        # Whether positions have parameters of their own, and whether these are different ones.
+        self.each = any(p.value.ndim > 1 for p in self.parameters.values())
+        rows = (p.value.reshape(shape[0], -1) for p in self.parameters.values())
+        self.uneven = self.each and any(np.ptp(row, axis=1).any() for row in rows)
+
+    def signal(self, x):
+        self.scale, shift = self._of_channels("weight", True), self._of_channels("bias", False)
+        if self.layer.centred:
+            unequal = self._any(x.apart | x.varies)
+            own = x._replace(live=x.varies & (not self.vector))
+            x_hat = Signal(
+                *(np.where(self.alone, a, self._any(b) & unequal) for a, b in zip(own, x))
+            )
+        else:
+            x_hat = Signal(*(self._any(a) & x.live for a in x))
+        y = Signal(*(a & self.scale & x_hat.live for a in x_hat))
+        self.x_hat, live = x_hat, y.live | shift
+        return y._replace(live=live, varies=y.varies | (live & self.uneven), apart=live)
+
+    def backward(self, d):
+        x, live = self.x, d.live & self.scale
+        flat = d.flat & (not self.uneven)
+        if self.layer.centred:
+            through = np.where(self.alone, live & ~flat, self._any(live))
+        else:
+            through = live | x.live & self._any(live & x.live)
+        # The same linear map of the derivatives in all samples keeps a sum of 0 over them.
+        least = self._least(np.where(live, d.level, SAMPLES))
+        moving = self._any(x.varies) | self.uneven
+        kept = np.where((least == TOTAL) & moving, FREE, least)
+        level = np.where(self._any(x.differs), FREE, kept)
+        # The mean of a channel alone is taken out of each image.
+        level = np.where(self.alone, np.maximum(level, TOTAL), level)
+        self._learn(d)
+        return derivative(through, level, np.full(len(through), self.vector))
+
+    def _learn(self, d):
+        """The gradients of the parameters; those of each position sum over the samples alone."""
+        level = np.where((d.level == TOTAL) & self.each, FREE, d.level)
+        d = d._replace(level=level)
+        taken = self.alone & d.flat & (not self.each)  # the mean over an image of x̂ is 0
+        scales = self.sum(d, self.x_hat) & ~taken
+        for name, found in (("weight", scales), ("bias", self.sum(d))):
+            if name in self.mask:
+                rows = found.reshape(-1, *[1] * (self.mask[name].ndim - 1))
+                self.gradient[name] = np.broadcast_to(rows, self.mask[name].shape).copy()
+                self.uneven = self.uneven or (self.each and bool(found.any()))
+
+    def _of_channels(self, name, without):
+        """Where any of a channel's parameters is not 0."""
+        if name not in self.mask:
+            return np.full(self.layer.input_shape[0], without)
+        return self.mask[name].reshape(len(self.mask[name]), -1).any(axis=1)
+
+    def _any(self, units):
+        return self._spread(units.reshape(self.layer._groups, -1).any(axis=1))
+
+    def _least(self, units):
+        return self._spread(units.reshape(self.layer._groups, -1).min(axis=1))
+
+    def _spread(self, groups):
+        return np.repeat(groups, self.layer.input_shape[0] // len(groups))
 
 
 class _Pool(_Rule):
@@ -205,7 +290,29 @@ class _Dropout(_Rule):
         return x._replace(varies=x.varies | x.live, differs=x.differs | x.live)
 
     def backward(self, d):
-        return derivative(d.live, FREE) if self.layer.p else d
+        whole = isinstance(self.layer, layers.Dropout2d)  # channels
+        return derivative(d.live, FREE, d.flat & whole) if self.layer.p else d
+
+
+class _Pad(_Rule):
+    """Zeros around images; what is cut off is missing in the sums."""
+
+    def signal(self, x):
+        return x._replace(varies=x.varies | x.live)
+
+    def backward(self, d):
+        return derivative(d.live, np.where(d.level == TOTAL, FREE, d.level), d.flat)
+
+
+class _Factors(_Rule):
+    """Every channel times its own number."""
+
+    def signal(self, x):
+        return Signal(*(a & self.mask["weight"] for a in x))
+
+    def backward(self, d):
+        self.gradient["weight"] = self.sum(d, self.x)
+        return derivative(d.live & self.mask["weight"], d.level, d.flat)
 
 
 class _Gate(_Rule):
@@ -256,7 +363,8 @@ class _Concat(_Sum):
     """Branches side by side."""
 
     def signal(self, *inputs):
-        return Signal(*map(np.concatenate, zip(*inputs)))
+        x = Signal(*map(np.concatenate, zip(*inputs)))
+        return x._replace(apart=x.live)  # what 0 has become may differ from branch to branch
 
     def backward(self, d):
         ends = np.cumsum([len(x.live) for x in self.inputs])[:-1]
@@ -282,20 +390,23 @@ class _Unknown(_Sum):
 KINDS: dict[type[_Rule], Any] = {  # the first that fits
     _Weights: (layers.Conv2d, layers.Dense), _Rule: (layers.Identity, layers.Upsample),
     _Function: layers.Activation, _Softmax: (layers.Softmax, layers.LogSoftmax),
-    _Norm: layers.BatchNorm, _Dropout: layers.Dropout,
+    _Norm: layers.BatchNorm, _SampleNorm: SampleNorm, _Dropout: layers.Dropout,
+    _Pad: layers.ZeroPad2d, _Factors: layers.LayerScale,
     _Pool: (layers.AvgPool2d, layers.MaxPool2d), _Flatten: layers.Flatten, _Gate: Scale,
     _Shift: Shift, _Sum: (Residual, Branches),
 }  # fmt: skip
 
 
-def rule_of(layer: layers.Layer) -> _Rule:
-    """The rule of a layer.
+def rule_of(layer: layers.Layer, copies: np.ndarray | None = None) -> _Rule:
+    """The rule of a layer; `copies` are what is known of the groups of a `SampleNorm`.
 
     A rule has ``forward(*signals)``, ``backward(derivative)``, which returns a derivative, or a
     list of one for each of several inputs, and ``gradients()``, which yields each parameter with
     two arrays of bool: where it is not 0, which whoever takes a step changes, and where its
     gradient was not 0 in the last backward pass.
     """
+    if copies is not None:
+        return _SampleNorm(layer, copies)
     if isinstance(layer, Branches) and layer.join == "concat":
         return _Concat(layer)
     kind = next((kind for kind, known in KINDS.items() if isinstance(layer, known)), _Unknown)

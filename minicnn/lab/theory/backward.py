@@ -143,8 +143,9 @@ def _(layer: layers.Layer, memory: None, gradient: Gradient, signal: Signal) -> 
     return gradient
 
 
-@backward.register
-def _(layer: scalars.Scale, a: float, gradient: Gradient, signal: Signal) -> Gradient:
+@backward.register(scalars.Scale)
+@backward.register(layers.LayerScale)
+def _(layer: layers.Layer, a: float, gradient: Gradient, signal: Signal) -> Gradient:
     return gradient.passed(gradient.field.scaled(a * a), gradient.share * a)
 
 

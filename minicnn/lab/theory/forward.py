@@ -28,6 +28,7 @@ from minicnn.lab.theory.positions import Windows, members
 from minicnn.lab.theory.products import Activated, Centred, Dropped, Scaled
 from minicnn.lab.theory.signal import SKEWED, NoPromiseError, Signal
 from minicnn.layers import scalars
+from minicnn.layers.group_norm import SampleNorm
 
 SUMS = (layers.Conv2d, layers.Dense)  # layers whose outputs sum over all channels
 LEFT = 0.25  # of an activation's variance, where that of its input is fixed
@@ -233,9 +234,10 @@ def _(layer: layers.Upsample, signal: Signal) -> tuple[Signal, Upsampling]:
     ), copies
 
 
-@forward.register
-def _(layer: scalars.Scale, signal: Signal) -> tuple[Signal, float]:
-    a = layer.start
+@forward.register(scalars.Scale)
+@forward.register(layers.LayerScale)
+def _(layer: Any, signal: Signal) -> tuple[Signal, float]:
+    a = layer.start if isinstance(layer, scalars.Scale) else layer.init
     field, products = signal.field.scaled(a * a), Scaled(signal.source, a * a)
     return signal.passed(field, products, mean=a * signal.mean), a
 
@@ -246,6 +248,24 @@ def _(layer: layers.Dropout, signal: Signal) -> tuple[Signal, float | None]:
         return signal, None
     field, products = signal.field.dropped(layer.p), Dropped(signal.source, layer.p)
     return signal.passed(field, products), layer.p
+
+
+@forward.register
+def _(layer: layers.Dropout2d, signal: Signal) -> tuple[Signal, None]:
+    if signal.training and layer.p:
+        raise NoPromiseError(
+            f"{layer.name}: the theory takes what is dropped at two pixels as independent, and"
+            " Dropout2d drops whole channels."
+        )
+    return signal, None
+
+
+@forward.register
+def _(layer: SampleNorm, signal: Signal) -> tuple[Signal, Any]:
+    raise NoPromiseError(
+        f"{layer.name}: the theory knows mean and deviation of a channel over a batch, not those"
+        f" within a sample, as {type(layer).__name__} takes them."
+    )
 
 
 @forward.register

@@ -15,15 +15,22 @@ from minicnn.layers import (
     Conv2d,
     Dense,
     Dropout,
+    Dropout2d,
     Flatten,
     GlobalAvgPool2d,
+    GroupNorm,
     Identity,
+    InstanceNorm2d,
+    LayerNorm,
+    LayerScale,
     LogSoftmax,
     MaxPool2d,
     NumpyLayer,
     ReLU,
+    RMSNorm,
     Softmax,
     Upsample,
+    ZeroPad2d,
     activations,
 )
 from minicnn.layers.scalars import Scale, Shift
@@ -210,6 +217,56 @@ NETS = {
         Conv2d(6, 3, init=z[0]), Flatten(), BatchNorm(), act(a), Dense(9, init=z[1]), BatchNorm(),
         act(a), Dense(CLASSES, init=z[2]),
     ),
+    "group norm": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), GroupNorm(2, eps=0.1), act(a),
+        Conv2d(6, 3, padding=1, init=z[1]), GroupNorm(3, eps=0.1, affine=False), act(a),
+        *head(z[2]),
+    ),
+    "group norm without padding": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), act(a), GroupNorm(1, eps=0.1), Conv2d(6, 3, init=z[1]), act(a),
+        GroupNorm(3, eps=0.1), Flatten(), Dense(CLASSES, init=z[2]),
+    ),
+    "instance norm": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), InstanceNorm2d(eps=0.1), act(a),
+        Conv2d(6, 3, init=z[1]), InstanceNorm2d(eps=0.1, affine=True), act(a), *head(z[2]),
+    ),
+    "layer norm": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), LayerNorm(eps=0.1), act(a),
+        Conv2d(6, 3, init=z[1]), act(a), LayerNorm(eps=0.1), *head(z[2]),
+    ),
+    "layer norm of vectors": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), Flatten(), LayerNorm(eps=0.1), act(a), Dense(9, init=z[1]), act(a),
+        LayerNorm(eps=0.1, elementwise_affine=False), Dense(CLASSES, init=z[2]),
+    ),
+    "groups of vectors, norm": lambda a, z: images(
+        Flatten(), Dense(12, init=z[0]), GroupNorm(4, eps=0.1), act(a),
+        Dense(9, init=z[1]), GroupNorm(3, eps=0.1), act(a), Dense(CLASSES, init=z[2]),
+    ),
+    "RMS norm": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), RMSNorm(eps=0.1), act(a), Conv2d(6, 3, init=z[1]),
+        act(a), Flatten(), RMSNorm(eps=0.1), Dense(CLASSES, init=z[2]),
+    ),
+    "layer norm before batch norm": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), act(a), Conv2d(6, 3, padding=1, init=z[1]), LayerNorm(eps=0.1),
+        BatchNorm(eps=0.1), act(a), *head(z[2]),
+    ),
+    "group norm before batch norm": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), act(a), Conv2d(6, 3, padding=1, init=z[1]),
+        GroupNorm(2, eps=0.1), BatchNorm(eps=0.1), act(a), *head(z[2]),
+    ),
+    "vectors, layer norm before batch norm": lambda a, z: images(
+        Flatten(), Dense(9, init=z[0]), act(a), Dense(12, init=z[1]), LayerNorm(eps=0.1),
+        BatchNorm(eps=0.1), act(a), Dense(CLASSES),
+    ),
+    "padding before batch norm": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), act(a), ZeroPad2d(1), BatchNorm(eps=0.1), act(a),
+        Conv2d(6, 3, init=z[1]), ZeroPad2d((1, 0, 2, 0)), BatchNorm(eps=0.1), act(a), *head(z[2]),
+    ),
+    "layer scale": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), act(a),
+        Residual(Sequential(Conv2d(6, 3, padding=1, init=z[1]), LayerScale(0.1))), act(a),
+        ZeroPad2d((1, 0, 2, -1)), Conv2d(4, 3), LayerScale(0.0), *head(z[2]),
+    ),
     "residual": lambda a, z: images(
         Conv2d(6, 3, padding=1, init=z[0]), act(a), block(init_2=z[1]), act(a), *head(z[2])
     ),
@@ -367,6 +424,50 @@ def test_a_layer_of_another_kind_is_taken_to_pass_everything():
     model = initialized(Sequential(Dense(9), Square(), Dense(CLASSES, init="zeros")), (20,))
     assert verdict(model).kind == "free"
     check(model)
+
+
+def test_a_root_mean_square_hands_gradients_to_units_that_nothing_reads():
+    """And a channel alone, whose mean over the image is taken, gets none."""
+    model = initialized(
+        Sequential(
+            Branches(Dense(3), Dense(3)), RMSNorm(eps=0.1), Dense(CLASSES, init="msra")
+        ), (9,)
+    )  # fmt: skip
+    model.layers[-1].own_parameters()["weight"].value[:, 3:] = 0
+    assert set(verdict(model).first_step.values()) == {1}
+    check(model)
+    norm = InstanceNorm2d(eps=0.1, affine=True)
+    model = images(Conv2d(6, 3), norm, Dropout2d(0.5), *head())
+    norm.own_parameters()["bias"].value[:] = 1  # of x_hat the mean over the image is 0
+    found = verdict(model)
+    asleep = {name for name, step in found.first_step.items() if step is None}
+    assert asleep == {"0.conv2d.weight", "0.conv2d.bias", "1.instancenorm2d.weight"}
+    check(model, exact=False)
+
+
+@pytest.mark.parametrize("kind", ["blind", "tied"])
+def test_copies_that_a_norm_sees_alone_are_blind(kind):
+    """Equal numbers less their mean are 0; of an image what varies over the positions is left."""
+    if kind == "blind":
+        model = images(
+            Flatten(), Dense(6, init="constant:0.1"), LayerNorm(), act("tanh"),
+            Dense(CLASSES, init="constant:0.1"),
+        )  # fmt: skip
+    else:
+        model = images(
+            Conv2d(6, 3, init="constant:0.1"), GroupNorm(2), act("tanh"), MaxPool2d(2),
+            *head("constant:0.1"),
+        )  # fmt: skip
+    assert verdict(model).kind == kind
+    model.parameters()[-2].value += np.arange(CLASSES)[:, None]  # so that scores differ
+    assert verdict(model).kind == kind
+    before = [p.value.copy() for p in model.parameters()[:2]]
+    training(model, steps=3)
+    moved = max(np.abs(p.value - old).max() for p, old in zip(model.parameters(), before))
+    assert (moved < 1e-8) == (kind == "blind")
+    if kind == "blind":  # with a word of its own for each unit nothing cancels
+        model = images(Flatten(), Dense(6), LayerNorm(), Dense(CLASSES, init="constant:0.1"))
+        assert verdict(model).kind == "free"
 
 
 def test_models_that_cannot_be():

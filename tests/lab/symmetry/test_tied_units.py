@@ -13,15 +13,21 @@ from minicnn.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    GroupNorm,
     Identity,
+    InstanceNorm2d,
+    LayerNorm,
+    LayerScale,
     LogSoftmax,
     MaxPool2d,
     NumpyLayer,
     PReLU,
     ReLU,
+    RMSNorm,
     Softmax,
     Tanh,
     Upsample,
+    ZeroPad2d,
 )
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.models import Branches, Residual, Sequential, zoo
@@ -290,6 +296,78 @@ def test_networks_of_branches_keep_the_ties_that_are_found(name, init):
     train(model, 3)
     assert by_signal(model) == found
     assert any(found.values()) == (init != "msra")
+
+
+NORMS = {
+    "one group": lambda: GroupNorm(1), "layer": LayerNorm, "rms": RMSNorm,
+    "instance": lambda: InstanceNorm2d(affine=True), "plain instance": InstanceNorm2d,
+    "two groups": lambda: GroupNorm(2), "two plain groups": lambda: GroupNorm(2, affine=False),
+}  # fmt: skip
+
+
+def with_norm(name, pairs):
+    """Units 0 to 2 of the first layer are one group of two, 3 to 5 the other."""
+    model = initialized(
+        Conv2d(6, 3, padding=1), NORMS[name](), Tanh(), LayerScale(0.5), ZeroPad2d(1), Conv2d(4, 3),
+        Tanh(), GlobalAvgPool2d(), Dense(CLASSES),
+    )  # fmt: skip
+    first, second = (model.layers[n].own_parameters() for n in (0, 5))
+    for pair in pairs:
+        for parameter in first.values():
+            parameter.value[list(pair)] = parameter.value[pair[0]]
+        second["weight"].value[:, list(pair)] = second["weight"].value[:, pair[:1]]
+    return model
+
+
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+@pytest.mark.parametrize("name", NORMS)
+def test_ties_across_groups_that_are_normalized_together(name, rule):
+    """The groups' moments are the same only if they hold as many units of each class."""
+    many = "two" in name
+    whole = [(0, 3), (1, 4), (2, 5)]
+    for pairs, stay in (([(0, 1)], [(0, 1)]), ([(0, 3)], [] if many else [(0, 3)]), (whole, whole)):
+        model = with_norm(name, pairs)
+        found = classes(model)
+        assert found["0.conv2d"] == found["3.layerscale"] == stay
+        own = [found[n] for n in found if "norm" in n]
+        assert own == ([] if "plain" in name else [stay])
+        train(model, rule=rule)
+        assert by_signal(model)["0.conv2d"] == stay
+        assert classes(model, 1e-9)["0.conv2d"] == stay
+
+
+@pytest.mark.parametrize("name", ["layer", "instance", "rms"])
+def test_parameters_of_a_norm_untie_the_units_that_they_belong_to(name):
+    model = with_norm(name, [(0, 1), (2, 3, 4)])
+    weight = model.layers[1].own_parameters()["weight"].value
+    weight.reshape(6, -1)[3, -1] += 0.5  # one pixel's, where it has one
+    assert classes(model)["0.conv2d"] == [(0, 1), (2, 4)]
+    model.layers[3].own_parameters()["weight"].value[0] = 2
+    assert classes(model)["0.conv2d"] == [(2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("groups", "pair", "stays"),
+    [
+        (1, (1, 2), True),
+        (2, (0, 1), True),
+        (2, (1, 2), False),
+        (4, (1, 2), True),
+        (8, (1, 2), True),
+    ],
+)
+def test_features_of_flattened_units_that_are_normalized_in_groups(groups, pair, stays):
+    """Of four units with eight pixels each; a group is all, two, one or half of them."""
+    model = initialized(
+        Conv2d(4, 5), Flatten(), GroupNorm(groups), Tanh(), Dense(CLASSES), shape=(2, 8, 6)
+    )
+    columns = model.layers[-1].own_parameters()["weight"].value.reshape(CLASSES, 4, 8)
+    columns[:, pair[1]] = columns[:, pair[0]]
+    for parameter in model.layers[0].own_parameters().values():
+        parameter.value[pair[1]] = parameter.value[pair[0]]
+    assert classes(model)["0.conv2d"] == ([pair] if stays else [])
+    train(model)
+    assert by_signal(model)["0.conv2d"] == ([pair] if stays else [])
 
 
 def joined(join):

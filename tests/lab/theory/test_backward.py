@@ -17,6 +17,7 @@ from minicnn.layers import (
     GlobalAvgPool2d,
     Identity,
     Layer,
+    LayerScale,
     MaxPool2d,
     ReLU,
     Tanh,
@@ -104,6 +105,7 @@ def test_means_divide_by_their_count():
 def test_flatten_and_dropout():
     assert back(Flatten(), gradient=unrelated((2, 6, 6))).field.moment == 1
     assert back(Dropout(0.5)).field.moment == 2
+    assert back(LayerScale(0.5)).field.moment == pytest.approx(0.25)
 
 
 def test_batch_norm_takes_the_mean_out_and_divides_by_the_deviation():

@@ -14,12 +14,19 @@ from minicnn.layers import (
     Conv2d,
     Dense,
     Dropout,
+    Dropout2d,
     Flatten,
     GlobalAvgPool2d,
+    GroupNorm,
+    InstanceNorm2d,
     Layer,
+    LayerNorm,
+    LayerScale,
     MaxPool2d,
     ReLU,
+    RMSNorm,
     Tanh,
+    ZeroPad2d,
 )
 from minicnn.layers.scalars import Scale, Shift
 
@@ -147,6 +154,22 @@ def test_dropout_drops_in_training_only(x):
     assert through(x, Dropout(0.5)).field.moment == pytest.approx(2 * kept)
 
 
+@pytest.mark.parametrize("layer", [GroupNorm(1), InstanceNorm2d(), LayerNorm(), RMSNorm()])
+def test_norms_within_a_sample_promise_nothing(x, layer):
+    for training in (True, False):
+        with pytest.raises(NoPromiseError, match=f"a sample, as {type(layer).__name__} takes them"):
+            through(x, Conv2d(4, 3), layer, training=training)
+
+
+def test_dropped_channels_promise_something_in_evaluation_alone(x):
+    with pytest.raises(NoPromiseError, match="drops whole channels"):
+        through(x, Dropout2d(0.5))
+    kept = through(x, Dropout2d(0.5), training=False).field.moment
+    assert kept == through(x, Dropout2d(0)).field.moment == pytest.approx(np.square(x).mean())
+    with pytest.raises(NoPromiseError, match="no layer ZeroPad2d"):
+        through(x, ZeroPad2d(1))
+
+
 def test_a_constant_is_its_own_pool():
     x = np.ones((3, 1, 4, 4))
     for layer in (AvgPool2d(2), GlobalAvgPool2d()):
@@ -188,8 +211,10 @@ def test_an_unknown_layer_is_refused(x):
 
 
 def test_a_gate_scales_numbers_by_its_start_and_a_shift_leaves_them(x):
-    plain, gated = through(x, Flatten()), through(x, Flatten(), Scale(0.5))
-    assert gated.field.moment == pytest.approx(0.25 * plain.field.moment)
+    plain = through(x, Flatten())
+    for layer in (Scale(0.5), LayerScale(0.5)):
+        gated = through(x, Flatten(), layer)
+        assert gated.field.moment == pytest.approx(0.25 * plain.field.moment)
     assert through(x, Flatten(), Shift()).field.moment == plain.field.moment
     relu = [Flatten(), Dense(30), ReLU()]
     np.testing.assert_allclose(through(x, *relu, Scale(0.5)).mean, through(x, *relu).mean / 2)

@@ -10,7 +10,19 @@ import safetensors.numpy
 import minicnn
 from minicnn import Sequential
 from minicnn.errors import ArgumentError, DataError
-from minicnn.layers import BatchNorm, Conv2d, Dense, Flatten, PReLU, ReLU
+from minicnn.layers import (
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Flatten,
+    GroupNorm,
+    InstanceNorm2d,
+    LayerNorm,
+    LayerScale,
+    PReLU,
+    ReLU,
+    RMSNorm,
+)
 from minicnn.models import Residual, zoo
 from minicnn.training.runs.weights import COUNT, load_weights, model_file, named_arrays
 from tests.training.toys import CLASSES, toy, trainer
@@ -49,6 +61,20 @@ TWIN = {
     "5.body.weight": (3, 6, 1, 1), "5.body.bias": (3,), "5.shortcut.weight": (3, 6, 1, 1),
     "7.weight": (3, 6), "7.bias": (3,),
 }  # fmt: skip
+
+
+def test_normalizations_within_samples_are_named_as_in_pytorch():
+    made = Sequential(
+        Conv2d(4, 3), GroupNorm(2), InstanceNorm2d(), InstanceNorm2d(affine=True), LayerNorm(),
+        LayerScale(0.1), Flatten(), RMSNorm(), Dense(2),
+    )  # fmt: skip
+    made.initialize(SHAPE, seed=0)
+    found = {name: array.shape for name, array in named_arrays(made).items()}
+    assert found == {
+        "0.weight": (4, 2, 3, 3), "0.bias": (4,), "1.weight": (4,), "1.bias": (4,),
+        "3.weight": (4,), "3.bias": (4,), "4.weight": (4, 4, 4), "4.bias": (4, 4, 4),
+        "5.weight": (4,), "7.weight": (64,), "8.weight": (2, 64), "8.bias": (2,),
+    }  # fmt: skip
 
 
 def test_names_and_shapes_are_those_of_a_twin_in_pytorch(tmp_path):
