@@ -34,7 +34,7 @@ from minicnn.losses.regression import Elementwise
 from minicnn.models import Branches, Sequential
 from minicnn.models.architectures import Parts
 from minicnn.models.inference import OfThread
-from minicnn.optimizers import Optimizer
+from minicnn.optimizers import Optimizer, groups
 from minicnn.parameter import Parameter
 from minicnn.plan import Graph, Memory, Node, Recording, trace
 from minicnn.plugins import lookup
@@ -242,6 +242,7 @@ VALUES = {
         lambda w, s: layer_input(s, s.output_shape) if isinstance(s, Layer) else w.floats(3, 4)
     ),
     "groups": lambda w: 2,
+    "optimizers.groups.assign.groups": lambda w: groups.as_groups(["*.weight:lr_factor=2"]),
     # Layers.
     "out_channels": lambda w: 3,
     "out_features": lambda w: 3,
