@@ -32,6 +32,7 @@ from minicnn.layers import (
     SiLU,
     Softmax,
     Softplus,
+    Upsample,
 )
 from minicnn.layers.algorithms import ALGORITHMS
 from minicnn.plan import Plan
@@ -64,6 +65,7 @@ AWKWARD = (
     ("whole images", GlobalMaxPool2d(), (32, 28, 28)),
     ("average", AvgPool2d(2), (32, 28, 28)),
     ("average of the image", AvgPool2d(3, 2, 1, count_include_pad=False), (32, 28, 28)),
+    ("bilinear", Upsample(2, "bilinear"), (32, 14, 14)),
     ("features", BatchNorm(), (256,)),
     ("activation", GELU(), (32, 28, 28)),
     ("activation", GELU("tanh"), (32, 28, 28)),

@@ -27,7 +27,7 @@ SETTINGS = {
     "CELU": ("alpha",),
     "GELU": ("approximate",),
     "Softplus": ("beta", "threshold"),
-    "Upsample": ("scale",),
+    "Upsample": ("scale_factor", "mode", "align_corners"),
     "Branches": ("join",),
 }  # fmt: skip
 

@@ -500,3 +500,15 @@ def _normalize(x, eps):
     axes = tuple(range(x.ndim - 1))
     centred, std = x - x.mean(axes), np.sqrt(x.var(axes) + eps)
     return centred, std, centred / std
+
+
+def bilinear_matrix(n: int, scale: int, align_corners: bool = False) -> Array:
+    """``A[i, m] = max(0, 1 - |r_i - m|)``: upsampling an axis of n pixels is ``A x``.
+
+    r_i is ``(i + 1/2) / s - 1/2`` within the image or, with `align_corners`,
+    ``i (n - 1) / (s n - 1)``. An image becomes ``A x Bᵀ``, and its gradient is ``Aᵀ delta B``.
+    """
+    i = np.arange(scale * n)
+    place = i * (n - 1) / max(1, scale * n - 1) if align_corners else (i + 0.5) / scale - 0.5
+    place = np.clip(place, 0, n - 1)
+    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(n)))

@@ -107,6 +107,8 @@ CASES = {
     "log-softmax of images": Case(LogSoftmax, (5, 3, 2)),
     "log-softmax of vectors": Case(LogSoftmax, (7,)),
     "upsample": Case(lambda: Upsample((2, 3)), (2, 3, 2)),
+    "bilinear upsample": Case(lambda: Upsample((2, 3), "bilinear"), (2, 3, 2)),
+    "bilinear upsample of corners": Case(lambda: Upsample(3, "bilinear", True), (2, 1, 4)),
     "sequential": Case(
         lambda: Sequential(*normal_conv(3), AvgPool2d(2), Flatten(), Dense(2)), (2, 4, 4)
     ),

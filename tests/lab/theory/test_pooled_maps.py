@@ -7,7 +7,15 @@ from minicnn.lab.theory.maps import Field, from_images
 from minicnn.lab.theory.moments import LeakyMoments, moments_of
 from minicnn.lab.theory.pooled_maps import AveragePooling, MaxPooling, membership, windows
 from minicnn.lab.theory.signal import NoPromiseError, from_batch
-from minicnn.layers import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, LeakyReLU, MaxPool2d, ReLU
+from minicnn.layers import (
+    AvgPool2d,
+    GlobalAvgPool2d,
+    GlobalMaxPool2d,
+    LeakyReLU,
+    MaxPool2d,
+    ReLU,
+    Upsample,
+)
 
 SHAPE = (3, 6, 6)
 
@@ -45,6 +53,8 @@ def test_means_of_unequal_counts_are_refused_in_a_sentence():
     layer = built(AvgPool2d(3, 2, 1, count_include_pad=False))
     with pytest.raises(NoPromiseError, match="avgpool2d: .* windows at the border have others"):
         forward(layer, from_batch(np.ones((2, *SHAPE))))
+    with pytest.raises(NoPromiseError, match="upsample: .* no bilinear means"):
+        forward(built(Upsample(2, "bilinear")), from_batch(np.ones((2, *SHAPE))))
 
 
 @pytest.mark.parametrize(
