@@ -66,6 +66,7 @@ TWINS = {
     "Branches": lambda shape, inner, join: Branches(inner, join),
     "Upsample": _upsample,
     "Conv2d": _conv,
+    "ConvTranspose2d": lambda shape, inner, **settings: nn.ConvTranspose2d(shape[0], **settings),
     "Dense": _dense,
     "BatchNorm": _batch_norm,
     "MaxPool2d": lambda shape, inner, **settings: nn.MaxPool2d(**settings),

@@ -175,7 +175,7 @@ def pool_borders(
     padding: Pair = 0,
     dilation: Pair = 1,
     ceil_mode: bool = False,
-) -> list[tuple[int, int]]:
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """How many pixels pooling puts before and behind an image, along each of its two axes.
 
     They are p and p; with `ceil_mode` as many more behind as one more window needs which begins
@@ -188,7 +188,8 @@ def pool_borders(
         missing = -(n + 2 * p - extent) % s
         begin = n + 2 * p + missing - extent
         borders.append((p, p + missing if ceil_mode and begin < n + p else p))
-    return borders
+    rows, columns = borders
+    return rows, columns
 
 
 def max_pool(
@@ -270,9 +271,10 @@ def pool_counts(
     """What :func:`average_pool` divides the sum of each window by, of shape (rows, columns)."""
     borders = pool_borders(input_shape[1:], kernel_size, stride, padding, ceil_mode=ceil_mode)
     (ph, pw), inner = _pair(padding), np.ones((1, *input_shape[1:]))
+    (_, below), (_, right) = borders
     counted = pad(inner, (ph, ph), (pw, pw), float(count_include_pad))
-    rest = [(0, behind - p) for (_, behind), p in zip(borders, (ph, pw))]
-    return windows(pad(counted, *rest), kernel_size, stride or kernel_size).sum(axis=(3, 4))[0]
+    counted = pad(counted, (0, below - ph), (0, right - pw))
+    return windows(counted, kernel_size, stride or kernel_size).sum(axis=(3, 4))[0]
 
 
 def average_pool_gradient(
@@ -307,7 +309,8 @@ def masked_upsample(
     dx_pad = pad(np.zeros(input_shape, delta.dtype), *borders)
     for c, i, j, u, v in np.ndindex(*mask.shape):
         dx_pad[c, sh * i + dh * u, sw * j + dw * v] += mask[c, i, j, u, v] * delta[c, i, j]
-    return pad(dx_pad, *[(-before, -behind) for before, behind in borders])
+    (top, below), (left, right) = borders
+    return pad(dx_pad, (-top, -below), (-left, -right))
 
 
 # exp of negative numbers only, so that it never overflows.

@@ -23,6 +23,7 @@ from minicnn.layers.activations import (
 )
 from minicnn.layers.base import Layer
 from minicnn.layers.conv import Conv2d
+from minicnn.layers.conv_transpose import ConvTranspose2d
 from minicnn.layers.dense import Dense
 from minicnn.layers.dropout import Dropout
 from minicnn.layers.norm import BatchNorm
@@ -32,10 +33,11 @@ from minicnn.layers.shapes import Flatten, Upsample
 from minicnn.layers.softmax import LogSoftmax, Softmax
 
 __all__ = [
-    "Activation", "AvgPool2d", "BatchNorm", "CELU", "Conv2d", "Dense", "Dropout", "ELU", "Flatten",
-    "GELU", "GlobalAvgPool2d", "GlobalMaxPool2d", "Hardsigmoid", "Hardswish", "Identity", "Layer",
-    "LeakyReLU", "LogSoftmax", "MaxPool2d", "Mish", "NumpyLayer", "PReLU", "ReLU", "ReLU6", "SELU",
-    "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh", "Upsample",
+    "Activation", "AvgPool2d", "BatchNorm", "CELU", "Conv2d", "ConvTranspose2d", "Dense", "Dropout",
+    "ELU", "Flatten", "GELU", "GlobalAvgPool2d", "GlobalMaxPool2d", "Hardsigmoid", "Hardswish",
+    "Identity", "Layer", "LeakyReLU", "LogSoftmax", "MaxPool2d", "Mish", "NumpyLayer", "PReLU",
+    "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh",
+    "Upsample",
 ]  # fmt: skip
 
 

@@ -21,7 +21,10 @@ SYMMETRIC = (
     layers.Activation, layers.BatchNorm, layers.Dropout, layers.Softmax, scalars.Scale,
     scalars.Shift,
 )  # fmt: skip
-LINEAR = (layers.Dense, layers.Conv2d, layers.AvgPool2d, layers.Flatten, layers.Upsample)
+LINEAR = (
+    layers.Dense, layers.Conv2d, layers.ConvTranspose2d, layers.AvgPool2d, layers.Flatten,
+    layers.Upsample,
+)  # fmt: skip
 
 
 def push(layer: layers.Layer, x: np.ndarray, tangent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

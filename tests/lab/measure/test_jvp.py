@@ -14,6 +14,7 @@ from minicnn.layers import (
     AvgPool2d,
     BatchNorm,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     Dropout,
     Flatten,
@@ -46,7 +47,7 @@ LAYERS = [
     Softplus(0.7), Softmax(), LogSoftmax(),
     Sequential(Flatten(), Dense(7)), Residual(Conv2d(4, 3, padding=1)),
     Residual(Sequential(Conv2d(6, 3, stride=2, padding=1), BatchNorm(), ReLU(), Conv2d(6, 1))),
-    Upsample((2, 3)), Upsample(2, "bilinear"),
+    ConvTranspose2d(4, 3, 2, groups=2), Upsample((2, 3)), Upsample(2, "bilinear"),
     Branches(Identity(), Sequential(MaxPool2d(3, 1, 1), Conv2d(4, 1), Tanh()), Conv2d(2, 1)),
     Branches(Identity(), Conv2d(4, 1), join="add"),
 ]  # fmt: skip
