@@ -23,6 +23,7 @@ from minicnn.layers import (
     AvgPool2d,
     BatchNorm,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     GlobalMaxPool2d,
     GroupNorm,
@@ -37,6 +38,7 @@ from minicnn.layers import (
     SiLU,
     Softmax,
     Softplus,
+    Upsample,
     ZeroPad2d,
 )
 from minicnn.layers.algorithms import ALGORITHMS
@@ -59,6 +61,7 @@ AWKWARD = (
     ("4 groups", Conv2d(64, 3, padding=1, groups=4), (64, 16, 16)),
     ("depthwise", Conv2d(64, 3, padding=1, groups=64), (64, 28, 28)),
     ("depthwise, stride 2", Conv2d(64, 3, stride=2, padding=1, groups=64), (64, 28, 28)),
+    ("transposed", ConvTranspose2d(32, 4, 2, 1), (32, 14, 14)),
     ("1x1", Conv2d(64, 1), (64, 16, 16)),
     ("1x1, 13 channels", Conv2d(13, 1), (64, 16, 16)),
     ("one channel", Conv2d(1, 3, padding=1), (1, 28, 28)),
@@ -70,6 +73,7 @@ AWKWARD = (
     ("whole images", GlobalMaxPool2d(), (32, 28, 28)),
     ("average", AvgPool2d(2), (32, 28, 28)),
     ("average of the image", AvgPool2d(3, 2, 1, count_include_pad=False), (32, 28, 28)),
+    ("bilinear", Upsample(2, "bilinear"), (32, 14, 14)),
     ("features", BatchNorm(), (256,)),
     ("activation", GELU(), (32, 28, 28)),
     ("activation", GELU("tanh"), (32, 28, 28)),

@@ -16,6 +16,10 @@ SETTINGS = {
     "Conv2d": (
         "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias",
     ),
+    "ConvTranspose2d": (
+        "out_channels", "kernel_size", "stride", "padding", "output_padding", "groups", "bias",
+        "dilation",
+    ),
     "Dense": ("out_features", "bias"),
     "MaxPool2d": ("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
     "AvgPool2d": ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
@@ -34,7 +38,7 @@ SETTINGS = {
     "CELU": ("alpha",),
     "GELU": ("approximate",),
     "Softplus": ("beta", "threshold"),
-    "Upsample": ("scale",),
+    "Upsample": ("scale_factor", "mode", "align_corners"),
     "Branches": ("join",),
 }  # fmt: skip
 

@@ -65,13 +65,19 @@ def _prelu(shape, inner, slope, per_channel):
     return nn.PReLU(shape[0] if per_channel else 1, init=slope)
 
 
+def _upsample(shape, inner, scale_factor, mode, align_corners):
+    corners = align_corners if mode == "bilinear" else None
+    return nn.Upsample(scale_factor=tuple(scale_factor), mode=mode, align_corners=corners)
+
+
 #: Each takes the input shape, the modules inside, and the layer's settings.
 TWINS = {
     "Sequential": lambda shape, inner: nn.Sequential(*inner),
     "Residual": lambda shape, inner: Residual(*inner),
     "Branches": lambda shape, inner, join: Branches(inner, join),
-    "Upsample": lambda shape, inner, scale: nn.Upsample(scale_factor=tuple(scale)),
+    "Upsample": _upsample,
     "Conv2d": _conv,
+    "ConvTranspose2d": lambda shape, inner, **settings: nn.ConvTranspose2d(shape[0], **settings),
     "Dense": _dense,
     "BatchNorm": _batch_norm,
     "MaxPool2d": lambda shape, inner, **settings: nn.MaxPool2d(**settings),

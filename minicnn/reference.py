@@ -175,7 +175,7 @@ def pool_borders(
     padding: Pair = 0,
     dilation: Pair = 1,
     ceil_mode: bool = False,
-) -> list[tuple[int, int]]:
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """How many pixels pooling puts before and behind an image, along each of its two axes.
 
     They are p and p; with `ceil_mode` as many more behind as one more window needs which begins
@@ -188,7 +188,8 @@ def pool_borders(
         missing = -(n + 2 * p - extent) % s
         begin = n + 2 * p + missing - extent
         borders.append((p, p + missing if ceil_mode and begin < n + p else p))
-    return borders
+    rows, columns = borders
+    return rows, columns
 
 
 def max_pool(
@@ -272,11 +273,10 @@ def pool_counts(
     """What :func:`average_pool` divides the sum of each window by, of shape (rows, columns)."""
     borders = pool_borders(input_shape[1:], kernel_size, stride, padding, ceil_mode=ceil_mode)
     (ph, pw), inner = _pair(padding), np.ones((1, *input_shape[1:]))
+    (_, below), (_, right) = borders
     counted = pad(inner, (ph, ph), (pw, pw), float(count_include_pad))
-    rest = [(0, behind - p) for (_, behind), p in zip(borders, (ph, pw))]
-    return windows(pad(counted, rest[0], rest[1]), kernel_size, stride or kernel_size).sum(
-        axis=(3, 4)
-    )[0]
+    counted = pad(counted, (0, below - ph), (0, right - pw))
+    return windows(counted, kernel_size, stride or kernel_size).sum(axis=(3, 4))[0]
 
 
 def average_pool_gradient(
@@ -311,8 +311,8 @@ def masked_upsample(
     dx_pad = pad(np.zeros(input_shape, delta.dtype), borders[0], borders[1])
     for c, i, j, u, v in np.ndindex(*mask.shape):
         dx_pad[c, sh * i + dh * u, sw * j + dw * v] += mask[c, i, j, u, v] * delta[c, i, j]
-    rows, columns = ((-before, -behind) for before, behind in borders)
-    return pad(dx_pad, rows, columns)
+    (top, below), (left, right) = borders
+    return pad(dx_pad, (-top, -below), (-left, -right))
 
 
 # exp of negative numbers only, so that it never overflows.
@@ -555,3 +555,15 @@ def _normalize(x, eps):
     axes = tuple(range(x.ndim - 1))
     centred, std = x - x.mean(axes), np.sqrt(x.var(axes) + eps)
     return centred, std, centred / std
+
+
+def bilinear_matrix(n: int, scale: int, align_corners: bool = False) -> Array:
+    """``A[i, m] = max(0, 1 - |r_i - m|)``: upsampling an axis of n pixels is ``A x``.
+
+    r_i is ``(i + 1/2) / s - 1/2`` within the image or, with `align_corners`,
+    ``i (n - 1) / (s n - 1)``. An image becomes ``A x Bᵀ``, and its gradient is ``Aᵀ delta B``.
+    """
+    i = np.arange(scale * n)
+    place = i * (n - 1) / max(1, scale * n - 1) if align_corners else (i + 0.5) / scale - 0.5
+    place = np.clip(place, 0, n - 1)
+    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(n)))

@@ -60,6 +60,8 @@ INSTEAD = {
 SIZES = {
     "Conv2d": "the input's channels are found by model.initialize, so nn.Conv2d(1, 8, 3) is"
     " Conv2d(8, 3)",
+    "ConvTranspose2d": "the input's channels are found by model.initialize, so"
+    " nn.ConvTranspose2d(16, 8, 4) is ConvTranspose2d(8, 4)",
     "Dense": "the number of inputs is found by model.initialize, so nn.Linear(400, 120) is"
     " Dense(120)",
     "BatchNorm": "the channels are found by model.initialize, so nn.BatchNorm2d(16) is BatchNorm()",
@@ -108,7 +110,7 @@ ATTRIBUTES = _each(
 #: What is imported elsewhere, and what there is, by the module.
 NAMES: Mapping[str, Mapping[str, str | None]] = {
     "minicnn.layers": _each({
-        "Linear": "Dense(out_features)", "Conv2D": "Conv2d", "Conv2DTranspose": None,
+        "Linear": "Dense(out_features)", "Conv2D": "Conv2d", "Conv2DTranspose": "ConvTranspose2d",
         "BatchNorm1d BatchNorm2d BatchNormalization": "BatchNorm()",
         "MaxPooling2D MaxPool2D": "MaxPool2d",
         "AveragePooling2D AvgPool2D AveragePool2d": "AvgPool2d",

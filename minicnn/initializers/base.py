@@ -69,6 +69,28 @@ class Fans(NamedTuple):
             fan_out / math.prod(plan.stride),
         )  # fmt: skip
 
+    @classmethod
+    def of_transposed(cls, plan: Any) -> "Fans":
+        """The fans of a transposed convolution: inputs and outputs of `plan` swap their places.
+
+        An input feeds ``fan_out = C_out / groups * kh * kw`` outputs. The stride spreads these over
+        sh sw times as many places, so an output is fed by ``C_in / groups * kh * kw / (sh sw)``
+        inputs on average. PyTorch's `_calculate_fan_in_and_fan_out` reads the weight's axes as
+        those of a convolution: its fan_in is what is fan_out here, and its fan_out is
+        ``C_in * kh * kw``, which knows neither groups nor the stride.
+
+        Parameters
+        ----------
+        plan : minicnn.kernels.conv.geometry.Convolution
+            Whose input has the shape of the transposed convolution's output, and the reverse.
+        """
+        own = cls.of_convolution(plan)
+        # Each pair of an input and an output that a tap joins, over the outputs.
+        spread = math.prod(plan.output_shape[1:]) / math.prod(plan.input_shape[1:])
+        seen = (own.taps or 0.0) * spread / plan.channels_in * plan.channels_out
+        fan_in = own.fan_out / math.prod(plan.stride)
+        return cls(fan_in, own.fan_in, seen, own.taps)
+
 
 def check_fans(value: Any, what: str) -> Fans | None:
     """`value`, or an ArgumentError that names `what` if it is no Fans of numbers."""

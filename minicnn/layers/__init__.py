@@ -23,6 +23,7 @@ from minicnn.layers.activations import (
 )
 from minicnn.layers.base import Layer
 from minicnn.layers.conv import Conv2d
+from minicnn.layers.conv_transpose import ConvTranspose2d
 from minicnn.layers.dense import Dense
 from minicnn.layers.dropout import Dropout, Dropout2d
 from minicnn.layers.group_norm import GroupNorm, InstanceNorm2d, LayerNorm, RMSNorm
@@ -34,12 +35,12 @@ from minicnn.layers.shapes import Flatten, Upsample, ZeroPad2d
 from minicnn.layers.softmax import LogSoftmax, Softmax
 
 __all__ = [
-    "Activation", "AvgPool2d", "BatchNorm", "CELU", "Conv2d", "Dense", "Dropout", "Dropout2d",
-    "ELU", "Flatten", "GELU", "GlobalAvgPool2d", "GlobalMaxPool2d", "GroupNorm", "Hardsigmoid",
-    "Hardswish", "Identity", "InstanceNorm2d", "Layer", "LayerNorm", "LayerScale", "LeakyReLU",
-    "LogSoftmax", "MaxPool2d", "Mish", "NumpyLayer", "PReLU", "RMSNorm", "ReLU", "ReLU6",
-    "SELU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh", "Upsample",
-    "ZeroPad2d",
+    "Activation", "AvgPool2d", "BatchNorm", "CELU", "Conv2d", "ConvTranspose2d", "Dense",
+    "Dropout", "Dropout2d", "ELU", "Flatten", "GELU", "GlobalAvgPool2d", "GlobalMaxPool2d",
+    "GroupNorm", "Hardsigmoid", "Hardswish", "Identity", "InstanceNorm2d", "Layer", "LayerNorm",
+    "LayerScale", "LeakyReLU", "LogSoftmax", "MaxPool2d", "Mish", "NumpyLayer", "PReLU",
+    "RMSNorm", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign",
+    "Tanh", "Upsample", "ZeroPad2d",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from minicnn.errors import ArgumentError, unknown
 from minicnn.kernels.conv.correlate import correlate
 from minicnn.kernels.conv.geometry import Convolution
 from minicnn.kernels.conv.masked_copy import masked_copy
-from minicnn.kernels.conv.weight_gradient import parameter_gradients
+from minicnn.kernels.conv.weight_gradient import bias_gradient, parameter_gradients
 from minicnn.kernels.conv.winograd import convolution, filter_gradient
 from minicnn.kernels.runtime.thread_pool import get_num_threads
 from minicnn.layers.context import Array, Context
@@ -112,6 +112,52 @@ class Direct:
         )
         out = y.reshape(-1)[plan.y_start :]
         correlate(x.reshape(-1), weight.reshape(-1), bias, out, numbers, *plan.terms, relu)
+
+
+class Transposed(Direct):
+    """A transposed convolution: the plan's convolution with its input and output swapped.
+
+    `plan` is the convolution whose dE/dx is this one's forward pass; its input has the shape of z.
+    """
+
+    def __init__(self, plan: Convolution):
+        super().__init__(plan, True)
+        self._none = (0, 0, 0, 0)
+        self._tables = plan.gradient_tables(self._none)
+
+    def forward(self, x: Array, weight: Array, bias: Array, z: Array, ctx: Context) -> None:
+        """Fill `z`."""
+        x = _with_border(ctx, "x", x, self._border)
+        for number, phase in enumerate(self._backward):
+            self._correlate(ctx, number, x, weight, bias, z, phase, ctx.relu)
+
+    def delta(self, dy: Array, mask: Array | None, ctx: Context) -> Array:
+        """`dy` within zeros, and 0 where the mask is at most 0; `dy` itself if there is none."""
+        return _with_border(ctx, "delta", dy, self._padding, mask)
+
+    def parameter_gradients(
+        self, x: Array, delta: Array, weight_grad: Array, bias_grad: Array, ctx: Context
+    ) -> None:
+        """Fill `weight_grad`, dE/dW, and `bias_grad`, dE/db, which is empty without a bias."""
+        sweep, numbers, _ = ctx.table(("sweep", len(x)), lambda: self._swept(len(x)))
+        groups, outputs = self.plan.groups, self.plan.channels_out
+        partial = ctx.scratch((sweep.slices, groups, outputs, weight_grad[0].size))
+        terms, channels = self._tables
+        parameter_gradients(
+            delta.reshape(-1), terms, x.reshape(-1), channels, partial, numbers, weight_grad,
+            ctx.keep("no sums", (0,)),
+        )  # fmt: skip
+        if bias_grad.size:
+            bias_gradient(delta, bias_grad)
+
+    def input_gradient(self, delta: Array, weight: Array, dx: Array, ctx: Context) -> None:
+        """Fill `dx`, dE/dx: the convolution itself."""
+        bias = ctx.keep("no bias", (1,))
+        self._correlate(ctx, "backward", delta, weight, bias, dx, self._forward, False)
+
+    def _swept(self, groups):
+        sweep, start = self.plan.sweep(groups, self._none)
+        return sweep, sweep.numbers(), start
 
 
 class Winograd:

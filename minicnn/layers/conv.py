@@ -15,7 +15,74 @@ from minicnn.layers.context import Array, Context, Shape
 from minicnn.layers.shapes import window_output
 
 
-class Conv2d(Layer):
+class _Convolution(Layer):
+    """What a convolution and a transposed one share: settings, and passes by an algorithm."""
+
+    fuses_relu, _reads = "output", ("x",)
+    _plain: tuple[tuple[str, tuple[int, int]], ...] = (
+        ("stride", (1, 1)), ("padding", (0, 0)), ("dilation", (1, 1)),
+    )  # fmt: skip
+    _fans: Fans
+    in_channels: int | None
+    _by: "algorithms.Direct | algorithms.Winograd"
+
+    def _set(self, out_channels, kernel_size, stride, padding, dilation, groups, bias, inits):
+        kind = type(self).__name__
+        self.out_channels = check_count(out_channels, f"{kind}: out_channels")
+        self.kernel_size = check_pair(kernel_size, f"{kind}: kernel_size", 1)
+        self.stride = check_pair(stride, f"{kind}: stride", 1)
+        self.padding = check_pair(padding, f"{kind}: padding", 0)
+        self.dilation = check_pair(dilation, f"{kind}: dilation", 1)
+        self.groups = check_count(groups, f"{kind}: groups")
+        self.bias = check_flag(bias, f"{kind}: bias")
+        self.init, self.bias_init = map(initializers.from_string, inits)
+
+    def _check_channels(self):
+        """The numbers of input and output channels, if they fit."""
+        self.needs_images()
+        c_in, c_out = self.input_shape[0], self.out_channels
+        if self.in_channels not in (None, c_in):
+            raise self.error(f"expected {self.in_channels} input channels, got {c_in}.")
+        if c_in % self.groups or c_out % self.groups:
+            raise self.error(
+                f"groups = {self.groups} must divide the {c_in} input and the {c_out} output"
+                " channels."
+            )
+        return c_in, c_out
+
+    def _add_parameters(self, shape, rng):
+        self.weight = self.add_parameter("weight", shape, self.init, self._fans, rng)
+        self.b = None
+        if self.bias:
+            own = (self.out_channels,)
+            self.b = self.add_parameter("bias", own, self.bias_init, self._fans, rng, False)
+
+    def forward(self, x: Array, y: Array, ctx: Context) -> None:
+        """``z = x ⋆ W + b``."""
+        b = ctx.keep("no bias", (1,)) if self.b is None else self.b.value
+        self._by.forward(x, self.weight.value, b, y, ctx)
+
+    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
+        """Fill dE/dW, dE/db and dE/dx."""
+        db = ctx.keep("no db", (0,)) if self.b is None else self.b.grad
+        delta = self._by.delta(dy, y if ctx.relu else None, ctx)
+        self._by.parameter_gradients(x, delta, self.weight.grad, db, ctx)
+        if dx is not None:
+            self._by.input_gradient(delta, self.weight.value, dx, ctx)
+
+    def describe(self) -> str:
+        """Kernel size, and what differs from the plain case."""
+        words = ["x".join(map(str, self.kernel_size))]
+        for name, plain in self._plain:
+            value = getattr(self, name)
+            if value != plain:
+                words.append(f"{name} {value[0] if value[0] == value[1] else value}")
+        if self.groups > 1:
+            words.append(f"groups {self.groups}")
+        return " ".join(words)
+
+
+class Conv2d(_Convolution):
     """Two-dimensional convolution (cross-correlation, as in every framework).
 
     Forward, with ``W`` of shape ``(C_out, C_in / groups, kh, kw)``::
@@ -58,8 +125,6 @@ class Conv2d(Layer):
         divide, an input that does not fit, or an output that would be empty.
     """
 
-    fuses_relu, _reads = "output", ("x",)
-
     def __init__(
         self,
         out_channels: int,
@@ -76,28 +141,13 @@ class Conv2d(Layer):
         algorithm: str = "auto",
     ):
         super().__init__()
-        self.out_channels = check_count(out_channels, "Conv2d: out_channels")
-        self.kernel_size = check_pair(kernel_size, "Conv2d: kernel_size", 1)
-        self.stride = check_pair(stride, "Conv2d: stride", 1)
-        self.padding = check_pair(padding, "Conv2d: padding", 0)
-        self.dilation = check_pair(dilation, "Conv2d: dilation", 1)
-        self.groups = check_count(groups, "Conv2d: groups")
-        self.bias = check_flag(bias, "Conv2d: bias")
-        self.init = initializers.from_string(init)
-        self.bias_init = initializers.from_string(bias_init)
+        settings = out_channels, kernel_size, stride, padding, dilation, groups, bias
+        self._set(*settings, (init, bias_init))
         self.in_channels, self.algorithm = in_channels, algorithms.check_name(algorithm)
 
     def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input and make the parameters."""
-        self.needs_images()
-        c_in, c_out = self.input_shape[0], self.out_channels
-        if self.in_channels not in (None, c_in):
-            raise self.error(f"expected {self.in_channels} input channels, got {c_in}.")
-        if c_in % self.groups or c_out % self.groups:
-            raise self.error(
-                f"groups = {self.groups} must divide the {c_in} input and the {c_out} output"
-                " channels."
-            )
+        c_in, c_out = self._check_channels()
         size = window_output(self, self.kernel_size, self.stride, self.padding, self.dilation)
         plan = Convolution(
             self.input_shape, (c_out, *size), self.kernel_size, self.stride, self.padding,
@@ -106,40 +156,13 @@ class Conv2d(Layer):
         shape = (c_out, c_in // self.groups, *self.kernel_size)
         self._fans = Fans.of_convolution(plan)
         # Before the algorithm, which walks through the channels: these refuse too many.
-        self.weight = self.add_parameter("weight", shape, self.init, self._fans, rng)
-        self.b = None
-        if self.bias:
-            self.b = self.add_parameter("bias", (c_out,), self.bias_init, self._fans, rng, False)
+        self._add_parameters(shape, rng)
         try:
             self._by = algorithms.choose(self.algorithm, plan, self.needs_input_gradient)
         except ArgumentError as error:
             raise self.error(str(error)) from None
         return plan.output_shape
 
-    def forward(self, x: Array, y: Array, ctx: Context) -> None:
-        """``z = x ⋆ W + b``."""
-        b = ctx.keep("no bias", (1,)) if self.b is None else self.b.value
-        self._by.forward(x, self.weight.value, b, y, ctx)
-
-    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
-        """Fill dE/dW, dE/db and dE/dx."""
-        db = ctx.keep("no db", (0,)) if self.b is None else self.b.grad
-        delta = self._by.delta(dy, y if ctx.relu else None, ctx)
-        self._by.parameter_gradients(x, delta, self.weight.grad, db, ctx)
-        if dx is not None:
-            self._by.input_gradient(delta, self.weight.value, dx, ctx)
-
     def multiply_adds(self) -> int:
         """``C_out H' W' C_in / groups kh kw``."""
         return math.prod(self.output_shape) * self.weight.value[0].size
-
-    def describe(self) -> str:
-        """Kernel size, and what differs from the plain case."""
-        words = ["x".join(map(str, self.kernel_size))]
-        for name, plain in (("stride", (1, 1)), ("padding", (0, 0)), ("dilation", (1, 1))):
-            value = getattr(self, name)
-            if value != plain:
-                words.append(f"{name} {value[0] if value[0] == value[1] else value}")
-        if self.groups > 1:
-            words.append(f"groups {self.groups}")
-        return " ".join(words)

@@ -6,10 +6,12 @@ import numpy as np
 
 from minicnn.checks import check_flag, check_pair, shown, takes
 from minicnn.checks.values import MOST_SIDE
-from minicnn.errors import ArgumentError
-from minicnn.kernels import pad, pool
+from minicnn.errors import ArgumentError, unknown
+from minicnn.kernels import bilinear, pad, pool
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Context, Shape
+
+MODES = ("nearest", "bilinear")  # of Upsample
 
 
 @takes(layer=Layer)
@@ -72,49 +74,93 @@ class Flatten(Layer):
 
 
 class Upsample(Layer):
-    """Nearest-neighbour upsampling: every pixel becomes a block of its copies.
+    """Larger images: every pixel becomes a block of its copies, or lies between its neighbours.
 
-    ::
+    With ``mode="nearest"``::
 
         y[c, i, j] = x[c, i // s, j // s]
         dE/dx[c, i, j] = sum over u, v < s of dE/dy[c, s i + u, s j + v]
 
-    It is what ``torch.nn.Upsample(scale_factor=s)`` computes.
+    With ``mode="bilinear"`` an output at (i, j) lies at (r_i, r_j) of the input, and is the mean of
+    the four pixels around by how near they are::
+
+        y[c, i, j] = sum over m, n of A[i, m] B[j, n] x[c, m, n]
+        dE/dx[c, m, n] = sum over i, j of A[i, m] B[j, n] dE/dy[c, i, j]
+
+    where ``A[i, m] = max(0, 1 - |r_i - m|)``, and B is the same of columns. The corners of the
+    images lie on each other, ``r_i = (i + 1/2) / s - 1/2``, clipped to the image; with
+    `align_corners` the centres of the corner pixels do, ``r_i = i (H - 1) / (s H - 1)``.
+
+    It is what ``torch.nn.Upsample`` computes for whole numbers.
 
     Parameters
     ----------
-    scale : int or pair of int
-        Of the height and the width, at least 1.
+    scale_factor : int or pair of int
+        Of the height and the width, at least 1; PyTorch takes fractions too.
+    mode : str
+        ``nearest`` or ``bilinear``.
+    align_corners : bool
+        For ``bilinear`` alone.
 
     Raises
     ------
     ArgumentError
-        For a scale that is no such number, and at `build` for an input that is no image.
+        For a setting that is none of these, and at `build` for an input that is no image.
     """
 
     _reads = ()
 
-    def __init__(self, scale: int | tuple[int, int]):
+    def __init__(
+        self,
+        scale_factor: int | tuple[int, int],
+        mode: str = "nearest",
+        align_corners: bool = False,
+    ):
         super().__init__()
-        self.scale = check_pair(scale, "Upsample: scale", 1)
+        self.scale_factor = check_pair(scale_factor, "Upsample: scale_factor", 1)
+        if not isinstance(mode, str) or mode not in MODES:
+            raise unknown("mode of Upsample", mode, MODES)
+        self.mode, self.align_corners = mode, check_flag(align_corners, "Upsample: align_corners")
+        if self.align_corners and mode == "nearest":
+            raise self.error('align_corners is for mode="bilinear": leave it out with "nearest".')
 
     def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input's shape; see :meth:`Layer.setup`."""
         self.needs_images()
-        channels, height, width = self.input_shape
-        return channels, height * self.scale[0], width * self.scale[1]
+        channels, *size = self.input_shape
+        if self.mode == "bilinear":
+            axes = [self._axis(n, s) for n, s in zip(size, self.scale_factor)]
+            (above, rows), (left, columns) = axes
+            self._between = above, left, rows, columns
+        return channels, size[0] * self.scale_factor[0], size[1] * self.scale_factor[1]
+
+    def _axis(self, n, s):
+        """The pixel before each output along an axis, and how far behind it the output is."""
+        i = np.arange(n * s)
+        place = i * (n - 1) / max(1, n * s - 1) if self.align_corners else (i + 0.5) / s - 0.5
+        place = np.clip(place, 0, n - 1)
+        low = np.floor(place).astype(np.int64)
+        return low, (place - low).astype(self.dtype)
 
     def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """The larger images."""
-        pool.upsample(x, y, self.scale)
+        if self.mode == "bilinear":
+            bilinear.bilinear(x, y, *self._between)
+        else:
+            pool.upsample(x, y, self.scale_factor)
 
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
-        """The sum over each block."""
-        pool.upsample_gradient(dy, dx, self.scale)
+        """The sum over each block, or the adjoint of the means."""
+        if self.mode == "bilinear":
+            bilinear.bilinear_gradient(dy, dx, *self._between)
+        else:
+            pool.upsample_gradient(dy, dx, self.scale_factor)
 
     def describe(self) -> str:
-        """The scale."""
-        return "x".join(map(str, self.scale))
+        """The scale, and what differs from copies."""
+        scale = "x".join(map(str, self.scale_factor))
+        words = ["bilinear"] * (self.mode == "bilinear") + ["corners"] * self.align_corners
+        return " ".join([scale, *words])
 
 
 class ZeroPad2d(Layer):

@@ -9,6 +9,7 @@ from minicnn.layers import (
     AvgPool2d,
     BatchNorm,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     Dropout,
     Dropout2d,
@@ -77,6 +78,9 @@ CASES = {
         lambda: Conv2d(6, (2, 3), stride=(2, 1), dilation=(1, 2), groups=2, bias=False), (4, 4, 6)
     ),
     "winograd conv": Case(lambda: Conv2d(9, 3, padding=1), (8, 4, 7)),
+    "transposed conv": Case(
+        lambda: ConvTranspose2d(4, (3, 2), (2, 3), 1, (1, 0), groups=2, dilation=(1, 2)), (6, 3, 4)
+    ),
     "dense": Case(lambda: Dense(5), (19,)),
     "dense without bias": Case(lambda: Dense(2, bias=False), (7,)),
     "max-pool": Case(lambda: MaxPool2d(2), (2, 4, 6), kinks=True),
@@ -123,6 +127,8 @@ CASES = {
     "log-softmax of images": Case(LogSoftmax, (5, 3, 2)),
     "log-softmax of vectors": Case(LogSoftmax, (7,)),
     "upsample": Case(lambda: Upsample((2, 3)), (2, 3, 2)),
+    "bilinear upsample": Case(lambda: Upsample((2, 3), "bilinear"), (2, 3, 2)),
+    "bilinear upsample of corners": Case(lambda: Upsample(3, "bilinear", True), (2, 1, 4)),
     "sequential": Case(
         lambda: Sequential(*normal_conv(3), AvgPool2d(2), Flatten(), Dense(2)), (2, 4, 4)
     ),

@@ -85,8 +85,10 @@ def test_the_bits_do_not_depend_on_threads_or_on_fusion():
         (lambda: Branches(Tanh()), "at least two branches, got 1"),
         (lambda: Branches(Tanh(), [Tanh()]), "Branches takes layers.*Sequential"),
         (lambda: Branches(Tanh(), Tanh(), join="sum"), "unknown join 'sum'.*add, concat"),
-        (lambda: Upsample(0), "Upsample: scale must be an integer of at least 1"),
-        (lambda: Upsample(1.5), "Upsample: scale must be an integer"),
+        (lambda: Upsample(0), "Upsample: scale_factor must be an integer of at least 1"),
+        (lambda: Upsample(2, "bicubic"), "unknown mode of Upsample 'bicubic'.*bilinear, nearest"),
+        (lambda: Upsample(2, align_corners=True), "align_corners is for mode"),
+        (lambda: Upsample(1.5), "Upsample: scale_factor must be an integer"),
     ],
 )
 def test_settings_that_cannot_be(make, message):

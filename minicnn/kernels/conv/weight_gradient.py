@@ -225,6 +225,22 @@ def _gradient_tasks(own_tasks, tasks, x, x_terms, delta, d_channels, partial, bi
             )  # fmt: skip
 
 
+@kernel
+def bias_gradient(delta, bias_grad):
+    """The sum of each channel of `delta`, (G, C, H, W, 16): dE/db, where nothing else is summed."""
+    parallel_for(_channel_sums, len(bias_grad), (delta, bias_grad))
+
+
+@kernel
+def _channel_sums(channels, delta, bias_grad):
+    groups, count, rows, columns, _ = delta.shape
+    plane = rows * columns * LANES
+    for c in channels:
+        bias_grad[c] = channel_sum(
+            pointer(delta) + c * plane, groups, count * plane, rows, columns * LANES, columns
+        )
+
+
 def offset_table(offsets, multiple):
     """`offsets` as int64, filled up to a multiple by repeating the last.
 

@@ -23,8 +23,8 @@ SYMMETRIC = (
     scalars.Scale, scalars.Shift,
 )  # fmt: skip
 LINEAR = (
-    layers.Dense, layers.Conv2d, layers.AvgPool2d, layers.Flatten, layers.Upsample,
-    layers.ZeroPad2d,
+    layers.Dense, layers.Conv2d, layers.ConvTranspose2d, layers.AvgPool2d, layers.Flatten,
+    layers.Upsample, layers.ZeroPad2d,
 )  # fmt: skip
 
 

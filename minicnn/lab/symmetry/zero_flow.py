@@ -281,6 +281,13 @@ class _Pool(_Rule):
         return derivative(d.live, np.where(lost, FREE, d.level), flat)
 
 
+class _Upsample(_Rule):
+    """Upsampling keeps sums; blocks of copies are all alike, bilinear means at the border not."""
+
+    def backward(self, d):
+        return d if self.layer.mode == "nearest" else derivative(d.live, d.level)
+
+
 class _Dropout(_Rule):
     """Dropout: masks differ from sample to sample."""
 
@@ -388,10 +395,10 @@ class _Unknown(_Sum):
 
 
 KINDS: dict[type[_Rule], Any] = {  # the first that fits
-    _Weights: (layers.Conv2d, layers.Dense), _Rule: (layers.Identity, layers.Upsample),
+    _Weights: (layers.Conv2d, layers.Dense), _Rule: layers.Identity,
     _Function: layers.Activation, _Softmax: (layers.Softmax, layers.LogSoftmax),
-    _Norm: layers.BatchNorm, _SampleNorm: SampleNorm, _Dropout: layers.Dropout,
-    _Pad: layers.ZeroPad2d, _Factors: layers.LayerScale,
+    _Upsample: layers.Upsample, _Norm: layers.BatchNorm, _SampleNorm: SampleNorm,
+    _Dropout: layers.Dropout, _Pad: layers.ZeroPad2d, _Factors: layers.LayerScale,
     _Pool: (layers.AvgPool2d, layers.MaxPool2d), _Flatten: layers.Flatten, _Gate: Scale,
     _Shift: Shift, _Sum: (Residual, Branches),
 }  # fmt: skip

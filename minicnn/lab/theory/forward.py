@@ -222,6 +222,10 @@ def _corrected(field, products):
 
 @forward.register
 def _(layer: layers.Upsample, signal: Signal) -> tuple[Signal, Upsampling]:
+    if layer.mode != "nearest":
+        raise NoPromiseError(
+            f"{layer.name}: the theory knows copies of pixels, and no bilinear means of them."
+        )
     pixels = np.prod(layer.output_shape[1:])
     if pixels > maps.MAX_PIXELS:
         raise NoPromiseError(

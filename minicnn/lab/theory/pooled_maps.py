@@ -96,12 +96,12 @@ class Upsampling(AveragePooling):
     """Copies of pixels: exact forwards; back, sums of blocks are shared out as means are."""
 
     def _weights(self, pixels):
-        rows, columns = (i // s for i, s in zip(np.indices(self._out), self._layer.scale))
+        rows, columns = (i // s for i, s in zip(np.indices(self._out), self._layer.scale_factor))
         return membership((rows * self._size[1] + columns).reshape(-1, 1), pixels)
 
     def products(self, source: Products) -> Products:
         """Products of two positions of the copies, from those of the input."""
-        return Copies(source, self._out, self._layer.scale)
+        return Copies(source, self._out, self._layer.scale_factor)
 
 
 class MaxPooling:

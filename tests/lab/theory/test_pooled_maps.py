@@ -7,7 +7,16 @@ from minicnn.lab.theory.maps import Field, from_images
 from minicnn.lab.theory.moments import LeakyMoments, moments_of
 from minicnn.lab.theory.pooled_maps import AveragePooling, MaxPooling, membership, windows
 from minicnn.lab.theory.signal import NoPromiseError, from_batch
-from minicnn.layers import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, LeakyReLU, MaxPool2d, ReLU
+from minicnn.layers import (
+    AvgPool2d,
+    ConvTranspose2d,
+    GlobalAvgPool2d,
+    GlobalMaxPool2d,
+    LeakyReLU,
+    MaxPool2d,
+    ReLU,
+    Upsample,
+)
 
 SHAPE = (3, 6, 6)
 
@@ -41,10 +50,14 @@ def test_windows_of_options_lie_where_the_layer_has_them():
         assert seen.tolist() == model.predict(x.reshape(1, 1, 6, 6)).ravel().tolist()
 
 
-def test_means_of_unequal_counts_are_refused_in_a_sentence():
+def test_what_the_theory_does_not_cover_is_refused_in_a_sentence():
     layer = built(AvgPool2d(3, 2, 1, count_include_pad=False))
     with pytest.raises(NoPromiseError, match="avgpool2d: .* windows at the border have others"):
         forward(layer, from_batch(np.ones((2, *SHAPE))))
+    with pytest.raises(NoPromiseError, match="the theory knows no layer ConvTranspose2d"):
+        forward(built(ConvTranspose2d(2, 3)), from_batch(np.ones((2, *SHAPE))))
+    with pytest.raises(NoPromiseError, match="upsample: .* no bilinear means"):
+        forward(built(Upsample(2, "bilinear")), from_batch(np.ones((2, *SHAPE))))
 
 
 @pytest.mark.parametrize(
