@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.checks import check_flag, takes
+from minicnn.checks import check_count, check_flag, takes
 from minicnn.data.batches import Batches
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
@@ -25,20 +25,26 @@ class Evaluation:
         Initialized.
     flip : bool
         Whether the scores of an image are the mean of its own and of its mirror image's.
+    shift : int
+        If not 0, half of the scores are those of the image, and a quarter each those of the image
+        moved by so many pixels down and right, and up and left, with its reflection at the borders.
+        Jordan, *94% on CIFAR-10 in 3.29 seconds on a single GPU* (2024), with a shift of 1.
 
     Raises
     ------
     ArgumentError
-        With `flip`, for a model that does not see images.
+        With one of these for a model that does not see images, or that sees none larger than the
+        shift.
     """
 
     @takes(model=initialized)
-    def __init__(self, model: Sequential, flip: bool = False):
+    def __init__(self, model: Sequential, flip: bool = False, shift: int = 0):
         self.model, self.flip = model, check_flag(flip, "flip")
-        if flip and len(model.input_shape) != 3:
+        self.shift, shape = check_count(shift, "shift", least=0), model.input_shape
+        if (flip or shift) and (len(shape) != 3 or min(shape[1:]) <= shift):
             raise ArgumentError(
-                f"the model sees samples of shape {model.input_shape}, which have no mirror image:"
-                " leave eval_flip out."
+                f"the model sees samples of shape {shape}, which cannot be mirrored and moved by"
+                f" {shift} pixels: leave eval_flip and eval_shift out."
             )
         self._passes = Passes(model)
 
@@ -62,12 +68,27 @@ class Evaluation:
         return totals, np.concatenate(predicted)
 
     def _scores(self, batch):
-        scores = self._passes.forward(batch.x, False, batch.samples)
-        if not self.flip:
-            return scores
-        own = scores.copy()
-        np.copyto(batch.x, batch.x[:, :, :, ::-1].copy())  # its buffer is filled anew each time
-        scores = self._passes.forward(batch.x, False, batch.samples)
-        scores += own
-        scores *= scores.dtype.type(0.5)
-        return scores
+        """The weighted mean over the views of each image."""
+        views = self._views(batch.x)
+        if len(views) == 1:
+            return self._passes.forward(batch.x, False, batch.samples)
+        total: Any = 0
+        for weight, view in views:
+            np.copyto(batch.x, view)  # its buffer is filled anew for each batch
+            scores = self._passes.forward(batch.x, False, batch.samples)
+            total = total + scores.dtype.type(weight) * scores
+        return total
+
+    def _views(self, x):
+        """Weights and images, in lanes."""
+        views = [(1.0, x)]
+        if self.shift:
+            n, (height, width) = self.shift, x.shape[2:4]
+            sides = ((0, 0), (0, 0), (n, n), (n, n), (0, 0))
+            padded = np.pad(x, sides, mode="reflect")
+            moved = (padded[:, :, at : at + height, at : at + width] for at in (0, 2 * n))
+            views = [(0.5, x.copy()), *((0.25, view) for view in moved)]
+        if self.flip:
+            halves = [(weight / 2, view.copy()) for weight, view in views]
+            views = halves + [(weight, view[:, :, :, ::-1]) for weight, view in halves]
+        return views

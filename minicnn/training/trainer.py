@@ -79,6 +79,8 @@ class Trainer(Habits):
     eval_flip : bool
         Whether the scores of an image are the mean of its own and of its mirror image's when the
         model is evaluated.
+    eval_shift : int
+        By how many pixels images are moved for further views then, see `Evaluation`; 0 for none.
     drop_last : bool
         Whether a smaller last batch is left out of each epoch.
 
@@ -130,6 +132,7 @@ class Trainer(Habits):
         augmentation: Augmentation | None = None,
         average: WeightAverage | None = None,
         eval_flip: bool = False,
+        eval_shift: int = 0,
         drop_last: bool = False,
     ):
         self.callbacks = as_callbacks(callbacks)
@@ -146,10 +149,10 @@ class Trainer(Habits):
             train, self.batch_size, self._rng, model.dtype, augmentation=augmentation, seed=seed,
             drop_last=drop_last,
         )  # fmt: skip
-        self.average, self.eval_flip = average, eval_flip
+        self.average, self.eval_flip, self.eval_shift = average, eval_flip, eval_shift
         if average is not None:
             average.follow(model, train)
-        self._evaluation = Evaluation(model, eval_flip)
+        self._evaluation = Evaluation(model, eval_flip, eval_shift)
         self.test_batches, self._validation_batches = (
             None if dataset is None else self._evaluation.batches(dataset)
             for dataset in (test, validation)
@@ -239,7 +242,7 @@ class Trainer(Habits):
     def _evaluate(self, batches):
         """Mean loss and accuracy on batches, and the predicted classes."""
         if self._evaluation.model is not self.model:
-            self._evaluation = Evaluation(self.model, self.eval_flip)
+            self._evaluation = Evaluation(self.model, self.eval_flip, self.eval_shift)
         with self.averaged():
             return self._evaluation(self.loss, batches)
 

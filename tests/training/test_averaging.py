@@ -193,8 +193,31 @@ def test_mirror_images_are_evaluated_with_their_images():
     assert plain.evaluate().loss != totals.loss
     flat = Sequential(Dense(3))
     flat.initialize((4,))
-    with pytest.raises(ArgumentError, match="have no mirror image"):
-        Evaluation(flat, flip=True)
+    for settings in ({"flip": True}, {"shift": 1}):
+        with pytest.raises(ArgumentError, match="cannot be mirrored and moved"):
+            Evaluation(flat, **settings)
+    with pytest.raises(ArgumentError, match="moved by 6 pixels"):
+        Evaluation(trainer.model, shift=6)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_moved_images_have_half_of_the_scores(flip):
+    trainer = a_trainer(eval_flip=flip, eval_shift=2, epochs=1)
+    trainer.fit()
+    x = trainer.test.normalized(slice(None))
+    wide = np.pad(x, ((0, 0), (0, 0), (2, 2), (2, 2)), mode="reflect")
+    total = 0
+    for weight, at in ((0.25, 0), (0.5, 2), (0.25, 4)):
+        view = np.ascontiguousarray(wide[:, :, at : at + 6, at : at + 6])
+        scores = trainer.model.predict(view)
+        if flip:
+            scores = (scores + trainer.model.predict(np.ascontiguousarray(view[..., ::-1]))) / 2
+        total = total + weight * scores
+    totals = trainer.evaluate()
+    np.testing.assert_array_equal(trainer.predicted, total.argmax(1))
+    log_p = total - total.max(1, keepdims=True)
+    log_p -= np.log(np.exp(log_p).sum(1, keepdims=True))
+    assert totals.loss == pytest.approx(-log_p[np.arange(40), trainer.test.labels].mean(), rel=1e-5)
 
 
 def test_wrong_settings_are_named():

@@ -136,7 +136,8 @@ class Run:
             model, settings.make_optimizer(model.parameters()), train, test,
             loss=settings.make_loss(train), batch_size=settings.batch_size, seed=settings.seed,
             augmentation=settings.make_augmentation(), average=settings.make_average(),
-            eval_flip=settings.eval_flip, drop_last=settings.drop_last, **more,
+            eval_flip=settings.eval_flip, eval_shift=settings.eval_shift,
+            drop_last=settings.drop_last, **more,
         )  # fmt: skip
 
     def train(self, quiet: bool = False, callbacks: Iterable[Callback] = ()) -> dict[str, Any]:

@@ -53,6 +53,7 @@ LATER = {
     "image_size": None, "skip_bad": False, "validation": None, "augment": None,
     "groups": None, "clip_norm": None, "clip_value": None,
     "class_weights": None, "ema": None, "swa": None, "eval_flip": False,
+    "eval_shift": 0,
     "drop_last": False, "early_stopping": None, "plateau": None, "weights": None,
 }  # fmt: skip
 
@@ -128,6 +129,8 @@ class Settings:
     eval_flip, drop_last : bool
         Whether images are evaluated with their mirror images, and whether a smaller last batch is
         left out, see `Trainer`.
+    eval_shift : int
+        By how many pixels they are moved for further views when evaluated.
     early_stopping, plateau : int, optional
         The patience, in epochs, of `EarlyStopping` and of `ReduceLROnPlateau`; both go by the
         validation set.
@@ -169,6 +172,7 @@ class Settings:
     ema: float | None = None
     swa: float | None = None
     eval_flip: bool = False
+    eval_shift: int = 0
     drop_last: bool = False
     early_stopping: int | None = None
     plateau: int | None = None
@@ -192,6 +196,7 @@ class Settings:
         self.make_callbacks()
         for name in ("eval_flip", "drop_last"):
             check_flag(getattr(self, name), name)
+        check_count(self.eval_shift, "eval_shift", least=0)
         if self.weights is not None:
             check_text(self.weights, "weights")
         for name in ("epochs", "batch_size"):
