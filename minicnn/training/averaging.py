@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.checks import check_count, check_dict, check_number, takes
+from minicnn.checks import check_count, check_dict, check_number, restoring, takes
 from minicnn.data.batches import Batches
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
@@ -72,8 +72,14 @@ class WeightAverage(Habits):
         """The share of the weights that are added in the new average; `count` were before."""
         raise NotImplementedError
 
+    @takes(step=check_count, epoch_steps=check_count, total_steps=check_count)
     def update(self, step: int, epoch_steps: int, total_steps: int) -> None:
-        """Add the weights of now, if they are due."""
+        """Add the weights of now, if they are due; before `follow` an ArgumentError."""
+        if self._model is None:
+            raise ArgumentError(
+                f"this {type(self).__name__} follows no model yet: call follow(model, dataset), or"
+                " give it to a Trainer."
+            )
         if not self.is_due(step, epoch_steps, total_steps):
             return
         if self.count == 0:
@@ -122,10 +128,12 @@ class WeightAverage(Habits):
 
     @takes(state=check_dict)
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave, after `follow`."""
-        count, in_model = int(state["about"]["count"]), bool(state["about"]["in_model"])
+        """Take over what `state_dict` gave, after `follow`; anything else is a DataError."""
+        with restoring(state, type(self).__name__):
+            count, in_model = int(state["about"]["count"]), bool(state["about"]["in_model"])
+            arrays = dict(state["arrays"])
         if count:
-            assign(self._means, state["arrays"])
+            assign(self._means, arrays)
         self.count, self.in_model = count, in_model
 
 
@@ -164,6 +172,7 @@ class EMA(WeightAverage):
         if not 0 < self.decay < 1:
             raise ArgumentError(f"EMA: decay must be in (0, 1), got {decay!r}.")
 
+    @takes(step=check_count, epoch_steps=check_count, total_steps=check_count)
     def is_due(self, step: int, epoch_steps: int, total_steps: int) -> bool:
         """After every step."""
         return True
@@ -202,6 +211,7 @@ class SWA(WeightAverage):
         self.images = check_count(images, "SWA: images")
         self._stale = False  # whether the statistics are not those of the average
 
+    @takes(step=check_count, epoch_steps=check_count, total_steps=check_count)
     def is_due(self, step: int, epoch_steps: int, total_steps: int) -> bool:
         """At the end of an epoch, from `start` on; at the end of training in any case."""
         late = step > self.start * total_steps

@@ -6,7 +6,7 @@ import pytest
 from minicnn import gradcheck, lanes
 from minicnn.checks import check_count, check_pair
 from minicnn.errors import ArgumentError
-from minicnn.layers import Conv2d, Dense, ReLU
+from minicnn.layers import Conv2d, ConvTranspose2d, Dense, ReLU
 from tests.kernels.conv.test_correlate import DTYPES, assert_close, with_one_and_two_threads
 from tests.layers.cases import CASES, distinct, run
 
@@ -120,12 +120,15 @@ def test_other_dtypes(dtype):
         ReLU().build((3,), np.random.default_rng(0), dtype)
 
 
+WEIGHTED = Conv2d, ConvTranspose2d, Dense
+
+
 def test_only_weights_decay():
     """Those of Conv2d and Dense, which are arrays of more than one axis; nothing else."""
     layers = [layer for case in CASES.values() for layer in case.built().all_layers()]
     for layer in layers:
         for name, parameter in layer.own_parameters().items():
-            assert parameter.decay == (isinstance(layer, (Conv2d, Dense)) and name == "weight")
+            assert parameter.decay == (isinstance(layer, WEIGHTED) and name == "weight")
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.0, True, "3", None])

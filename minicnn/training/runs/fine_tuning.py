@@ -1,7 +1,6 @@
 """Fine-tuning: begin with the weights of another training, and with a head of one's own."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -42,7 +41,7 @@ def fine_tune(model: Sequential, path: str | os.PathLike[str]) -> list[str]:
         If anything but the head differs: some names that are missing, that there are only in the
         file, and whose shapes differ, three of each. Nothing has been changed then.
     """
-    file = weights_file(Path(path))
+    file = weights_file(path)
     own, (given, _) = named_arrays(model), tensors.read(file)
     given = {name: array for name, array in given.items() if name.rpartition(".")[2] != COUNT}
     head = _head(model, own)

@@ -149,7 +149,7 @@ def load_run(run: str | os.PathLike[str], input_gradient: bool = False) -> Train
     ArgumentError
         If a file of the user's that the model was made of has changed.
     """
-    path = weights_file(Path(run))
+    path = weights_file(run)
     _, about = tensors.read(path)
     images, values = about.get("images"), about.get("settings")
     if not isinstance(images, dict) or not isinstance(values, dict):

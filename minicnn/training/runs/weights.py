@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minicnn.checks import check_dict, check_text, shown, takes
+from minicnn.checks import check_dict, check_path, check_text, shown, takes
 from minicnn.data.pictures import mean_border
 from minicnn.errors import ArgumentError, DataError
 from minicnn.models.sequential import Sequential, initialized
@@ -124,8 +124,10 @@ def load_weights(
     return about
 
 
-def weights_file(run: Path) -> Path:
-    """The file of weights that a folder, or itself, stands for."""
+@takes(run=check_path)
+def weights_file(run: str | os.PathLike[str]) -> Path:
+    """The file of weights that a run's folder, or itself, stands for; none is a DataError."""
+    run = Path(run)
     if run.is_file():
         return run
     if not run.is_dir():
