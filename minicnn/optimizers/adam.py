@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from minicnn.checks import check_flag
 from minicnn.errors import ArgumentError
 from minicnn.kernels import update
 from minicnn.optimizers.base import Optimizer, Setting, fraction, positive
@@ -135,7 +136,8 @@ class NAdam(Adam):
         decoupled_weight_decay: bool = False,
     ):
         super().__init__(parameters, lr, betas, eps, weight_decay)
-        self.momentum_decay, self.decoupled = momentum_decay, bool(decoupled_weight_decay)
+        self.momentum_decay = momentum_decay
+        self.decoupled = check_flag(decoupled_weight_decay, "NAdam: decoupled_weight_decay")
         self._product = (self.beta1, self.momentum_decay, 0, 1.0)
 
     def numbers(self, decay: float) -> tuple[float, ...]:

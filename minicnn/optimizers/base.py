@@ -9,7 +9,7 @@ from minicnn.checks import as_array, check_dict, check_flag, check_number, is_fi
 from minicnn.errors import ArgumentError
 from minicnn.hints.habits import Habits
 from minicnn.optimizers import groups as parameter_groups
-from minicnn.optimizers.clipping import Clipping
+from minicnn.optimizers.clipper import Clipper
 from minicnn.optimizers.groups import Group
 from minicnn.optimizers.runs import Run, find_runs, memory_order
 from minicnn.parameter import Parameter, as_parameters, zeros_side_by_side
@@ -110,7 +110,7 @@ class Optimizer(Habits):
         self._runs: list[Run] | None = None
         self._by_decay: bool | None = None
         self._changes = 0  # of parameters, when the runs were last looked at
-        self._clipping = Clipping()
+        self._clipping = Clipper()
         self._groups: tuple[Group, ...] = ()
         self._members = [list(range(len(self.parameters)))]  # of each group, then of none
 

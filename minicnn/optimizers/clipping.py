@@ -1,4 +1,4 @@
-"""Gradient clipping: in every step of an optimizer, and as functions to call between two."""
+"""Gradient clipping as functions, to call between backward pass and step."""
 
 import math
 import numbers
@@ -8,44 +8,8 @@ import numpy as np
 
 from minicnn.errors import ArgumentError
 from minicnn.kernels import clip
-from minicnn.optimizers.runs import Run
+from minicnn.optimizers.clipper import clip_together
 from minicnn.parameter import Parameter, as_parameters
-
-
-class Clipping:
-    """What a step does to the gradients before its rule sees them.
-
-    Attributes
-    ----------
-    norm, value : ndarray of float64, shape (1,)
-        The greatest norm over all gradients, and the greatest size of an element, where the
-        kernels read them; 0 for none.
-    """
-
-    def __init__(self) -> None:
-        self.norm, self.value = np.zeros(1), np.zeros(1)
-        self._sums = np.zeros(0)  # stays where it is: captured kernels write to it
-
-    def __call__(self, runs: list[Run]) -> None:
-        """Clip the gradients of all runs: by value first, then by the norm of the result."""
-        grads = [run.grad for run in runs]
-        if self.value[0]:
-            for grad in grads:
-                clip.by_value(grad, self.value)
-        if self.norm[0]:
-            self._sums = _by_norm(grads, self.norm, self._sums)
-
-
-def _by_norm(grads: list[np.ndarray], limit: np.ndarray, sums: np.ndarray) -> np.ndarray:
-    """Clip flat arrays together; returns the sums of squares, in `sums` if it has their size."""
-    sizes = [clip.places(grad.size) for grad in grads]
-    if sums.size != sum(sizes):
-        sums = np.zeros(sum(sizes))
-    for grad, own in zip(grads, np.split(sums, np.cumsum(sizes)[:-1])):
-        clip.squares(grad, own)
-    for grad in grads:
-        clip.by_norm(grad, sums, limit)
-    return sums
 
 
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
@@ -74,7 +38,7 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     """
     parameters = _checked(parameters, "clip_grad_norm", max_norm, "max_norm")
     grads = [parameter.grad.reshape(-1) for parameter in parameters]
-    return math.sqrt(_by_norm(grads, np.array([float(max_norm)]), np.zeros(0)).sum())
+    return math.sqrt(clip_together(grads, np.array([float(max_norm)]), np.zeros(0)).sum())
 
 
 def clip_grad_value(parameters: Iterable[Parameter], max_value: float) -> None:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from minicnn.checks import check_flag, check_number, check_text, takes
+from minicnn.checks import check_flag, check_number, check_text, list_of, takes
 from minicnn.errors import ArgumentError
 from minicnn.parameter import Parameter
 
@@ -122,6 +122,7 @@ def as_groups(given: Iterable[str | Group]) -> tuple[Group, ...]:
     return tuple(map(from_string, listed))
 
 
+@takes(parameters=list_of(Parameter), groups=list_of(Group))
 def assign(parameters: list[Parameter], groups: tuple[Group, ...]) -> list[list[int]]:
     """The indices of the parameters of each group, and last of those that are in none.
 

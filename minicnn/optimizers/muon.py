@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from minicnn import lanes
-from minicnn.checks import check_count
+from minicnn.checks import check_count, check_flag
 from minicnn.kernels import orthogonal, update
 from minicnn.kernels.orthogonal import SIDE
 from minicnn.optimizers.base import Optimizer, fraction, positive
@@ -75,7 +75,8 @@ class Muon(Optimizer):
         sgd_lr_ratio: float = 1.0,
     ):
         super().__init__(parameters, lr, weight_decay)
-        self.momentum, self.nesterov, self.sgd_lr_ratio = momentum, bool(nesterov), sgd_lr_ratio
+        self.momentum, self.sgd_lr_ratio = momentum, sgd_lr_ratio
+        self.nesterov = check_flag(nesterov, "Muon: nesterov")
         self._ns_steps = check_count(ns_steps, "Muon: ns_steps", most=MOST_STEPS)
         self._allocate("velocity")
         matrices = [i for i, p in enumerate(self.parameters) if p.decay and p.value.ndim > 1]

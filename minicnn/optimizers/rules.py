@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from minicnn.checks import check_flag
 from minicnn.errors import ArgumentError
 from minicnn.kernels import update
 from minicnn.optimizers.base import Optimizer, Setting, fraction, positive
@@ -70,7 +71,7 @@ class SGD(_WithMomentum):
     ):
         super().__init__(parameters, lr, weight_decay)
         self.momentum, self.dampening = momentum, dampening
-        self.nesterov = bool(nesterov)
+        self.nesterov = check_flag(nesterov, "SGD: nesterov")
         if self.nesterov and not self.momentum:
             raise ArgumentError("SGD: nesterov needs a momentum above 0, such as 0.9.")
         self._check_dampening()

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.checks import check_count, check_flag, takes
+from minicnn.checks import check_callable, check_count, check_flag, takes
 from minicnn.data.batches import Batches
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
@@ -57,6 +57,7 @@ class Evaluation:
     @takes(batches=Batches)
     def __call__(self, loss: Any, batches: Batches) -> tuple[RunningMetrics, np.ndarray]:
         """Mean loss and accuracy, and the predicted class of each sample, in evaluation mode."""
+        check_callable(loss, "loss", arguments=2)
         totals, predicted = RunningMetrics(), []
         with self.model.lock.taken():
             for batch in batches:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minicnn import schedules
-from minicnn.checks import check_count, check_path, check_seed, restoring, takes
+from minicnn.checks import check_count, check_kind, check_path, check_seed, restoring, takes
 from minicnn.data import Dataset
 from minicnn.data.augmentation import Augmentation
 from minicnn.data.batches import Batches
@@ -151,7 +151,7 @@ class Trainer(Habits):
         )  # fmt: skip
         self.average, self.eval_flip, self.eval_shift = average, eval_flip, eval_shift
         if average is not None:
-            average.follow(model, train)
+            check_kind(average, WeightAverage, "average").follow(model, train)
         self._evaluation = Evaluation(model, eval_flip, eval_shift)
         self.test_batches, self._validation_batches = (
             None if dataset is None else self._evaluation.batches(dataset)

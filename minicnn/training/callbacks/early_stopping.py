@@ -45,7 +45,7 @@ class _Watch(Callback):
                 " the Trainer one, as in train, held = data.split(train, 0.1), or go by train_loss."
             )
 
-    def is_best(self, trainer: "Trainer") -> bool:
+    def _is_best(self, trainer: "Trainer") -> bool:
         """Whether the epoch that has ended is the best so far, which is noted."""
         result = trainer.history[-1][self.metric]
         sign = 1 if self.metric.endswith("accuracy") else -1
@@ -89,7 +89,7 @@ class EarlyStopping(_Watch):
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
         """Compare with the best, and stop when the patience is used up."""
-        if not self.is_best(trainer) and trainer.epoch - (self.best_epoch or 0) >= self.patience:
+        if not self._is_best(trainer) and trainer.epoch - (self.best_epoch or 0) >= self.patience:
             trainer.stop()
 
 
@@ -148,7 +148,7 @@ class ReduceLROnPlateau(_Watch):
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
         """Compare with the best, and lower the learning rate when the patience is used up."""
-        if self.is_best(trainer):
+        if self._is_best(trainer):
             self.waiting_since = trainer.epoch
         elif trainer.epoch - self.waiting_since > self.patience:
             self.waiting_since = trainer.epoch

@@ -80,8 +80,8 @@ class LossWatch(Callback):
         `SoftmaxCrossEntropy`, as what guessing costs is known only there.
         """
         seen = all(getattr(self, name) is not None for name in BEGAN) and trainer.history
-        tested = trainer.predicted is not None
-        if not (seen and tested and isinstance(trainer.loss, SoftmaxCrossEntropy)):
+        tested = seen and trainer.predicted is not None
+        if not (tested and isinstance(trainer.loss, SoftmaxCrossEntropy)):
             return None
         guess = _guessing(trainer)
         last = trainer.history[-1]

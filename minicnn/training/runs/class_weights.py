@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minicnn.checks import check_text, takes
+from minicnn.checks import check_kind, check_text, takes
 from minicnn.data.dataset import Dataset
 from minicnn.errors import ArgumentError
 from minicnn.losses.labels import check_length, check_weights
@@ -32,6 +32,8 @@ def from_string(text: str, train: Dataset | None = None) -> np.ndarray | None:
     ArgumentError
         If the text is neither, or there are not as many numbers as classes.
     """
+    if train is not None:
+        check_kind(train, Dataset, "class_weights: train")
     if text == BALANCED:
         return None if train is None else _balanced(train)
     try:
