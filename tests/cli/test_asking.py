@@ -107,7 +107,7 @@ def test_views_of_an_image_are_averaged(home):
     views = []
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):
-            wide = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
+            wide = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
             moved = wide[:, :, 1 - down : 13 - down, 1 - right : 13 - right]
             views += [trained.probabilities(moved), trained.probabilities(moved[..., ::-1])]
     found = trained.probabilities(images, flip=True, shifts=(-1, 0, 1))

@@ -88,7 +88,8 @@ class Trained:
         flip : bool
             Whether to look at the mirrored images, too.
         shifts : sequence of int
-            Pixels by which to move the images down, and right; every pair of them is a view.
+            Pixels by which to move the images down, and right; every pair of them is a view, with
+            the image's reflection at its borders.
 
         Returns
         -------
@@ -117,11 +118,11 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def _moved(images, down, right):
-    """The images moved, with 0 where nothing of them is."""
+    """The images moved, with their reflection at the borders; a border of 0 would be seen."""
     if not (down or right):
         return images
     size = max(abs(down), abs(right))
-    wide = np.pad(images, ((0, 0), (0, 0), (size, size), (size, size)))
+    wide = np.pad(images, ((0, 0), (0, 0), (size, size), (size, size)), mode="reflect")
     height, width = images.shape[2:]
     return wide[:, :, size - down :, size - right :][:, :, :height, :width]
 
