@@ -6,13 +6,15 @@ import numpy as np
 
 from minicnn import initializers
 from minicnn.checks import check_count, check_flag, check_pair
-from minicnn.errors import ArgumentError
+from minicnn.errors import ArgumentError, unknown
 from minicnn.initializers import Fans, Initializer
 from minicnn.kernels.conv.geometry import Convolution
 from minicnn.layers import algorithms
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Context, Shape
 from minicnn.layers.shapes import window_output
+
+PADDINGS = "valid", "same"
 
 
 class _Convolution(Layer):
@@ -103,7 +105,8 @@ class Conv2d(_Convolution):
     ----------
     out_channels : int
     kernel_size, stride, padding, dilation : int or pair of int
-        Height and width.
+        Height and width. The padding may also be ``"same"``, with which the output has the input's
+        size, or ``"valid"``, which is 0. As in PyTorch ``"same"`` is for stride 1.
     groups : int
         Input and output channels are cut into so many groups that do not see each other;
         equal to the number of input channels it is a depthwise convolution.
@@ -131,7 +134,7 @@ class Conv2d(_Convolution):
         kernel_size: int | tuple[int, int],
         *,
         stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0,
+        padding: int | tuple[int, int] | str = 0,
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
@@ -141,6 +144,8 @@ class Conv2d(_Convolution):
         algorithm: str = "auto",
     ):
         super().__init__()
+        if isinstance(padding, str):
+            padding = _padding(padding, kernel_size, stride, dilation)
         settings = out_channels, kernel_size, stride, padding, dilation, groups, bias
         self._set(*settings, (init, bias_init))
         self.in_channels, self.algorithm = in_channels, algorithms.check_name(algorithm)
@@ -166,3 +171,25 @@ class Conv2d(_Convolution):
     def multiply_adds(self) -> int:
         """``C_out H' W' C_in / groups kh kw``."""
         return math.prod(self.output_shape) * self.weight.value[0].size
+
+
+def _padding(word, kernel_size, stride, dilation):
+    """The padding that ``"same"`` and ``"valid"`` stand for, as PyTorch has them."""
+    if word not in PADDINGS:
+        raise unknown("padding of Conv2d", word, PADDINGS)
+    if word == "valid":
+        return 0
+    if check_pair(stride, "Conv2d: stride", 1) != (1, 1):
+        raise ArgumentError(f'Conv2d: padding "same" is for stride 1, got a stride of {stride}.')
+    pairs = zip(
+        check_pair(kernel_size, "Conv2d: kernel_size", 1),
+        check_pair(dilation, "Conv2d: dilation", 1),
+    )
+    rows, columns = (d * (k - 1) for k, d in pairs)
+    if rows % 2 or columns % 2:
+        sides = columns // 2, columns - columns // 2, rows // 2, rows - rows // 2
+        raise ArgumentError(
+            f'Conv2d: padding "same" of a kernel of {kernel_size} and dilation {dilation} differs'
+            f" between the sides: put ZeroPad2d({sides}) before a convolution without padding."
+        )
+    return rows // 2, columns // 2

@@ -58,7 +58,7 @@ CALLS = [
     (GlobalAvgPool2d, (1,), {}, "takes nothing without a name.*whole image"),
     (Conv2d, (8, 3), {"activation": "relu"}, r"a layer of its own after this one, such as ReLU"),
     (Dense, (10,), {"activation": "softmax"}, "a softmax is part of SoftmaxCrossEntropy"),
-    (Conv2d, (8, 3), {"padding": "same"}, "got 'same'.*kernel_size // 2"),
+    (MaxPool2d, (2,), {"padding": "same"}, "got 'same'.*kernel_size // 2"),
     (MaxPool2d, (2,), {"padding": "valid"}, "got 'valid'. 'valid' is 0"),
     (Conv2d, (8, 3), {"strides": 2}, "strides is called stride here"),
     (MaxPool2d, ((2, 2),), {"strides": 2}, "strides is called stride here"),

@@ -5,7 +5,7 @@ import pytest
 
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
-from minicnn.layers import Conv2d, ReLU
+from minicnn.layers import Conv2d, ReLU, ZeroPad2d
 from minicnn.models import Sequential
 
 
@@ -72,6 +72,29 @@ def test_inputs_that_do_not_fit(layer, shape, message):
 def test_settings_out_of_range(settings, message):
     with pytest.raises(ArgumentError, match=message):
         Conv2d(**{"out_channels": 3, "kernel_size": 3, **settings})
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "dilation", "padding"),
+    [(3, 1, (1, 1)), ((5, 1), 1, (2, 0)), (3, (2, 1), (2, 1)), (2, 2, (1, 1)), (1, 3, (0, 0))],
+)
+def test_same_padding_keeps_the_size(kernel_size, dilation, padding):
+    layer = Conv2d(3, kernel_size, padding="same", dilation=dilation)
+    assert layer.padding == padding
+    assert layer.build((2, 9, 7), np.random.default_rng(0)) == (3, 9, 7)
+    assert Conv2d(3, kernel_size, padding="valid").padding == (0, 0)
+
+
+def test_same_padding_of_an_even_kernel_is_a_layer_before_it():
+    message = r"differs between the sides: put ZeroPad2d\(\(0, 1, 1, 2\)\)"
+    with pytest.raises(ArgumentError, match=message):
+        Conv2d(3, (4, 2), padding="same")
+    model = Sequential(ZeroPad2d((0, 1, 1, 2)), Conv2d(3, (4, 2)))
+    assert model.initialize((2, 9, 7)) == (3, 9, 7)
+    with pytest.raises(ArgumentError, match="is for stride 1, got a stride of 2"):
+        Conv2d(3, 3, padding="same", stride=2)
+    with pytest.raises(ArgumentError, match="Did you mean 'same'"):
+        Conv2d(3, 3, padding="sane")
 
 
 def test_description_says_what_differs_from_the_plain_case():
