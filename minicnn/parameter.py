@@ -11,6 +11,7 @@ from minicnn.errors import ArgumentError
 
 #: Numbers that an array side by side with others begins at a multiple of: a cache line.
 ALIGNMENT = lanes.LANES
+SHOWN = 6  # names in an error
 
 
 class _Flag:
@@ -121,6 +122,26 @@ def as_parameters(given: Iterable[Parameter], who: str) -> list[Parameter]:
     return parameters
 
 
+@checks.takes(
+    parameters=checks.list_of(Parameter), value=checks.check_number,
+    what=checks.check_text, whose=checks.check_text,
+)  # fmt: skip
+def check_normal(
+    parameters: Iterable[Parameter], value: float, what: str, whose: str = "parameters'"
+) -> None:
+    """Raise an ArgumentError unless each dtype of the parameters holds `value` in full.
+
+    That is as 0 or a normal number: kernels round it to that dtype.
+    """
+    for dtype in {parameter.value.dtype for parameter in parameters}:
+        least = float(np.finfo(dtype).tiny)
+        if 0 < value < least:
+            raise ArgumentError(
+                f"{what} must be at least {least:.3g}, the smallest normal number of the {whose}"
+                f" {dtype}, got {value!r}."
+            )
+
+
 @checks.takes(arrays=checks.list_of(np.ndarray))
 def zeros_side_by_side(arrays: list[np.ndarray]) -> list[np.ndarray]:
     """Zeros of the shapes of some arrays of one dtype, one after the other in memory.
@@ -189,7 +210,5 @@ def assign(
         array[...] = arrays[name]
 
 
-def _listed(names, most=6):
-    names = sorted(map(str, names))
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
+def _listed(names):
+    return checks.listed(sorted(map(str, names)), SHOWN)

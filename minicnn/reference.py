@@ -201,9 +201,15 @@ def max_pool(
     ceil_mode: bool = False,
 ) -> Array:
     """``z[c, i, j] = max over u, v of x_pad[c, s i + d u, s j + d v]``, padded with -infinity."""
+    seen = _max_windows(x, kernel_size, stride, padding, dilation, ceil_mode)
+    return seen.max(axis=(3, 4))
+
+
+def _max_windows(x, kernel_size, stride, padding, dilation, ceil_mode):
+    """What each window sees, with -infinity outside of the image; (C, rows, columns, kh, kw)."""
     borders = pool_borders(x.shape[1:], kernel_size, stride, padding, dilation, ceil_mode)
     x_pad = pad(x, borders[0], borders[1], -np.inf)
-    return windows(x_pad, kernel_size, stride or kernel_size, 0, dilation).max(axis=(3, 4))
+    return windows(x_pad, kernel_size, stride or kernel_size, 0, dilation)
 
 
 def max_pool_mask(
@@ -218,9 +224,7 @@ def max_pool_mask(
 
     ``M[c, i, j, u, v]`` belongs to window (i, j) of channel c; (C, rows, columns, kh, kw).
     """
-    borders = pool_borders(x.shape[1:], kernel_size, stride, padding, dilation, ceil_mode)
-    x_pad = pad(x, borders[0], borders[1], -np.inf)
-    seen = windows(x_pad, kernel_size, stride or kernel_size, 0, dilation)
+    seen = _max_windows(x, kernel_size, stride, padding, dilation, ceil_mode)
     mask = np.zeros_like(seen)
     for c, i, j in np.ndindex(*seen.shape[:3]):
         mask[c, i, j].flat[seen[c, i, j].argmax()] = 1

@@ -32,6 +32,7 @@ from minicnn.checks.values import (
     described,
     is_array,
     is_finite,
+    listed,
     make_rng,
     shown,
 )
@@ -41,5 +42,5 @@ __all__ = [
     "check_finite", "check_flag", "check_generator", "check_items", "check_iterable", "check_kind",
     "check_names", "check_number", "check_numbers", "check_numeric", "check_pair", "check_path",
     "check_positive", "check_seed", "check_shape", "check_text", "described", "is_array",
-    "is_finite", "is_third_party", "list_of", "make_rng", "restoring", "shown", "takes",
+    "is_finite", "is_third_party", "list_of", "listed", "make_rng", "restoring", "shown", "takes",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ what it is handed.
 import math
 import numbers
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,13 @@ def check_array(
             f" {described(x)}.{advice}"
         )
     return x
+
+
+def listed(names: Iterable[str], most: int) -> str:
+    """Some names with commas between, the first `most`, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def as_array(value: Any) -> np.ndarray:

@@ -41,8 +41,10 @@ def run(given: dict[str, Any], settings: Settings) -> int:
     if curve.suggestion is None:
         say("the loss never falls: no learning rate can be suggested.")
     else:
-        least = 3 * curve.suggestion
-        say(f"the loss is least at {least:.2g}: try a third of it, --lr {curve.suggestion:.2g}")
+        say(
+            f"the loss is least at {curve.least:.2g}: try a third of it,"
+            f" --lr {curve.suggestion:.2g}"
+        )
     if out is not None:
         write_atomically(out, canvas.as_file(learning_rates(curve), out.suffix[1:]))
         say(f"written to {out}")

@@ -83,9 +83,6 @@ def _loop(term):
     return loss
 
 
-LOOPS = {"smooth-l1": _loop(smooth_l1), "logistic": _loop(logistic), "bernoulli": _loop(bernoulli)}
-
-
 @kernel
 def mean_squared_error(scores, targets, settings, gradient, value):
     """Fill `value[0]` with ``(1/D) sum of (s - t)²``, and `gradient` with 2 (s - t) / D."""
@@ -106,3 +103,9 @@ def _mean_squared_error(tasks, scores, targets, settings, gradient, value):
             total += np.float64(difference) * np.float64(difference)
     clear_spare_lanes(gradient, samples)
     value[0] = total / settings[0]
+
+
+LOOPS = {
+    "squares": mean_squared_error, "smooth-l1": _loop(smooth_l1), "logistic": _loop(logistic),
+    "bernoulli": _loop(bernoulli),
+}  # fmt: skip

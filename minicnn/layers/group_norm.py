@@ -10,6 +10,7 @@ from minicnn.kernels import group_norm as kernels
 from minicnn.lanes import LANES
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Context, Shape
+from minicnn.layers.norm import check_eps
 
 EPS = 1e-5  # PyTorch's
 
@@ -54,12 +55,9 @@ class SampleNorm(Layer):
 
     def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input and make the parameters."""
-        least, shape = float(np.finfo(self.dtype).tiny), self.input_shape
-        if self._eps is not None and self._eps < least:
-            raise self.error(
-                f"eps must be at least {least:.3g}, the smallest normal number of"
-                f" {np.dtype(self.dtype)}, got {self._eps!r}."
-            )
+        shape = self.input_shape
+        if self._eps is not None:
+            check_eps(self, self._eps)
         self._fill_terms()
         self._groups = self._count_groups()
         if math.prod(shape) == self._groups:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minicnn.checks import check_positive, is_finite, shown
+from minicnn.checks import check_number, check_positive, is_finite, shown, takes
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.kernels import batch_norm as kernels
@@ -10,6 +10,17 @@ from minicnn.lanes import LANES
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Context, Shape
 from minicnn.layers.views import positions
+
+
+@takes(layer=Layer, eps=check_number)
+def check_eps(layer: Layer, eps: float) -> None:
+    """Raise an ArgumentError unless `eps` is a normal number of a built layer's dtype."""
+    least = float(np.finfo(layer.dtype).tiny)
+    if eps < least:
+        raise layer.error(
+            f"eps must be at least {least:.3g}, the smallest normal number of"
+            f" {np.dtype(layer.dtype)}, got {eps!r}."
+        )
 
 
 class BatchNorm(Layer):
@@ -71,12 +82,7 @@ class BatchNorm(Layer):
 
     def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input and make the parameters."""
-        least = float(np.finfo(self.dtype).tiny)
-        if self.eps < least:
-            raise self.error(
-                f"eps must be at least {least:.3g}, the smallest normal number of"
-                f" {np.dtype(self.dtype)}, got {self.eps!r}."
-            )
+        check_eps(self, self.eps)
         channels, fans = self.input_shape[0], Fans(1, 1)
         self.gamma = self.add_parameter("weight", (channels,), "ones", fans, rng, decay=False)
         self.beta = self.add_parameter("bias", (channels,), "zeros", fans, rng, decay=False)

@@ -36,6 +36,11 @@ class Buffers:
         self.targets: np.ndarray | None = None
         self.settings, self.value = np.zeros(2), np.zeros(1)
 
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """All of them, in the order in which the kernels take them."""
+        return self.scores, self.targets, self.settings, self.gradient, self.value
+
 
 class Loss(Habits):
     """Base of all losses; a subclass has `targets`, which checks, and `compute`, a kernel's call.

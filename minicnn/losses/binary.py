@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 
 from minicnn.errors import ArgumentError
-from minicnn.kernels import elementwise_loss as kernels
-from minicnn.losses.base import Buffers
 from minicnn.losses.labels import check_length, check_numeric_targets, check_weights
 from minicnn.losses.regression import Elementwise
 
@@ -42,6 +40,8 @@ class BCEWithLogitsLoss(Elementwise):
         called, if they are not K or a target is outside of [0, 1].
     """
 
+    _loop = "logistic"
+
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None):
         super().__init__(reduction)
         self.weight = check_weights(weight, "weight", zeros=False)
@@ -50,11 +50,6 @@ class BCEWithLogitsLoss(Elementwise):
     def targets(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Shares of yes and no, (N, K, 2) of float64: w v t and w (1 - t)."""
         return _shares(scores.shape[1], targets, self.weight, self.pos_weight)
-
-    def compute(self, kept: Buffers) -> None:
-        """Fill the value and the gradient."""
-        loop = kernels.LOOPS["logistic"]
-        loop(kept.scores, kept.targets, kept.settings, kept.gradient, kept.value)
 
 
 class BCELoss(Elementwise):
@@ -83,6 +78,8 @@ class BCELoss(Elementwise):
         they are not K or a target is outside of [0, 1].
     """
 
+    _loop = "bernoulli"
+
     def __init__(self, weight: Any = None, reduction: str = "mean"):
         super().__init__(reduction)
         self.weight = check_weights(weight, "weight", zeros=False)
@@ -90,11 +87,6 @@ class BCELoss(Elementwise):
     def targets(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Shares of yes and no, (N, K, 2) of float64: w t and w (1 - t)."""
         return _shares(scores.shape[1], targets, self.weight, None)
-
-    def compute(self, kept: Buffers) -> None:
-        """Fill the value and the gradient."""
-        loop = kernels.LOOPS["bernoulli"]
-        loop(kept.scores, kept.targets, kept.settings, kept.gradient, kept.value)
 
 
 def _shares(outputs, targets, weight, pos_weight):

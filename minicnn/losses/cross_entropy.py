@@ -173,7 +173,7 @@ class SoftmaxCrossEntropy(ClassLoss):
         """Fill the value and the gradient."""
         hard = kept.targets is None or kept.targets.ndim == 1
         kernel = kernels.softmax_cross_entropy if hard else kernels.weighted_cross_entropy
-        kernel(kept.scores, kept.targets, kept.settings, kept.gradient, kept.value)
+        kernel(*kept.arguments)
 
 
 class NLLLoss(ClassLoss):
@@ -206,9 +206,7 @@ class NLLLoss(ClassLoss):
 
     def compute(self, kept: Buffers) -> None:
         """Fill the value and the gradient."""
-        kernels.negative_log_likelihood(
-            kept.scores, kept.targets, kept.settings, kept.gradient, kept.value
-        )
+        kernels.negative_log_likelihood(*kept.arguments)
 
 
 class FocalLoss(ClassLoss):
@@ -271,6 +269,4 @@ class FocalLoss(ClassLoss):
 
     def compute(self, kept: Buffers) -> None:
         """Fill the value and the gradient."""
-        kernels.weighted_cross_entropy(
-            kept.scores, kept.targets, kept.settings, kept.gradient, kept.value
-        )
+        kernels.weighted_cross_entropy(*kept.arguments)

@@ -24,8 +24,7 @@ class Elementwise(Loss):
         ``"mean"`` or ``"sum"``.
     """
 
-    def __init__(self, reduction: str = "mean"):
-        super().__init__(reduction)
+    _loop: str  # in `minicnn.kernels.elementwise_loss.LOOPS`
 
     def targets(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """The targets as an array ``(N, K)`` of the dtype of the scores."""
@@ -37,6 +36,10 @@ class Elementwise(Loss):
         """Write what the sum is divided by."""
         numbers = len(targets) * kept.scores.shape[1]
         kept.settings[0] = numbers if self.reduction == "mean" else 1
+
+    def compute(self, kept: Buffers) -> None:
+        """Fill the value and the gradient."""
+        kernels.LOOPS[self._loop](*kept.arguments)
 
 
 class MeanSquaredError(Elementwise):
@@ -50,11 +53,7 @@ class MeanSquaredError(Elementwise):
     targets. For a reduction ``"sum"`` nothing is divided.
     """
 
-    def compute(self, kept: Buffers) -> None:
-        """Fill the value and the gradient."""
-        kernels.mean_squared_error(
-            kept.scores, kept.targets, kept.settings, kept.gradient, kept.value
-        )
+    _loop = "squares"
 
 
 class SmoothL1Loss(Elementwise):
@@ -81,6 +80,8 @@ class SmoothL1Loss(Elementwise):
         If `beta` is negative or not finite, or for another reduction.
     """
 
+    _loop = "smooth-l1"
+
     def __init__(self, beta: float = 1.0, reduction: str = "mean"):
         super().__init__(reduction)
         if not (checks.is_finite(beta) and beta >= 0):
@@ -91,11 +92,6 @@ class SmoothL1Loss(Elementwise):
         """Write what the sum is divided by, and beta."""
         super().write_settings(kept, targets)
         kept.settings[1] = self.beta
-
-    def compute(self, kept: Buffers) -> None:
-        """Fill the value and the gradient."""
-        loop = kernels.LOOPS["smooth-l1"]
-        loop(kept.scores, kept.targets, kept.settings, kept.gradient, kept.value)
 
 
 class L1Loss(SmoothL1Loss):
@@ -142,6 +138,8 @@ class HuberLoss(Elementwise):
         If `delta` is not above 0, or for another reduction.
     """
 
+    _loop = "smooth-l1"
+
     def __init__(self, delta: float = 1.0, reduction: str = "mean"):
         super().__init__(reduction)
         self.delta = checks.check_positive(delta, "delta")
@@ -151,8 +149,3 @@ class HuberLoss(Elementwise):
         super().write_settings(kept, targets)
         kept.settings[0] /= self.delta
         kept.settings[1] = self.delta
-
-    def compute(self, kept: Buffers) -> None:
-        """Fill the value and the gradient."""
-        loop = kernels.LOOPS["smooth-l1"]
-        loop(kept.scores, kept.targets, kept.settings, kept.gradient, kept.value)

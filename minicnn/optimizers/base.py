@@ -12,7 +12,7 @@ from minicnn.optimizers import groups as parameter_groups
 from minicnn.optimizers.clipper import Clipper
 from minicnn.optimizers.groups import Group
 from minicnn.optimizers.runs import Run, find_runs, memory_order
-from minicnn.parameter import Parameter, as_parameters, zeros_side_by_side
+from minicnn.parameter import Parameter, as_parameters, check_normal, zeros_side_by_side
 
 
 class Setting:
@@ -161,13 +161,7 @@ class Optimizer(Habits):
     @takes(value=check_number)
     def check_normal(self, name: str, value: float) -> None:
         """Raise an ArgumentError unless each dtype holds `value` as 0 or a normal number."""
-        for dtype in {parameter.value.dtype for parameter in self.parameters}:
-            least = float(np.finfo(dtype).tiny)
-            if 0 < value < least:
-                raise ArgumentError(
-                    f"{type(self).__name__}: {name} must be at least {least:.3g}, the smallest"
-                    f" normal number of the parameters' {dtype}, got {value!r}."
-                )
+        check_normal(self.parameters, value, f"{type(self).__name__}: {name}")
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the runs, which are views of the parameters: a copy finds its own."""

@@ -9,7 +9,7 @@ import numpy as np
 from minicnn.errors import ArgumentError
 from minicnn.kernels import clip
 from minicnn.optimizers.clipper import clip_together
-from minicnn.parameter import Parameter, as_parameters
+from minicnn.parameter import Parameter, as_parameters, check_normal
 
 
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
@@ -65,10 +65,5 @@ def _checked(parameters, who, limit, name):
     parameters = as_parameters(parameters, who)
     if not (isinstance(limit, numbers.Real) and float(limit) > 0):
         raise ArgumentError(f"{name} must be a number above 0, got {limit!r}.")
-    for dtype in {parameter.grad.dtype for parameter in parameters}:
-        if limit < np.finfo(dtype).tiny:
-            raise ArgumentError(
-                f"{name} must be at least {np.finfo(dtype).tiny:.3g}, the smallest normal number"
-                f" of the gradients' {dtype}, got {limit!r}."
-            )
+    check_normal(parameters, float(limit), name, "gradients'")
     return parameters

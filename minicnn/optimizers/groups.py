@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from minicnn.checks import check_flag, check_number, check_text, list_of, takes
+from minicnn.checks import check_flag, check_number, check_text, list_of, listed, takes
 from minicnn.errors import ArgumentError
 from minicnn.parameter import Parameter
 
@@ -142,15 +142,12 @@ def assign(parameters: list[Parameter], groups: tuple[Group, ...]) -> list[list[
         if not own:
             taken = any(fnmatch.fnmatchcase(name, group.pattern) for name in names)
             why = "only parameters of groups before it" if taken else "no parameter"
-            raise ArgumentError(f"group {str(group)!r} matches {why}; there are {_listed(names)}.")
+            raise ArgumentError(
+                f"group {str(group)!r} matches {why}; there are {listed(names, SHOWN)}."
+            )
     if all(group.frozen for group in groups) and groups and not members[-1]:
         raise ArgumentError(
             f"groups {', '.join(map(str, groups))} freeze all parameters, so that nothing would"
             " learn: leave some out."
         )
     return members
-
-
-def _listed(names):
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

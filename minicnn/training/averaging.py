@@ -22,6 +22,7 @@ from minicnn.models.sequential import Sequential, initialized
 from minicnn.optimizers.runs import find_runs, memory_order
 from minicnn.parameter import assign, zeros_side_by_side
 from minicnn.plan import Passes
+from minicnn.training.generators import unchanged
 
 
 class WeightAverage(Habits):
@@ -60,9 +61,11 @@ class WeightAverage(Habits):
         rows = dict(zip(order, zeros_side_by_side([parameters[i].value for i in order])))
         means = [rows[i] for i in range(len(parameters))]
         self._runs = find_runs(parameters, {"mean": means}, by_decay=False)
-        self._values = {p.name: p.value for p in parameters} | _statistics(model)
-        self._means = {p.name: mean for p, mean in zip(parameters, means)}
-        self._means |= {n: np.zeros_like(array) for n, array in _statistics(model).items()}
+        statistics = _statistics(model)
+        of_statistics = {name: np.zeros_like(array) for name, array in statistics.items()}
+        self._statistics = [(array, of_statistics[name]) for name, array in statistics.items()]
+        self._values = {p.name: p.value for p in parameters} | statistics
+        self._means = dict(zip((p.name for p in parameters), means)) | of_statistics
 
     def is_due(self, step: int, epoch_steps: int, total_steps: int) -> bool:
         """Whether the weights after that many steps are added."""
@@ -72,7 +75,6 @@ class WeightAverage(Habits):
         """The share of the weights that are added in the new average; `count` were before."""
         raise NotImplementedError
 
-    @takes(step=check_count, epoch_steps=check_count, total_steps=check_count)
     def update(self, step: int, epoch_steps: int, total_steps: int) -> None:
         """Add the weights of now, if they are due; before `follow` an ArgumentError."""
         if self._model is None:
@@ -89,9 +91,8 @@ class WeightAverage(Habits):
             self._share[0] = self.share()
             for run in self._runs:
                 average(run.value, run.averages["mean"], self._share)
-            for name in _statistics(self._model):
-                mean = self._means[name]
-                mean += self._share[0] * (self._values[name] - mean)
+            for array, mean in self._statistics:
+                mean += self._share[0] * (array - mean)
         self.count += 1
         self._changed()
 
@@ -256,11 +257,9 @@ def update_bn(model: Sequential, dataset: Dataset, batch_size: int = 128) -> Non
     if not norms:
         return
     kept = [layer.momentum for layer in norms]
-    rngs = [rng for layer in model.all_layers() if (rng := getattr(layer, "rng", None)) is not None]
-    states = [rng.bit_generator.state for rng in rngs]
     passes, size = Passes(model), min(batch_size, len(dataset))
     try:
-        with model.lock.taken():
+        with model.lock.taken(), unchanged(model):
             for array in (array for layer in norms for array in layer.state().values()):
                 array.fill(0)
             for number, batch in enumerate(Batches(dataset, size, None, model.dtype)):
@@ -270,6 +269,4 @@ def update_bn(model: Sequential, dataset: Dataset, batch_size: int = 128) -> Non
     finally:
         for layer, momentum in zip(norms, kept):
             layer.momentum = momentum
-        for rng, state in zip(rngs, states):  # of dropout, whose training goes on as without this
-            rng.bit_generator.state = state
         model.forget()

@@ -70,11 +70,10 @@ class Evaluation:
 
     def _scores(self, batch):
         """The weighted mean over the views of each image."""
-        views = self._views(batch.x)
-        if len(views) == 1:
+        if not (self.flip or self.shift):
             return self._passes.forward(batch.x, False, batch.samples)
         total: Any = 0
-        for weight, view in views:
+        for weight, view in self._views(batch.x.copy()):
             np.copyto(batch.x, view)  # its buffer is filled anew for each batch
             scores = self._passes.forward(batch.x, False, batch.samples)
             total = total + scores.dtype.type(weight) * scores
@@ -88,8 +87,8 @@ class Evaluation:
             sides = ((0, 0), (0, 0), (n, n), (n, n), (0, 0))
             padded = np.pad(x, sides, mode="reflect")
             moved = (padded[:, :, at : at + height, at : at + width] for at in (0, 2 * n))
-            views = [(0.5, x.copy()), *((0.25, view) for view in moved)]
+            views = [(0.5, x), *((0.25, view) for view in moved)]
         if self.flip:
-            halves = [(weight / 2, view.copy()) for weight, view in views]
+            halves = [(weight / 2, view) for weight, view in views]
             views = halves + [(weight, view[:, :, :, ::-1]) for weight, view in halves]
         return views

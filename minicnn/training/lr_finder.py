@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.losses.reduction import batch_weight, mean_of
 from minicnn.models import Sequential
 from minicnn.optimizers import Optimizer
+from minicnn.training.generators import unchanged
 from minicnn.training.step import TrainingStep
 from minicnn.training.validation import check_loss, check_parts
 
@@ -41,14 +43,19 @@ class LRCurve(NamedTuple):
     smoothed: np.ndarray
 
     @property
+    def least(self) -> float | None:
+        """The learning rate with the least smoothed loss; None if the loss never falls."""
+        where = int(np.argmin(self.smoothed)) if len(self.smoothed) else 0
+        return float(self.lrs[where]) if where else None
+
+    @property
     def suggestion(self) -> float | None:
-        """A third of the learning rate with the least smoothed loss, for the peak of a schedule.
+        """A third of `least`, for the peak of a schedule.
 
         The average lags some nine steps behind, in which the learning rate grows about fourfold at
-        the default settings. None if the loss never falls.
+        the default settings.
         """
-        least = int(np.argmin(self.smoothed)) if len(self.smoothed) else 0
-        return float(self.lrs[least] / 3) if least else None
+        return None if self.least is None else self.least / 3
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
@@ -105,7 +112,7 @@ def find_lr(
     batches = _endless(train, batch_size, seed, model.dtype, augmentation)
     lrs = np.geomspace(lowest, highest, steps)
     losses, smoothed, mean, least = [], [], 0.0, math.inf
-    with _Restored(model, optimizer), np.errstate(over="ignore", invalid="ignore"):
+    with _restored(model, optimizer), np.errstate(over="ignore", invalid="ignore"):
         step = TrainingStep(model, loss, optimizer)
         for number, (lr, batch) in enumerate(zip(lrs, batches), start=1):
             optimizer.lr = float(lr)
@@ -154,7 +161,7 @@ def overfit_batch(
     loss = _checked(model, optimizer, loss, train)
     size, losses = min(check_count(batch_size, "batch_size"), len(train)), []
     (batch,) = Batches(train.subset(size), size, None, model.dtype)
-    with _Restored(model, optimizer), np.errstate(over="ignore", invalid="ignore"):
+    with _restored(model, optimizer), np.errstate(over="ignore", invalid="ignore"):
         step = TrainingStep(model, loss, optimizer)
         for _ in range(check_count(steps, "steps")):
             losses.append(_step(step, loss, batch, model))
@@ -186,27 +193,20 @@ def _endless(train, batch_size, seed, dtype, augmentation):
         yield from batches.epoch(batches.order(), 0, number)
 
 
-class _Restored:
+@contextmanager
+def _restored(model, optimizer):
     """A block of code after which model, optimizer and the layers' random numbers are as before.
 
     Averages that the optimizer makes in the block are 0 afterwards.
     """
-
-    def __init__(self, model, optimizer):
-        self.model, self.optimizer = model, optimizer
-
-    def __enter__(self):
-        self._weights = self.model.state_dict()
-        self._state, self._lr = self.optimizer.state_dict(), self.optimizer.lr
-        rngs = (getattr(layer, "rng", None) for layer in self.model.all_layers())
-        self._rngs = [(rng, rng.bit_generator.state) for rng in rngs if rng is not None]
-
-    def __exit__(self, *_):
-        self.model.load_state_dict(self._weights)
-        own = self.optimizer.state_dict(copy=False)
+    weights, state, lr = model.state_dict(), optimizer.state_dict(), optimizer.lr
+    try:
+        with unchanged(model):
+            yield
+    finally:
+        model.load_state_dict(weights)
+        own = optimizer.state_dict(copy=False)
         made = {name: np.zeros_like(array) for name, array in own.items()}
-        self.optimizer.load_state_dict({**made, **self._state})
-        self.optimizer.lr = self._lr
-        for rng, state in self._rngs:
-            rng.bit_generator.state = state
-        self.model.release()
+        optimizer.load_state_dict({**made, **state})
+        optimizer.lr = lr
+        model.release()

@@ -8,10 +8,12 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from minicnn.checks import listed
 from minicnn.errors import DataError
 
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "valid", "validation")  # the first that is there
+SHOWN = 5  # names in an error
 IGNORED = ("thumbs.db", "desktop.ini")  # what systems put beside images, besides hidden files
 
 
@@ -89,10 +91,11 @@ def _listing(root):
         there = _folders(part)
         for name in sorted(set(there) - set(names)):
             raise DataError(
-                f"{part / name}: the training set has no class of this name: it has {_few(names)}."
+                f"{part / name}: the training set has no class of this name: it has"
+                f" {listed(names, SHOWN)}."
             )
         if lacking := sorted(set(names) - set(there)):
-            notes.append(f"the test set has no image of {_few(lacking)}.")
+            notes.append(f"the test set has no image of {listed(lacking, SHOWN)}.")
     digest = hashlib.sha256()
     sets = tuple(_files(root, part, names, digest) for part in parts)
     return Listing(root, sets, tuple(names), tuple(notes), digest.hexdigest())
@@ -135,8 +138,3 @@ def _walk(folder, above):
 def _folders(folder):
     with os.scandir(folder) as entries:
         return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-
-
-def _few(names):
-    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more

@@ -4,9 +4,10 @@ import os
 
 import numpy as np
 
-from minicnn.checks import takes
+from minicnn.checks import listed, takes
 from minicnn.errors import ArgumentError
 from minicnn.models.sequential import Sequential, initialized
+from minicnn.parameter import assign
 from minicnn.training.runs import tensors
 from minicnn.training.runs.weights import COUNT, named_arrays, weights_file
 
@@ -59,8 +60,9 @@ def fine_tune(model: Sequential, path: str | os.PathLike[str]) -> list[str]:
         raise ArgumentError(
             f"{file} is not of this model, whose layers but the last must be the same. {said}."
         )
-    for name in own.keys() - set(fresh):
-        own[name][...] = given[name]
+    taken = own.keys() - set(fresh)
+    with model.lock.taken():
+        assign({name: own[name] for name in taken}, {name: given[name] for name in taken})
     return fresh
 
 
@@ -72,13 +74,11 @@ def _head(model, own):
 
 
 def _listed(names, own, given):
-    shown = sorted(names)[:SHOWN]
-    words = [
+    words = (
         f"{n} {_shape(given[n])} for {_shape(own[n])}" if n in own and n in given else n
-        for n in shown
-    ]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(words) + more
+        for n in sorted(names)
+    )
+    return listed(words, SHOWN)
 
 
 def _shape(array: np.ndarray) -> str:

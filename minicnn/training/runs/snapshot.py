@@ -12,6 +12,7 @@ import numpy as np
 
 from minicnn.errors import DataError
 from minicnn.parameter import assign
+from minicnn.training.generators import generators
 from minicnn.training.runs.tensors import digest_of_arrays
 from minicnn.training.runs.weights import named_arrays
 
@@ -55,7 +56,7 @@ def capture(
         "format": FORMAT,
         "data": data,
         "trainer": trainer.state_dict(),
-        "generators": {n: rng.bit_generator.state for n, rng in _generators(trainer).items()},
+        "generators": {n: rng.bit_generator.state for n, rng in generators(trainer.model).items()},
         "callbacks": callbacks,
         **({} if average is None else {"average": average["about"]}),
     }
@@ -84,9 +85,9 @@ def restore(
         if trainer.average is not None:
             state = {"about": about["average"], "arrays": _of(AVERAGE, arrays)}
             trainer.average.load_state_dict(state)
-        generators = _generators(trainer)
-        for name in generators.keys() | about["generators"].keys():
-            generators[name].bit_generator.state = about["generators"][name]
+        drawn = generators(trainer.model)
+        for name in drawn.keys() | about["generators"].keys():
+            drawn[name].bit_generator.state = about["generators"][name]
         trainer.load_state_dict(_checked(about["trainer"], trainer.test is not None))
         predicted = arrays.get(PREDICTED)
         images = 0 if trainer.test is None else len(trainer.test)
@@ -124,12 +125,6 @@ def describe_data(trainer: "Trainer") -> dict[str, Any]:
 def _digest(dataset):
     arrays = {name: getattr(dataset, name) for name in ("images", "labels", "mean", "std")}
     return digest_of_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-
-
-def _generators(trainer):
-    """The generators that layers draw from in training, by the layers' names."""
-    found = {layer.name: getattr(layer, "rng", None) for layer in trainer.model.all_layers()}
-    return {n: rng for n, rng in found.items() if isinstance(rng, np.random.Generator)}
 
 
 def _of(prefix, arrays):
