@@ -18,34 +18,69 @@ import numpy as np
 from minicnn.kernels import LANES
 from minicnn.kernels.runtime.jit import kernel
 from minicnn.kernels.runtime.thread_pool import parallel_for
+from minicnn.kernels.simd.arithmetic import transpose
 from minicnn.kernels.simd.tile import tile_operations
-from minicnn.kernels.simd.vector import REGISTER_BYTES, pointer, zero_tile
+from minicnn.kernels.simd.vector import REGISTER_BYTES, load, pointer, store, zero_tile
 from minicnn.kernels.update import flushed, smallest_normal
 
 ROWS, VECTORS = (8, 2) if REGISTER_BYTES == 64 else (4, 1)  # of a tile
+WIDTH = VECTORS * LANES
+DEPTH = 192  # terms of a product, whose numbers the nearest cache holds
 SIDE = 2 * LANES  # a multiple of any tile's
 COEFFICIENTS = 3.4445, -4.7750, 2.0315  # Jordan's, steep at 0: small values grow quickly
 EPS = 1e-7  # beside |G|, which may be 0
 
-_splat, _, _store_tile, _add_rank1, _, _ = tile_operations(ROWS, VECTORS)
+_splat, _load_tile, _store_tile, _add_rank1, _, _ = tile_operations(ROWS, VECTORS)
 
 
 @kernel
-def product(a, b, out):
-    """``out = a b``; shapes (m, k), (k, n) and (m, n), multiples of `SIDE`."""
-    parallel_for(_product_rows, a.shape[0] // ROWS, (a, b, out))
+def product(a, b, out, symmetric):
+    """``out = a b``; shapes (m, k), (k, n) and (m, n), multiples of `SIDE`.
+
+    Where it is told that the product is `symmetric`, only its lower half is computed.
+    """
+    parallel_for(_product_rows, len(a) // ROWS, (a, b, out, symmetric))
+    if symmetric:
+        parallel_for(_mirror_rows, len(out), (out,))
 
 
 @kernel
-def _product_rows(tiles, a, b, out):
+def _product_rows(tiles, a, b, out, symmetric):
     inner, columns = b.shape
     a0, b0, out0 = pointer(a), pointer(b), pointer(out)
-    for j in range(0, columns, VECTORS * LANES):
-        for i in range(tiles.start * ROWS, tiles.stop * ROWS, ROWS):
-            tile = zero_tile(_splat(a0, 0))
-            for k in range(inner):
-                tile = _add_rank1(tile, a0 + (i * inner + k), inner, b0 + (k * columns + j), LANES)
-            _store_tile(tile, out0 + (i * columns + j), columns, LANES)
+    strip = np.empty(DEPTH * WIDTH, b.dtype)  # of b, in one piece
+    for first in range(0, inner, DEPTH):
+        depth = min(DEPTH, inner - first)
+        for j in range(0, columns, WIDTH):
+            for k in range(depth):
+                for v in range(0, WIDTH, LANES):
+                    at = b0 + ((first + k) * columns + j + v)
+                    store(load(at), pointer(strip) + (k * WIDTH + v))
+            for task in tiles:
+                i = ROWS * (_spread(task, len(a) // ROWS) if symmetric else task)
+                if symmetric and i + ROWS <= j:
+                    continue
+                to = out0 + (i * columns + j)
+                tile = zero_tile(_splat(a0, 0))
+                if first:
+                    tile = _load_tile(to, columns, LANES)
+                for k in range(depth):
+                    w, x = a0 + (i * inner + first + k), pointer(strip) + k * WIDTH
+                    tile = _add_rank1(tile, w, inner, x, LANES)
+                _store_tile(tile, to, columns, LANES)
+
+
+@kernel
+def _spread(task, count):
+    """From both ends to the middle: rows of a half matrix are short at first and long at last."""
+    return count - 1 - task // 2 if task % 2 else task // 2
+
+
+@kernel
+def _mirror_rows(rows, out):
+    for i in rows:
+        for j in range(i + 1, len(out)):
+            out[i, j] = out[j, i]
 
 
 @kernel
@@ -65,11 +100,11 @@ def orthogonalize(x, other, turned, square, work, sums, steps):
     """
     parallel_for(_scale_rows, len(x), (x, sums))
     for _ in range(steps):
-        parallel_for(_turn_rows, len(turned), (x, turned))
-        product(x, turned, square)
-        product(square, square, work)
+        parallel_for(_turn_blocks, len(turned) // LANES, (x, turned))
+        product(x, turned, square, True)
+        product(square, square, work, True)
         parallel_for(_combine_rows, len(work), (square, work))
-        product(work, x, other)
+        product(work, x, other, False)
         parallel_for(_add_rows, len(x), (x, other))
         x, other = other, x
     return x
@@ -88,10 +123,13 @@ def _scale_rows(rows, x, sums):
 
 
 @kernel
-def _turn_rows(rows, x, turned):
-    for i in rows:
-        for j in range(turned.shape[1]):
-            turned[i, j] = x[j, i]
+def _turn_blocks(blocks, x, turned):
+    """``turned = xᵀ``, so many rows of 16 at a time."""
+    m, n = x.shape
+    for block in blocks:
+        for j in range(0, m, LANES):
+            at = pointer(x) + (j * n + block * LANES)
+            transpose(at, n, pointer(turned) + (block * LANES * m + j), m)
 
 
 @kernel

@@ -5,7 +5,7 @@ import pytest
 
 from minicnn import Sequential, lanes, optimizers
 from minicnn.errors import ArgumentError
-from minicnn.kernels.orthogonal import COEFFICIENTS, EPS, SIDE, orthogonalize, product
+from minicnn.kernels.orthogonal import COEFFICIENTS, DEPTH, EPS, SIDE, orthogonalize, product
 from minicnn.kernels.runtime.thread_pool import get_num_threads, set_num_threads
 from minicnn.layers import Dense, Tanh
 from minicnn.losses import SoftmaxCrossEntropy
@@ -70,13 +70,26 @@ def test_steps_are_those_of_the_equations(dtype, rtol, nesterov):
         np.testing.assert_allclose(value, expected, rtol=0, atol=rtol * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("shape", [(SIDE, SIDE), (SIDE, 3 * SIDE), (2 * SIDE, 5 * SIDE)])
+@pytest.mark.parametrize(
+    "shape", [(SIDE, SIDE), (SIDE, 3 * SIDE), (2 * SIDE, 5 * SIDE), (DEPTH + SIDE, SIDE)]
+)
 def test_a_product_is_numpy_s(shape):
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(shape[0], shape[0])), rng.normal(size=shape)
     out = lanes.zeros(shape, np.float64)
-    product(a, b, out)
+    product(a, b, out, False)
     np.testing.assert_allclose(out, a @ b, atol=1e-12 * shape[0])
+
+
+def test_half_of_a_symmetric_product_is_the_whole():
+    rng = np.random.default_rng(0)
+    side = DEPTH + 3 * SIDE
+    a = rng.normal(size=(side, 2 * side))
+    found = [lanes.zeros((side, side), np.float64) for _ in range(2)]
+    for out, symmetric in zip(found, (False, True)):
+        product(a, np.ascontiguousarray(a.T), out, symmetric)
+    np.testing.assert_allclose(found[0], a @ a.T, atol=1e-12 * side)
+    assert found[0].tobytes() == found[1].tobytes()
 
 
 def test_singular_values_come_near_to_one():

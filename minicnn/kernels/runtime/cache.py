@@ -66,8 +66,7 @@ def _fingerprint():
 DATES = _dates()  # before the sources are read, and long before they are imported
 FINGERPRINT = _fingerprint()
 
-#: What the machine and the settings add. Kernels ask the processor itself for its registers,
-#: whatever Numba was told of it.
+#: What the machine and the settings add.
 HOST = repr(
     (
         llvm.get_host_cpu_name(),

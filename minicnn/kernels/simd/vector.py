@@ -19,8 +19,9 @@ from functools import wraps
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, overload, register_model
 
 from minicnn.kernels import LANES
@@ -29,13 +30,18 @@ INT64 = ir.IntType(64)
 
 
 def _registers():
-    """Width in bytes and number of the host's vector registers."""
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
+    """Width in bytes and number of the vector registers that Numba compiles for.
+
+    These are the processor's, or what NUMBA_CPU_FEATURES says. On ARM64 they are asked of nobody:
+    every one has NEON, and macOS does not tell.
+    """
+    if llvm.get_process_triple().startswith(("aarch64", "arm64")):
+        return 16, 32
+    told = config.CPU_FEATURES
+    features = (get_host_cpu_features() if told is None else told).split(",")
+    if "+avx512f" in features:
         return 64, 32
-    if features.get("avx"):
-        return 32, 16
-    return 16, 32 if features.get("neon") else 16
+    return (32 if "+avx" in features or "+avx2" in features else 16), 16
 
 
 REGISTER_BYTES, REGISTER_COUNT = _registers()

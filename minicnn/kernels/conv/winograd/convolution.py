@@ -31,14 +31,25 @@ from minicnn.kernels.runtime.jit import kernel
 from minicnn.kernels.runtime.thread_pool import parallel_for
 from minicnn.kernels.simd.arithmetic import rounded
 from minicnn.kernels.simd.tile import tile_operations
-from minicnn.kernels.simd.vector import REGISTER_BYTES, load, pointer, zero, zero_tile
+from minicnn.kernels.simd.vector import (
+    REGISTER_BYTES,
+    load,
+    pointer,
+    prefetch_to_read,
+    tile_rows,
+    zero,
+    zero_tile,
+)
 
 # The register tile: output channels times tiles of outputs.
-ROWS = 4
-COLUMNS = 4 if REGISTER_BYTES == 64 else 1
+ROWS, COLUMNS = (4, 4) if REGISTER_BYTES == 64 else (tile_rows(4, 1), 1)
 PANELS = 8  # of ROWS output channels, whose points are computed before any is put together
+# Input channels whose points the nearest cache holds while all panels are multiplied by them. A
+# tile of four columns reads them so seldom that it need not.
+CHUNK = 96 if COLUMNS == 1 else 1 << 30
+FAR = 1 << 18  # transformed weights, from which on they are asked for early
 
-_splat, _, _store_tile, _add_rank1, _, _ = tile_operations(ROWS, COLUMNS)
+_splat, _load_tile, _store_tile, _add_rank1, _, _ = tile_operations(ROWS, COLUMNS)
 
 
 @kernel
@@ -94,26 +105,28 @@ def _convolve_parts(own_parts, x, u, bias, y, padding, relu, v, m):
                     points = v0 + (c * TILES + t) * LANES
                     input_points(image, top, left, height, width, nothing, points, v_step)
             units = (c_in + c_out) * TILES if after == TILES else 0
-            asked, at_once = 0, 1 + units // (POINTS * (end - begin) * TILES // COLUMNS)
+            products = POINTS * (end - begin) * (TILES // COLUMNS) * ((c_in + CHUNK - 1) // CHUNK)
+            asked, at_once = 0, 1 + units // products
             for low in range(begin, end, PANELS):
                 high = min(low + PANELS, end)
                 for k in range(POINTS):
-                    at = v0 + k * v_step
-                    for panel in range(low, high):
-                        w = u0 + (k * u.shape[1] + panel * ROWS) * u.shape[2]
-                        to = m0 + (k * m_step + (panel - low) * ROWS * TILES * LANES)
-                        for t in range(0, count, COLUMNS):
-                            prefetch_tiles(
-                                asked, min(asked + at_once, units), next_places,
-                                x0, c_in, height, width, y0, c_out, rows, columns, True,
-                            )  # fmt: skip
-                            asked += at_once
-                            tile = zero_tile(_splat(w, 0))
-                            for c in range(c_in):
-                                tile = _add_rank1(
-                                    tile, w + c, u.shape[2], at + (c * TILES + t) * LANES, LANES
+                    for c in range(0, c_in, CHUNK):
+                        channels = min(CHUNK, c_in - c)
+                        at = v0 + (k * v_step + c * TILES * LANES)
+                        for panel in range(low, high):
+                            w = u0 + ((k * u.shape[1] + panel * ROWS) * u.shape[2] + c)
+                            to = m0 + (k * m_step + (panel - low) * ROWS * TILES * LANES)
+                            for t in range(0, count, COLUMNS):
+                                prefetch_tiles(
+                                    asked, min(asked + at_once, units), next_places,
+                                    x0, c_in, height, width, y0, c_out, rows, columns, True,
+                                )  # fmt: skip
+                                asked += at_once
+                                if u.size > FAR:
+                                    _prefetch_panel(w + ROWS * u.shape[2], u.shape[2], t, channels)
+                                _add_products(
+                                    w, u.shape[2], at + t * LANES, channels, c == 0, to + t * LANES
                                 )
-                            _store_tile(tile, to + t * LANES, TILES * LANES, LANES)
                 for o in range(low * ROWS, min(high * ROWS, c_out)):
                     for t in range(count):
                         g, i, j = places[t, 0], places[t, 1], places[t, 2]
@@ -122,6 +135,25 @@ def _convolve_parts(own_parts, x, u, bias, y, padding, relu, v, m):
                             m0 + ((o - low * ROWS) * TILES + t) * LANES, m_step,
                             bias0 + o * bias_step, relu, out, columns, rows - i, columns - j,
                         )  # fmt: skip
+
+
+@kernel
+def _add_products(w, w_step, v, channels, fresh, sums):
+    """``sums[o, t] += sum over c of w[o, c] v[c, t]``, a register tile, which is `fresh` at 0."""
+    tile = zero_tile(_splat(w, 0))
+    if not fresh:
+        tile = _load_tile(sums, TILES * LANES, LANES)
+    for c in range(channels):
+        tile = _add_rank1(tile, w + c, w_step, v + c * TILES * LANES, LANES)
+    _store_tile(tile, sums, TILES * LANES, LANES)
+
+
+@kernel
+def _prefetch_panel(w, w_step, t, channels):
+    """Ask for a panel of weights; each t, a column of the block, asks for a share of it."""
+    for row in range(t // COLUMNS, ROWS, TILES // COLUMNS):
+        for c in range(0, channels, LANES):
+            prefetch_to_read(w + (row * w_step + c))
 
 
 def input_scratch(c_in):

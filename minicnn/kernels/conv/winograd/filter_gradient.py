@@ -15,8 +15,6 @@ Each slice of the tiles has a sum of its own, and the slices are added in order:
 there are depends on the shapes alone, so the bits do not depend on the threads.
 """
 
-import math
-
 import numpy as np
 
 from minicnn.kernels import LANES
@@ -237,7 +235,8 @@ def slice_count(lane_groups, output_shape, c_in):
     """Into how many slices the tiles are cut: 8, 4 or 2, the more the smaller their sums are."""
     c_out, rows, columns = output_shape
     tiles = lane_groups * -(-rows // 4) * -(-columns // 4)
-    room = min(SUMS // math.prod(weight_points(c_out, c_in)), tiles // TILES)
+    size = POINTS * -(-c_out // 4) * 4 * -(-c_in // LANES) * LANES  # whatever the registers
+    room = min(SUMS // size, tiles // TILES)
     return min(tiles, 8 if room >= 8 else 4 if room >= 4 else 2)
 
 
