@@ -31,7 +31,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "data": "cifar10", "model": "quick-resnet48", "optimizer": "muon", "lr": 0.1,
         "momentum": 0.85, "weight_decay": 0.1, "label_smoothing": 0.1, "batch_size": 512,
         "epochs": 10, "schedule": "warmup:0.02,linear", "augment": "crop:2:reflect,flip",
-        "validation": 5000, "eval_flip": True, "eval_shift": 1,
+        "validation": 5000, "eval_flip": True, "eval_shift": 1, "eval_every": 5,
     },
 }  # fmt: skip
 
@@ -168,6 +168,10 @@ def make_parser() -> Parser:
     training.add_argument(
         "--eval-shift", metavar="N", type=int,
         help="evaluate each image also moved by N pixels, both ways along the diagonal (0)",
+    )  # fmt: skip
+    training.add_argument(
+        "--eval-every", metavar="N", type=int,
+        help="evaluate after every N epochs, and after the last (1)",
     )  # fmt: skip
     training.add_argument(
         "--label-smoothing", metavar="X", type=float, help="of the targets, in [0, 1) (0)"

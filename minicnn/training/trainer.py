@@ -1,5 +1,6 @@
 """Trainer: the loop of stochastic gradient descent, and nothing else."""
 
+import math
 import os
 import time
 from collections.abc import Iterable
@@ -81,6 +82,8 @@ class Trainer(Habits):
         model is evaluated.
     eval_shift : int
         By how many pixels images are moved for further views then, see `Evaluation`; 0 for none.
+    eval_every : int
+        The model is evaluated after every so many epochs, and after the last.
     drop_last : bool
         Whether a smaller last batch is left out of each epoch.
 
@@ -105,7 +108,7 @@ class Trainer(Habits):
         weight in the loss, while the weights change), ``test_loss`` and ``test_accuracy`` (at the
         end of the epoch), as well as ``validation_loss`` and ``validation_accuracy`` if there is a
         validation set, ``seconds`` (evaluation included) and ``images_per_second`` (training steps
-        alone).
+        alone). What was not evaluated is NaN.
         Accuracies are fractions.
     base_lr : float
         The learning rate that the schedule multiplies: the optimizer's, when training begins.
@@ -133,6 +136,7 @@ class Trainer(Habits):
         average: WeightAverage | None = None,
         eval_flip: bool = False,
         eval_shift: int = 0,
+        eval_every: int = 1,
         drop_last: bool = False,
     ):
         self.callbacks = as_callbacks(callbacks)
@@ -150,6 +154,7 @@ class Trainer(Habits):
             drop_last=drop_last,
         )  # fmt: skip
         self.average, self.eval_flip, self.eval_shift = average, eval_flip, eval_shift
+        self.eval_every = check_count(eval_every, "eval_every")
         if average is not None:
             check_kind(average, WeightAverage, "average").follow(model, train)
         self._evaluation = Evaluation(model, eval_flip, eval_shift)
@@ -213,6 +218,12 @@ class Trainer(Habits):
     def has_ended(self) -> bool:
         """Whether no epoch follows the one that is running, or ran last."""
         return self._stopped or self.epoch >= self.epochs
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether the model was evaluated after the epoch that ended last."""
+        line = self.history[-1] if self.history else {"test_accuracy": math.nan}
+        return not any(math.isnan(line.get(f"{n}_accuracy", 0.0)) for n in ("validation", "test"))
 
     def evaluate(self) -> RunningMetrics:
         """Mean loss and accuracy on the test set, in evaluation mode.
@@ -362,16 +373,19 @@ class Trainer(Habits):
             self.trained_images = before["trained_images"] + self.totals.samples
             self.step_seconds = before["step_seconds"] + self._epoch_seconds
             self.train_seconds = before["train_seconds"] + self._epoch_seconds
-        held = self._validation_batches
-        validation = None if held is None else self._evaluate(held)[0]
-        test = None if self.test_batches is None else self.evaluate()
+        due = self.epoch % self.eval_every == 0 or self.has_ended()
+        found, nothing = {"train": self.totals}, RunningMetrics()
+        if self._validation_batches is not None:
+            held = self._validation_batches
+            found["validation"] = self._evaluate(held)[0] if due else nothing
+        if self.test_batches is not None:
+            found["test"] = self.evaluate() if due else nothing
         seconds = time.perf_counter() - start
         self.train_seconds = before["train_seconds"] + seconds
         self._before = {name: getattr(self, name) for name in COUNTED}
         line: dict[str, Any] = {"epoch": self.epoch, "step": self.step}
-        for name, metrics in (("train", self.totals), ("validation", validation), ("test", test)):
-            if metrics is not None:
-                line |= {f"{name}_loss": metrics.loss, f"{name}_accuracy": metrics.accuracy}
+        for name, metrics in found.items():
+            line |= {f"{name}_loss": metrics.loss, f"{name}_accuracy": metrics.accuracy}
         speed = self.totals.samples / self._epoch_seconds
         self.history.append({**line, "seconds": seconds, "images_per_second": speed})
         self._tell("on_epoch_end")

@@ -37,16 +37,16 @@ def curves(run: str | os.PathLike[str]) -> Any:
     if not lines:
         raise DataError(f"{path}: no epoch has ended yet, so there is nothing to draw.")
     figure = canvas.new_figure(10, 4)
-    epochs = [line["epoch"] for line in lines]
     for axes, what, unit, factor in zip(
         figure.subplots(1, 2), ("loss", "accuracy"), ("nats", "%"), (1, 100)
     ):
         for number, (name, style, marker) in enumerate(SETS):
-            values = [line.get(f"{name}_{what}") for line in lines]
-            if None not in values:
+            found = [(line["epoch"], line.get(f"{name}_{what}")) for line in lines]
+            points = [(epoch, factor * value) for epoch, value in found if value is not None]
+            if points:
                 axes.plot(
-                    epochs, [factor * value for value in values], style, marker=marker,
-                    markersize=3, color=canvas.COLOURS[number], label=name,
+                    *zip(*points), style, marker=marker, markersize=3,
+                    color=canvas.COLOURS[number], label=name,
                 )  # fmt: skip
         axes.set(xlabel="epoch", ylabel=f"{what} ({unit})")
         axes.xaxis.get_major_locator().set_params(integer=True)

@@ -88,7 +88,9 @@ class EarlyStopping(_Watch):
         super().__init__(patience, metric, min_delta)
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
-        """Compare with the best, and stop when the patience is used up."""
+        """Compare with the best, and stop when the patience is used up; not between evaluations."""
+        if not trainer.evaluated:
+            return
         if not self._is_best(trainer) and trainer.epoch - (self.best_epoch or 0) >= self.patience:
             trainer.stop()
 
@@ -148,6 +150,8 @@ class ReduceLROnPlateau(_Watch):
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
         """Compare with the best, and lower the learning rate when the patience is used up."""
+        if not trainer.evaluated:
+            return
         if self._is_best(trainer):
             self.waiting_since = trainer.epoch
         elif trainer.epoch - self.waiting_since > self.patience:

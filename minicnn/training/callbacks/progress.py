@@ -1,5 +1,6 @@
 """What a person sees while a model is trained."""
 
+import math
 from typing import Any
 
 from minicnn.checks import check_count, check_dict, check_number, takes
@@ -80,9 +81,9 @@ def epoch_line(line: dict[str, Any], epochs: int) -> str:
     number, loss = f"epoch {line['epoch']}/{epochs}", f"loss {_short(line['train_loss'])}"
     accuracy, seconds = _accuracy(line["train_accuracy"]), f"{line['seconds']:.1f} s"
     held = line.get("validation_accuracy")
-    chosen = [] if held is None else [f"validation {100 * held:.2f} %"]
+    chosen = [] if held is None or math.isnan(held) else [f"validation {100 * held:.2f} %"]
     tested, test_loss = [], []
-    if "test_loss" in line:
+    if not math.isnan(line.get("test_accuracy", math.nan)):  # else it was not evaluated
         tested = [f"test {_accuracy(line['test_accuracy'])}"]
         test_loss = [f"test loss {_short(line['test_loss'])}"]
     words = [number, loss, *chosen, *tested, seconds]

@@ -137,7 +137,7 @@ class Run:
             loss=settings.make_loss(train), batch_size=settings.batch_size, seed=settings.seed,
             augmentation=settings.make_augmentation(), average=settings.make_average(),
             eval_flip=settings.eval_flip, eval_shift=settings.eval_shift,
-            drop_last=settings.drop_last, **more,
+            eval_every=settings.eval_every, drop_last=settings.drop_last, **more,
         )  # fmt: skip
 
     def train(self, quiet: bool = False, callbacks: Iterable[Callback] = ()) -> dict[str, Any]:
@@ -260,6 +260,7 @@ class Run:
     def _summarize(self, status, compile_seconds):
         trainer = self.trainer
         sound = status != "diverged"  # a diverged model's last results say nothing of it
+        evaluated = trainer.evaluated and sound
         last = trainer.history[-1] if trainer.history and sound else {}
         accuracies = [line["test_accuracy"] for line in trainer.history]
         held = [line.get("validation_accuracy") for line in trainer.history]
@@ -268,14 +269,14 @@ class Run:
             best = best_of(held)
             at = None if best is None or not sound else held.index(best)
             chosen = {
-                "validation_accuracy": last.get("validation_accuracy"),
+                "validation_accuracy": last.get("validation_accuracy") if evaluated else None,
                 "best_validation_accuracy": best if sound else None,
                 "best_epoch": None if at is None else at + 1,
                 "test_accuracy_of_best": None if at is None else accuracies[at],
             }
         rated = trainer.predicted is not None and sound
         return {
-            "test_accuracy": last.get("test_accuracy"),
+            "test_accuracy": last.get("test_accuracy") if evaluated else None,
             "best_test_accuracy": best_of(accuracies),
             **chosen,
             "train_loss": last.get("train_loss"),

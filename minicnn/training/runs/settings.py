@@ -53,7 +53,7 @@ LATER = {
     "image_size": None, "skip_bad": False, "validation": None, "augment": None,
     "groups": None, "clip_norm": None, "clip_value": None,
     "class_weights": None, "ema": None, "swa": None, "eval_flip": False,
-    "eval_shift": 0,
+    "eval_shift": 0, "eval_every": 1,
     "drop_last": False, "early_stopping": None, "plateau": None, "weights": None,
 }  # fmt: skip
 
@@ -131,6 +131,8 @@ class Settings:
         left out, see `Trainer`.
     eval_shift : int
         By how many pixels they are moved for further views when evaluated.
+    eval_every : int
+        After how many epochs the model is evaluated, and after the last.
     early_stopping, plateau : int, optional
         The patience, in epochs, of `EarlyStopping` and of `ReduceLROnPlateau`; both go by the
         validation set.
@@ -173,6 +175,7 @@ class Settings:
     swa: float | None = None
     eval_flip: bool = False
     eval_shift: int = 0
+    eval_every: int = 1
     drop_last: bool = False
     early_stopping: int | None = None
     plateau: int | None = None
@@ -197,6 +200,7 @@ class Settings:
         for name in ("eval_flip", "drop_last"):
             check_flag(getattr(self, name), name)
         check_count(self.eval_shift, "eval_shift", least=0)
+        check_count(self.eval_every, "eval_every")
         if self.weights is not None:
             check_text(self.weights, "weights")
         for name in ("epochs", "batch_size"):

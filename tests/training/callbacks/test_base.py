@@ -31,7 +31,7 @@ def test_metrics_log_has_a_line_for_each_epoch_as_soon_as_it_ends(tmp_path):
 
 def epochs_until_stop(callback, metric, results):
     stopped = []
-    trainer = SimpleNamespace(history=[], stop=lambda: stopped.append(True))
+    trainer = SimpleNamespace(history=[], evaluated=True, stop=lambda: stopped.append(True))
     for trainer.epoch, result in enumerate(results, start=1):
         trainer.history.append({metric: result})
         callback.on_epoch_end(trainer)

@@ -10,7 +10,7 @@ from tests.training.test_averaging import a_set, a_trainer
 class Told:
     """What the callback sees of a trainer whose validation losses are known."""
 
-    validation = True
+    validation = evaluated = True
 
     def __init__(self, lr):
         self.base_lr, self.history, self.epoch = lr, [], 0
