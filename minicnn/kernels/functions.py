@@ -3,7 +3,8 @@
 An activation is a pair of scalar functions that read as the formula does. `z` is its
 input, `a` its output and `alpha` its parameter, where it has one; the derivative is
 dσ/dz. Constants are taken in the type of `z`, so that a float32 loop holds nothing but
-float32, but for those that :mod:`minicnn.kernels.simd.gates` and ``gaussian`` compute in float64.
+float32, but for those that :mod:`minicnn.kernels.simd.quick_gates` and ``gaussian`` compute in
+float64.
 
 Values and derivatives are within 2 units in the last place in float32 and within 4 in float64,
 whatever z is (``python -m tests.long precision``). So a derivative is that of z: a, once
@@ -18,7 +19,7 @@ Hardsigmoid, where it stops delta, and of ELU, SELU, CELU and Hardswish, where d
 import numpy as np
 from numba.extending import register_jitable
 
-from minicnn.kernels.simd import gates
+from minicnn.kernels.simd import gates, quick_gates
 from minicnn.kernels.simd.exponential import (
     LOWER,
     exp_parts,
@@ -228,41 +229,41 @@ def celu_slope(z, a, alpha):
 @register_jitable
 def silu(z, alpha):
     """``z s(z)``, s the logistic function, which is ``z - z s(-z)`` for z > 0."""
-    below = -gates.silu_moment(abs(z))
+    below = -quick_gates.silu_moment(abs(z))
     return type(z)(below if z < 0 else np.float64(z) + below)
 
 
 @register_jitable
 def silu_slope(z, a, alpha):
     """``s(z) (1 + z s(-z))``; the sum for z and for -z is 1."""
-    below = gates.silu_slope(abs(z))
+    below = quick_gates.silu_slope(abs(z))
     return type(z)(below if z < 0 else 1.0 - below)
 
 
 @register_jitable
 def gelu_tanh(z, alpha):
     """``z/2 (1 + tanh(w/2))`` with ``w = 2 √(2/π) (z + 0.044715 z³)``, which is ``z s(w)``."""
-    below = -gates.gelu_tanh_moment(abs(z))
+    below = -quick_gates.gelu_tanh_moment(abs(z))
     return type(z)(below if z < 0 else np.float64(z) + below)
 
 
 @register_jitable
 def gelu_tanh_slope(z, a, alpha):
     """``s(w) (1 + z s(-w) dw/dz)``; the sum for z and for -z is 1."""
-    below = gates.gelu_tanh_slope(abs(z))
+    below = quick_gates.gelu_tanh_slope(abs(z))
     return type(z)(below if z < 0 else 1.0 - below)
 
 
 @register_jitable
 def mish(z, alpha):
     """``z tanh(log(1 + exp(z)))``."""
-    return type(z)(gates.mish_value(z))
+    return type(z)(quick_gates.mish_value(z))
 
 
 @register_jitable
 def mish_slope(z, a, alpha):
     """``t + z (1 - t²) s(z)`` with t the tanh and s the logistic function."""
-    return type(z)(gates.mish_derivative(z))
+    return type(z)(quick_gates.mish_derivative(z))
 
 
 @register_jitable
