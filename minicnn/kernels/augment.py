@@ -1,8 +1,7 @@
 """Images changed at random on their way from a data set to a batch.
 
-Every random number is a hash of a key, the number of the sample and the number of the draw
-(Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, SC 2011; the hash is SplitMix64's):
-none depends on what was drawn before, so a sample looks the same in any batch, order and thread.
+Every random number is a hash of a key, the number of the sample and the number of the draw, see
+:mod:`minicnn.kernels.random`: a sample looks the same in any batch, order and thread.
 
 A kernel for each kind of change, so that only what is used is compiled. Not shared out: they run
 beside the training step, which has the pool. Indices that cannot be negative are unsigned here, as
@@ -11,32 +10,13 @@ Numba then leaves out what lets -1 mean the last.
 
 import numpy as np
 
+from minicnn.kernels.random import STEP, mixed, uniform
 from minicnn.kernels.runtime.jit import kernel
 
 # Draws of a sample; those of mixing come in pairs, and those of the noise with each pixel.
 _FLIP, _ROW, _COLUMN, _ANGLE, _ZOOM, _DOWN, _RIGHT, _HOLE_ROW, _HOLE_COLUMN = range(9)
 _WHICH, _PARTNER, _BOX_ROW, _BOX_COLUMN, _BETA = 16, 17, 18, 19, 32
 _NOISE = 1 << 20
-
-
-@kernel
-def _mix(z):
-    """SplitMix64's output function: a bijection in which every bit depends on every other."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@kernel
-def random_bits(key, sample, draw):
-    """64 random bits, uint64."""
-    return _mix(_mix(key + np.uint64(sample)) + np.uint64(draw) * np.uint64(0x9E3779B97F4A7C15))
-
-
-@kernel
-def uniform(key, sample, draw):
-    """A number in [0, 1)."""
-    return np.float64(random_bits(key, sample, draw) >> np.uint64(11)) * 2.0**-53
 
 
 @kernel
@@ -217,9 +197,9 @@ def add_noise(images, indices, key, deviation):
     pixels, flat = images[0].size, images.reshape(-1)
     factor = deviation / np.sqrt(16 + 1 / 12)
     for n in range(indices.size):
-        own = _mix(key + np.uint64(indices[n]))
+        own = mixed(key + np.uint64(indices[n]))
         for p in range(pixels):
-            bits = _mix(own + np.uint64(_NOISE + p) * np.uint64(0x9E3779B97F4A7C15))
+            bits = mixed(own + np.uint64(_NOISE + p) * np.uint64(STEP))
             # The bits' product with an odd number is one to one: its upper half is as random.
             part = np.float64((bits * np.uint64(0xD1342543DE82EF95)) >> np.uint64(40)) * 2.0**-24
             normal = factor * (np.float64(_ones(bits)) - 32.5 + part)

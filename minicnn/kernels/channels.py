@@ -1,4 +1,4 @@
-"""Products of whole channels with one number each, the same for all samples or each its own."""
+"""Products of whole channels with one number each."""
 
 from minicnn.kernels import LANES
 from minicnn.kernels.runtime.jit import kernel
@@ -20,23 +20,5 @@ def _scale_planes(planes, x, factors, y):
     x0, y0, size = pointer(x), pointer(y), x.shape[2]
     for plane in planes:
         factor = factors[plane % x.shape[1]]
-        for p in range(plane * size, (plane + 1) * size):
-            store(factor * load(x0 + p * LANES), y0 + p * LANES)
-
-
-@kernel
-def mask_channels(x, mask, y):
-    """``y[g, c] = mask[g, c] x[g, c]`` for `x`, `y` of (G, C, P, 16), `mask` of (G, C, 16).
-
-    `y` may be `x`.
-    """
-    parallel_for(_mask_planes, x.shape[0] * x.shape[1], (x, mask, y))
-
-
-@kernel
-def _mask_planes(planes, x, mask, y):
-    x0, mask0, y0, size = pointer(x), pointer(mask), pointer(y), x.shape[2]
-    for plane in planes:
-        factor = load(mask0 + plane * LANES)
         for p in range(plane * size, (plane + 1) * size):
             store(factor * load(x0 + p * LANES), y0 + p * LANES)

@@ -6,9 +6,11 @@ import numpy as np
 
 from minicnn.checks import is_finite
 from minicnn.errors import ArgumentError
-from minicnn.kernels.channels import mask_channels
+from minicnn.kernels.dropout import drop
+from minicnn.kernels.random import next_key
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array, Context, Shape
+from minicnn.layers.counter_rng import CounterRNG
 from minicnn.layers.views import positions
 
 
@@ -29,8 +31,9 @@ class Dropout(Layer):
 
     Attributes
     ----------
-    rng : numpy.random.Generator
-        Draws the masks; a checkpoint keeps its state.
+    rng : CounterRNG
+        Draws the masks: 32 bits for each, which no number of threads and no batch size changes. A
+        checkpoint keeps ``rng.state``.
 
     Raises
     ------
@@ -38,18 +41,33 @@ class Dropout(Layer):
         If `p` is out of range.
     """
 
-    in_python = True  # it draws
     backward_in_place, _reads = "dy", ()
 
     def __init__(self, p: float = 0.5):
         super().__init__()
-        if not (is_finite(p) and 0 <= p < 1):
-            raise ArgumentError(f"{type(self).__name__}: p must be in [0, 1), got {p!r}.")
-        self.p = float(p)
+        self._p = np.zeros(1)  # where a captured step finds it
+        self._rng = CounterRNG()
+        self.p = p
+
+    @property
+    def p(self) -> float:
+        """The probability of being dropped; a new one counts from the next pass on."""
+        return float(self._p[0])
+
+    @p.setter
+    def p(self, value: float) -> None:
+        if not (is_finite(value) and 0 <= value < 1):
+            raise ArgumentError(f"{type(self).__name__}: p must be in [0, 1), got {value!r}.")
+        self._p[0] = value
+
+    @property
+    def rng(self) -> CounterRNG:
+        """Draws the masks."""
+        return self._rng
 
     def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input's shape; see :meth:`Layer.setup`."""
-        self.rng = rng
+        self._rng.seed(rng)
         return self.input_shape
 
     def is_view(self, training: bool) -> bool:
@@ -57,22 +75,18 @@ class Dropout(Layer):
         return not training
 
     def forward(self, x: Array, y: Array, ctx: Context) -> None:
-        """``m * x / (1 - p)``."""
-        np.multiply(x, self._mask(x.shape, ctx), out=y)
+        """``m x / (1 - p)``."""
+        key = ctx.keep("key", (1,), np.uint64)
+        next_key(self._rng.words, key)
+        drop(self._units(x), self._p, key, self._units(y))
 
-    def _mask(self, shape, ctx):
-        """m / (1 - p), drawn anew."""
-        mask = ctx.save("mask", shape)
-        if self.p:
-            self.rng.random(dtype=self.dtype.type, out=mask)
-            np.multiply(mask >= self.p, self.dtype.type(1 / (1 - self.p)), out=mask)
-        else:
-            mask[...] = 1
-        return mask
+    def backward(self, x: Array, y: Array, dy: Array, dx: Any, ctx: Context) -> None:
+        """``m dE/dy / (1 - p)``, with the same m, drawn again."""
+        drop(self._units(dy), self._p, ctx.keep("key", (1,), np.uint64), self._units(dx))
 
-    def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
-        """``m * dE/dy / (1 - p)``."""
-        np.multiply(dy, ctx.saved["mask"], out=dx)
+    def _units(self, x):
+        """What is dropped together: each number alone."""
+        return x.reshape(len(x), -1, 1, x.shape[-1])
 
     def describe(self) -> str:
         """The probability."""
@@ -98,8 +112,9 @@ class Dropout2d(Dropout):
 
     Attributes
     ----------
-    rng : numpy.random.Generator
-        Draws the masks; a checkpoint keeps its state.
+    rng : CounterRNG
+        Draws the masks: 32 bits for each, which no number of threads and no batch size changes. A
+        checkpoint keeps ``rng.state``.
 
     Raises
     ------
@@ -112,11 +127,6 @@ class Dropout2d(Dropout):
         self.needs_images()
         return super().setup(rng)
 
-    def forward(self, x: Array, y: Array, ctx: Context) -> None:
-        """``m[c] x[c] / (1 - p)``."""
-        mask = self._mask((*x.shape[:2], x.shape[-1]), ctx)
-        mask_channels(positions(x), mask, positions(y))
-
-    def backward(self, x: Array, y: Array, dy: Array, dx: Any, ctx: Context) -> None:
-        """``m[c] dE/dy[c] / (1 - p)``."""
-        mask_channels(positions(dy), ctx.saved["mask"], positions(dx))
+    def _units(self, x):
+        """The channels."""
+        return positions(x)

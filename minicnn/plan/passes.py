@@ -49,8 +49,8 @@ class Passes:
     That is so while the parameters' arrays and the plan's are those of the recorded step, for a
     batch of as many samples in the same place. All else is left to the model. What a layer does in
     Python (``Layer.in_python``), a user's among them, is called in every step. What the layers are
-    (their settings, but for a dropout's, or which there are) must not be changed while these passes
-    are used.
+    (which there are, and their settings but for those of dropout and batch normalization) must not
+    be changed while these passes are used.
 
     Parameters
     ----------

@@ -3,25 +3,27 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
+from numpy.random import BitGenerator, Generator
 
 from minicnn.checks import takes
+from minicnn.layers.counter_rng import CounterRNG
 from minicnn.models.sequential import Sequential, initialized
 
 
 @takes(model=initialized)
-def generators(model: Sequential) -> dict[str, np.random.Generator]:
-    """What layers draw from, each its ``rng``, by the layers' names."""
+def generators(model: Sequential) -> dict[str, BitGenerator | CounterRNG]:
+    """What layers draw from, each its ``rng``, by the layers' names; each has a ``state``."""
     found = {layer.name: getattr(layer, "rng", None) for layer in model.all_layers()}
-    return {n: rng for n, rng in found.items() if isinstance(rng, np.random.Generator)}
+    found = {n: r.bit_generator if isinstance(r, Generator) else r for n, r in found.items()}
+    return {n: rng for n, rng in found.items() if isinstance(rng, (BitGenerator, CounterRNG))}
 
 
 @contextmanager
 def unchanged(model: Sequential) -> Iterator[None]:
     """A block of code after which the layers draw what they would have drawn without it."""
-    kept = [(rng, rng.bit_generator.state) for rng in generators(model).values()]
+    kept = [(rng, rng.state) for rng in generators(model).values()]
     try:
         yield
     finally:
         for rng, state in kept:
-            rng.bit_generator.state = state
+            rng.state = state

@@ -1,12 +1,17 @@
 """Dropout: what is left out, how often, and how it is made up for."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
 from minicnn import lanes
-from minicnn.errors import ArgumentError
-from minicnn.layers import Dropout, Dropout2d
+from minicnn.errors import ArgumentError, DataError
+from minicnn.layers import Dense, Dropout, Dropout2d
+from minicnn.layers.counter_rng import CounterRNG
 from minicnn.models import Sequential
+from minicnn.plan.passes import Passes
 from tests.kernels.conv.test_correlate import DTYPES
 
 
@@ -111,3 +116,125 @@ def test_dropped_channels_are_those_of_images():
         Dropout2d(1)
     with pytest.raises(ArgumentError, match="needs images"):
         Dropout2d().build((5,), np.random.default_rng(0))
+
+
+def kept(model, samples=1600):
+    """What a pass keeps, (samples, units)."""
+    y = lanes.unpack(model.forward(ones(samples), training=True), samples)
+    return (y != 0).astype(float)
+
+
+def assert_independent(a, b):
+    """The correlation is 0 but for five standard errors."""
+    assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 5 / np.sqrt(a.size)
+
+
+def test_masks_of_steps_layers_seeds_units_and_samples_are_independent():
+    model = built(0.5)
+    first, second = kept(model), kept(model)
+    assert_independent(first, second)
+    assert_independent(first, kept(built(0.5, seed=1)))
+    two = Sequential(Dropout(0.5), Dropout(0.5))
+    two.initialize((50,), dtype=np.float64)
+    of_layers = []
+    for layer in two.layers:
+        model.layers[0].rng.state = layer.rng.state
+        of_layers.append(kept(model))
+    assert_independent(*of_layers)
+    for distance in (1, 2, 8, 15, 16, 160):
+        assert_independent(first[distance:], first[:-distance])
+    assert_independent(first[::2], first[1::2])  # two halves of the same 64 bits
+    for distance in (1, 2, 25):
+        assert_independent(first[:, distance:], first[:, :-distance])
+    assert_independent(first[1:, 1:], first[:-1, :-1])
+    assert_independent(first[16:], second[:-16])
+
+
+def test_a_sample_has_the_same_mask_in_a_batch_of_any_size():
+    masks = [kept(built(0.5), samples) for samples in (3, 40, 700)]
+    for mask in masks:
+        np.testing.assert_array_equal(mask, masks[-1][: len(mask)])
+
+
+@pytest.mark.parametrize("make", [built, channels])
+def test_gradient_of_a_mask_that_is_drawn_again(make):
+    """The difference quotient, with the generator where it was before each pass."""
+    model = make(0.4)
+    rng = np.random.default_rng(2)
+    shape = (2, *model.input_shape, 16)
+    x, way, dy = (rng.normal(size=shape) for _ in range(3))
+    state, values = model.layers[0].rng.state, []
+    for side in (1, -1):
+        model.layers[0].rng.state = state
+        values.append((dy * model.forward(x + side * way, training=True)).sum())
+    slope = (model.backward(dy) * way).sum()
+    assert abs((values[0] - values[1]) / 2 - slope) < 1e-10 * np.abs(dy * way).sum()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_goes_on_with_the_same_masks(copied):
+    model = built(0.5)
+    kept(model)
+    twin = copied(model)
+    for _ in range(2):
+        np.testing.assert_array_equal(kept(twin), kept(model))
+    kept(model)  # each counts for itself
+    assert twin.layers[0].rng.state["passes"] == 3 == model.layers[0].rng.state["passes"] - 1
+
+
+def test_the_state_goes_on_where_it_was():
+    model = built(0.5)
+    state = model.layers[0].rng.state
+    assert state.keys() == {"seed", "passes"} and state["passes"] == 0
+    model.forward(ones(40), training=False)
+    assert model.layers[0].rng.state == state
+    masks = [kept(model) for _ in range(3)]
+    model.layers[0].rng.state = {**state, "passes": 1}
+    np.testing.assert_array_equal(kept(model), masks[1])
+    with pytest.raises(AttributeError):
+        model.layers[0].rng = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{}, {"seed": 1}, {"seed": -1, "passes": 0}, {"seed": 2**64, "passes": 0},
+     {"seed": 1.5, "passes": 0}, {"seed": "1", "passes": 0}],
+    ids=str,
+)  # fmt: skip
+def test_states_that_cannot_be(state):
+    rng = CounterRNG()
+    with pytest.raises(DataError, match="no state of this CounterRNG"):
+        rng.state = state
+    assert rng.state == {"seed": 0, "passes": 0}
+
+
+def test_the_state_of_a_generator_of_numpys():
+    with pytest.raises(DataError, match="cannot go on with the same masks. Begin a new training"):
+        CounterRNG().state = np.random.default_rng(0).bit_generator.state
+
+
+@pytest.mark.parametrize("shape", [(9,), (3, 2, 2)])
+def test_a_replayed_step_draws_anew_with_the_probability_of_now(shape):
+    """The bits of steps that are not replayed, in each step."""
+    found = []
+    for replayed in (True, False):
+        model = Sequential(Dropout(0.5) if len(shape) == 1 else Dropout2d(0.5))
+        model.initialize(shape, dtype=np.float64, input_gradient=True)
+        passes, x = Passes(model) if replayed else model, ones(40, shape=shape)
+        dy, layer, own = x.copy(), model.layers[0], []
+        for step in range(9):
+            layer.p = 0.5 if step < 6 else 0.9
+            own += [passes.forward(x, True, 40).copy(), passes.backward(dy).copy()]
+        found.append(own)
+    for a, b in zip(*found):
+        np.testing.assert_array_equal(a, b)
+    assert len({mask.tobytes() for mask in found[0][::2]}) == 9
+    assert found[0][-1].max() == 1 / (1 - 0.9)
+
+
+def test_nothing_is_kept_for_the_way_back_and_nothing_is_left_to_python():
+    model = Sequential(Dense(8), Dropout(0.5), Dense(8))
+    model.initialize((8,))
+    model.forward(ones(16, np.float32, (8,)), training=True)
+    assert not model.plan().called()
+    assert all(not ctx.saved for ctx in model.plan()._run.contexts.values())

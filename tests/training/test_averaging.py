@@ -91,7 +91,7 @@ def test_swa_has_the_statistics_of_its_weights():
 
 def test_update_bn_is_the_mean_over_batches():
     model, train = a_model(np.float64), a_set()
-    rng = model.all_layers()[4].rng.bit_generator.state
+    rng = model.all_layers()[4].rng.state
     update_bn(model, train, batch_size=16)
     x, weight = train.normalized(slice(None)).astype(np.float64), model.parameters()[0].value
     windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(2, 3))
@@ -100,7 +100,7 @@ def test_update_bn_is_the_mean_over_batches():
     state = model.all_layers()[1].state()
     np.testing.assert_allclose(state["running_mean"], z.mean(2).mean(0), rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(state["running_var"], z.var(2, ddof=1).mean(0), rtol=1e-6)
-    assert model.all_layers()[4].rng.bit_generator.state == rng
+    assert model.all_layers()[4].rng.state == rng
     assert model.all_layers()[1].momentum == 0.1
 
 

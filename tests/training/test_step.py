@@ -10,7 +10,17 @@ from minicnn import lanes, optimizers
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
 from minicnn.kernels.runtime import replay
-from minicnn.layers import BatchNorm, Conv2d, Dense, Dropout, Flatten, NumpyLayer, PReLU, ReLU
+from minicnn.layers import (
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Dropout2d,
+    Flatten,
+    NumpyLayer,
+    PReLU,
+    ReLU,
+)
 from minicnn.losses import BCEWithLogitsLoss, FocalLoss, MeanSquaredError, SoftmaxCrossEntropy
 from minicnn.models import Sequential
 from minicnn.optimizers import SGD, clip_grad_norm
@@ -45,6 +55,7 @@ def grouped(parameters):
 NETS = {
     "plain": lambda: [Conv2d(4, 3), ReLU(), Flatten(), Dense(CLASSES)],
     "python": lambda: [Conv2d(4, 3), Square(), Flatten(), Dropout(0.3), Dense(CLASSES)],
+    "random": lambda: [Conv2d(4, 3), Dropout2d(0.2), Flatten(), Dropout(0.3), Dense(CLASSES)],
     "mixes": lambda: [Conv2d(4, 3), BatchNorm(), PReLU(), Flatten(), Dense(CLASSES)],
 }
 LOSSES = {
@@ -134,8 +145,12 @@ def test_a_step_is_one_call(monkeypatch):
 
 
 def test_python_stands_between_two(monkeypatch):
-    # Before the layer, behind it and around the loss, before it again; the dropout is called, too.
-    assert max(steps("python", [], monkeypatch)[3:]) <= 5
+    # Before the layer, behind it and around the loss, before it again; and the update.
+    assert steps("python", [], monkeypatch)[3:] == [4, 4, 4]
+
+
+def test_dropout_stands_between_none(monkeypatch):
+    assert steps("random", [], monkeypatch)[3:] == [1, 1, 1]
 
 
 def test_who_looks_at_gradients_parts_them_from_the_update(monkeypatch):

@@ -56,7 +56,7 @@ def capture(
         "format": FORMAT,
         "data": data,
         "trainer": trainer.state_dict(),
-        "generators": {n: rng.bit_generator.state for n, rng in generators(trainer.model).items()},
+        "generators": {n: rng.state for n, rng in generators(trainer.model).items()},
         "callbacks": callbacks,
         **({} if average is None else {"average": average["about"]}),
     }
@@ -87,7 +87,7 @@ def restore(
             trainer.average.load_state_dict(state)
         drawn = generators(trainer.model)
         for name in drawn.keys() | about["generators"].keys():
-            drawn[name].bit_generator.state = about["generators"][name]
+            drawn[name].state = about["generators"][name]
         trainer.load_state_dict(_checked(about["trainer"], trainer.test is not None))
         predicted = arrays.get(PREDICTED)
         images = 0 if trainer.test is None else len(trainer.test)

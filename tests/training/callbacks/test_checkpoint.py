@@ -256,6 +256,9 @@ def spoiled(path, *keys, value):
         (("trainer", "totals"), {"samples": "x", "correct": 0, "loss": 0}),
         (("generators",), {}),
         (("generators",), {"0.dense": {}}),
+        (("generators", "0.dropout"), {"seed": 1}),
+        (("generators", "0.dropout"), {"seed": 1, "passes": -1}),
+        (("generators", "0.dropout"), None),
         (("callbacks",), 1),
         (("callbacks",), {"GradientWatch": [{"steps": 1}]}),
         (("data",), None),
@@ -267,6 +270,15 @@ def test_values_that_cannot_be_are_bad_data(tmp_path, keys, value):
     spoiled(tmp_path / NEWEST, *keys, value=value)
     with pytest.raises(DataError):
         restored(tmp_path, "dropout", callbacks=[GradientWatch()])
+
+
+def test_masks_that_numpy_drew_cannot_go_on(tmp_path):
+    """As before dropout had a generator of its own."""
+    stop_at(4, tmp_path, "dropout")
+    state = np.random.default_rng(0).bit_generator.state
+    spoiled(tmp_path / NEWEST, "generators", "0.dropout", value=state)
+    with pytest.raises(DataError, match="cannot go on with the same masks. Begin a new training"):
+        restored(tmp_path, "dropout")
 
 
 def test_what_is_in_a_checkpoint(tmp_path):
