@@ -91,6 +91,8 @@ class SampleNorm(Layer):
             x_by_weight, *self._weights(), self._terms, self.centred, moments, y_by_weight
         )
 
+    recompute = forward
+
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """Fill dE/dgamma, dE/dbeta and dE/dx."""
         moments, (x, dy) = self._moments(x, ctx), map(self._by_weight, (x, dy))

@@ -111,6 +111,12 @@ class BatchNorm(Layer):
         kernels.factors(self._terms, variance, gamma, beta, inverse, scale, shift)
         kernels.normalize(x, mean, scale, shift, ctx.relu, positions(y))
 
+    def recompute(self, x: Array, y: Array, ctx: Context) -> None:
+        """``gamma x_hat + beta`` by the moments that `forward` has found."""
+        x = positions(x)
+        _, (mean, _, _, scale, shift) = self._arrays(x, ctx)
+        kernels.normalize(x, mean, scale, shift, ctx.relu, positions(y))
+
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """Fill dE/dgamma, dE/dbeta and dE/dx."""
         x, dy, mask = positions(x), positions(dy), positions(y) if ctx.relu else None

@@ -25,8 +25,9 @@ from minicnn.plan.execute import Run
 from minicnn.plan.fuse import fuse
 from minicnn.plan.graph import Node, trace
 from minicnn.plan.memory import Memory
+from minicnn.plan.recompute import Recomputed, spares_lanes
 from minicnn.plan.recording import Recording
-from minicnn.plan.steps import NEVER, OFTEN, Step
+from minicnn.plan.steps import NEVER, OFTEN, ONCE, Step
 
 NONE: list[Any] = []  # methods of others
 #: Called as ``observer(layer, which, arrays, compute)``, see `Plan.observed`.
@@ -181,7 +182,9 @@ class Plan:
         if backward != NEVER:
             self.memory.reserve(len(x) * self._kept)
         self.memory.reset()
-        run = self._run = Run(self.memory, len(self.graph), x, training, samples, backward)
+        few = backward == ONCE and spares_lanes(x, samples) and not self._keeps
+        again = Recomputed(self._steps, self.graph.output.index, training, few)
+        run = self._run = Run(self.memory, len(self.graph), x, training, samples, backward, again)
         run.recording, run.keeps = recording, self._keeps
         self._returned = None
         for step in self._steps:

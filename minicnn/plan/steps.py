@@ -37,7 +37,12 @@ class Step:
         """Whether the output is the input, perhaps in another shape."""
         return self.inside or (self.layer.is_view(training) and "forward" not in vars(self.layer))
 
-    def reads(self, training: bool) -> set[str]:
-        """Which of ``x`` and ``y`` the backward pass reads."""
-        reads = self.layer.backward_reads(training)
+    def reads(self, training: bool, recomputed: bool = False) -> set[str]:
+        """Which of ``x`` and ``y`` the backward pass reads.
+
+        In training a layer may save something in their place, but not if `y` is recomputed.
+        """
+        if not self.has_work:
+            return set()
+        reads = self.layer.backward_reads(training and not recomputed)
         return {*reads, "y"} if self.relu else {*reads}
