@@ -158,10 +158,11 @@ class PReLU(Activation):
     def backward(self, x: Array, y: Array, dy: Array, dx: Any, ctx: Context) -> None:
         """Fill dE/ds and dE/dz."""
         grad = self.slopes.grad
-        channels = grad if self.per_channel else ctx.keep("channels", self.input_shape[:1])
-        leaky_relu_alpha_gradient(planes(x), planes(dy), channels)
-        if not self.per_channel:
-            total(channels, grad)
+        if self.learns:
+            channels = grad if self.per_channel else ctx.keep("channels", self.input_shape[:1])
+            leaky_relu_alpha_gradient(planes(x), planes(dy), channels)
+            if not self.per_channel:
+                total(channels, grad)
         if dx is not None:
             super().backward(x, y, dy, dx, ctx)
 

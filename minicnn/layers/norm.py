@@ -122,6 +122,8 @@ class BatchNorm(Layer):
         x, dy, mask = positions(x), positions(dy), positions(y) if ctx.relu else None
         filled, (mean, _, inverse, *_) = self._arrays(x, ctx)
         d_gamma, d_beta = self.gamma.grad, self.beta.grad
+        if not self.learns:  # dE/dx is made of both
+            d_gamma, d_beta = ctx.keep("sums", (2, len(d_gamma)))
         kernels.gradient_sums(x, dy, mask, mean, inverse, d_gamma, d_beta)
         if dx is not None:
             kernels.normalize_gradient(
