@@ -9,7 +9,7 @@ from minicnn.lab.ablation.figures import COLOURS
 from minicnn.lab.ablation.grid import Grid
 from minicnn.lab.preflight import of_settings
 from minicnn.models.lsuv import lsuv
-from minicnn.training.runs.settings import LSUV_IMAGES
+from minicnn.training.runs.makers import LSUV_IMAGES
 
 TITLE = "E11: thirty layers rescued (SGD, momentum 0.9, learning rate 0.003)"
 STALL = {"xavier": "Xavier", "orthogonal": "orthogonal"}  # E[z²] halves with every ReLU

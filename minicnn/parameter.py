@@ -56,8 +56,11 @@ class Parameter:
         d(loss)/d(value), same shape; a layer's ``backward`` overwrites it.
     name : str
         Its name in the model, such as ``"0.weight"``; set by the model.
+    frozen : bool
+        Whether its gradient is left out of training; set by an optimizer's ``groups``. PyTorch has
+        ``requires_grad=False`` for it.
     changes : int
-        Of the class: how often any parameter was given another array or `decay`. Who has looked at
+        Of the class: how often any parameter was given another array or flag. Who has looked at
         all of some parameters need not do so again as long as it stays.
 
     Raises
@@ -71,8 +74,9 @@ class Parameter:
         value: np.ndarray
         grad: np.ndarray
         decay: bool
+        frozen: bool
     else:
-        value, grad, decay = _Array(), _Array(), _Flag()
+        value, grad, decay, frozen = _Array(), _Array(), _Flag(), _Flag()
     changes = 0
 
     def __init__(self, value: npt.ArrayLike, decay: bool = True):
@@ -85,6 +89,7 @@ class Parameter:
         self.name = ""
         self.grad = np.zeros_like(own)
         self.decay = checks.check_flag(decay, "Parameter: decay")
+        self.frozen = False
 
     @property
     def size(self) -> int:

@@ -38,16 +38,19 @@ def _loops(value, gradient, settings=_of_channel):
     def forward(z, a, alpha):
         """``a = σ(z)`` for `z`, `a` of shape (G, C, M), `alpha` of shape (C,) or (1,).
 
-        Softplus takes ``[beta, threshold]`` for alpha."""
+        Softplus takes ``[beta, threshold]`` for alpha. Without an `a` the result is written over
+        `z`, as in `backward`.
+        """
         parallel_for(forward_planes, z.shape[0] * z.shape[1], (z, a, alpha))
 
     @kernel
     def forward_planes(planes, z, a, alpha):
+        out = z if a is None else a
         for plane in planes:
             g, c = plane // z.shape[1], plane % z.shape[1]
             own = settings(alpha, c)
             for i in range(z.shape[2]):
-                a[g, c, i] = value(z[g, c, i], own)
+                out[g, c, i] = value(z[g, c, i], own)
 
     @kernel
     def backward(z, a, dy, dx, alpha):

@@ -153,6 +153,7 @@ def dense_gradients(x, weight, dy, mask, relu, delta, weight_grad, bias_grad, dx
     ----------
     x : ndarray, shape (G, F, 16)
     weight, weight_grad : ndarray, shape (O, F)
+        The second is empty, (0, F), if nobody needs it; `x` is not read then.
     dy, mask, delta : ndarray, shape (G, O, 16)
         If `relu`, `delta` is filled with zeros where `mask` is at most 0, and with `dy`
         elsewhere, NaN included; else `delta` must be `dy` itself.
@@ -177,5 +178,6 @@ def _gradients_of_blocks(blocks, x, weight, delta, weight_grad, dx):
         count = min(LANES, weight.shape[1] - first)
         if dx.size:
             _input_gradient(first, count, weight, delta, dx, spare)
-        _turn(first, count, x, turned, spare)
-        _weight_gradient(first, count, turned, delta, weight_grad, spare)
+        if weight_grad.size:
+            _turn(first, count, x, turned, spare)
+            _weight_gradient(first, count, turned, delta, weight_grad, spare)

@@ -175,8 +175,8 @@ def relu6(z, alpha):
 
 @register_jitable
 def relu6_gradient(z, a, alpha, dy):
-    """``dy if 0 < z < 6 else 0``."""
-    return type(z)(0) if z <= 0 or z >= 6 else dy
+    """``dy if 0 < a < 6 else 0``, which is where 0 < z < 6."""
+    return type(z)(0) if a <= 0 or a >= 6 else dy
 
 
 @register_jitable

@@ -45,13 +45,15 @@ class Activation(Layer):
 
     def forward(self, x: Array, y: Array, ctx: Context) -> None:
         """``a = σ(z)``."""
-        if ctx.training and self.function in WITH_SLOPE:
+        if ctx.training and self.function in WITH_SLOPE and not ctx.recomputed:
             slope = ctx.save("slope", x.shape, over_x=True)
             kept = None if same(slope, x) else planes(slope)
             WITH_SLOPE[self.function](planes(x), planes(y), kept, self._alphas())
         else:
             forward, _ = LOOPS[self.function]
-            forward(planes(x), planes(y), self._alphas())
+            forward(planes(x), None if same(x, y) else planes(y), self._alphas())
+
+    recompute = forward
 
     def backward(self, x: Array, y: Array, dy: Array, dx: Any, ctx: Context) -> None:
         """``dE/dz = diag(σ'(z)) dE/da``."""
@@ -60,11 +62,12 @@ class Activation(Layer):
             multiply(planes(ctx.saved["slope"]), planes(dy), out)
         else:
             _, backward = LOOPS[self.function]
-            backward(planes(x), planes(y), planes(dy), out, self._alphas())
+            z = x if "x" in self._reads else y  # which is read by nobody then
+            backward(planes(z), planes(y), planes(dy), out, self._alphas())
 
     def backward_reads(self, training: bool) -> tuple[str, ...]:
-        """z and a, unless the slope is kept."""
-        return () if training and self.function in WITH_SLOPE else ("x", "y")
+        """z and a, unless the slope is kept or a alone tells it."""
+        return () if training and self.function in WITH_SLOPE else self._reads
 
 
 class Identity(Activation):
@@ -85,6 +88,7 @@ class ReLU(Activation):
     """
 
     function = "relu"
+    forward_in_place, _reads = True, ("y",)
 
 
 class LeakyReLU(Activation):
@@ -154,10 +158,11 @@ class PReLU(Activation):
     def backward(self, x: Array, y: Array, dy: Array, dx: Any, ctx: Context) -> None:
         """Fill dE/ds and dE/dz."""
         grad = self.slopes.grad
-        channels = grad if self.per_channel else ctx.keep("channels", self.input_shape[:1])
-        leaky_relu_alpha_gradient(planes(x), planes(dy), channels)
-        if not self.per_channel:
-            total(channels, grad)
+        if self.learns:
+            channels = grad if self.per_channel else ctx.keep("channels", self.input_shape[:1])
+            leaky_relu_alpha_gradient(planes(x), planes(dy), channels)
+            if not self.per_channel:
+                total(channels, grad)
         if dx is not None:
             super().backward(x, y, dy, dx, ctx)
 
@@ -309,6 +314,7 @@ class ReLU6(Activation):
     """
 
     function = "relu6"
+    forward_in_place, _reads = True, ("y",)
 
 
 class Hardsigmoid(Activation):

@@ -13,16 +13,15 @@ from minicnn.layers.module import Module
 #: What a class says of its passes: it does not hold for passes that a user's class replaces.
 PROMISES = (
     "fuses_relu", "forward_in_place", "backward_in_place", "shares_gradient", "backward_reads",
-    "_reads", "is_view",
+    "_reads", "is_view", "recompute",
 )  # fmt: skip
 
 
 class Layer(Module):
     """Base of all layers: ``y = f(x)``; then dE/dx, and dE/dw of the parameters, of dE/dy.
 
-    Arrays are in lanes: `x` is ``(G, *input_shape, 16)``, sixteen samples in each of G groups (see
-    :mod:`minicnn.lanes`). A layer fills the arrays that it is handed; a :class:`minicnn.plan.Plan`
-    decides where they are. A layer of ordinary arrays is a :class:`minicnn.layers.NumpyLayer`.
+    Arrays are in lanes (:mod:`minicnn.lanes`), where a :class:`minicnn.plan.Plan` puts them: `x` is
+    ``(G, *input_shape, 16)``. :class:`minicnn.layers.NumpyLayer` is for ordinary arrays.
 
     Attributes
     ----------
@@ -43,6 +42,8 @@ class Layer(Module):
     #: Which array `dx` may be, ``"dy"`` or ``"x"``; None if neither.
     backward_in_place: str | None = None
     _reads: tuple[str, ...] = ("x", "y")  # what `backward_reads` gives
+    #: ``recompute(x, y, ctx)`` fills `y` again in the backward pass, bit for bit, at little cost.
+    recompute: Any = None
     #: Whether dE/dx is the same for all inputs, and dE/dy itself without a ReLU.
     shares_gradient = False
     #: Whether a sample's output depends on the other samples of its batch, in training.
@@ -101,10 +102,9 @@ class Layer(Module):
         raise NotImplementedError
 
     def backward(self, x: Any, y: Array, dy: Array, dx: Any, ctx: Context) -> None:
-        """Fill the gradients of the parameters, and `dx` with dE/dx unless that is None.
+        """Fill the parameters' gradients, and `dx` with dE/dx unless that is None.
 
-        `dy` is dE/dy, zero in spare lanes, as `dx` must be. Only what `backward_reads` names of
-        `x` and `y` is still what it was.
+        `dy` is 0 in spare lanes, as `dx` must be; `x` and `y` hold what `backward_reads` names.
         """
         raise NotImplementedError
 

@@ -26,6 +26,8 @@ class Context:
         How many lanes hold a sample; the others are spare.
     relu : bool
         Whether this layer computes the ReLU beside it in its own loops, see ``Layer.fuses_relu``.
+    recomputed : bool
+        Whether `y` is filled again in the backward pass (``Layer.recompute``): save nothing then.
     saved : dict of str to ndarray
         What the forward pass has saved for the backward pass, see `save`.
     slots : list
@@ -33,14 +35,17 @@ class Context:
     """
 
     __slots__ = (
-        "_borrowed", "_memory", "_node", "_x", "relu", "samples", "saved", "slots", "training",
+        "_borrowed", "_memory", "_node", "_x", "recomputed", "relu", "samples", "saved", "slots",
+        "training",
     )  # fmt: skip
 
     def __init__(
-        self, memory: Any, node: int, x: Any, training: bool, samples: int, relu: bool
-    ) -> None:
+        self, memory: Any, node: int, x: Any, training: bool, samples: int, relu: bool,
+        recomputed: bool = False,
+    ) -> None:  # fmt: skip
         self._memory, self._node, self._x = memory, node, x  # x: the first input's slot, or None
         self.training, self.samples, self.relu = training, samples, relu
+        self.recomputed = recomputed
         self.saved: dict[str, Array] = {}
         self.slots: list[Any] = []
         self._borrowed: list[Any] = []

@@ -20,7 +20,7 @@ PADDINGS = "valid", "same"
 class _Convolution(Layer):
     """What a convolution and a transposed one share: settings, and passes by an algorithm."""
 
-    fuses_relu, _reads = "output", ("x",)
+    fuses_relu = "output"
     _plain: tuple[tuple[str, tuple[int, int]], ...] = (
         ("stride", (1, 1)), ("padding", (0, 0)), ("dilation", (1, 1)),
     )  # fmt: skip
@@ -68,9 +68,14 @@ class _Convolution(Layer):
         """Fill dE/dW, dE/db and dE/dx."""
         db = ctx.keep("no db", (0,)) if self.b is None else self.b.grad
         delta = self._by.delta(dy, y if ctx.relu else None, ctx)
-        self._by.parameter_gradients(x, delta, self.weight.grad, db, ctx)
+        if self.learns:
+            self._by.parameter_gradients(x, delta, self.weight.grad, db, ctx)
         if dx is not None:
             self._by.input_gradient(delta, self.weight.value, dx, ctx)
+
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
+        """x, for dE/dW."""
+        return ("x",) if self.learns else ()
 
     def describe(self) -> str:
         """Kernel size, and what differs from the plain case."""

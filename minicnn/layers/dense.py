@@ -37,7 +37,7 @@ class Dense(Layer):
         For a setting out of range, and at `build` for an input that does not fit.
     """
 
-    fuses_relu, _reads = "output", ("x",)
+    fuses_relu = "output"
 
     def __init__(
         self,
@@ -83,8 +83,13 @@ class Dense(Layer):
         delta = ctx.scratch(dy.shape) if ctx.relu else dy
         db = ctx.keep("no db", (0,)) if self.b is None else self.b.grad
         dx = ctx.keep("no dx", (0, *x.shape[1:])) if dx is None else dx
-        w = self.weight
-        dense_gradients(x, w.value, dy, y, ctx.relu, delta, w.grad, db, dx)
+        dw = self.weight.grad if self.learns else self.weight.grad[:0]
+        db = db if self.learns else db[:0]
+        dense_gradients(x, self.weight.value, dy, y, ctx.relu, delta, dw, db, dx)
+
+    def backward_reads(self, training: bool) -> tuple[str, ...]:
+        """x, for dE/dW."""
+        return ("x",) if self.learns else ()
 
     def multiply_adds(self) -> int:
         """Outputs times inputs."""

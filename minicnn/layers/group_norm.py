@@ -91,10 +91,12 @@ class SampleNorm(Layer):
             x_by_weight, *self._weights(), self._terms, self.centred, moments, y_by_weight
         )
 
+    recompute = forward
+
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """Fill dE/dgamma, dE/dbeta and dE/dx."""
         moments, (x, dy) = self._moments(x, ctx), map(self._by_weight, (x, dy))
-        if self.gamma is not None:
+        if self.gamma is not None and self.learns:
             d_beta = None if self.beta is None else self.beta.grad.reshape(-1)
             kernels.gradient_sums(x, dy, moments, self.gamma.grad.reshape(-1), d_beta)
         if dx is not None:

@@ -109,6 +109,11 @@ class Module(Habits):
         """This layer's own parameters by name, such as ``{"weight": ..., "bias": ...}``."""
         return dict(self._parameters)
 
+    @property
+    def learns(self) -> bool:
+        """Whether it has parameters of its own that are not all frozen."""
+        return not all(parameter.frozen for parameter in self._parameters.values())
+
     def parameters(self) -> list[Parameter]:
         """All parameters, those of the layers inside included, in a fixed order."""
         inner = [p for child in self.children() for p in child.parameters()]

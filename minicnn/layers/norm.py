@@ -111,11 +111,19 @@ class BatchNorm(Layer):
         kernels.factors(self._terms, variance, gamma, beta, inverse, scale, shift)
         kernels.normalize(x, mean, scale, shift, ctx.relu, positions(y))
 
+    def recompute(self, x: Array, y: Array, ctx: Context) -> None:
+        """``gamma x_hat + beta`` by the moments that `forward` has found."""
+        x = positions(x)
+        _, (mean, _, _, scale, shift) = self._arrays(x, ctx)
+        kernels.normalize(x, mean, scale, shift, ctx.relu, positions(y))
+
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """Fill dE/dgamma, dE/dbeta and dE/dx."""
         x, dy, mask = positions(x), positions(dy), positions(y) if ctx.relu else None
         filled, (mean, _, inverse, *_) = self._arrays(x, ctx)
         d_gamma, d_beta = self.gamma.grad, self.beta.grad
+        if not self.learns:  # dE/dx is made of both
+            d_gamma, d_beta = ctx.keep("sums", (2, len(d_gamma)))
         kernels.gradient_sums(x, dy, mask, mean, inverse, d_gamma, d_beta)
         if dx is not None:
             kernels.normalize_gradient(

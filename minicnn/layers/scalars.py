@@ -66,7 +66,8 @@ class Scale(_Scalar):
     @np.errstate(over="ignore", invalid="ignore")
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """Fill dE/da and dE/dx."""
-        self._fill(np.multiply(dy, x, out=ctx.scratch(dy.shape)))
+        if self.learns:
+            self._fill(np.multiply(dy, x, out=ctx.scratch(dy.shape)))
         if dx is not None:
             np.multiply(dy, self.scalar.value, out=dx)
 
@@ -93,7 +94,8 @@ class Shift(_Scalar):
     @np.errstate(over="ignore", invalid="ignore")
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """Fill dE/db and dE/dx."""
-        self._fill(dy)
+        if self.learns:
+            self._fill(dy)
         if dx is not None and not same(dx, dy):
             dx[...] = dy
 
@@ -138,7 +140,8 @@ class LayerScale(Layer):
 
     def backward(self, x: Array, y: Array, dy: Array, dx: Array | None, ctx: Context) -> None:
         """Fill dE/dw and dE/dx."""
-        gradient_sums(positions(x), positions(dy), None, self.factors.grad, None)
+        if self.learns:
+            gradient_sums(positions(x), positions(dy), None, self.factors.grad, None)
         if dx is not None:
             scale_channels(positions(dy), self.factors.value, positions(dx))
 

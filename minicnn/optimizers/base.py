@@ -80,7 +80,8 @@ class Optimizer(Habits):
     groups : tuple of Group
         Parameters with other settings than the optimizer's; none at first. To be set to a list of
         groups, or of strings such as ``"*.bias:lr_factor=2"``; a group that matches no parameter
-        is an ArgumentError. PyTorch's are called ``param_groups``.
+        is an ArgumentError. PyTorch's are called ``param_groups``. Gradients of frozen parameters
+        are 0 and not computed, until other groups or another optimizer free them.
     clip_norm, clip_value : float or None
         In every step the gradients' elements are first brought between ``-clip_value`` and
         ``clip_value``, and then all gradients together to a norm of at most ``clip_norm``; None,
@@ -113,6 +114,7 @@ class Optimizer(Habits):
         self._clipping = Clipper()
         self._groups: tuple[Group, ...] = ()
         self._members = [list(range(len(self.parameters)))]  # of each group, then of none
+        self._freeze()
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -127,6 +129,19 @@ class Optimizer(Habits):
                 self.check_normal(f"weight_decay of group {group}", group.weight_decay)
         self._members = parameter_groups.assign(self.parameters, groups)
         self._groups, self._runs = groups, None
+        self._freeze()
+
+    def _freeze(self):
+        """Tell the parameters whether their gradients are read; those of frozen ones become 0."""
+        frozen = {
+            index
+            for group, members in zip(self._groups, self._members)
+            for index in (members if group.frozen else ())
+        }
+        for index, parameter in enumerate(self.parameters):
+            if parameter.frozen != (index in frozen):
+                parameter.frozen = index in frozen
+                parameter.grad[...] = 0
 
     @property
     def clip_norm(self) -> float | None:

@@ -5,6 +5,7 @@ An array has readers, who are counted; the last one gives its place free, or wri
 For the package itself: it checks nothing of what it is handed.
 """
 
+from functools import partial
 from typing import Any
 
 from minicnn.kernels.joins import add
@@ -13,6 +14,7 @@ from minicnn.layers.context import Array, Context
 from minicnn.layers.views import flat
 from minicnn.plan import calls
 from minicnn.plan.memory import Memory
+from minicnn.plan.recompute import Recomputed
 from minicnn.plan.recording import Recording
 from minicnn.plan.steps import NEVER, ONCE, Step
 
@@ -37,15 +39,16 @@ class Run:
 
     def __init__(
         self, memory: Memory, length: int, x: Array, training: bool, samples: int | None,
-        backward: int,
+        backward: int, recomputed: Recomputed,
     ):  # fmt: skip
-        self.memory = memory
+        self.memory, self._recomputed = memory, recomputed
         self.recording: Recording | None = None
         self.values: list[Any] = [None] * length
         self.slots: list[Any] = [None] * length
         self.contexts: dict[int, Context] = {}
         self.gradients: dict[int, Any] = {}
         self._parts: list[Any] = []  # each input's share of dE/dx with its place
+        self._there: set[int] = set()  # what the backward pass has computed again
         self.values[0], self.groups = x, len(x)
         self.training, self.backward_passes = training, backward
         self.samples = len(x) * LANES if samples is None else samples
@@ -59,18 +62,23 @@ class Run:
             if slot is not None:
                 slot.readers += step.readers - 1
         else:
-            reads = step.reads(self.training) if self.backward_passes != NEVER else ()
-            slot, relu = slots[0], step.relu
-            ctx = Context(self.memory, step.index, slot, self.training, self.samples, relu)
+            again, slot = step.index in self._recomputed.readers, slots[0]
+            reads = self._reads(step)
+            ctx = Context(
+                self.memory, step.index, slot, self.training, self.samples, step.relu, again
+            )
+            if again and slot is not None and not self._recomputed.has(step.inputs[0]):
+                slot.readers += 1  # `_recompute`
             y = inputs[0]
             if not (layer.forward_in_place and slot is not None and slot.readers == 1):
                 slot = self._take((self.groups, *step.shape, LANES))
                 y = slot.array
-            slot.readers += step.readers + ("y" in reads)
+            slot.readers += step.readers + ("y" in reads and not again)
             self._do(calls.forward_of(layer, _handed(inputs), y, ctx), layer, ctx)
             self.contexts[step.index] = ctx
-            if "x" not in reads:
-                self._release(slots)
+            for before, own in zip(step.inputs, slots):
+                if "x" not in reads or self._recomputed.has(before):
+                    self.memory.release(own)
             if self.backward_passes == NEVER:
                 self._release(ctx.slots)
         self.values[step.index], self.slots[step.index] = y, slot
@@ -102,8 +110,9 @@ class Run:
     def _gradients(self, step, dy, slot):
         """What a layer's backward pass makes: dE/dx for each input with its slot."""
         layer, ctx = step.layer, self.contexts[step.index]
-        reads, count = step.reads(self.training), len(step.inputs)
-        x, y = _handed([self.values[before] for before in step.inputs]), self.values[step.index]
+        reads, count = self._reads(step), len(step.inputs)
+        y = self._value(step.index, "y" in reads)
+        x = _handed([self._value(before, "x" in reads) for before in step.inputs])
         parts = []
         if any(step.needs):
             places = 1 if layer.shares_gradient else count
@@ -122,6 +131,35 @@ class Run:
                 self.memory.release(self.slots[step.index])
             self._release(ctx.slots)
         return parts or [(None, None)] * count
+
+    def _reads(self, step):
+        if self.backward_passes == NEVER:
+            return set()
+        return step.reads(self.training, step.index in self._recomputed.readers)
+
+    def _value(self, index, is_read):
+        """The output of a node, computed again if it is read and was given up."""
+        value, maker = self.values[index], self._recomputed.maker[index]
+        if is_read and self._recomputed.has(index):
+            if maker not in self._there:
+                self._recompute(self._recomputed.steps[maker])
+            self.slots[index] = self.slots[maker]
+            value = self.values[index] = self.values[maker].reshape(value.shape)
+        return value
+
+    def _recompute(self, step):
+        """Fill a node's output again; its place may be that of an input which nobody else reads."""
+        (before,), layer, ctx = step.inputs, step.layer, self.contexts[step.index]
+        x = self._value(before, True)
+        slot, y = self.slots[before], x
+        if not (layer.forward_in_place and slot is not None and slot.readers == 1):
+            slot = self._take((self.groups, *step.shape, LANES))
+            y = slot.array
+        slot.readers += self._recomputed.readers[step.index]
+        self._do(partial(layer.recompute, x, y, ctx), layer, ctx)
+        self.memory.release(self.slots[before])
+        self.values[step.index], self.slots[step.index] = y, slot
+        self._there.add(step.index)
 
     def _place(self, step, slot, place):
         """Where a layer writes dE/dx: over what it reads for the last time, if it can."""

@@ -20,13 +20,15 @@ from minicnn.errors import ArgumentError
 from minicnn.lanes import LANES, are_lanes, check_samples, unpack
 from minicnn.layers.base import Layer
 from minicnn.layers.context import Array
+from minicnn.parameter import Parameter
 from minicnn.plan import calls
 from minicnn.plan.execute import Run
 from minicnn.plan.fuse import fuse
 from minicnn.plan.graph import Node, trace
 from minicnn.plan.memory import Memory
+from minicnn.plan.recompute import Recomputed, spares_lanes
 from minicnn.plan.recording import Recording
-from minicnn.plan.steps import NEVER, OFTEN, Step
+from minicnn.plan.steps import NEVER, OFTEN, ONCE, Step, needs_gradients
 
 NONE: list[Any] = []  # methods of others
 #: Called as ``observer(layer, which, arrays, compute)``, see `Plan.observed`.
@@ -64,11 +66,7 @@ class Plan:
             calls.check_passes(node.layer)
         self._fused, self._keeps = fused and not keeps, keeps
         self._own = [vars(node.layer) for node in self.graph.nodes[1:]]
-        needed = [model.needs_input_gradient]
-        for node in self.graph.nodes[1:]:
-            above = any(needed[before.index] for before in node.inputs)
-            needed.append(above or bool(node.layer.own_parameters()))
-        self._needed, self.arrangement = needed, 0
+        self.arrangement = 0
         self._arrange()
         self._versions = [(step.layer, step.layer.version) for step in self._steps]
         self._chains = list(_chains(model))
@@ -83,11 +81,26 @@ class Plan:
         self._kept = sum(sizes) + 3 * max(sizes, default=0)
 
     def _arrange(self):
-        """Decide who does whose work; a layer with a method of others does its own."""
+        """Decide who does whose work; a layer with a method of others does its own.
+
+        What is frozen has no gradients, and none is handed to where nothing learns. An observer
+        sees those of all nodes that have parameters behind them.
+        """
         self._methods, self.arrangement = self.methods_of_others(), self.arrangement + 1
         hosts = fuse(self.graph) if self._fused and not self._methods else {}
-        nodes = self.graph.nodes[1:]
-        self._steps = [Step(node, self.graph, hosts, self._needed) for node in nodes]
+        self._learns, self._changes = self._what_learns(), Parameter.changes
+        self._whole = self._make_steps(hosts, True)
+        self._steps = self._whole if self._keeps else self._make_steps(hosts, False)
+
+    def _make_steps(self, hosts, whole):
+        needed = [self._model.needs_input_gradient]
+        for node in self.graph.nodes[1:]:
+            above = any(needed[before.index] for before in node.inputs)
+            needed.append(above or needs_gradients(node.layer, whole))
+        return [Step(node, self.graph, hosts, needed, whole) for node in self.graph.nodes[1:]]
+
+    def _what_learns(self):
+        return [node.layer.learns for node in self.graph.nodes[1:]]
 
     def methods_of_others(self) -> list[Any]:
         """The methods that somebody has put in the place of layers' passes."""
@@ -117,6 +130,10 @@ class Plan:
                 raise self._outdated()
         if self.methods_of_others() != self._methods:
             self._arrange()
+        elif Parameter.changes != self._changes:
+            self._changes = Parameter.changes
+            if self._what_learns() != self._learns:
+                self._arrange()
 
     @contextmanager
     def observed(self, observer: Observer) -> Iterator[None]:
@@ -181,10 +198,13 @@ class Plan:
         if backward != NEVER:
             self.memory.reserve(len(x) * self._kept)
         self.memory.reset()
-        run = self._run = Run(self.memory, len(self.graph), x, training, samples, backward)
+        few = backward == ONCE and spares_lanes(x, samples) and not self._keeps
+        steps = self._used = self._steps if self.observer is None else self._whole
+        again = Recomputed(steps, self.graph.output.index, training, few)
+        run = self._run = Run(self.memory, len(self.graph), x, training, samples, backward, again)
         run.recording, run.keeps = recording, self._keeps
         self._returned = None
-        for step in self._steps:
+        for step in steps:
             compute = partial(run.forward, step)
             if self.observer is None:
                 compute()
@@ -216,7 +236,7 @@ class Plan:
         if self._returned is not None:
             self.memory.release(self._returned)
         run.gradients, run.recording = {self.graph.output.index: (dy, None)}, recording
-        for step in reversed(self._steps):
+        for step in reversed(self._used):
             if step.index not in run.gradients:
                 continue
             compute = partial(run.backward, step)

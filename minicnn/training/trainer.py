@@ -1,41 +1,35 @@
 """Trainer: the loop of stochastic gradient descent, and nothing else."""
 
-import math
-import os
 import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minicnn import schedules
-from minicnn.checks import check_count, check_kind, check_path, check_seed, restoring, takes
+from minicnn.checks import check_count, check_kind, check_seed
 from minicnn.data import Dataset
 from minicnn.data.augmentation import Augmentation
 from minicnn.data.batches import Batches
-from minicnn.errors import ArgumentError, DataError
-from minicnn.hints.habits import Habits
+from minicnn.errors import ArgumentError
 from minicnn.losses import SoftmaxCrossEntropy, predicted_classes
 from minicnn.losses.reduction import batch_weight, mean_of
 from minicnn.models import Sequential
 from minicnn.optimizers import Optimizer
 from minicnn.training.averaging import WeightAverage
 from minicnn.training.callbacks.base import Callback
+from minicnn.training.callbacks.calling import look_at_gradients, tell, tell_all
 from minicnn.training.evaluation import Evaluation
-from minicnn.training.history import History
 from minicnn.training.running_metrics import RunningMetrics
-from minicnn.training.runs import snapshot, tensors
-from minicnn.training.runs.files import write_atomically
 from minicnn.training.step import TrainingStep
+from minicnn.training.trainer_state import COUNTED, TrainerState
 from minicnn.training.validation import as_callbacks, check_loss, check_parts
 
 SHUFFLE = 1  # keeps the shuffle's random numbers apart from those of the model's seed
-COUNTED = {"trained_images": int, "step_seconds": float, "train_seconds": float}  # in training
 
 
-class Trainer(Habits):
+class Trainer(TrainerState):
     """Trains a model on one data set and evaluates it on another after every epoch.
 
     A step, for each batch (x, labels) of a shuffled epoch::
@@ -89,10 +83,7 @@ class Trainer(Habits):
 
     Attributes
     ----------
-    epoch : int
-        The epoch that is running, from 1; 0 before training.
-    step, total_steps : int
-        Updates made so far and in the whole training.
+    epoch, step, total_steps, totals, history, predicted, trained_images, ... : see `TrainerState`
     batch, loss_value : Batch, float
         The one that training computed last, and its loss: the mean, if the loss gives the sum.
     loss_weight : float
@@ -100,22 +91,8 @@ class Trainer(Habits):
         ``loss.batch_weight`` says where classes have weights or labels are ignored.
     test_batches : Batches or None
         Of the test set.
-    totals : RunningMetrics
-        Running means over the batches of this epoch.
-    history : list of dict
-        A line for each finished epoch: ``epoch``, ``step``, ``train_loss`` and
-        ``train_accuracy`` (means over the epoch's batches, each sample counting once, or by its
-        weight in the loss, while the weights change), ``test_loss`` and ``test_accuracy`` (at the
-        end of the epoch), as well as ``validation_loss`` and ``validation_accuracy`` if there is a
-        validation set, ``seconds`` (evaluation included) and ``images_per_second`` (training steps
-        alone). What was not evaluated is NaN.
-        Accuracies are fractions.
     base_lr : float
         The learning rate that the schedule multiplies: the optimizer's, when training begins.
-    predicted : ndarray of int64, shape (N,), or None
-        The class predicted for each test image at the last evaluation.
-    trained_images, step_seconds, train_seconds : number
-        Images trained on and seconds spent in steps so far; seconds with evaluation.
     """
 
     def __init__(
@@ -162,20 +139,11 @@ class Trainer(Habits):
             None if dataset is None else self._evaluation.batches(dataset)
             for dataset in (test, validation)
         )
-        self.total_steps = self.epochs * len(self._batches)
+        self._start()
         self.schedule(0, self.total_steps)  # a warm-up longer than the training is refused here
-        self.epoch = self.step = 0
         self.batch: Any = None
         self.loss_value: Any = None
         self.loss_weight = 0.0
-        self.predicted: np.ndarray | None = None
-        self.totals = RunningMetrics()
-        self.history = History()
-        self.trained_images, self.step_seconds, self.train_seconds = 0, 0.0, 0.0
-        self._stopped = False
-        self._drawn_from: Any = None  # the shuffle's state before the running epoch's order
-        self._before = {name: getattr(self, name) for name in COUNTED}  # in earlier epochs
-        self._epoch_begin = self._epoch_seconds = 0.0
 
     def fit(self) -> list[dict[str, Any]]:
         """Train for the epochs that are left, or go on in one that was broken off.
@@ -198,13 +166,13 @@ class Trainer(Habits):
             try:
                 if self.average is not None and self.average.in_model:
                     self.average.swap()
-                self._tell("on_train_begin")
+                tell(self, "on_train_begin")
                 while self._steps_of_epoch() or not self.has_ended():
                     self._train_epoch()
             finally:
                 self.optimizer.lr = self._rate = self.base_lr
                 try:
-                    self._tell_all("on_train_end")
+                    tell_all(self, "on_train_end")
                 finally:
                     if self.average is not None:
                         self.average.swap()
@@ -218,12 +186,6 @@ class Trainer(Habits):
     def has_ended(self) -> bool:
         """Whether no epoch follows the one that is running, or ran last."""
         return self._stopped or self.epoch >= self.epochs
-
-    @property
-    def evaluated(self) -> bool:
-        """Whether the model was evaluated after the epoch that ended last."""
-        line = self.history[-1] if self.history else {"test_accuracy": math.nan}
-        return not any(math.isnan(line.get(f"{n}_accuracy", 0.0)) for n in ("validation", "test"))
 
     def evaluate(self) -> RunningMetrics:
         """Mean loss and accuracy on the test set, in evaluation mode.
@@ -257,78 +219,6 @@ class Trainer(Habits):
         with self.averaged():
             return self._evaluation(self.loss, batches)
 
-    @takes(path=check_path)
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all that training needs to go on, also from within an epoch, to a file.
-
-        The weights, the states of optimizer, average, callbacks and random numbers, and digests of
-        the data: what a `Checkpoint` writes in the course of training. A file that is there is
-        replaced once the new one is whole. One that cannot be written is an ArgumentError.
-        """
-        arrays, about = snapshot.capture(self, snapshot.describe_data(self))
-        write_atomically(Path(path), tensors.encode(arrays, about))
-
-    @takes(path=check_path)
-    def load(self, path: str | os.PathLike[str]) -> None:
-        """Stand where the trainer stood that saved itself, so that `fit` goes on bit for bit.
-
-        Its model, settings and data must be made as those were.
-
-        Raises
-        ------
-        DataError
-            If the file is missing, damaged, or one of another training; this trainer is of no use
-            then.
-        """
-        arrays, about = tensors.read(path)
-        try:
-            snapshot.restore(self, arrays, about, snapshot.describe_data(self))
-        except (ArgumentError, DataError) as error:
-            raise DataError(f"{path} does not fit this training: {error}") from error
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where training stands, in plain values that JSON can hold.
-
-        After any step and between epochs. Not in it are the states of the model, the
-        optimizer and the callbacks, and the predictions.
-        """
-        inside = self._steps_of_epoch() > 0
-        return {
-            "step": self.step,
-            "history": [dict(line) for line in self.history],
-            "totals": self.totals.state_dict(),
-            "stopped": self._stopped,
-            "shuffle": self._drawn_from if inside else self._rng.bit_generator.state,
-            **self._before,
-            "epoch_seconds": time.perf_counter() - self._epoch_begin if inside else 0.0,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Stand where `state_dict` of a trainer with the same settings and data stood.
-
-        A step that is not one of this training, or not one of the epoch after those in the
-        history, is an ArgumentError, and what is no such state a DataError.
-        """
-        with restoring(state, "Trainer"):
-            step, totals = int(state["step"]), RunningMetrics()
-            history = History(dict(line) for line in state["history"])
-            totals.load_state_dict(state["totals"])
-            before = {name: made(state[name]) for name, made in COUNTED.items()}
-            epoch_seconds, stopped = float(state["epoch_seconds"]), bool(state["stopped"])
-        epochs = len(history)
-        begin = epochs * len(self._batches)
-        if not (begin <= step <= self.total_steps and step - begin <= len(self._batches)):
-            raise ArgumentError(
-                f"the saved state is of step {step} after {epochs} epochs: this training has"
-                f" {self.epochs} epochs of {len(self._batches)} steps."
-            )
-        with restoring(state, "Trainer"):
-            self._rng.bit_generator.state = self._drawn_from = state["shuffle"]
-        self.step, self.epoch, self._stopped = step, epochs, stopped
-        self.history, self.totals, self._before = history, totals, before
-        self._epoch_seconds = epoch_seconds
-        vars(self).update(before)
-
     def _check_unchanged(self):
         """Raise unless the parts still fit: what belongs to them can be changed at any time."""
         check_parts(self.model, self.optimizer, self.loss, self.train, self.test, self.validation)
@@ -342,10 +232,6 @@ class Trainer(Habits):
                 " more epochs than its schedule: make another Trainer for others."
             )
 
-    def _steps_of_epoch(self):
-        """Steps made since the last evaluation."""
-        return self.step - len(self.history) * len(self._batches)
-
     def _train_epoch(self):
         self.epoch = len(self.history) + 1
         rng, done = self._rng.bit_generator, self._steps_of_epoch()
@@ -354,7 +240,7 @@ class Trainer(Habits):
         else:
             self._drawn_from, self.totals, self._epoch_seconds = rng.state, RunningMetrics(), 0.0
         order = self._batches.order()
-        self._tell("on_epoch_begin")
+        tell(self, "on_epoch_begin")
         self._check_unchanged()
         if self.optimizer.lr != self._rate:
             raise ArgumentError(
@@ -388,7 +274,7 @@ class Trainer(Habits):
             line |= {f"{name}_loss": metrics.loss, f"{name}_accuracy": metrics.accuracy}
         speed = self.totals.samples / self._epoch_seconds
         self.history.append({**line, "seconds": seconds, "images_per_second": speed})
-        self._tell("on_epoch_end")
+        tell(self, "on_epoch_end")
 
     def _train_steps(self, batches):
         make, predicted = TrainingStep(self.model, self.loss, self.optimizer), []
@@ -398,7 +284,7 @@ class Trainer(Habits):
 
         def between(value):
             self.loss_value = mean_of(self.loss, value, self.loss_weight)
-            self._tell("on_loss")
+            tell(self, "on_loss")
             make.optimizer = self.optimizer  # a callback may choose another
 
         classes = self.model.output_shape[0]
@@ -406,7 +292,7 @@ class Trainer(Habits):
             self.batch = batch
             self.optimizer.lr = self.base_lr * self.schedule(self.step, self.total_steps)
             make.loss, make.optimizer = self.loss, self.optimizer
-            hooked = any(map(_looks_at_gradients, self.callbacks))
+            hooked = look_at_gradients(self.callbacks)
             targets = batch.targets(classes)
             self.loss_weight = weight = batch_weight(self.loss, targets)
             value = make(batch.x, targets, look, between if hooked else None)
@@ -416,24 +302,4 @@ class Trainer(Habits):
             self.step += 1
             if self.average is not None:
                 self.average.update(self.step, len(self._batches), self.total_steps)
-            self._tell("on_step_end")
-
-    def _tell(self, hook):
-        for callback in self.callbacks:
-            getattr(callback, hook)(self)
-
-    def _tell_all(self, hook):
-        """Tell every callback, even after one has raised; then raise the first error."""
-        errors = []
-        for callback in self.callbacks:
-            try:
-                getattr(callback, hook)(self)
-            except BaseException as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
-
-
-def _looks_at_gradients(callback):
-    """Whether a callback has something to do between gradients and update."""
-    return type(callback).on_loss is not Callback.on_loss or "on_loss" in vars(callback)
+            tell(self, "on_step_end")

@@ -11,7 +11,10 @@ from PIL import Image
 
 from minicnn.cli.main import main
 from minicnn.data import load
-from minicnn.training.runs.trained import load_run
+from minicnn.errors import ArgumentError
+from minicnn.losses import SoftmaxCrossEntropy
+from minicnn.training.evaluation import Evaluation
+from minicnn.training.runs.trained import load_run, softmax
 
 KINDS = ("filters", "features", "confusion", "errors", "saliency", "curves")
 NAMES = ("cat", "dog", "emu")
@@ -104,14 +107,39 @@ def test_predictions_are_those_of_the_model(home):
 def test_views_of_an_image_are_averaged(home):
     trained = load_run("run0")
     images = load("./pets")[1].images
-    views = []
-    for down in (-1, 0, 1):
-        for right in (-1, 0, 1):
-            wide = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
-            moved = wide[:, :, 1 - down : 13 - down, 1 - right : 13 - right]
-            views += [trained.probabilities(moved), trained.probabilities(moved[..., ::-1])]
-    found = trained.probabilities(images, flip=True, shifts=(-1, 0, 1))
-    np.testing.assert_allclose(found, np.mean(views, axis=0), rtol=1e-12)
+    wide = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
+    scores = np.zeros((len(images), 3))
+    for weight, at in ((0.25, 0), (0.5, 1), (0.25, 2)):
+        moved = wide[:, :, at : at + 12, at : at + 12]
+        for view in (moved, moved[..., ::-1]):
+            scores += weight / 2 * trained.model.predict(trained.normalized(view))
+    found = trained.probabilities(images, flip=True, shift=1)
+    np.testing.assert_allclose(found, softmax(scores), rtol=1e-5)
+    with pytest.raises(ArgumentError, match="moved by 12 pixels"):
+        trained.probabilities(images, shift=12)
+
+
+def test_a_run_is_asked_as_it_was_evaluated(home, command):
+    """Its settings hold unless others are given; the accuracy is the one of its summary."""
+    words = ["--data", "./pets", "--model", "./net.py:build", "--epochs", 1, "--eval-flip"]
+    assert command(*words, "--eval-shift", 1, "--out", "viewed")[0] == 0
+    trained, (_, test) = load_run("viewed"), load("./pets")
+    assert trained.views() == (True, 1) and trained.views(False, 0) == (False, 0)
+    evaluation = Evaluation(trained.model, True, 1)
+    totals, predicted = evaluation(SoftmaxCrossEntropy(), evaluation.batches(test))
+    shares = trained.probabilities(test.images)
+    np.testing.assert_array_equal(shares.argmax(1), predicted)
+    _, out, err = command("evaluate", "viewed", "--json")
+    row = json.loads(out)["runs"][0]
+    assert (row["flip"], row["shift"]) == (True, 1)
+    assert row["loss"] == pytest.approx(totals.loss, rel=1e-5)
+    _, _, err = command("evaluate", "viewed")
+    assert "viewed looks at each image and its mirror image" in err and "--no-flip" in err
+    _, out, err = command("evaluate", "viewed", "--json", "--no-flip", "--shift", 0)
+    row = json.loads(out)["runs"][0]
+    assert (row["flip"], row["shift"]) == (False, 0) and "looks at" not in err
+    plain = trained.probabilities(test.images, False, 0)
+    assert row["loss"] == pytest.approx(-np.log(plain[range(18), test.labels]).mean())
 
 
 def test_evaluate_counts_what_is_right_and_lets_runs_vote(home, command):

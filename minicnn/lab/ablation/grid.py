@@ -20,6 +20,7 @@ from minicnn.paths import name_of
 from minicnn.plugins import lookup
 from minicnn.training.runs.settings import Settings
 from minicnn.training.runs.values import absolute, describe_own, file_word, is_own, meaning
+from minicnn.training.runs.weights import weights_digest
 
 NO_AXES = {
     "seed": "--seeds N repeats every arm with N seeds, counted from --seed",
@@ -114,6 +115,8 @@ class Grid:
         for name, value in [*chosen, *self.base.items()]:
             for entry in (describe_own({name: value}) or {}).values():
                 self.own[absolute(name, value)] = entry["sha256"]
+            if name == "weights" and value is not None:
+                self.own[value] = weights_digest(value)
 
     @classmethod
     @takes(

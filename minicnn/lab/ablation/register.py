@@ -93,6 +93,13 @@ class Register:
         ArgumentError, which names the folder, if a setting that is no axis differs, or the arms
         cannot have so many epochs.
         """
+        for file, digest in grid.own.items():
+            if self.own.get(file, digest) != digest:
+                raise ArgumentError(
+                    f"{file} has changed since the comparison in {folder} began: its SHA-256 was"
+                    f" {self.own[file][:12]}..., now it is {digest[:12]}... Bring the old file"
+                    " back, or choose another --out."
+                )
         new = [{**grid.base, **arm} for arm in grid.arms()]
         was, now = list(map(_resolved, self.arms.values())), list(map(_resolved, new))
         for name in now[0].keys() - {"epochs", *NO_AXES}:

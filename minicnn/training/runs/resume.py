@@ -14,13 +14,14 @@ from minicnn.checks import check_count, check_dict, check_iterable, check_path, 
 from minicnn.console.output import show_note
 from minicnn.errors import ArgumentError, DataError, unknown
 from minicnn.plugins import lookup
-from minicnn.training.callbacks.checkpoint import BEST, EVERY
+from minicnn.training.callbacks.checkpoint import BEST, EVERY, has_checkpoint
 from minicnn.training.runs import tensors
 from minicnn.training.runs.files import json_file
 from minicnn.training.runs.folder import RunFolder
 from minicnn.training.runs.run import Run
 from minicnn.training.runs.settings import LATER, Settings
 from minicnn.training.runs.values import FREE, OWN, is_own, meaning, versions
+from minicnn.training.runs.weights import weights_digest
 
 MOST_JSON = 2**20  # bytes; the longest network that there is takes half of that
 
@@ -77,6 +78,7 @@ def resume(
                 f"the run in {folder.path} diverged, and would again: begin a new one with a"
                 " smaller --lr or another --init."
             )
+        _check_weights(folder.path, config, values, "weights" in given)
         say_what_is_executed(folder.path, values, given)
         settings = Settings.from_dict(values)
         run = Run(settings, folder, checkpoint_every or config.get("checkpoint_every", EVERY))
@@ -169,6 +171,20 @@ def say_what_is_executed(folder: Path, values: dict[str, Any], given: Collection
         files.append(file)
     for file in files:
         show_note(f"{file} is executed, the run was begun with it.")
+
+
+def _check_weights(folder, config, values, given):
+    """Refuse another file of weights, if one is given again or the run has to begin anew."""
+    digest = config.get("weights_sha256")
+    if digest is None or not (given or not has_checkpoint(folder)):
+        return
+    now = weights_digest(values["weights"])
+    if now != digest:
+        raise ArgumentError(
+            f"{values['weights']} has changed since the run in {folder} began with it: its SHA-256"
+            f" was {str(digest)[:12]}..., now it is {now[:12]}... Bring the old file back, leave"
+            " --weights out if the run has a checkpoint, or begin a new run."
+        )
 
 
 def _epochs(folder, kept, epochs):

@@ -29,7 +29,7 @@ from minicnn.training.runs.files import json_file, json_lines
 from minicnn.training.runs.folder import RunFolder
 from minicnn.training.runs.settings import Settings
 from minicnn.training.runs.values import FREE, decisive, versions
-from minicnn.training.runs.weights import model_file
+from minicnn.training.runs.weights import model_file, weights_digest
 from minicnn.training.trainer import Trainer
 from minicnn.training.validation import as_callbacks
 
@@ -93,6 +93,10 @@ class Run:
         # A run to go on with has its weights in the checkpoint, whatever it began with.
         begun = isinstance(out, RunFolder) and checkpoints.has_checkpoint(out.path)
         self.model = (replace(settings, weights=None) if begun else settings).make_model(train)
+        #: The SHA-256 of the file of weights that it begins with, which a config.json keeps.
+        self._begins_with = (
+            None if begun or settings.weights is None else weights_digest(settings.weights)
+        )
         self._watches = GradientWatch(), LossWatch()
         self.trainer = self._make_trainer(
             self.model, train, test, schedule=settings.schedule, epochs=settings.epochs,
@@ -250,6 +254,7 @@ class Run:
                 **({} if held is None else {"validation_images": len(held)}),
                 **{name: getattr(train, name) for name in ("shape", "classes", "mean", "std")},
             },
+            **({} if self._begins_with is None else {"weights_sha256": self._begins_with}),
             "total_steps": self.trainer.total_steps,
             "checkpoint_every": self._every,
             "versions": versions(),

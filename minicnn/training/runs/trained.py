@@ -1,14 +1,14 @@
 """A trained model of a run's folder, ready to be asked about pictures and data sets."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minicnn.checks import check_flag, check_numbers, check_path, list_of, restoring, takes
+from minicnn.checks import check_count, check_flag, check_numbers, check_path, restoring, takes
 from minicnn.data import Dataset
 from minicnn.errors import ArgumentError, DataError
 from minicnn.models import Sequential
@@ -16,8 +16,10 @@ from minicnn.training.runs import tensors
 from minicnn.training.runs.resume import say_what_is_executed
 from minicnn.training.runs.settings import Settings
 from minicnn.training.runs.weights import load_weights, weights_file
+from minicnn.training.views import check_views, views
 
 PART = 1024  # images that are looked at in one go
+check_shift = partial(check_count, least=0)
 
 
 @dataclass(frozen=True)
@@ -76,36 +78,49 @@ class Trained:
             )
         return images
 
-    @takes(flip=check_flag, shifts=list_of(int))
+    @takes(flip=check_flag, shift=check_shift)
     def probabilities(
-        self, images: np.ndarray, flip: bool = False, shifts: Sequence[int] = (0,)
+        self, images: np.ndarray, flip: bool | None = None, shift: int | None = None
     ) -> np.ndarray:
-        """The softmax of the scores; of several views of each image, the mean.
+        """The softmax of the scores; of several views of each image, of the scores' mean.
 
         Parameters
         ----------
         images : ndarray of uint8 or float, shape (N, C, H, W)
-        flip : bool
-            Whether to look at the mirrored images, too.
-        shifts : sequence of int
-            Pixels by which to move the images down, and right; every pair of them is a view, with
-            the image's reflection at its borders.
+        flip : bool, optional
+            Whether to look at the mirror images, too; as the run was evaluated by default.
+        shift : int, optional
+            By how many pixels images are moved for further views, see
+            :func:`minicnn.training.views.views`; as the run was evaluated by default.
 
         Returns
         -------
         ndarray of float64, shape (N, classes)
+
+        Raises
+        ------
+        ArgumentError
+            If the images do not fit the model, or are no larger than the shift.
         """
-        images = self._checked(images)
-        total = np.zeros((len(images), len(self.class_names)))
-        views = [
-            (down, right, m) for down in shifts for right in shifts for m in (1, -1)[: 1 + flip]
-        ]
+        images, (flip, shift) = self._checked(images), self.views(flip, shift)
+        found = np.empty((len(images), len(self.class_names)))
         for start in range(0, len(images), PART):  # they may be in a file, larger than memory
             part = slice(start, start + PART)
-            for down, right, mirror in views:
-                seen = _moved(np.asarray(images[part]), down, right)[..., ::mirror]
-                total[part] += softmax(self.model.predict(self.normalized(seen)))
-        return total / len(views)
+            total: Any = 0
+            for weight, view in views(np.asarray(images[part]), flip, shift):
+                scores = self.model.predict(self.normalized(view))
+                total = total + scores.dtype.type(weight) * scores
+            found[part] = softmax(total)
+        return found
+
+    @takes(flip=check_flag, shift=check_shift)
+    def views(self, flip: bool | None = None, shift: int | None = None) -> tuple[bool, int]:
+        """`flip` and `shift` for `probabilities`, those of the run's settings where they are None.
+
+        An ArgumentError if its images are no larger than the shift.
+        """
+        flip = self.settings.eval_flip if flip is None else flip
+        return check_views(self.shape, flip, self.settings.eval_shift if shift is None else shift)
 
 
 @takes(scores=check_numbers)
@@ -115,16 +130,6 @@ def softmax(scores: np.ndarray) -> np.ndarray:
         raise ArgumentError(f"expected scores of shape (N, K), got {scores.shape}.")
     wide = np.exp(scores.astype(np.float64) - scores.max(-1, keepdims=True))
     return wide / wide.sum(-1, keepdims=True)
-
-
-def _moved(images, down, right):
-    """The images moved, with their reflection at the borders; a border of 0 would be seen."""
-    if not (down or right):
-        return images
-    size = max(abs(down), abs(right))
-    wide = np.pad(images, ((0, 0), (0, 0), (size, size), (size, size)), mode="reflect")
-    height, width = images.shape[2:]
-    return wide[:, :, size - down :, size - right :][:, :, :height, :width]
 
 
 @takes(run=check_path, input_gradient=check_flag)

@@ -7,6 +7,7 @@ PyTorch's, ``(out, in, height, width)`` and ``(out, in)``, so that there
 ``module.load_state_dict(safetensors.torch.load_file(path))`` takes the file as it is.
 """
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,6 +139,12 @@ def weights_file(run: str | os.PathLike[str]) -> Path:
     raise DataError(
         f"{run}: found no {' or '.join(FILES)}: the run has not finished. --resume {run} goes on."
     )
+
+
+@takes(run=check_path)
+def weights_digest(run: str | os.PathLike[str]) -> str:
+    """The SHA-256 of the file that `weights_file` gives, in hexadecimal digits."""
+    return hashlib.sha256(weights_file(run).read_bytes()).hexdigest()
 
 
 def _advice(model, own, arrays):

@@ -1,9 +1,14 @@
 """Fine-tuning takes all weights but a head of another shape, or none at all."""
 
+import hashlib
+import json
+
 import numpy as np
 import pytest
 
 from minicnn.errors import ArgumentError, DataError
+from minicnn.lab.ablation.grid import Grid
+from minicnn.lab.ablation.register import Register
 from minicnn.layers import BatchNorm, Conv2d, Dense, Flatten, ReLU
 from minicnn.models import Sequential, zoo
 from minicnn.training import save_weights
@@ -11,6 +16,7 @@ from minicnn.training.runs.fine_tuning import fine_tune
 from minicnn.training.runs.resume import resume
 from minicnn.training.runs.run import Run
 from minicnn.training.runs.settings import Settings
+from minicnn.training.runs.weights import weights_digest
 from tests.data.idx_files import digits, write_folder
 
 
@@ -89,6 +95,42 @@ def test_a_run_begins_with_the_weights_and_goes_on_without_the_file(tmp_path, mo
     with pytest.raises(DataError, match="first"):
         Run(settings, "third")
     assert not (tmp_path / "third").exists()
+
+
+def test_a_run_keeps_the_digest_of_the_weights_that_it_began_with(tmp_path, monkeypatch, saved):
+    def build(name, classes=10, activation="relu", init="msra", algorithm="auto"):
+        return Sequential(Conv2d(4, 3), BatchNorm(), ReLU(), Flatten(), Dense(classes, init=init))
+
+    monkeypatch.setattr(zoo, "build", build)
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "data", digits(train=50, test=21))
+    Run(Settings(data="./data", epochs=1, batch_size=16), "first").train(quiet=True)
+    file, plain = tmp_path / "first" / "model.safetensors", {"data": "./data", "batch_size": 16}
+    settings = Settings(**plain, epochs=2, weights="first", schedule="constant")
+    config = json.loads((tmp_path / "first" / "config.json").read_text())
+    assert "weights_sha256" not in config
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    for name in ("second", "killed"):
+        run = Run(settings, name)
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        assert config["weights_sha256"] == digest == weights_digest("first")
+        if name == "second":
+            run.train(quiet=True)
+        run.folder.release()
+    axes, base = {"lr": (0.01, 0.1)}, {**plain, "epochs": 1, "weights": "first"}
+    register = Register(Grid(axes, base=base))
+    other = file.read_bytes()
+    changed = Run(Settings(data="./data", epochs=1, batch_size=16, seed=9), "ninth").model
+    save_weights(changed, file)
+    with pytest.raises(ArgumentError, match=f"changed since.*{digest[:12]}"):
+        resume("killed")  # which has no checkpoint, so it would begin with it
+    with pytest.raises(ArgumentError, match="changed since"):
+        resume("second", {"epochs": 3, "weights": "first"})
+    with pytest.raises(ArgumentError, match="first has changed since the comparison"):
+        register.grow(Grid(axes, base=base), tmp_path)
+    resume("second", {"epochs": 3}).folder.release()  # which has all that it needs
+    file.write_bytes(other)
+    resume("killed").folder.release()
 
 
 def test_a_validation_set_is_asked_for():

@@ -103,7 +103,8 @@ def base():
 def test_no_code_selects_by_the_test_set():
     """Names of results of the test set stand where they are measured, kept or shown, only."""
     allowed = {
-        "training/trainer.py", "training/callbacks/progress.py", "training/runs/run.py",
+        "training/trainer.py", "training/trainer_state.py", "training/callbacks/progress.py",
+        "training/runs/run.py",
         "training/runs/snapshot.py", "training/callbacks/nan_guard.py",
         "training/callbacks/loss_watch.py", "lab/ablation/tables.py", "lab/ablation/figures.py",
         "lab/ablation/ablation.py", "lab/ablation/results.py", "cli/main.py",
