@@ -27,6 +27,7 @@ SETTINGS = {
     "GroupNorm": ("num_groups", "eps", "affine"),
     "InstanceNorm2d": ("eps", "affine"),
     "LayerNorm": ("eps", "elementwise_affine"),
+    "LayerNorm2d": ("eps", "affine"),
     "RMSNorm": ("eps", "elementwise_affine"),
     "LayerScale": ("init",),
     "Dropout": ("p",),

@@ -515,6 +515,26 @@ def group_norm_gradients(
     return (dx / std).reshape(x.shape), np.sum(delta * x_hat, axes), np.sum(delta, axes)
 
 
+def layer_norm_2d(
+    x: Array, gamma: Array | float = 1.0, beta: Array | float = 0.0, eps: float = 1e-6
+) -> Array:
+    """`group_norm` of the channels of each pixel of x, (C, H, W): ConvNeXt's (Liu et al. 2022)."""
+    pixels = np.moveaxis(x, 0, -1)
+    x_hat = group_norm(pixels, groups=pixels[..., 0].size, eps=eps)
+    return np.moveaxis(gamma * x_hat + beta, -1, 0)
+
+
+def layer_norm_2d_gradients(
+    delta: Array, x: Array, gamma: Array | float = 1.0, eps: float = 1e-6
+) -> tuple[Array, Array, Array]:
+    """dE/dx, dE/dgamma and dE/dbeta of `layer_norm_2d`, these two of shape (C,)."""
+    delta, pixels = np.moveaxis(delta, 0, -1), np.moveaxis(x, 0, -1)
+    count = pixels[..., 0].size
+    dx, _, _ = group_norm_gradients(gamma * delta, pixels, groups=count, eps=eps)
+    d_gamma = np.sum(delta * group_norm(pixels, groups=count, eps=eps), (0, 1))
+    return np.moveaxis(dx, -1, 0), d_gamma, np.sum(delta, (0, 1))
+
+
 def _normalize_within(x, groups, eps, centred):
     rows = x.reshape(groups, -1)
     if centred:

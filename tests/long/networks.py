@@ -18,6 +18,7 @@ from minicnn.layers import (
     GroupNorm,
     InstanceNorm2d,
     LayerNorm,
+    LayerNorm2d,
     LayerScale,
     MaxPool2d,
     NumpyLayer,
@@ -139,6 +140,7 @@ def _sample_norm(rng, shape, training):
     made = [
         *(GroupNorm(g, eps=eps, affine=affine) for g in fits),
         *([InstanceNorm2d(eps=eps, affine=affine)] if pixels > 2 and len(shape) == 3 else []),
+        *([LayerNorm2d(eps=eps, affine=affine)] if len(shape) == 3 and shape[0] > 2 else []),
         *([LayerNorm(eps=eps, elementwise_affine=affine)] if fits else []),
         *([RMSNorm(eps=eps, elementwise_affine=affine)] if fits else []),
         LayerScale(float(rng.choice([0.1, 1.0]))),
