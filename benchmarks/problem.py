@@ -46,7 +46,9 @@ SETTINGS = {
 
 def input_shape(name):
     """(C, H, W): MNIST's images, or CIFAR's for the nets that were made for them."""
-    colour = ("vgg", "resnet", "densenet", "inception", "alexnet", "mobilenet", "googlenet")
+    colour = (
+        "vgg", "resnet", "densenet", "inception", "alexnet", "mobilenet", "googlenet", "convnext",
+    )  # fmt: skip
     return (3, 32, 32) if name.startswith(colour) else (1, 28, 28)
 
 

@@ -145,7 +145,7 @@ def test_activation_and_initializer_are_those_given(name):
         ("convnets", "Did you mean 'convnet'"),
         (
             "swin",
-            "unknown model 'swin'. Known: alexnet, convnet, densenet121, densenetN, googlenet, ",
+            "unknown model 'swin'. Known: alexnet, convnet, convnext-tiny, densenet121, ",
         ),
         ("", "unknown model ''"),
         ("plane30", "Did you mean 'plain"),
