@@ -40,6 +40,7 @@ SETTINGS = {
     "GELU": ("approximate",),
     "Softplus": ("beta", "threshold"),
     "Upsample": ("scale_factor", "mode", "align_corners"),
+    "Flatten": ("start_dim",),
     "Branches": ("join",),
 }  # fmt: skip
 

@@ -91,7 +91,7 @@ TWINS = {
     "AvgPool2d": lambda shape, inner, **settings: nn.AvgPool2d(**settings),
     "GlobalAvgPool2d": lambda shape, inner: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
     "GlobalMaxPool2d": lambda shape, inner: nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten()),
-    "Flatten": lambda shape, inner: nn.Flatten(),
+    "Flatten": lambda shape, inner, start_dim: nn.Flatten(start_dim),
     "GroupNorm": lambda shape, inner, num_groups, **settings: nn.GroupNorm(
         num_groups, shape[0], **settings
     ),

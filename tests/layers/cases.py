@@ -78,6 +78,9 @@ CASES = {
     "strided conv": Case(
         lambda: Conv2d(6, (2, 3), stride=(2, 1), dilation=(1, 2), groups=2, bias=False), (4, 4, 6)
     ),
+    "conv of four paddings": Case(
+        lambda: Conv2d(4, (3, 2), stride=(2, 1), padding=((2, 0), (0, 1))), (2, 5, 3)
+    ),
     "winograd conv": Case(lambda: Conv2d(9, 3, padding=1), (8, 4, 7)),
     "transposed conv": Case(
         lambda: ConvTranspose2d(4, (3, 2), (2, 3), 1, (1, 0), groups=2, dilation=(1, 2)), (6, 3, 4)
@@ -96,6 +99,7 @@ CASES = {
     "avg-pool": Case(lambda: AvgPool2d((3, 2), (2, 1), (1, 1)), (2, 5, 3)),
     "global avg-pool": Case(GlobalAvgPool2d, (3, 2, 5)),
     "flatten": Case(Flatten, (3, 2, 2)),
+    "flatten the pixels": Case(lambda: Flatten(start_dim=2), (3, 2, 2)),
     "batch norm of images": Case(BatchNorm, (3, 2, 2)),
     "batch norm of vectors": Case(BatchNorm, (4,)),
     "group norm of images": Case(lambda: GroupNorm(2), (4, 2, 3)),
