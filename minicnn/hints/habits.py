@@ -131,6 +131,7 @@ NAMES: Mapping[str, Mapping[str, str | None]] = {
             "SoftmaxCrossEntropy",
         "MSELoss MSE": "MeanSquaredError", "MAE MeanAbsoluteError": "L1Loss",
         "Huber": "HuberLoss", "CategoricalFocalCrossentropy": "FocalLoss",
+        "sigmoid_focal_loss BinaryFocalCrossentropy": "SigmoidFocalLoss",
         "BinaryCrossentropy": "BCEWithLogitsLoss, or BCELoss of probabilities",
     }),
     "minicnn.initializers": _each({
