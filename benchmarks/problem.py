@@ -27,6 +27,7 @@ SETTINGS = {
     "GroupNorm": ("num_groups", "eps", "affine"),
     "InstanceNorm2d": ("eps", "affine"),
     "LayerNorm": ("eps", "elementwise_affine"),
+    "LayerNorm2d": ("eps", "affine"),
     "RMSNorm": ("eps", "elementwise_affine"),
     "LayerScale": ("init",),
     "Dropout": ("p",),
@@ -39,13 +40,16 @@ SETTINGS = {
     "GELU": ("approximate",),
     "Softplus": ("beta", "threshold"),
     "Upsample": ("scale_factor", "mode", "align_corners"),
+    "Flatten": ("start_dim",),
     "Branches": ("join",),
 }  # fmt: skip
 
 
 def input_shape(name):
     """(C, H, W): MNIST's images, or CIFAR's for the nets that were made for them."""
-    colour = ("vgg", "resnet", "densenet", "inception", "alexnet", "mobilenet", "googlenet")
+    colour = (
+        "vgg", "resnet", "densenet", "inception", "alexnet", "mobilenet", "googlenet", "convnext",
+    )  # fmt: skip
     return (3, 32, 32) if name.startswith(colour) else (1, 28, 28)
 
 

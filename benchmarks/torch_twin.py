@@ -38,6 +38,13 @@ class Scalar(nn.Module):
         return x * self.scalar if self.multiplies else x + self.scalar
 
 
+class LayerNorm2d(nn.LayerNorm):
+    """The channels of each pixel, normalized."""
+
+    def forward(self, x):
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class Factors(nn.Module):
     """A learned factor for each channel."""
 
@@ -84,12 +91,13 @@ TWINS = {
     "AvgPool2d": lambda shape, inner, **settings: nn.AvgPool2d(**settings),
     "GlobalAvgPool2d": lambda shape, inner: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
     "GlobalMaxPool2d": lambda shape, inner: nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten()),
-    "Flatten": lambda shape, inner: nn.Flatten(),
+    "Flatten": lambda shape, inner, start_dim: nn.Flatten(start_dim),
     "GroupNorm": lambda shape, inner, num_groups, **settings: nn.GroupNorm(
         num_groups, shape[0], **settings
     ),
     "InstanceNorm2d": lambda shape, inner, **settings: nn.InstanceNorm2d(shape[0], **settings),
     "LayerNorm": lambda shape, inner, **settings: nn.LayerNorm(shape, **settings),
+    "LayerNorm2d": lambda shape, inner, eps, affine: LayerNorm2d(shape[0], eps, affine),
     "RMSNorm": lambda shape, inner, **settings: nn.RMSNorm(shape, **settings),
     "LayerScale": lambda shape, inner, init: Factors(shape, init),
     "Dropout": lambda shape, inner, p: nn.Dropout(p),

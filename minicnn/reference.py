@@ -21,6 +21,7 @@ from minicnn.errors import ArgumentError, unknown
 Array = np.ndarray
 Shape = Sequence[int]
 Pair = int | Shape  # of height and width
+Sides = Pair | Sequence[Shape]  # also of top and bottom, left and right
 Stride = Pair | None  # of pooling: None lets the windows touch, stride = kernel_size
 
 
@@ -36,7 +37,7 @@ def windows(
     x: Array,
     kernel_size: Pair,
     stride: Pair = 1,
-    padding: Pair = 0,
+    padding: Sides = 0,
     dilation: Pair = 1,
     value: float = 0,
 ) -> Array:
@@ -45,8 +46,9 @@ def windows(
     Window (i, j) has kh x kw elements (u, v); x_pad is `x` with p times `value` on every side.
     It fits ``(H + 2 p - d (kh - 1) - 1) // s + 1`` times; ArgumentError if not once.
     """
-    (kh, kw), (sh, sw), (ph, pw), (dh, dw) = map(_pair, (kernel_size, stride, padding, dilation))
-    x_pad = pad(x, (ph, ph), (pw, pw), value)
+    (kh, kw), (sh, sw), (dh, dw) = map(_pair, (kernel_size, stride, dilation))
+    rows_around, columns_around = map(_pair, _pair(padding))
+    x_pad = pad(x, rows_around, columns_around, value)
     rows = (x_pad.shape[1] - dh * (kh - 1) - 1) // sh + 1
     columns = (x_pad.shape[2] - dw * (kw - 1) - 1) // sw + 1
     if rows < 1 or columns < 1:
@@ -66,7 +68,7 @@ def correlate(
     w: Array,
     b: Array | None = None,
     stride: Pair = 1,
-    padding: Pair = 0,
+    padding: Sides = 0,
     dilation: Pair = 1,
     groups: int = 1,
 ) -> Array:
@@ -113,7 +115,7 @@ def conv_input_gradient(
     w: Array,
     input_shape: Shape,
     stride: Pair = 1,
-    padding: Pair = 0,
+    padding: Sides = 0,
     dilation: Pair = 1,
     groups: int = 1,
 ) -> Array:
@@ -125,8 +127,9 @@ def conv_input_gradient(
     borders = []
     axes = zip(input_shape[1:], w.shape[2:], *map(_pair, (stride, padding, dilation)))
     for n, k, s, p, d in axes:
-        unreached = (n + 2 * p - d * (k - 1) - 1) % s
-        borders.append((d * (k - 1) - p, d * (k - 1) - p + unreached))
+        before, after = _pair(p)
+        unreached = (n + before + after - d * (k - 1) - 1) % s
+        borders.append((d * (k - 1) - before, d * (k - 1) - after + unreached))
     delta_pad = pad(dilate(delta, stride), borders[0], borders[1])
     return correlate(delta_pad, rot180(trans(w, groups)), dilation=dilation, groups=groups)
 
@@ -136,7 +139,7 @@ def conv_weight_gradient(
     x: Array,
     w_shape: Shape,
     stride: Pair = 1,
-    padding: Pair = 0,
+    padding: Sides = 0,
     dilation: Pair = 1,
     groups: int = 1,
 ) -> Array:
@@ -513,6 +516,26 @@ def group_norm_gradients(
         dx -= d.mean(axis=1, keepdims=True)
     axes = tuple(range(np.ndim(gamma), x.ndim))
     return (dx / std).reshape(x.shape), np.sum(delta * x_hat, axes), np.sum(delta, axes)
+
+
+def layer_norm_2d(
+    x: Array, gamma: Array | float = 1.0, beta: Array | float = 0.0, eps: float = 1e-6
+) -> Array:
+    """`group_norm` of the channels of each pixel of x, (C, H, W): ConvNeXt's (Liu et al. 2022)."""
+    pixels = np.moveaxis(x, 0, -1)
+    x_hat = group_norm(pixels, groups=pixels[..., 0].size, eps=eps)
+    return np.moveaxis(gamma * x_hat + beta, -1, 0)
+
+
+def layer_norm_2d_gradients(
+    delta: Array, x: Array, gamma: Array | float = 1.0, eps: float = 1e-6
+) -> tuple[Array, Array, Array]:
+    """dE/dx, dE/dgamma and dE/dbeta of `layer_norm_2d`, these two of shape (C,)."""
+    delta, pixels = np.moveaxis(delta, 0, -1), np.moveaxis(x, 0, -1)
+    count = pixels[..., 0].size
+    dx, _, _ = group_norm_gradients(gamma * delta, pixels, groups=count, eps=eps)
+    d_gamma = np.sum(delta * group_norm(pixels, groups=count, eps=eps), (0, 1))
+    return np.moveaxis(dx, -1, 0), d_gamma, np.sum(delta, (0, 1))
 
 
 def _normalize_within(x, groups, eps, centred):

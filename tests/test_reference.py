@@ -353,6 +353,21 @@ def test_group_norm_gradients_are_difference_quotients(shape, own, groups, centr
     assert_gradients(lambda: ref.group_norm(x, gamma, beta, **settings), arrays, gradients, delta)
 
 
+def test_layer_norm_2d_gradients_are_difference_quotients():
+    rng = np.random.default_rng(0)
+    x, delta = rng.normal(2, 3, size=(2, 4, 2, 3))
+    gamma, beta = rng.normal(size=(2, 4))
+    dx, d_gamma, d_beta = ref.layer_norm_2d_gradients(delta, x, gamma, 0.1)
+    arrays = {"x": x, "gamma": gamma, "beta": beta}
+    gradients = {"x": dx, "gamma": d_gamma, "beta": d_beta}
+    assert_gradients(lambda: ref.layer_norm_2d(x, gamma, beta, 0.1), arrays, gradients, delta)
+    for i, j in np.ndindex(2, 3):  # each pixel is a group of its own
+        one = ref.group_norm(x[:, i, j], gamma, beta, eps=0.1)
+        np.testing.assert_allclose(
+            ref.layer_norm_2d(x, gamma, beta, 0.1)[:, i, j], one, rtol=1e-13, atol=1e-13
+        )
+
+
 def test_group_norm_normalizes_each_group_with_the_biased_variance():
     x = np.random.default_rng(0).normal(2, 3, size=(4, 2, 5))
     rows = ref.group_norm(x, groups=2, eps=0).reshape(2, -1)
@@ -379,6 +394,7 @@ def test_results_have_the_dtype_of_the_input():
         ref.cross_entropy_gradient(b, 1, 0.1), ref.mean_squared_error(b, b),
         ref.mean_squared_error_gradient(b, b), ref.prelu_slope_gradient(x, x),
         ref.group_norm(x), *ref.group_norm_gradients(x, x),
+        ref.layer_norm_2d(x), *ref.layer_norm_2d_gradients(x, x),
         ref.batch_norm(batch, gamma, gamma), *ref.batch_norm_gradients(batch, batch, gamma),
     ]  # fmt: skip
     assert [result.dtype for result in results] == [np.float32] * len(results)

@@ -72,6 +72,23 @@ def check_pair(value: Any, what: str, minimum: int) -> tuple[int, int]:
     return int(both[0]), int(both[1])
 
 
+def check_padding(value: Any, what: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """``((top, bottom), (left, right))`` of an int, a pair for both axes, or these four numbers."""
+    listed = value if isinstance(value, (tuple, list)) else ()
+    inner = [isinstance(axis, (tuple, list)) for axis in listed]
+    if len(inner) == 4 or (any(inner) and inner != [True, True]):
+        raise ArgumentError(
+            f"{what} must be an integer of at least 0, two of them (height, width), or four as"
+            f" ((top, bottom), (left, right)), got {shown(value)}."
+        )
+    if any(inner):
+        ends = "top and bottom", "left and right"
+        rows, columns = (check_pair(axis, f"{what}: {n}", 0) for axis, n in zip(listed, ends))
+        return rows, columns
+    height, width = check_pair(value, what, 0)
+    return (height, height), (width, width)
+
+
 def check_generator(value: Any, what: str = "rng") -> np.random.Generator:
     """`value` if it is a numpy.random.Generator, else an ArgumentError."""
     if not isinstance(value, np.random.Generator):

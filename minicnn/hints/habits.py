@@ -71,6 +71,8 @@ SIZES = {
     " InstanceNorm2d()",
     "LayerNorm": "the whole sample is normalized, whose shape model.initialize finds, so"
     " nn.LayerNorm(16) is LayerNorm()",
+    "LayerNorm2d": "the channels are found by model.initialize, so LayerNorm2d(96) is"
+    " LayerNorm2d()",
     "RMSNorm": "the whole sample is normalized, whose shape model.initialize finds, so"
     " nn.RMSNorm(16) is RMSNorm()",
     "GlobalAvgPool2d": "it takes the mean over the whole image, whatever its size",
@@ -129,6 +131,7 @@ NAMES: Mapping[str, Mapping[str, str | None]] = {
             "SoftmaxCrossEntropy",
         "MSELoss MSE": "MeanSquaredError", "MAE MeanAbsoluteError": "L1Loss",
         "Huber": "HuberLoss", "CategoricalFocalCrossentropy": "FocalLoss",
+        "sigmoid_focal_loss BinaryFocalCrossentropy": "SigmoidFocalLoss",
         "BinaryCrossentropy": "BCEWithLogitsLoss, or BCELoss of probabilities",
     }),
     "minicnn.initializers": _each({

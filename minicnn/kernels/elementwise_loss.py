@@ -41,6 +41,23 @@ def logistic(score, shares, _):
 
 
 @register_jitable
+def sigmoid_focal(score, shares, gamma):
+    """``a q^gamma (t log(1 + exp(-s)) + (1 - t) log(1 + exp(s)))`` of shares (t, a).
+
+    ``q = p (1 - t) + (1 - p) t`` is how wrong ``p = 1 / (1 + exp(-s))`` is.
+    """
+    t, a = shares[0], shares[1]
+    e = np.exp(-abs(score))
+    small, large, above = e / (1 + e), 1 / (1 + e), score > 0
+    p, rest = (large, small) if above else (small, large)
+    value, slope = logistic(score, (t, 1 - t), 0.0)
+    q = p * (1 - t) + rest * t
+    ratio = p * rest * (1 - 2 * t) / q if q > 0 else 0.0  # q' / q
+    scale = a * q**gamma
+    return scale * value, scale * (slope + gamma * value * ratio) + 0 * score
+
+
+@register_jitable
 def bernoulli(p, shares, _):
     """``-a log p - b log(1 - p)`` of shares (a, b), the logarithms at least -100.
 
@@ -107,5 +124,5 @@ def _mean_squared_error(tasks, scores, targets, settings, gradient, value):
 
 LOOPS = {
     "squares": mean_squared_error, "smooth-l1": _loop(smooth_l1), "logistic": _loop(logistic),
-    "bernoulli": _loop(bernoulli),
+    "bernoulli": _loop(bernoulli), "sigmoid-focal": _loop(sigmoid_focal),
 }  # fmt: skip

@@ -44,7 +44,8 @@ def _normalize_groups(groups, x, weight, bias, terms, centred, moments, y):
     ones = np.ones(LANES, x.dtype)
     for group in groups:
         start, own = group * weights * run * LANES, group % moments.shape[1] * weights
-        _moments(x0 + start, weights * run, terms[0], centred, moments.reshape(-1, 2, LANES)[group])
+        into = moments.reshape(-1, 2, LANES)[group]
+        group_moments(x0 + start, weights * run, terms[0], centred, into)
         mean = load(moments0 + group * 2 * LANES)
         inverse = load(moments0 + (group * 2 + 1) * LANES)
         for w in range(weights):
@@ -55,7 +56,7 @@ def _normalize_groups(groups, x, weight, bias, terms, centred, moments, y):
 
 
 @kernel
-def _moments(x0, count, eps, centred, moments):
+def group_moments(x0, count, eps, centred, moments):
     """The mean of `count` vectors, and ``1 / √(variance + eps)``, into a (2, 16).
 
     What is left of the mean when it has been taken off corrects both.

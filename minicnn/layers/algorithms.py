@@ -46,7 +46,7 @@ def check_name(name: Any) -> str:
 
 def _possible(plan):
     simple = plan.stride == plan.dilation == (1, 1) and plan.groups == 1
-    small = plan.kernel_size == (3, 3) and max(plan.padding) <= 2
+    small = plan.kernel_size == (3, 3) and max(plan.borders) <= 2
     return simple and small and plan.itemsize == 4
 
 
@@ -60,7 +60,7 @@ class Direct:
     """Sums of products, term by term; for every convolution and both dtypes."""
 
     def __init__(self, plan: Convolution, input_gradient: bool):
-        self.plan, self._padding = plan, (*plan.padding, *plan.padding)
+        self.plan, self._padding = plan, plan.borders
         self._forward, self._backward = plan.forward(), plan.backward()
         self._input_gradient = input_gradient
         self._border = plan.delta_border() if input_gradient else (0, 0, 0, 0)

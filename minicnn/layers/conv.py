@@ -6,6 +6,7 @@ import numpy as np
 
 from minicnn import initializers
 from minicnn.checks import check_count, check_flag, check_pair
+from minicnn.checks.values import check_padding
 from minicnn.errors import ArgumentError, unknown
 from minicnn.initializers import Fans, Initializer
 from minicnn.kernels.conv.geometry import Convolution
@@ -33,7 +34,7 @@ class _Convolution(Layer):
         self.out_channels = check_count(out_channels, f"{kind}: out_channels")
         self.kernel_size = check_pair(kernel_size, f"{kind}: kernel_size", 1)
         self.stride = check_pair(stride, f"{kind}: stride", 1)
-        self.padding = check_pair(padding, f"{kind}: padding", 0)
+        self.padding = padding
         self.dilation = check_pair(dilation, f"{kind}: dilation", 1)
         self.groups = check_count(groups, f"{kind}: groups")
         self.bias = check_flag(bias, f"{kind}: bias")
@@ -83,7 +84,8 @@ class _Convolution(Layer):
         for name, plain in self._plain:
             value = getattr(self, name)
             if value != plain:
-                words.append(f"{name} {value[0] if value[0] == value[1] else value}")
+                alike = value[0] == value[1] and isinstance(value[0], int)
+                words.append(f"{name} {value[0] if alike else value}")
         if self.groups > 1:
             words.append(f"groups {self.groups}")
         return " ".join(words)
@@ -109,9 +111,13 @@ class Conv2d(_Convolution):
     Parameters
     ----------
     out_channels : int
-    kernel_size, stride, padding, dilation : int or pair of int
-        Height and width. The padding may also be ``"same"``, with which the output has the input's
-        size, or ``"valid"``, which is 0. As in PyTorch ``"same"`` is for stride 1.
+    kernel_size, stride, dilation : int or pair of int
+        Height and width.
+    padding : int, pair of int, pair of pairs or str
+        Zeros around the images: on all sides; above and below, and on the left and right; or
+        ``((top, bottom), (left, right))``, as in Keras and JAX. With ``"same"`` the output has the
+        input's size, of stride 1, and what cannot be halved has one more below and on the right, as
+        in PyTorch; ``"valid"`` is 0. The attribute is a pair if opposite sides are alike.
     groups : int
         Input and output channels are cut into so many groups that do not see each other;
         equal to the number of input channels it is a depthwise convolution.
@@ -139,7 +145,7 @@ class Conv2d(_Convolution):
         kernel_size: int | tuple[int, int],
         *,
         stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] | str = 0,
+        padding: int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | str = 0,
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
@@ -151,8 +157,12 @@ class Conv2d(_Convolution):
         super().__init__()
         if isinstance(padding, str):
             padding = _padding(padding, kernel_size, stride, dilation)
-        settings = out_channels, kernel_size, stride, padding, dilation, groups, bias
+        sides = check_padding(padding, "Conv2d: padding")
+        (top, bottom), (left, right) = sides
+        shown = (top, left) if (top, left) == (bottom, right) else sides
+        settings = out_channels, kernel_size, stride, shown, dilation, groups, bias
         self._set(*settings, (init, bias_init))
+        self._before, self._after = (top, left), (bottom, right)
         self.in_channels, self.algorithm = in_channels, algorithms.check_name(algorithm)
 
     def setup(self, rng: np.random.Generator) -> Shape:
@@ -160,8 +170,8 @@ class Conv2d(_Convolution):
         c_in, c_out = self._check_channels()
         size = window_output(self, self.kernel_size, self.stride, self.padding, self.dilation)
         plan = Convolution(
-            self.input_shape, (c_out, *size), self.kernel_size, self.stride, self.padding,
-            self.dilation, self.groups, self.dtype.itemsize,
+            self.input_shape, (c_out, *size), self.kernel_size, self.stride, self._before,
+            self.dilation, self.groups, self.dtype.itemsize, self._after,
         )  # fmt: skip
         shape = (c_out, c_in // self.groups, *self.kernel_size)
         self._fans = Fans.of_convolution(plan)
@@ -191,10 +201,4 @@ def _padding(word, kernel_size, stride, dilation):
         check_pair(dilation, "Conv2d: dilation", 1),
     )
     rows, columns = (d * (k - 1) for k, d in pairs)
-    if rows % 2 or columns % 2:
-        sides = columns // 2, columns - columns // 2, rows // 2, rows - rows // 2
-        raise ArgumentError(
-            f'Conv2d: padding "same" of a kernel of {kernel_size} and dilation {dilation} differs'
-            f" between the sides: put ZeroPad2d({sides}) before a convolution without padding."
-        )
-    return rows // 2, columns // 2
+    return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)

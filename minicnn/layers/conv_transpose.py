@@ -74,6 +74,7 @@ class ConvTranspose2d(_Convolution):
         in_channels: int | None = None,
     ):
         super().__init__()
+        padding = check_pair(padding, "ConvTranspose2d: padding", 0)
         settings = out_channels, kernel_size, stride, padding, dilation, groups, bias
         self._set(*settings, (init, bias_init))
         self.output_padding = check_pair(output_padding, "ConvTranspose2d: output_padding", 0)

@@ -30,6 +30,7 @@ class SampleNorm(Layer):
 
     backward_in_place, _reads = "dy", ("x",)
     centred = True  # else mu is 0
+    each_pixel = False  # whether groups of channels are normalized at each pixel by itself
     _plain_eps: float | None = EPS
 
     def __init__(self, eps: float | None, affine: bool, name: str):
@@ -71,7 +72,7 @@ class SampleNorm(Layer):
             self.gamma = self.add_parameter("weight", own, "ones", fans, rng, decay=False)
             if self.centred:
                 self.beta = self.add_parameter("bias", own, "zeros", fans, rng, decay=False)
-        count = math.prod(own) if self._affine else self._groups
+        count = math.prod(own) if self._affine or self.each_pixel else self._groups
         self._ones, self._zeros = np.ones(count, self.dtype), np.zeros(count, self.dtype)
         return shape
 

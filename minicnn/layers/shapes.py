@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minicnn.checks import check_flag, check_pair, shown, takes
-from minicnn.checks.values import MOST_SIDE
+from minicnn.checks.values import MOST_SIDE, check_padding
 from minicnn.errors import ArgumentError, unknown
 from minicnn.kernels import bilinear, pad, pool
 from minicnn.layers.base import Layer
@@ -19,14 +19,15 @@ def window_output(
     layer: Layer,
     kernel_size: int | tuple[int, int],
     stride: int | tuple[int, int],
-    padding: int | tuple[int, int],
+    padding: int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]],
     dilation: int | tuple[int, int] = (1, 1),
     ceil_mode: bool = False,
 ) -> Shape:
     """Output height and width of a sliding window over ``layer.input_shape``.
 
-    ``(H + 2 p - d (k - 1) - 1) // s + 1`` for each of the two axes. With `ceil_mode` the
-    fraction is rounded up, unless the last window would begin behind ``H + p``.
+    ``(H + 2 p - d (k - 1) - 1) // s + 1`` for each of the two axes, where 2 p is the padding on
+    both sides. With `ceil_mode` the fraction is rounded up, unless the last window would begin
+    behind ``H + p``.
 
     Raises
     ------
@@ -41,14 +42,14 @@ def window_output(
             f"an image of {layer.input_shape} is too large: at most {MOST_SIDE:,} pixels a side."
         )
     kernel_size = check_pair(kernel_size, "kernel_size", 1)
-    stride, padding = check_pair(stride, "stride", 1), check_pair(padding, "padding", 0)
+    stride, sides = check_pair(stride, "stride", 1), check_padding(padding, "padding")
     dilation = check_pair(dilation, "dilation", 1)
     ceil_mode = check_flag(ceil_mode, "ceil_mode")
-    axes = zip(layer.input_shape[1:], kernel_size, stride, padding, dilation)
+    axes = zip(layer.input_shape[1:], kernel_size, stride, sides, dilation)
     sizes = []
-    for n, k, s, p, d in axes:
-        size = (n + 2 * p - d * (k - 1) - 1 + (s - 1) * ceil_mode) // s + 1
-        sizes.append(size - (ceil_mode and (size - 1) * s >= n + p))
+    for n, k, s, (before, after), d in axes:
+        size = (n + before + after - d * (k - 1) - 1 + (s - 1) * ceil_mode) // s + 1
+        sizes.append(size - (ceil_mode and (size - 1) * s >= n + before))
     if min(sizes) < 1:
         window = f"{kernel_size[0]}x{kernel_size[1]} window"
         if max(dilation) > 1:
@@ -62,11 +63,47 @@ def window_output(
 
 
 class Flatten(Layer):
-    """``(C, H, W)`` becomes ``(C H W,)``, channel after channel, without a copy."""
+    """``(C, H, W)`` becomes ``(C H W,)``, channel after channel, without a copy.
+
+    Parameters
+    ----------
+    start_dim : int
+        The first of the axes that become one, as in ``torch.nn.Flatten``: axis 0 are the samples,
+        so 1 flattens all of a sample, and 2 makes ``(C, H W)`` of an image. Negative ones count
+        from the end.
+
+    Raises
+    ------
+    ArgumentError
+        For 0, which would mix samples, or no integer; and at `build` for an axis that the input
+        does not have.
+    """
+
+    def __init__(self, start_dim: int = 1):
+        super().__init__()
+        if isinstance(start_dim, bool) or not isinstance(start_dim, (int, np.integer)):
+            raise ArgumentError(f"Flatten: start_dim must be an integer, got {shown(start_dim)}.")
+        if start_dim == 0:
+            raise ArgumentError(
+                "Flatten: start_dim must not be 0, the axis of the samples, which stay apart: 1"
+                " flattens all of each sample."
+            )
+        self.start_dim = int(start_dim)
 
     def setup(self, rng: np.random.Generator) -> Shape:
         """Check the input's shape; see :meth:`Layer.setup`."""
-        return (math.prod(self.input_shape),)
+        count = len(self.input_shape)
+        first = self.start_dim + (self.start_dim < 0) * (count + 1)
+        if not 1 <= first <= count:
+            raise self.error(
+                f"start_dim {self.start_dim} is no axis of samples of shape {self.input_shape}:"
+                f" there are 1 to {count}, and the samples themselves are axis 0."
+            )
+        return *self.input_shape[: first - 1], math.prod(self.input_shape[first - 1 :])
+
+    def describe(self) -> str:
+        """Where it starts, if that is not behind the samples."""
+        return f"from axis {self.start_dim}" if self.start_dim != 1 else ""
 
     def is_view(self, training: bool) -> bool:
         """Yes."""

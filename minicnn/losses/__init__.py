@@ -9,15 +9,15 @@ defaults are PyTorch's, but for `SoftmaxCrossEntropy` (``CrossEntropyLoss``) and
 
 from minicnn.hints.habits import no_such_name
 from minicnn.losses.base import Buffers, Loss, check_result, check_scores, predicted_classes
-from minicnn.losses.binary import BCELoss, BCEWithLogitsLoss
+from minicnn.losses.binary import BCELoss, BCEWithLogitsLoss, SigmoidFocalLoss
 from minicnn.losses.cross_entropy import FocalLoss, NLLLoss, SoftmaxCrossEntropy
 from minicnn.losses.labels import check_labels
 from minicnn.losses.regression import HuberLoss, L1Loss, MeanSquaredError, SmoothL1Loss
 
 __all__ = [
     "BCELoss", "BCEWithLogitsLoss", "Buffers", "FocalLoss", "HuberLoss", "L1Loss", "Loss",
-    "MeanSquaredError", "NLLLoss", "SmoothL1Loss", "SoftmaxCrossEntropy", "check_labels",
-    "check_result", "check_scores", "predicted_classes",
+    "MeanSquaredError", "NLLLoss", "SigmoidFocalLoss", "SmoothL1Loss", "SoftmaxCrossEntropy",
+    "check_labels", "check_result", "check_scores", "predicted_classes",
 ]  # fmt: skip
 
 

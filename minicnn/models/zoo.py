@@ -23,6 +23,7 @@ from minicnn.models.architectures import (
     Parts,
     alexnet,
     convnet,
+    convnext_tiny,
     densenet,
     densenet121,
     googlenet,
@@ -38,6 +39,7 @@ from minicnn.models.architectures import (
     resnet18,
     resnet34,
     unet,
+    unet_large,
     vgg11,
     vgg11_bn,
     vgg16,
@@ -49,13 +51,13 @@ from minicnn.plugins import lookup
 
 FIXED = {
     "lenet5": lenet5, "convnet": convnet, "mnist-example": mnist_example, "vgg-small": vgg_small,
-    "quick": quick, "inception": inception, "unet": unet,
+    "quick": quick, "inception": inception, "unet": unet, "unet-large": unet_large,
 }  # fmt: skip
 #: With a form for images of at most `SMALL` pixels a side, and one for larger ones.
 SIZED = {
     "alexnet": alexnet, "vgg11": vgg11, "vgg11-bn": vgg11_bn, "vgg16": vgg16,
     "vgg16-bn": vgg16_bn, "resnet18": resnet18, "resnet34": resnet34, "mobilenetv2": mobilenetv2,
-    "densenet121": densenet121, "googlenet": googlenet,
+    "densenet121": densenet121, "googlenet": googlenet, "convnext-tiny": convnext_tiny,
 }  # fmt: skip
 SMALL = 64
 DEEP = {"plain": plain, "resnet": resnet, "densenet": densenet, "quick-resnet": quick_resnet}
@@ -89,13 +91,14 @@ def build(
     ----------
     name : str
         ``lenet5``, ``convnet``, ``mnist-example``, ``vgg-small``, ``quick``, ``inception``,
-        ``unet``; ``alexnet``, ``vgg11``, ``vgg16``, both also with ``-bn``, ``resnet18``,
-        ``resnet34``, ``mobilenetv2``, ``densenet121`` and ``googlenet``; ``plainN``, ``resnetN``
-        and ``densenetN`` with a depth N such as ``plain30``; ``quick-resnetN`` with a width N; or
-        ``mlp:400x5``. ``PATH.py:NAME`` or ``package.module:NAME`` is a user's own: a function
-        that makes a new Sequential at every call. Of its parameters, `classes` gets the number of
-        scores, `init` the Initializer, `activation` a function that makes a new activation layer,
-        `algorithm` the name; others get the arguments in parentheses.
+        ``unet``, ``unet-large``; ``alexnet``, ``vgg11``, ``vgg16``, both also with ``-bn``,
+        ``resnet18``, ``resnet34``, ``mobilenetv2``, ``densenet121``, ``googlenet`` and
+        ``convnext-tiny``; ``plainN``, ``resnetN`` and ``densenetN`` with a depth N such as
+        ``plain30``; ``quick-resnetN`` with a width N; or ``mlp:400x5``. ``PATH.py:NAME`` or
+        ``package.module:NAME`` is a user's own: a function that makes a new
+        Sequential at every call. Of its parameters, `classes` gets the number of scores, `init` the
+        Initializer, `activation` a function that makes a new activation layer, `algorithm` the
+        name; others get the arguments in parentheses.
     classes : int
         Number of scores.
     activation : str
@@ -109,7 +112,7 @@ def build(
     Returns
     -------
     Sequential
-        ``alexnet`` to ``googlenet`` take their form for small images or that for 224×224 when
+        ``alexnet`` to ``convnext-tiny`` take their form for small images or that for 224×224 when
         `initialize` is told the size: the former up to 64×64. Within another model, and until
         then, it is the latter.
 

@@ -20,6 +20,7 @@ from minicnn.layers import (
     Identity,
     InstanceNorm2d,
     LayerNorm,
+    LayerNorm2d,
     LayerScale,
     LogSoftmax,
     MaxPool2d,
@@ -77,6 +78,9 @@ CASES = {
     "strided conv": Case(
         lambda: Conv2d(6, (2, 3), stride=(2, 1), dilation=(1, 2), groups=2, bias=False), (4, 4, 6)
     ),
+    "conv of four paddings": Case(
+        lambda: Conv2d(4, (3, 2), stride=(2, 1), padding=((2, 0), (0, 1))), (2, 5, 3)
+    ),
     "winograd conv": Case(lambda: Conv2d(9, 3, padding=1), (8, 4, 7)),
     "transposed conv": Case(
         lambda: ConvTranspose2d(4, (3, 2), (2, 3), 1, (1, 0), groups=2, dilation=(1, 2)), (6, 3, 4)
@@ -95,6 +99,7 @@ CASES = {
     "avg-pool": Case(lambda: AvgPool2d((3, 2), (2, 1), (1, 1)), (2, 5, 3)),
     "global avg-pool": Case(GlobalAvgPool2d, (3, 2, 5)),
     "flatten": Case(Flatten, (3, 2, 2)),
+    "flatten the pixels": Case(lambda: Flatten(start_dim=2), (3, 2, 2)),
     "batch norm of images": Case(BatchNorm, (3, 2, 2)),
     "batch norm of vectors": Case(BatchNorm, (4,)),
     "group norm of images": Case(lambda: GroupNorm(2), (4, 2, 3)),
@@ -102,6 +107,7 @@ CASES = {
     "instance norm": Case(InstanceNorm2d, (3, 2, 3)),
     "layer norm of images": Case(LayerNorm, (3, 2, 2)),
     "layer norm of vectors": Case(LayerNorm, (7,)),
+    "layer norm of pixels": Case(LayerNorm2d, (4, 2, 3)),
     "RMS norm": Case(RMSNorm, (2, 3, 2)),
     "layer scale": Case(lambda: LayerScale(0.5), (3, 2, 2)),
     "zero pad": Case(lambda: ZeroPad2d((2, 0, 1, 3)), (2, 3, 2)),

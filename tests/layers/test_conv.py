@@ -5,8 +5,9 @@ import pytest
 
 from minicnn.errors import ArgumentError
 from minicnn.initializers import Fans
-from minicnn.layers import Conv2d, ReLU, ZeroPad2d
+from minicnn.layers import Conv2d, ConvTranspose2d, ReLU, ZeroPad2d
 from minicnn.models import Sequential
+from tests.layers.cases import run
 
 
 @pytest.mark.parametrize(
@@ -85,22 +86,95 @@ def test_same_padding_keeps_the_size(kernel_size, dilation, padding):
     assert Conv2d(3, kernel_size, padding="valid").padding == (0, 0)
 
 
-def test_same_padding_of_an_even_kernel_is_a_layer_before_it():
-    message = r"differs between the sides: put ZeroPad2d\(\(0, 1, 1, 2\)\)"
-    with pytest.raises(ArgumentError, match=message):
-        Conv2d(3, (4, 2), padding="same")
-    model = Sequential(ZeroPad2d((0, 1, 1, 2)), Conv2d(3, (4, 2)))
-    assert model.initialize((2, 9, 7)) == (3, 9, 7)
+def test_same_padding_of_an_even_kernel_has_more_below_and_on_the_right():
+    """PyTorch's nn.Conv2d(2, 3, (4, 2), padding="same") gives the same numbers."""
+    layer = Conv2d(3, (4, 2), padding="same")
+    assert layer.padding == ((1, 2), (0, 1))
+    assert layer.build((2, 9, 7), np.random.default_rng(0)) == (3, 9, 7)
     with pytest.raises(ArgumentError, match="is for stride 1, got a stride of 2"):
         Conv2d(3, 3, padding="same", stride=2)
     with pytest.raises(ArgumentError, match="Did you mean 'same'"):
         Conv2d(3, 3, padding="sane")
 
 
+@pytest.mark.parametrize(
+    ("padding", "kept"),
+    [
+        (((1, 2), (3, 0)), ((1, 2), (3, 0))), ([[1, 2], [3, 3]], ((1, 2), (3, 3))),
+        (((1, 1), (3, 3)), (1, 3)), ((2, 3), (2, 3)), (2, (2, 2)),
+    ],
+)  # fmt: skip
+def test_padding_of_four_sides(padding, kept):
+    layer = Conv2d(3, 2, padding=padding)
+    assert layer.padding == kept
+    (top, bottom), (left, right) = ((p, p) if isinstance(p, int) else p for p in kept)
+    shape = layer.build((2, 5, 4), np.random.default_rng(0))
+    assert shape == (3, 5 + top + bottom - 1, 4 + left + right - 1)
+
+
+@pytest.mark.parametrize(
+    "padding", [(1, 2, 3, 4), ((1, 2), 3), ((1, 2), (3, 4), (5, 6)), ((1, 2),), ([1, 2], (1.5, 0))]
+)
+def test_padding_that_is_none(padding):
+    told = (
+        r"Conv2d: padding(: left and right)? must be an integer of at least 0,? (or )?two of them"
+    )
+    with pytest.raises(ArgumentError, match=told):
+        Conv2d(3, 2, padding=padding)
+    with pytest.raises(ArgumentError, match="top and bottom must be an integer of at least 0"):
+        Conv2d(3, 2, padding=((-1, 0), (0, 0)))
+    with pytest.raises(ArgumentError, match="ConvTranspose2d: padding must be an integer"):
+        ConvTranspose2d(3, 2, padding=((1, 0), (0, 0)))
+
+
+SIDES = ((1, 0), (2, 1))
+#: z, dE/dx and dE/dW of the numbers below, by PyTorch 2.14.1 in float64:
+#: conv2d(pad(x, (2, 1, 1, 0)), w, stride=(1, 2)).
+PYTORCH = [
+    [0.0, -2.75, 1.0, 0.0, 7.125, 3.5],
+    [3.5, -11.0, -2.0, 2.0, 12.0, -1.5],
+    [-4.0, -4.0, -4.5, 7.0],
+]
+
+
+def test_pytorchs_numbers_of_padding_on_four_sides():
+    model = Sequential(Conv2d(1, 2, stride=(1, 2), padding=SIDES, bias=False))
+    model.initialize((1, 2, 3), 0, np.float64, input_gradient=True)
+    (weight,) = model.parameters()
+    weight.value[...] = np.array([1.0, -2.0, 0.5, 3.0]).reshape(1, 1, 2, 2)
+    x = np.array([[0.5, -1.0, 2.0], [0.25, 1.5, 3.0]])[None, None]
+    delta = np.array([[1.0, -1.0, 2.0], [0.5, 4.0, -3.0]])[None, None]
+    found = run(model, x, delta)
+    for array, expected in zip((found["y"], found["dx"], weight.grad), PYTORCH):
+        np.testing.assert_allclose(array.ravel(), expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
+def test_padding_is_that_of_a_layer_before_it(algorithm):
+    """To the last digits; the sums are those of the same numbers."""
+    (top, bottom), (left, right) = sides = ((2, 0), (0, 1))
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, 8, 7, 6))
+    own = Sequential(Conv2d(9, 3, padding=sides, algorithm=algorithm))
+    layers = ZeroPad2d((left, right, top, bottom)), Conv2d(9, 3, algorithm=algorithm)
+    other = Sequential(*layers)
+    for model in (own, other):
+        model.initialize(x.shape[1:], 0, np.float32, input_gradient=True)
+    for one, two in zip(own.parameters(), other.parameters()):
+        two.value[...] = one.value
+    delta = rng.normal(size=(20, *own.output_shape))
+    found, expected = (run(model, x, delta) for model in (own, other))
+    np.testing.assert_allclose(found["y"], expected["y"], atol=1e-5 * np.abs(expected["y"]).max())
+    np.testing.assert_allclose(found["dx"], expected["dx"], atol=1e-5 * abs(expected["dx"]).max())
+    for one, two in zip(own.parameters(), other.parameters()):
+        np.testing.assert_allclose(one.grad, two.grad, atol=1e-5 * np.abs(two.grad).max())
+
+
 def test_description_says_what_differs_from_the_plain_case():
     assert Conv2d(3, (3, 2)).describe() == "3x2"
     layer = Conv2d(4, 3, stride=2, padding=(1, 0), dilation=2, groups=2)
     assert layer.describe() == "3x3 stride 2 padding (1, 0) dilation 2 groups 2"
+    assert Conv2d(4, 3, padding=((1, 0), (1, 0))).describe() == "3x3 padding ((1, 0), (1, 0))"
 
 
 def test_an_image_larger_than_any():

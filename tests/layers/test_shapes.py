@@ -18,6 +18,32 @@ def test_flatten_keeps_every_number_channel_after_channel(shape, samples):
     np.testing.assert_array_equal(found["dx"], delta.reshape(samples, *shape))
 
 
+@pytest.mark.parametrize(
+    ("start_dim", "shape"), [(1, (24,)), (2, (3, 8)), (3, (3, 4, 2)), (-1, (3, 4, 2)), (-3, (24,))]
+)
+def test_flatten_from_an_axis_on_is_pytorchs(start_dim, shape):
+    """Axis 0 are the samples; torch.nn.Flatten(start_dim) of (N, 3, 4, 2) has these shapes."""
+    case = Case(lambda: Flatten(start_dim), (3, 4, 2))
+    x, delta = case.batch(19)
+    found = run(case.built(), x, delta)
+    np.testing.assert_array_equal(found["y"], x.reshape(19, *shape))
+    np.testing.assert_array_equal(found["dx"], delta.reshape(19, 3, 4, 2))
+
+
+def test_flatten_leaves_the_samples_apart_and_needs_the_axis():
+    with pytest.raises(ArgumentError, match="must not be 0, the axis of the samples"):
+        Flatten(0)
+    for wrong in (1.0, "1", None, True, (1,)):
+        with pytest.raises(ArgumentError, match="^Flatten: start_dim must be an integer, got"):
+            Flatten(wrong)
+    for start_dim in (3, -3):
+        with pytest.raises(
+            ArgumentError, match=r"no axis of samples .* \(4, 2\): there are 1 to 2"
+        ):
+            Flatten(start_dim).build((4, 2), np.random.default_rng(0))
+    assert [Flatten(n).describe() for n in (1, 2, -1)] == ["", "from axis 2", "from axis -1"]
+
+
 #: A padding, and the four sides of np.pad that it stands for; what PyTorch 2.14.1 computes of the
 #: last two (`torch.nn.ZeroPad2d`), which take four numbers there, is the same to the bit.
 SIDES = {

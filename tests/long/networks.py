@@ -18,6 +18,7 @@ from minicnn.layers import (
     GroupNorm,
     InstanceNorm2d,
     LayerNorm,
+    LayerNorm2d,
     LayerScale,
     MaxPool2d,
     NumpyLayer,
@@ -93,9 +94,11 @@ def _conv(rng, shape, training):
     groups = int(rng.choice([g for g in range(1, shape[0] + 1) if shape[0] % g == 0]))
     kernel = [int(k) for k in rng.integers(1, 5, 2)]
     dilation = [int(d) for d in rng.choice([1, 1, 2, 3], 2)]
-    padding = [int(p) for p in rng.integers(0, 4, 2)]
+    padding = [(int(p), int(p)) for p in rng.integers(0, 4, 2)]
+    if rng.random() < 0.2:
+        padding = [tuple(map(int, rng.integers(0, 4, 2))) for _ in padding]
     for axis, n in enumerate(shape[1:]):
-        while n + 2 * padding[axis] < dilation[axis] * (kernel[axis] - 1) + 1:
+        while n + sum(padding[axis]) < dilation[axis] * (kernel[axis] - 1) + 1:
             kernel[axis] -= 1
     stride = [int(s) for s in rng.choice([1, 1, 2, 3], 2)]
     return Conv2d(
@@ -139,6 +142,7 @@ def _sample_norm(rng, shape, training):
     made = [
         *(GroupNorm(g, eps=eps, affine=affine) for g in fits),
         *([InstanceNorm2d(eps=eps, affine=affine)] if pixels > 2 and len(shape) == 3 else []),
+        *([LayerNorm2d(eps=eps, affine=affine)] if len(shape) == 3 and shape[0] > 2 else []),
         *([LayerNorm(eps=eps, elementwise_affine=affine)] if fits else []),
         *([RMSNorm(eps=eps, elementwise_affine=affine)] if fits else []),
         LayerScale(float(rng.choice([0.1, 1.0]))),
@@ -250,7 +254,7 @@ def with_noise(layers, size, rng):
 def _may_be_winograd(conv):
     """Winograd's algorithm adds all pixels of a tile, so it rounds as the largest one."""
     simple = conv.kernel_size == (3, 3) and conv.stride == conv.dilation == (1, 1)
-    return simple and conv.groups == 1 and max(conv.padding) <= 2
+    return simple and conv.groups == 1 and np.max(conv.padding) <= 2
 
 
 def _noisy_slope(layer, size, rng):

@@ -14,6 +14,7 @@ from minicnn.layers import (
     GlobalAvgPool2d,
     GlobalMaxPool2d,
     InstanceNorm2d,
+    LayerNorm2d,
     LayerScale,
     MaxPool2d,
     PReLU,
@@ -230,6 +231,9 @@ def _value(layer, x, values):
             return x.ravel()
         case Dropout():
             return x
+        case LayerNorm2d():
+            weight, bias = values.get("weight", 1.0), values.get("bias", 0.0)
+            return ref.layer_norm_2d(x, weight, bias, layer.eps)
         case SampleNorm():
             weight, bias = values.get("weight", 1.0), values.get("bias", 0.0)
             return ref.group_norm(x, weight, bias, **_groups(layer))
@@ -258,6 +262,9 @@ def _input_gradient(layer, x, delta, values):
             return delta.reshape(x.shape)
         case Dropout():
             return delta
+        case LayerNorm2d():
+            gamma = values.get("weight", 1.0)
+            return ref.layer_norm_2d_gradients(delta, x, gamma, layer.eps)[0]
         case SampleNorm():
             return ref.group_norm_gradients(delta, x, values.get("weight", 1.0), **_groups(layer))[
                 0
@@ -279,6 +286,9 @@ def _parameter_gradients(layer, x, delta):
             return {"weight": weight, "bias": ref.conv_bias_gradient(delta)}
         case Dense():
             return {"weight": ref.dense_weight_gradient(delta, x), "bias": delta}
+        case LayerNorm2d() if own:
+            _, *sums = ref.layer_norm_2d_gradients(delta, x, 1.0, layer.eps)
+            return dict(zip(("weight", "bias"), sums))
         case SampleNorm() if own:
             gamma = np.ones(own["weight"])
             _, *sums = ref.group_norm_gradients(delta, x, gamma, **_groups(layer))

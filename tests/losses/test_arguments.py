@@ -8,7 +8,7 @@ import pytest
 
 from minicnn import lanes, losses
 from minicnn.errors import ArgumentError
-from minicnn.losses import BCELoss, BCEWithLogitsLoss, FocalLoss, L1Loss, NLLLoss
+from minicnn.losses import BCELoss, BCEWithLogitsLoss, FocalLoss, L1Loss, NLLLoss, SigmoidFocalLoss
 from minicnn.losses import SoftmaxCrossEntropy as CE
 from minicnn.losses.reduction import batch_weight, mean_of
 
@@ -46,6 +46,9 @@ def test_a_loss_for_each_sample_is_refused(cls):
         (lambda: FocalLoss(-1), "gamma must be a finite number from 0 on, got -1"),
         (lambda: FocalLoss(alpha=-1.0), "alpha must hold finite numbers"),
         (lambda: FocalLoss(alpha=[1, 2])(PACKED, TWENTY), "alpha must have a number for each"),
+        (lambda: SigmoidFocalLoss(alpha=-1), "from 0 to 1, or None for no weights, got -1"),
+        (lambda: SigmoidFocalLoss(gamma=-0.5), "gamma must be a finite number from 0 on"),
+        (lambda: SigmoidFocalLoss()(PACKED, 3 * HALVES), "from 0 to 1, got 1.5 to 1.5"),
         (lambda: losses.HuberLoss(0), "delta"),
         (lambda: losses.SmoothL1Loss(-1), "beta must be a finite number from 0 on"),
         (lambda: BCEWithLogitsLoss()(PACKED, 3 * HALVES), "from 0 to 1, got 1.5 to 1.5"),
@@ -82,7 +85,9 @@ def test_ignored_samples_are_as_if_they_were_not_there():
         assert not gradient[~kept].any()
 
 
-@pytest.mark.parametrize("cls", [BCEWithLogitsLoss, BCELoss, L1Loss, losses.MeanSquaredError])
+@pytest.mark.parametrize(
+    "cls", [BCEWithLogitsLoss, BCELoss, SigmoidFocalLoss, L1Loss, losses.MeanSquaredError]
+)
 def test_one_output_takes_one_target_a_sample(cls):
     scores, targets = lanes.pack(np.linspace(0.1, 0.9, 5)[:, None], np.float64), [0, 1, 1, 0, 1]
     value, gradient = cls()(scores, targets)

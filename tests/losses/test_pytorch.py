@@ -15,6 +15,7 @@ from minicnn.losses import (
     L1Loss,
     MeanSquaredError,
     NLLLoss,
+    SigmoidFocalLoss,
     SmoothL1Loss,
     SoftmaxCrossEntropy,
 )
@@ -41,10 +42,13 @@ LOSSES = {
     "l1-sum": (L1Loss("sum"), SHARES),
     "mse-sum": (MeanSquaredError("sum"), SHARES),
     "focal": (FocalLoss(1.5, W), LABELS),
+    "sigmoid-focal": (SigmoidFocalLoss(), SHARES),
+    "sigmoid-focal-sum": (SigmoidFocalLoss(None, 0.5, "sum"), SHARES),
 }
 
 # Value, gradient of the first sample and sum of all |gradients|, from PyTorch 2.14.1 in float64. It
-# has no focal loss; that one is written in it, with its automatic gradient.
+# has no focal loss; these are written in it, with its automatic gradient, the second as torchvision
+# has it.
 PYTORCH = [
     ("weighted", 1.21969649559, [0.109772526572, 0.005465252285, -0.115237778858], 1.29429249056),
     ("smoothed", 1.23990265539, [0.107371004731, -0.018594996881, -0.08877600785], 1.08835447338),
@@ -60,6 +64,18 @@ PYTORCH = [
     ("l1", 0.791666666667, [0.083333333333, -0.083333333333, 0.083333333333], 0.916666666667),
     ("l1-sum", 9.5, [1.0, -1.0, 1.0], 11),
     ("mse-sum", 13.11, [1.6, -5.0, 0.4], 19),
+    (
+        "sigmoid-focal",
+        0.133606494922,
+        [0.020818231359, -0.003966636229, 0.009111863112],
+        0.134141983926,
+    ),
+    (
+        "sigmoid-focal-sum",
+        6.62831784904,
+        [0.50656147198, -0.269264196094, 0.291196046022],
+        3.97943708651,
+    ),
     ("focal", 1.09321094023, [0.142469229093, 0.007093125249, -0.149562354343], 1.74039459125),
 ]
 DTYPES = {np.float32: 1e-5, np.float64: 1e-12}
@@ -115,6 +131,13 @@ def plain(name, loss, s, t):
         v, p = 1 if loss.pos_weight is None else loss.pos_weight, 1 / (1 + np.exp(-s))
         terms = w * (v * t * np.logaddexp(0, -s) + (1 - t) * np.logaddexp(0, s))
         return terms, numbers, w * ((1 - t) * p - v * t * (1 - p))
+    if isinstance(loss, SigmoidFocalLoss):
+        p, alpha, gamma = 1 / (1 + np.exp(-s)), loss.alpha, loss.gamma
+        a = 1 if alpha is None else alpha * t + (1 - alpha) * (1 - t)
+        entropy = t * np.logaddexp(0, -s) + (1 - t) * np.logaddexp(0, s)
+        q, q_slope = p * (1 - t) + (1 - p) * t, p * (1 - p) * (1 - 2 * t)
+        slope = q**gamma * (p - t) + gamma * q ** (gamma - 1) * q_slope * entropy
+        return a * q**gamma * entropy, numbers, a * slope
     if isinstance(loss, BCELoss):
         terms = -w * (t * np.log(s) + (1 - t) * np.log(1 - s))
         return terms, numbers, w * (s - t) / (s * (1 - s))
@@ -221,3 +244,18 @@ def test_a_log_softmax_before_it_makes_the_likelihood_the_cross_entropy():
         assert value == pytest.approx(evaluate(CE(weight=W), SCORES, targets)[0], rel=1e-14)
     log_p[0] = [-np.inf, -np.inf, 0]
     assert np.isfinite(evaluate(NLLLoss(), log_p, LABELS)[0])
+
+
+def test_sigmoid_focal_loss_of_scores_of_any_size():
+    """Without a focus it is the cross-entropy; the right answer costs 0, the wrong one its score."""
+    rows, targets = [[800.0, -800.0, 30.0]], np.array([[1.0, 0.0, 1.0]])
+    plain_loss = evaluate(BCEWithLogitsLoss(reduction="sum"), rows, 1 - targets)
+    for gamma in (0, 0.5, 2):
+        loss = SigmoidFocalLoss(None, gamma, "sum")
+        value, gradient = evaluate(loss, rows, 1 - targets)
+        assert value == pytest.approx(plain_loss[0], rel=1e-10)
+        np.testing.assert_allclose(gradient, plain_loss[1], atol=1e-9)
+        value, gradient = evaluate(loss, rows, targets)
+        assert 0 <= value < 1e-12 and np.abs(gradient).max() < 1e-12
+    value, gradient = evaluate(SigmoidFocalLoss(), [[np.nan, 0.0, 0.0]], targets)
+    assert np.isnan(value) and np.isnan(gradient[0, 0])

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from minicnn import lanes, optimizers
+from minicnn.errors import ArgumentError
 from minicnn.gradcheck import check_function
-from minicnn.layers import Conv2d, Dense, Dropout, ReLU, ReLU6
+from minicnn.layers import GELU, Conv2d, Dense, Dropout, LayerNorm2d, ReLU, ReLU6
 from minicnn.layers.module import Module
 from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.models import Residual, Sequential, architectures, sequential, zoo
@@ -50,6 +51,7 @@ PUBLISHED = {
     "mobilenetv2": (3_504_872, 2_236_682),
     "densenet121": (7_978_856, 6_956_426),
     "googlenet": (6_624_904, 5_602_474),
+    "convnext-tiny": (28_589_128, 27_824_362),
 }
 
 
@@ -95,6 +97,60 @@ def test_mobilenetv2_looks_around_channel_by_channel(shapes_only):
     assert convs[-1].output_shape == (1280, 7, 7)
 
 
+def test_convnexts_blocks_are_the_papers(shapes_only):
+    """Table 9 and figure 4: the depthwise 7×7, one normalization, one activation, two linear."""
+    model = zoo.build("convnext-tiny", 1000)
+    model.initialize(LARGE)
+    blocks = [layer for layer in model.all_layers() if isinstance(layer, Residual)]
+    shapes = ((96, 56, 56), (192, 28, 28), (384, 14, 14), (768, 7, 7))
+    expected = [shape for shape, depth in zip(shapes, (3, 3, 9, 3)) for _ in range(depth)]
+    assert [block.output_shape for block in blocks] == expected
+    for block in blocks:
+        wide, norm, widen, active, narrow, scale = block.body.layers
+        channels = block.output_shape[0]
+        assert (wide.kernel_size, wide.groups, wide.padding) == ((7, 7), channels, (3, 3))
+        assert isinstance(norm, LayerNorm2d) and norm.eps == 1e-6 and isinstance(active, GELU)
+        assert (widen.out_channels, narrow.out_channels) == (4 * channels, channels)
+        assert widen.kernel_size == narrow.kernel_size == (1, 1) and scale.init == 1e-6
+    assert all(conv.bias for conv in model.all_layers() if isinstance(conv, Conv2d))
+    other = zoo.build("convnext-tiny", activation="silu")
+    assert not any(isinstance(layer, GELU) for layer in other.all_layers())
+
+
+def unet_weights(channels, classes):
+    """Of the paper's figure 1: convolutions without bias, with gamma and beta in its place."""
+    widths = (64, 128, 256, 512, 1024)
+    down = list(zip((channels, *widths), widths))
+    up = [(2 * width, width) for width in widths[:-1]]  # behind the concatenation
+    pairs = sum(9 * (a * b + b * b) + 2 * 2 * b for a, b in down + up)
+    transposed = sum(4 * 2 * width * width + width for width in widths[:-1])
+    return pairs + transposed + classes * (64 + 1)
+
+
+def test_the_large_unet_has_the_papers_layers(shapes_only):
+    assert weights("unet-large", (3, 64, 64), 2) == unet_weights(3, 2)
+    assert weights("unet-large", GREY, 10) == unet_weights(1, 10)
+    model = zoo.build("unet-large")
+    model.initialize((1, 32, 48))
+    convs = [layer for layer in model.all_layers() if isinstance(layer, Conv2d)]
+    widths = [64, 128, 256, 512, 1024, 512, 256, 128, 64]
+    assert [conv.out_channels for conv in convs] == [n for width in widths for n in (width, width)]
+    assert convs[8].output_shape == (1024, 2, 3) and convs[-1].output_shape == (64, 32, 48)
+
+
+@pytest.mark.parametrize("side", [28, 31, 32])
+def test_the_large_unet_comes_back_to_any_size(side, shapes_only):
+    """Built anew, for other images, the transposed convolutions forget what was left out."""
+    model = zoo.build("unet-large")
+    for size in (side, 47, 16):
+        model.initialize((1, size, side))
+        assert model.layers[-3].output_shape == (64, size, side)
+    with pytest.raises(ArgumentError, match="the output would be empty"):
+        model.initialize((1, 15, side))
+    with pytest.raises(ArgumentError, match="needs images"):
+        model.initialize((9,))
+
+
 def test_mobilenetv2_has_relu6_unless_another_activation_is_asked_for():
     for activation, kind, count in (("relu", ReLU6, 35), ("relu6", ReLU6, 35), ("tanh", ReLU6, 0)):
         layers = zoo.build("mobilenetv2", activation=activation).all_layers()
@@ -124,23 +180,28 @@ class Narrow(Parts):
         return super().dense(features // 64)
 
 
-@pytest.mark.parametrize("small", [True, False])
-@pytest.mark.parametrize(
-    "recipe",
-    ["alexnet", "vgg11", "vgg16_bn", "resnet18", "mobilenetv2", "densenet121", "googlenet"],
-)
-def test_gradients(recipe, small):
+RECIPES = (
+    "alexnet", "vgg11", "vgg16_bn", "resnet18", "mobilenetv2", "densenet121", "googlenet",
+    "convnext_tiny",
+)  # fmt: skip
+#: A form and the side of its images; U-Net has one form, and an odd side at three of four scales.
+FORMS = [(recipe, *form) for recipe in RECIPES for form in ((28, True), (65, False))]
+
+
+@pytest.mark.parametrize(("recipe", "side", "small"), [*FORMS, ("unet_large", 46, None)])
+def test_gradients(recipe, side, small):
     """Along random directions of the input and all parameters together.
 
     The activation is smooth, and the step short: a maximum that changes place within it would
     spoil the quotient.
     """
-    layers = getattr(architectures, recipe)(Narrow("tanh", "xavier"), 3, small)
+    form = () if small is None else (small,)
+    layers = getattr(architectures, recipe)(Narrow("tanh", "xavier"), 3, *form)
     model, rng, samples = Sequential(*layers), np.random.default_rng(0), 3
     for layer in model.all_layers():
         if isinstance(layer, Dropout):
             layer.p = 0.0  # it would draw anew in every pass
-    shape = (2, 28, 28) if small else (2, 65, 65)
+    shape = 2, side, side
     model.initialize(shape, 0, np.float64, input_gradient=True)
     parameters = model.parameters()
     for parameter in parameters:

@@ -54,10 +54,16 @@ class Convolution:
     output_shape: tuple
     kernel_size: tuple  # height and width, as of the next three
     stride: tuple
-    padding: tuple
+    padding: tuple  # above and left
     dilation: tuple
     groups: int  # of channels
     itemsize: int  # bytes of an element
+    after: tuple | None = None  # the padding below and right, if it is another
+
+    @property
+    def borders(self):
+        """Rows and columns of the padding above, left, below and right."""
+        return *self.padding, *(self.padding if self.after is None else self.after)
 
     @property
     def channels_in(self):
@@ -71,9 +77,9 @@ class Convolution:
 
     @property
     def padded_shape(self):
-        """``(C, H + 2 p, W + 2 p)``."""
-        c, h, w = self.input_shape
-        return c, h + 2 * self.padding[0], w + 2 * self.padding[1]
+        """``(C, H + 2 p, W + 2 p)``, with the padding on both sides."""
+        (c, h, w), (top, left, bottom, right) = self.input_shape, self.borders
+        return c, top + h + bottom, left + w + right
 
     def input_terms(self):
         """Offset in the padded input of every term (c, u, v), as one array of int64."""

@@ -194,8 +194,8 @@ class _SampleNorm(_Rule):
     """Normalization within each sample, whose groups of channels share a mean and a deviation.
 
     A group of one channel, or of copies of one, is normalized by what varies in the image: x̂ is 0
-    where nothing does, and dE/dx where dE/dy is the same at all positions. Which of the K groups
-    are copies, an array of bool, may be given.
+    where nothing does, and dE/dx where dE/dy is the same at all positions. Both are 0 where each
+    pixel is normalized by itself. Which of the K groups are copies, an array of bool, may be given.
     """
 
     def __init__(self, layer, copies=None):
@@ -205,6 +205,7 @@ class _SampleNorm(_Rule):
             copies = np.full(groups, groups == shape[0])
         self.alone = self._spread(copies) & layer.centred
         self.vector = np.prod(shape[1:]) == 1
+        self.inside = not (self.vector or layer.each_pixel)  # positions are normalized together
         # Whether positions have parameters of their own, and whether these are different ones.
         self.each = any(p.value.ndim > 1 for p in self.parameters.values())
         rows = (p.value.reshape(shape[0], -1) for p in self.parameters.values())
@@ -213,8 +214,9 @@ class _SampleNorm(_Rule):
     def signal(self, x):
         self.scale, shift = self._of_channels("weight", True), self._of_channels("bias", False)
         if self.layer.centred:
-            unequal = self._any(x.apart | x.varies)
-            own = x._replace(live=x.varies & (not self.vector))
+            # At one pixel units that 0 has become differ where each was dropped by chance.
+            unequal = self._any(x.apart | (x.differs if self.layer.each_pixel else x.varies))
+            own = x._replace(live=x.varies & self.inside)
             x_hat = Signal(
                 *(np.where(self.alone, a, self._any(b) & unequal) for a, b in zip(own, x))
             )
@@ -228,7 +230,7 @@ class _SampleNorm(_Rule):
         x, live = self.x, d.live & self.scale
         flat = d.flat & (not self.uneven)
         if self.layer.centred:
-            through = np.where(self.alone, live & ~flat, self._any(live))
+            through = np.where(self.alone, live & ~flat & self.inside, self._any(live))
         else:
             through = live | x.live & self._any(live & x.live)
         # The same linear map of the derivatives in all samples keeps a sum of 0 over them.
@@ -239,7 +241,8 @@ class _SampleNorm(_Rule):
         # The mean of a channel alone is taken out of each image.
         level = np.where(self.alone, np.maximum(level, TOTAL), level)
         self._learn(d)
-        return derivative(through, level, np.full(len(through), self.vector))
+        alike = self.layer.each_pixel and d.flat.all() and not x.varies.any()
+        return derivative(through, level, np.full(len(through), self.vector or alike))
 
     def _learn(self, d):
         """The gradients of the parameters; those of each position sum over the samples alone."""

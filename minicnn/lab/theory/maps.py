@@ -205,13 +205,14 @@ def window_sums(array: np.ndarray, *window: Any, axes: int = 2) -> np.ndarray:
     array : ndarray, shape (..., H, W) or (..., H, W, H, W)
     *window
         taps, ndarray of shape (kh, kw): what each counts, the sum over input channels of its E[w²];
-        stride, padding and dilation, pairs of int; size, height and width of the result.
+        stride, padding and dilation, pairs of int, of padding also ((top, bottom), (left, right));
+        size, height and width of the result.
     axes : int
         How many of the last axes are (height, width): 2, or 4 that are moved together.
     """
     taps, stride, padding, dilation, size = window
     others, pairs = array.shape[:-axes], axes // 2
-    padded = np.pad(array, [(0, 0)] * len(others) + [(p, p) for p in padding] * pairs)
+    padded = np.pad(array, [(0, 0)] * len(others) + _sides(padding) * pairs)
     total = np.zeros((*others, *tuple(size) * pairs))
     for tap, place in _taps(taps, stride, dilation, size, pairs):
         total += tap * padded[place]
@@ -222,11 +223,16 @@ def spread_sums(array: np.ndarray, *window: Any, axes: int = 2) -> np.ndarray:
     """The adjoint of `window_sums`: what E[dE/dx²] is made of E[dE/dz²] by; size is x's."""
     taps, stride, padding, dilation, size = window
     others, pairs = array.shape[:-axes], axes // 2
-    total = np.zeros((*others, *[n + 2 * p for n, p in zip(size, padding)] * pairs))
+    sides = _sides(padding)
+    total = np.zeros((*others, *[n + sum(both) for n, both in zip(size, sides)] * pairs))
     for tap, place in _taps(taps, stride, dilation, array.shape[-2:], pairs):
         total[place] += tap * array
-    inside: Any = ..., *[slice(p, p + n) for n, p in zip(size, padding)] * pairs
+    inside: Any = ..., *[slice(p, p + n) for n, (p, _) in zip(size, sides)] * pairs
     return total[inside]
+
+
+def _sides(padding):
+    return [(p, p) if np.ndim(p) == 0 else tuple(p) for p in padding]
 
 
 def through_windows(field: Field, sums: Callable[..., np.ndarray], *window: Any) -> Field:

@@ -173,10 +173,14 @@ def offsets(size: Sequence[int], ranges: Sequence[range]) -> list[Offset]:
 
 
 def members(
-    size: int, count: int, stride: int, padding: int, dilation: int, taps: npt.ArrayLike
+    size: int, count: int, stride: int, padding: Any, dilation: int, taps: npt.ArrayLike
 ) -> np.ndarray:
-    """Which of `size` positions lie in which of `count` windows, 0 or 1, of one axis."""
-    seen = stride * np.arange(count)[:, None] - padding + dilation * np.asarray(taps)
+    """Which of `size` positions lie in which of `count` windows, 0 or 1, of one axis.
+
+    The padding is an int, or a pair if it differs between the ends.
+    """
+    first = np.ravel(padding)[0]
+    seen = stride * np.arange(count)[:, None] - first + dilation * np.asarray(taps)
     return (seen[:, :, None] == np.arange(size)).any(1).astype(float)
 
 

@@ -44,7 +44,10 @@ def convolutions(draw):
     kernel_size = draw(two(st.integers(1, 4), st.integers(1, 4)))
     stride, dilation = (draw(two(st.integers(1, 3), st.integers(1, 3))) for _ in range(2))
     padding = draw(two(st.integers(0, 3), st.integers(0, 3)))
-    least = [max(1, d * (k - 1) + 1 - 2 * p) for k, d, p in zip(kernel_size, dilation, padding)]
+    sides = [(p, p) for p in padding]
+    if draw(st.booleans()):
+        padding = sides = tuple(draw(two(st.integers(0, 3), st.integers(0, 3))) for _ in range(2))
+    least = [max(1, d * (k - 1) + 1 - sum(p)) for k, d, p in zip(kernel_size, dilation, sides)]
     size = [n + draw(st.integers(0, 5)) for n in least]
     free = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
     image = (groups * c_in, *size)

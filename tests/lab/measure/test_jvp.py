@@ -25,6 +25,7 @@ from minicnn.layers import (
     Identity,
     InstanceNorm2d,
     LayerNorm,
+    LayerNorm2d,
     LayerScale,
     LeakyReLU,
     LogSoftmax,
@@ -56,8 +57,8 @@ LAYERS = [
     Residual(Sequential(Conv2d(6, 3, stride=2, padding=1), BatchNorm(), ReLU(), Conv2d(6, 1))),
     ConvTranspose2d(4, 3, 2, groups=2), Upsample((2, 3)), Upsample(2, "bilinear"),
     GroupNorm(2), GroupNorm(1, affine=False), InstanceNorm2d(), LayerNorm(),
-    RMSNorm(eps=0.1), LayerScale(0.5), ZeroPad2d((1, 0, -1, 2)), Dropout2d(0.5),
-    Sequential(Flatten(), RMSNorm()),
+    LayerNorm2d(eps=0.1), RMSNorm(eps=0.1), LayerScale(0.5), ZeroPad2d((1, 0, -1, 2)),
+    Dropout2d(0.5), Sequential(Flatten(), RMSNorm()),
     Branches(Identity(), Sequential(MaxPool2d(3, 1, 1), Conv2d(4, 1), Tanh()), Conv2d(2, 1)),
     Branches(Identity(), Conv2d(4, 1), join="add"),
 ]  # fmt: skip

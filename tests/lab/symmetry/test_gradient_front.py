@@ -22,6 +22,7 @@ from minicnn.layers import (
     Identity,
     InstanceNorm2d,
     LayerNorm,
+    LayerNorm2d,
     LayerScale,
     LogSoftmax,
     MaxPool2d,
@@ -234,6 +235,14 @@ NETS = {
         Conv2d(6, 3, padding=1, init=z[0]), LayerNorm(eps=0.1), act(a),
         Conv2d(6, 3, init=z[1]), act(a), LayerNorm(eps=0.1), *head(z[2]),
     ),
+    "layer norm of pixels": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), LayerNorm2d(eps=0.1), act(a),
+        Conv2d(6, 3, init=z[1]), act(a), LayerNorm2d(eps=0.1), *head(z[2]),
+    ),
+    "layer norm of pixels, batch norm": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), act(a), ZeroPad2d(1), LayerNorm2d(eps=0.1, affine=False),
+        Conv2d(6, 3, padding=1, init=z[1]), BatchNorm(eps=0.1), act(a), *head(z[2]),
+    ),
     "layer norm of vectors": lambda a, z: images(
         Conv2d(6, 3, init=z[0]), Flatten(), LayerNorm(eps=0.1), act(a), Dense(9, init=z[1]), act(a),
         LayerNorm(eps=0.1, elementwise_affine=False), Dense(CLASSES, init=z[2]),
@@ -443,6 +452,22 @@ def test_a_root_mean_square_hands_gradients_to_units_that_nothing_reads():
     asleep = {name for name, step in found.first_step.items() if step is None}
     assert asleep == {"0.conv2d.weight", "0.conv2d.bias", "1.instancenorm2d.weight"}
     check(model, exact=False)
+
+
+def test_copies_are_blind_at_each_pixel_whatever_varies_in_the_image():
+    """Equal channels less their mean are 0 at every pixel, and so is what comes back."""
+    model = images(
+        Conv2d(6, 3, init="constant:0.1"), LayerNorm2d(), act("tanh"), MaxPool2d(2), *head()
+    )  # fmt: skip
+    model.layers[-1].own_parameters()["weight"].value[:] = np.arange(CLASSES)[:, None]
+    found = verdict(model)
+    assert found.kind == "blind" and found.collapsed
+    asleep = {name for name, step in found.first_step.items() if step is None}
+    assert {"0.conv2d.weight", "0.conv2d.bias", "1.layernorm2d.weight"} <= asleep
+    check(model, exact=False)
+    model.layers[0].own_parameters()["weight"].value[0] *= 2  # one that differs is enough
+    assert verdict(model).first_step["0.conv2d.weight"] == 1
+    check(model)
 
 
 @pytest.mark.parametrize("kind", ["blind", "tied"])

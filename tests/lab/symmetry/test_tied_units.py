@@ -17,6 +17,7 @@ from minicnn.layers import (
     Identity,
     InstanceNorm2d,
     LayerNorm,
+    LayerNorm2d,
     LayerScale,
     LogSoftmax,
     MaxPool2d,
@@ -299,7 +300,7 @@ def test_networks_of_branches_keep_the_ties_that_are_found(name, init):
 
 
 NORMS = {
-    "one group": lambda: GroupNorm(1), "layer": LayerNorm, "rms": RMSNorm,
+    "one group": lambda: GroupNorm(1), "layer": LayerNorm, "rms": RMSNorm, "pixels": LayerNorm2d,
     "instance": lambda: InstanceNorm2d(affine=True), "plain instance": InstanceNorm2d,
     "two groups": lambda: GroupNorm(2), "two plain groups": lambda: GroupNorm(2, affine=False),
 }  # fmt: skip

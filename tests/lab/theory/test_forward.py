@@ -21,6 +21,7 @@ from minicnn.layers import (
     InstanceNorm2d,
     Layer,
     LayerNorm,
+    LayerNorm2d,
     LayerScale,
     MaxPool2d,
     ReLU,
@@ -154,7 +155,10 @@ def test_dropout_drops_in_training_only(x):
     assert through(x, Dropout(0.5)).field.moment == pytest.approx(2 * kept)
 
 
-@pytest.mark.parametrize("layer", [GroupNorm(1), InstanceNorm2d(), LayerNorm(), RMSNorm()])
+NORMS = [GroupNorm(1), InstanceNorm2d(), LayerNorm(), LayerNorm2d(), RMSNorm()]
+
+
+@pytest.mark.parametrize("layer", NORMS)
 def test_norms_within_a_sample_promise_nothing(x, layer):
     for training in (True, False):
         with pytest.raises(NoPromiseError, match=f"a sample, as {type(layer).__name__} takes them"):

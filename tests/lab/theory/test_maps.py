@@ -67,6 +67,16 @@ def test_window_sums_are_plain_loops_and_spread_sums_their_adjoint(stride, paddi
     assert (y * other).sum() == pytest.approx((x * back).sum())
 
 
+def test_windows_of_four_paddings_are_those_of_a_padded_array():
+    rng = np.random.default_rng(2)
+    x, taps, sides = rng.random((5, 4)), rng.random((3, 2)), ((1, 0), (0, 2))
+    out = (5 + 1 - 2, 4 + 2 - 1)
+    plain = window_sums(np.pad(x, sides), taps, ONE, (0, 0), ONE, out)
+    np.testing.assert_allclose(window_sums(x, taps, ONE, sides, ONE, out), plain)
+    back = spread_sums(plain, taps, ONE, sides, ONE, x.shape)
+    assert (back * x).sum() == pytest.approx((plain * plain).sum())
+
+
 def test_convolution_passes_products_exactly():
     """Over all draws of weights; here over many."""
     rng = np.random.default_rng(3)

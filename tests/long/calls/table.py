@@ -834,6 +834,9 @@ VALUES = {
     "reference.group_norm_gradients.gamma": lambda w: 1.0,
     "reference.group_norm.groups": lambda w: 1,
     "reference.group_norm_gradients.groups": lambda w: 1,
+    "reference.layer_norm_2d.gamma": lambda w: 1.0,
+    "reference.layer_norm_2d_gradients.gamma": lambda w: 1.0,
+    "reference.layer_norm_2d.beta": lambda w: 0.0,
     "reference.batch_norm.gamma": lambda w: w.floats(2),
     "reference.batch_norm_gradients.gamma": lambda w: w.floats(2),
 }

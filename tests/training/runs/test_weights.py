@@ -18,6 +18,7 @@ from minicnn.layers import (
     GroupNorm,
     InstanceNorm2d,
     LayerNorm,
+    LayerNorm2d,
     LayerScale,
     PReLU,
     ReLU,
@@ -66,14 +67,15 @@ TWIN = {
 def test_normalizations_within_samples_are_named_as_in_pytorch():
     made = Sequential(
         Conv2d(4, 3), GroupNorm(2), InstanceNorm2d(), InstanceNorm2d(affine=True), LayerNorm(),
-        LayerScale(0.1), Flatten(), RMSNorm(), Dense(2),
+        LayerScale(0.1), LayerNorm2d(), Flatten(), RMSNorm(), Dense(2),
     )  # fmt: skip
     made.initialize(SHAPE, seed=0)
     found = {name: array.shape for name, array in named_arrays(made).items()}
     assert found == {
         "0.weight": (4, 2, 3, 3), "0.bias": (4,), "1.weight": (4,), "1.bias": (4,),
         "3.weight": (4,), "3.bias": (4,), "4.weight": (4, 4, 4), "4.bias": (4, 4, 4),
-        "5.weight": (4,), "7.weight": (64,), "8.weight": (2, 64), "8.bias": (2,),
+        "5.weight": (4,), "6.weight": (4,), "6.bias": (4,), "8.weight": (64,),
+        "9.weight": (2, 64), "9.bias": (2,),
     }  # fmt: skip
 
 
