@@ -41,7 +41,7 @@ class NanGuard(Callback):
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Check the test loss and the parameters."""
         loss = trainer.history[-1].get("test_loss")
-        if loss is not None and not math.isfinite(loss):
+        if trainer.evaluated and loss is not None and not math.isfinite(loss):
             what = f"the test loss is {loss} after step {trainer.step}"
             raise _diverged(trainer, what, trainer.test_batches, training=False)
         if _broken_parameter(trainer.model) is not None:

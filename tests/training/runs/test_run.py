@@ -17,6 +17,7 @@ from minicnn.layers import BatchNorm, Dense, Dropout, Flatten, ReLU
 from minicnn.models import zoo
 from minicnn.training.runs import run as module
 from minicnn.training.runs.lock import FolderLock
+from minicnn.training.runs.resume import resume
 from minicnn.training.runs.run import Run
 from minicnn.training.runs.settings import Settings
 from minicnn.training.runs.weights import named_arrays
@@ -94,6 +95,25 @@ def test_the_files_of_a_finished_run(settings):
     assert summary["images_per_second"] == pytest.approx(100 / run.trainer.step_seconds)
     assert summary["compile_seconds"] > 0
     assert 20 < summary["peak_memory_mb"] < 1e5
+
+
+def test_a_run_that_is_not_evaluated_after_each_epoch(settings):
+    """Its lines have null there, in valid JSON, and it goes on from its checkpoint."""
+    given = {"eval_every": 2, "validation": 10, "epochs": 5, "schedule": "constant"}
+    run = Run(settings(**given), "out")
+    summary, lines = run.train(quiet=True), read_lines(run.folder.path)
+    evaluated = [line["epoch"] for line in lines if line["test_loss"] is not None]
+    assert evaluated == [2, 4, 5] and summary["status"] == "finished"
+    held = {line["epoch"]: line["validation_accuracy"] for line in lines}
+    assert summary["best_validation_accuracy"] == held[summary["best_epoch"]]
+    assert summary["test_accuracy_of_best"] == lines[summary["best_epoch"] - 1]["test_accuracy"]
+    assert summary["test_accuracy"] == lines[-1]["test_accuracy"]
+    shorter = Run(settings(**{**given, "epochs": 3}), "shorter")
+    shorter.train(quiet=True)
+    again = resume("shorter", {"epochs": 5})
+    again.train(quiet=True)
+    for array, other in zip(run.model.parameters(), again.model.parameters()):
+        np.testing.assert_array_equal(array.value, other.value)
 
 
 def test_the_model_file_holds_the_trained_weights(settings, regularized):
