@@ -381,6 +381,28 @@ class _Concat(_Sum):
         return [Derivative(*parts) for parts in zip(*(np.split(a, ends) for a in d))]
 
 
+class _Product(_Rule):
+    """A signal times another, or each channel times a number of its own for each sample."""
+
+    def signal(self, *inputs):
+        a, b = inputs
+        live = a.live & b.live
+        return Signal(*(live & (one | other) for one, other in zip(a, b)))
+
+    def backward(self, d):
+        first, gate = (self._part(d, other) for other in reversed(self.inputs))
+        if np.prod(self.layer.branches[1].output_shape[1:]) < np.prod(self.layer.output_shape[1:]):
+            # A sum over the positions: what was 0 over all is 0 over the samples.
+            gate = derivative(gate.live, np.where(gate.level == TOTAL, SAMPLES, gate.level), True)
+        return [first, gate]
+
+    def _part(self, d, other):
+        # A sum stays 0 if all that is added has the same factor.
+        level = np.where(other.varies & (d.level == TOTAL), FREE, d.level)
+        level = np.where(other.differs, FREE, level)
+        return derivative(d.live & other.live, level, d.flat & ~other.varies)
+
+
 class _Unknown(_Sum):
     """A layer of another kind: passes everything on, and all its parameters learn."""
 
@@ -417,8 +439,8 @@ def rule_of(layer: layers.Layer, copies: np.ndarray | None = None) -> _Rule:
     """
     if copies is not None:
         return _SampleNorm(layer, copies)
-    if isinstance(layer, Branches) and layer.join == "concat":
-        return _Concat(layer)
+    if isinstance(layer, Branches) and layer.join != "add":
+        return (_Concat if layer.join == "concat" else _Product)(layer)
     kind = next((kind for kind, known in KINDS.items() if isinstance(layer, known)), _Unknown)
     return kind(layer)
 

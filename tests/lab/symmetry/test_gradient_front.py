@@ -303,6 +303,25 @@ NETS = {
         ),
         act(a), *head(z[2]),
     ),
+    "squeeze and excitation": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), act(a),
+        Branches(
+            Identity(),
+            Sequential(
+                GlobalAvgPool2d(), Dense(3, init=z[1]), act(a), Dense(6, init=z[2]), act("sigmoid")
+            ),
+            join="multiply",
+        ),
+        Conv2d(4, 3), act(a), *head(),
+    ),
+    "branches multiplied": lambda a, z: images(
+        Conv2d(6, 3, padding=1), act(a),
+        Branches(
+            Sequential(Conv2d(4, 1, init=z[0]), act(a)), Conv2d(4, 3, padding=1, init=z[1]),
+            join="multiply",
+        ),
+        act(a), *head(z[2]),
+    ),
     "norm in a dense block": lambda a, z: images(
         Conv2d(6, 3, padding=1, init=z[0]),
         Branches(

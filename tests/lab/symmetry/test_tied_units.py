@@ -299,6 +299,35 @@ def test_networks_of_branches_keep_the_ties_that_are_found(name, init):
     assert any(found.values()) == (init != "msra")
 
 
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+def test_units_and_their_gates_are_tied_together(rule):
+    """Of four channels 0 and 1 are copies, and so must their gates be."""
+    for gates, stays in (([(0, 1)], [(0, 1)]), ([], [])):
+        model = initialized(
+            Conv2d(4, 3),
+            Branches(
+                Identity(), Sequential(GlobalAvgPool2d(), Dense(3), Tanh(), Dense(4)),
+                join="multiply",
+            ),
+            Conv2d(3, 3), Tanh(), GlobalAvgPool2d(), Dense(CLASSES),
+        )  # fmt: skip
+        inner = model.layers[1].branches[1].layers
+        first, squeeze, excite, after = (
+            layer.own_parameters()
+            for layer in (model.layers[0], inner[1], inner[3], model.layers[2])
+        )
+        for parameter in first.values():
+            parameter.value[1] = parameter.value[0]
+        for weight in (squeeze["weight"].value, after["weight"].value):
+            weight[:, 1] = weight[:, 0]
+        for one, other in gates:
+            for parameter in excite.values():
+                parameter.value[other] = parameter.value[one]
+        assert classes(model)["0.conv2d"] == stays
+        train(model, rule=rule)
+        assert by_signal(model)["0.conv2d"] == stays
+
+
 NORMS = {
     "one group": lambda: GroupNorm(1), "layer": LayerNorm, "rms": RMSNorm, "pixels": LayerNorm2d,
     "instance": lambda: InstanceNorm2d(affine=True), "plain instance": InstanceNorm2d,
