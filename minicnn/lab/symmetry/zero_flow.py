@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from minicnn import layers
 from minicnn.kernels.activation import LOOPS
-from minicnn.lab.symmetry.tied_units import connections
+from minicnn.lab.symmetry.tied_units import WEIGHTS, connections
 from minicnn.lanes import LANES
 from minicnn.layers.group_norm import SampleNorm
 from minicnn.layers.scalars import Scale, Shift
@@ -101,7 +101,7 @@ class _Rule:
 
 
 class _Weights(_Rule):
-    """A convolution or dense layer; masks are (out, in), of any tap."""
+    """A convolution, plain or transposed, or dense layer; masks are (out, in), of any tap."""
 
     def __init__(self, layer):
         super().__init__(layer)
@@ -111,8 +111,10 @@ class _Weights(_Rule):
 
     def signal(self, x):
         bias = self.mask.get("bias", False)
-        # At the border of an image a window sees zeros of the padding.
-        self.padded = any(getattr(self.layer, "padding", ()))
+        # At the border of an image a window sees zeros of the padding; and what a transposed
+        # convolution spreads differs from place to place as its taps do.
+        transposed = isinstance(self.layer, layers.ConvTranspose2d)
+        self.padded = transposed or any(getattr(self.layer, "padding", ()))
         self.x = x._replace(varies=x.varies | (x.live & self.padded))
         live = self._any(x.live) | bias
         return Signal(*(self._any(a) for a in self.x))._replace(live=live, apart=live)
@@ -420,7 +422,7 @@ class _Unknown(_Sum):
 
 
 KINDS: dict[type[_Rule], Any] = {  # the first that fits
-    _Weights: (layers.Conv2d, layers.Dense), _Rule: layers.Identity,
+    _Weights: WEIGHTS, _Rule: layers.Identity,
     _Function: layers.Activation, _Softmax: (layers.Softmax, layers.LogSoftmax),
     _Upsample: layers.Upsample, _Norm: layers.BatchNorm, _SampleNorm: SampleNorm,
     _Dropout: layers.Dropout, _Pad: layers.ZeroPad2d, _Factors: layers.LayerScale,
