@@ -16,7 +16,7 @@ class Residual(nn.Module):
 
 
 class Branches(nn.Module):
-    """Modules side by side, joined along the channels or added."""
+    """Modules side by side, joined along the channels, added or multiplied."""
 
     def __init__(self, branches, join):
         super().__init__()
@@ -24,6 +24,10 @@ class Branches(nn.Module):
 
     def forward(self, x):
         parts = [branch(x) for branch in self.branches]
+        if self.join == "multiply":
+            signal, gate = parts
+            missing = [1] * (signal.ndim - gate.ndim)
+            return signal * gate.reshape(*gate.shape, *missing)
         return torch.cat(parts, dim=1) if self.join == "concat" else sum(parts[1:], parts[0])
 
 

@@ -1,7 +1,6 @@
 """Batches: a data set in lanes, batch by batch, packed ahead where there is a processor for it."""
 
 import itertools
-import os
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from minicnn import processors
 from minicnn.checks import (
     check_count,
     check_dtype,
@@ -269,6 +269,4 @@ class Batches:
 
 def _processor_left():
     """Whether this process may use more processors than the kernels do."""
-    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
-    count = len(allowed(0)) if allowed else os.cpu_count() or 1
-    return get_num_threads() < count
+    return get_num_threads() < processors.usable()

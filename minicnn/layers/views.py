@@ -36,4 +36,13 @@ def joined(layer: Any, parts: Sequence[Array]) -> Array:
     """What the branches of a `Residual` or `Branches` give, joined as by its `forward`."""
     if layer.join == "concat":
         return np.concatenate(parts, axis=1)
+    if layer.join == "multiply":
+        return times(*parts)
     return functools.reduce(np.add, parts)
+
+
+def times(signal: Array, gate: Array) -> Array:
+    """The product of two signals, or of one with a number for each channel, a new array."""
+    if gate.size < signal.size:
+        gate = gate.reshape(*gate.shape[:2], *[1] * (signal.ndim - 3), gate.shape[-1])
+    return signal * gate

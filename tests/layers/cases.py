@@ -26,6 +26,7 @@ from minicnn.layers import (
     MaxPool2d,
     RMSNorm,
     Softmax,
+    Softplus,
     Tanh,
     Upsample,
     ZeroPad2d,
@@ -126,6 +127,15 @@ CASES = {
     "concatenated vectors": Case(lambda: Branches(Dense(4), Tanh()), (5,)),
     "added branches": Case(
         lambda: Branches(Conv2d(3, 1), Identity(), Sequential(*normal_conv(3)), join="add"),
+        (3, 2, 4),
+    ),
+    "multiplied branches": Case(
+        lambda: Branches(Conv2d(3, 1), Sequential(*normal_conv(3)), join="multiply"), (2, 3, 4)
+    ),
+    "gated channels": Case(
+        lambda: Branches(
+            Identity(), Sequential(GlobalAvgPool2d(), Dense(3), Softplus()), join="multiply"
+        ),
         (3, 2, 4),
     ),
     "softmax of images": Case(Softmax, (5, 3, 2)),

@@ -9,6 +9,7 @@ from minicnn.layers import (
     AvgPool2d,
     BatchNorm,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     Dropout,
     Dropout2d,
@@ -25,6 +26,7 @@ from minicnn.layers import (
     RMSNorm,
     Sigmoid,
     Tanh,
+    Upsample,
     ZeroPad2d,
     activations,
 )
@@ -107,6 +109,35 @@ def _conv(rng, shape, training):
     )  # fmt: skip
 
 
+def _transposed(rng, shape, training):
+    """Any kernel, stride, padding and groups that leave something, of images that stay small."""
+    groups = int(rng.choice([g for g in range(1, shape[0] + 1) if shape[0] % g == 0]))
+    kernel = [int(k) for k in rng.integers(1, 4, 2)]
+    stride = _scales(rng, shape)
+    padding = [int(rng.integers(0, (k + 1) // 2)) for k in kernel]
+    more = [int(rng.integers(0, s)) for s in stride]
+    for axis, n in enumerate(shape[1:]):
+        if (n - 1) * stride[axis] - 2 * padding[axis] + kernel[axis] + more[axis] < 1:
+            padding[axis] = 0
+    return ConvTranspose2d(
+        groups * int(rng.integers(1, 1 + max(1, 9 // groups))), tuple(kernel), stride,
+        tuple(padding), tuple(more), groups, _mostly(rng),
+    )  # fmt: skip
+
+
+def _scales(rng, shape):
+    """By how much height and width may grow: to a dozen pixels or so."""
+    return tuple(int(rng.integers(1, max(1, min(3, 12 // n)) + 1)) for n in shape[1:])
+
+
+def _upsample(rng, shape, training):
+    """Copies, or bilinear means, of images that stay small."""
+    scale = _scales(rng, shape)
+    if rng.random() < 0.5:
+        return Upsample(scale)
+    return Upsample(scale, "bilinear", bool(rng.random() < 0.5))
+
+
 def _winograd(rng, shape, training):
     """A 3x3 convolution as Winograd's algorithm takes them, in float32."""
     return Conv2d(
@@ -174,7 +205,7 @@ def _residual(rng, shape, training):
 
 IMAGE_LAYERS = (
     _conv, _conv, _conv, _winograd, _winograd, _pool, _pool, _norm, _sample_norm, _sample_norm,
-    _pad, _dropout, _residual,
+    _pad, _dropout, _residual, _transposed, _upsample,
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from minicnn.layers import (
     AvgPool2d,
     BatchNorm,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     Dropout,
     Flatten,
@@ -20,6 +21,7 @@ from minicnn.layers import (
     PReLU,
     RMSNorm,
     Softplus,
+    Upsample,
     ZeroPad2d,
 )
 from minicnn.layers.group_norm import SampleNorm
@@ -172,6 +174,16 @@ def _convolution(layer):
     )
 
 
+def _matrices(layer, x):
+    """A and B of ``A x Bᵀ``, which upsampling is."""
+    if layer.mode == "nearest":
+        return [np.repeat(np.eye(n), s, 0) for n, s in zip(x.shape[1:], layer.scale_factor)]
+    return [
+        ref.bilinear_matrix(n, s, layer.align_corners)
+        for n, s in zip(x.shape[1:], layer.scale_factor)
+    ]
+
+
 def _groups(layer):
     """How a normalization within samples is told to the reference."""
     groups = getattr(layer, "num_groups", 1)
@@ -220,6 +232,13 @@ def _value(layer, x, values):
     match layer:
         case Conv2d():
             return ref.correlate(x, values["weight"], values.get("bias"), **_convolution(layer))
+        case ConvTranspose2d():
+            bias = values.get("bias", np.zeros(layer.out_channels))[:, None, None]
+            shape, settings = layer.output_shape, _convolution(layer)
+            return ref.conv_input_gradient(x, values["weight"], shape, **settings) + bias
+        case Upsample():
+            rows, columns = _matrices(layer, x)
+            return rows @ x @ columns.T
         case Dense():
             return ref.dense(x, values["weight"], values.get("bias", 0))
         case MaxPool2d():
@@ -250,6 +269,11 @@ def _input_gradient(layer, x, delta, values):
         case Conv2d():
             weight = values["weight"]
             return ref.conv_input_gradient(delta, weight, x.shape, **_convolution(layer))
+        case ConvTranspose2d():
+            return ref.correlate(delta, values["weight"], **_convolution(layer))
+        case Upsample():
+            rows, columns = _matrices(layer, x)
+            return rows.T @ delta @ columns
         case Dense():
             return ref.dense_input_gradient(delta, values["weight"])
         case MaxPool2d():
@@ -283,6 +307,9 @@ def _parameter_gradients(layer, x, delta):
     match layer:
         case Conv2d():
             weight = ref.conv_weight_gradient(delta, x, own["weight"], **_convolution(layer))
+            return {"weight": weight, "bias": ref.conv_bias_gradient(delta)}
+        case ConvTranspose2d():
+            weight = ref.conv_weight_gradient(x, delta, own["weight"], **_convolution(layer))
             return {"weight": weight, "bias": ref.conv_bias_gradient(delta)}
         case Dense():
             return {"weight": ref.dense_weight_gradient(delta, x), "bias": delta}

@@ -247,7 +247,7 @@ def test_a_log_softmax_before_it_makes_the_likelihood_the_cross_entropy():
 
 
 def test_sigmoid_focal_loss_of_scores_of_any_size():
-    """Without a focus it is the cross-entropy. The right answer costs 0, a wrong one its score."""
+    """Without a focus it is the cross-entropy; right answers cost 0, wrong ones their score."""
     rows, targets = [[800.0, -800.0, 30.0]], np.array([[1.0, 0.0, 1.0]])
     plain_loss = evaluate(BCEWithLogitsLoss(reduction="sum"), rows, 1 - targets)
     for gamma in (0, 0.5, 2):

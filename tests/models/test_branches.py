@@ -3,9 +3,24 @@
 import numpy as np
 import pytest
 
+from minicnn import lanes, optimizers
 from minicnn.errors import ArgumentError
-from minicnn.layers import Conv2d, Dense, Flatten, Identity, ReLU, Tanh, Upsample
+from minicnn.kernels.channels import channel_products
+from minicnn.layers import (
+    AvgPool2d,
+    Conv2d,
+    Dense,
+    Flatten,
+    GlobalAvgPool2d,
+    Identity,
+    ReLU,
+    Sigmoid,
+    Tanh,
+    Upsample,
+)
+from minicnn.losses import SoftmaxCrossEntropy
 from minicnn.models import Branches, Sequential
+from minicnn.training.step import TrainingStep
 from tests.kernels.conv.test_correlate import assert_close, with_one_and_two_threads
 from tests.layers.cases import Case, run
 
@@ -53,6 +68,89 @@ def test_a_sum_adds_the_outputs_and_hands_delta_to_every_branch():
     alone = run(conv, x, delta)
     assert_close(found["y"], alone["y"] + x + np.tanh(x), 1e-14)
     assert_close(found["dx"], alone["dx"] + delta + delta * (1 - np.tanh(x) ** 2), 1e-13)
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 5), (4, 1, 1), (4,)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_product_is_numpys_and_its_gradients_the_other_factor(shape, dtype):
+    """The second factor has the signal's shape, or one number for each channel."""
+    squeeze = {
+        (4, 3, 5): [Tanh()], (4, 1, 1): [AvgPool2d((3, 5))], (4,): [GlobalAvgPool2d()],
+    }[shape]  # fmt: skip
+    case = Case(lambda: Branches(Identity(), Sequential(*squeeze), join="multiply"), (4, 3, 5))
+    x, delta = case.batch(20)
+    found = run(case.built(dtype), x, delta)
+    if shape == (4, 3, 5):
+        gate, back = np.tanh(x), delta * x * (1 - np.tanh(x) ** 2)
+    else:
+        gate = x.mean((2, 3), keepdims=True)
+        back = (delta * x).sum((2, 3), keepdims=True) / 15
+    tolerance = 1e-14 if dtype == np.float64 else 1e-6
+    assert_close(found["y"], x * gate, tolerance)
+    assert_close(found["dx"], delta * gate + back, 4 * tolerance)
+
+
+def test_large_images_are_summed_in_parts():
+    rng = np.random.default_rng(0)
+    x, delta = rng.uniform(size=(2, 3, 2, 2000, 16)).astype(np.float32)
+    sums = np.full((3, 2, 16), np.nan, np.float32)
+    channel_products(x, delta, sums)
+    exact = np.sum(x.astype(float) * delta, axis=2)
+    np.testing.assert_allclose(sums, exact, rtol=2e-5)
+
+
+def test_products_have_the_same_bits_on_one_and_two_threads():
+    case = Case(lambda: squeeze_and_excitation(), (6, 5, 4))
+    x, delta = case.batch(37)
+
+    def results():
+        found = run(case.built(np.float32), x, delta)
+        return [found[name] for name in sorted(found)]
+
+    for one, two in zip(*with_one_and_two_threads(results)):
+        np.testing.assert_array_equal(one, two)
+
+
+def squeeze_and_excitation():
+    """Hu et al. 2018: a channel times what a small network makes of all channels' means."""
+    squeeze = Sequential(GlobalAvgPool2d(), Dense(2), Tanh(), Dense(6), Sigmoid())
+    return Branches(Identity(), squeeze, join="multiply")
+
+
+def test_squeeze_and_excitation_trains_in_a_replay():
+    """The third step is a replay; without it, a step by hand gives the same weights."""
+    x = lanes.pack(np.random.default_rng(0).normal(size=(20, 3, 6, 6)), np.float64)
+    labels, weights = np.arange(20) % 4, []
+    for replayed in (True, False):
+        layers = Conv2d(6, 3), squeeze_and_excitation(), Flatten(), Dense(4)
+        model, loss = Sequential(*layers), SoftmaxCrossEntropy()
+        model.initialize((3, 6, 6), 0, np.float64)
+        optimizer = optimizers.create("sgd", model.parameters(), lr=0.1, momentum=0.9)
+        step = TrainingStep(model, loss, optimizer)
+        for _ in range(5):
+            if replayed:
+                step(x, labels)
+            else:
+                _, gradient = loss(model.forward(x, True, 20), labels)
+                model.backward(gradient)
+                optimizer.step()
+        weights.append(model.state_dict())
+    for name, array in weights[0].items():
+        np.testing.assert_allclose(array, weights[1][name], rtol=1e-12, atol=1e-14)
+
+
+def test_products_that_do_not_fit():
+    def built(*branches, shape=(4, 3, 5)):
+        Sequential(Branches(*branches, join="multiply")).initialize(shape)
+
+    told = r"gives \(4, 3, 5\) and branch 1 .* must be alike, or the second one number for each of"
+    for gate in (Conv2d(3, 1), Conv2d(4, 2), Sequential(GlobalAvgPool2d(), Dense(5))):
+        with pytest.raises(ArgumentError, match=told):
+            built(Identity(), gate)
+    with pytest.raises(ArgumentError, match="one number for each of the 4 channels"):
+        built(GlobalAvgPool2d(), Identity())
+    with pytest.raises(ArgumentError, match="multiplies two branches, got 3"):
+        Branches(Identity(), Tanh(), Tanh(), join="multiply")
 
 
 def test_upsampling_copies_pixels_and_sums_blocks():

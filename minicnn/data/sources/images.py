@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from minicnn import processors
 from minicnn.checks import check_count, check_flag, check_path, takes
 from minicnn.console.bars import progress_bar
 from minicnn.data.dataset import Dataset
@@ -119,7 +120,7 @@ def _open(entry, found, index):
 def _fill(new: Path, found: Listing, size: Size, skip_bad: bool) -> None:
     """Decode all images of a listing into a new folder of the cache."""
     pillow()  # says what to install, before anything else can fail
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(processors.usable()) as pool:
         files = [file for part in found.sets for file in part]
         looked = _each(pool, partial(_try, read_header, found.root), files, "looking at images")
         headers = [header for header in looked if isinstance(header, Header)]

@@ -39,6 +39,7 @@ import numpy as np
 from numba import types
 from numba.extending import register_jitable
 
+from minicnn import processors
 from minicnn.errors import ArgumentError
 from minicnn.kernels.runtime.atomics import (
     LINE,
@@ -275,7 +276,7 @@ def _reset():
     _words[_BUSY], _words[_STARTER] = 0, ctypes.cast(_start, ctypes.c_void_p).value
 
 
-_words[_WORKERS] = _words[_THREADS] = MOST
+_words[_WORKERS], _words[_THREADS] = MOST, min(MOST, processors.usable())
 _reset()
 atexit.register(_end)
 if hasattr(os, "register_at_fork"):

@@ -15,7 +15,7 @@ from minicnn.errors import ArgumentError
 from minicnn.lab.theory.pooled_maps import windows
 from minicnn.layers import scalars
 from minicnn.layers.group_norm import SampleNorm
-from minicnn.layers.views import joined
+from minicnn.layers.views import joined, times
 from minicnn.plan import Plan, trace
 
 SYMMETRIC = (
@@ -56,6 +56,9 @@ def _push(node, inputs):
     layer, (x, tangent) = node.layer, inputs[0]
     if len(inputs) > 1:
         values, tangents = zip(*inputs)
+        if layer.join == "multiply":
+            (signal, gate), (t, gate_t) = values, tangents
+            return times(signal, gate), times(t, gate) + times(signal, gate_t)
         return joined(layer, values), joined(layer, tangents)
     plan = Plan(layer)
     if isinstance(layer, SYMMETRIC):

@@ -18,8 +18,7 @@ import numpy as np
 
 from minicnn.checks import check_count, check_items, check_numbers, is_finite, shown, takes
 from minicnn.errors import ArgumentError
-from minicnn.lab.symmetry.tied_units import Network, clusters
-from minicnn.layers import Conv2d, Dense
+from minicnn.lab.symmetry.tied_units import WEIGHTS, Network, by_output, clusters
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.trainer import Trainer
@@ -135,10 +134,9 @@ def _row(layer, labels, tolerance, rank_tolerance):
         tuple(int(unit) for unit in np.flatnonzero(labels == label))
         for label in range(labels.max() + 1)
     )
-    weight = layer.own_parameters()["weight"].value
-    if not isinstance(layer, (Conv2d, Dense)):
+    if not isinstance(layer, WEIGHTS):
         return LayerSymmetry(layer.name, len(labels), classes)
-    matrix = weight.reshape(len(weight), -1)
+    matrix = by_output(layer).reshape(layer.output_shape[0], -1)
     distinct = 1 + int(clusters(matrix, tolerance * np.abs(matrix).max()).max())
     rank = numerical_rank(matrix, rank_tolerance)
     return LayerSymmetry(layer.name, len(labels), classes, rank, min(matrix.shape), distinct)

@@ -43,6 +43,8 @@ from minicnn.layers.scalars import Scale, Shift
 from minicnn.models import Branches, Residual, Sequential
 from minicnn.plan import trace
 
+#: Layers whose units are sums over the units before them.
+WEIGHTS = (layers.Conv2d, layers.ConvTranspose2d, layers.Dense)
 UNIT_BY_UNIT = (
     layers.Activation, layers.AvgPool2d, layers.MaxPool2d, layers.BatchNorm, layers.Dropout,
     layers.Flatten, layers.Upsample, layers.ZeroPad2d, layers.LayerScale, SampleNorm,
@@ -129,7 +131,7 @@ class Network:
             for other in inputs[1:]:
                 self._join(first, other)
             return first
-        if isinstance(layer, (layers.Conv2d, layers.Dense)):
+        if isinstance(layer, WEIGHTS):
             after = self._new(node.shape[0])
             self.links.append((layer, first, after))
             return after
@@ -240,7 +242,9 @@ class Network:
         }
 
 
-def connections(layer: layers.Conv2d | layers.Dense) -> tuple[np.ndarray, np.ndarray | None]:
+def connections(
+    layer: layers.Conv2d | layers.ConvTranspose2d | layers.Dense,
+) -> tuple[np.ndarray, np.ndarray | None]:
     """A layer's weight between all that comes in and all that goes out, and where there is none.
 
     Returns
@@ -250,17 +254,25 @@ def connections(layer: layers.Conv2d | layers.Dense) -> tuple[np.ndarray, np.nda
     mask : ndarray, shape (out, in, 1), or None
         1 where both are in one group, else 0; None for a single group.
     """
-    value = layer.own_parameters()["weight"].value
-    groups, inputs = getattr(layer, "groups", 1), layer.input_shape[0]
+    own = by_output(layer)
+    groups, outputs, inputs = len(own), layer.output_shape[0], layer.input_shape[0]
     if groups == 1:
-        return value.reshape(len(value), inputs, -1), None
-    own = value.reshape(groups, len(value) // groups, inputs // groups, -1)
-    weight = np.zeros((groups, own.shape[1], groups, *own.shape[2:]), value.dtype)
+        return own[0], None
+    weight = np.zeros((groups, own.shape[1], groups, *own.shape[2:]), own.dtype)
     mask = np.zeros((*weight.shape[:4], 1))
     for group in range(groups):
         weight[group, :, group] = own[group]
         mask[group, :, group] = 1
-    return weight.reshape(len(value), inputs, -1), mask.reshape(len(value), inputs, -1)
+    return weight.reshape(outputs, inputs, -1), mask.reshape(outputs, inputs, -1)
+
+
+def by_output(layer: layers.Conv2d | layers.ConvTranspose2d | layers.Dense) -> np.ndarray:
+    """A layer's weight as (groups, out / groups, in / groups, T), whichever comes first in it."""
+    value, groups = layer.own_parameters()["weight"].value, getattr(layer, "groups", 1)
+    outputs, inputs = layer.output_shape[0] // groups, layer.input_shape[0] // groups
+    if isinstance(layer, layers.ConvTranspose2d):
+        return value.reshape(groups, inputs, outputs, -1).swapaxes(1, 2)
+    return value.reshape(groups, outputs, inputs, -1)
 
 
 def clusters(rows: np.ndarray, tolerance: float = 0.0) -> np.ndarray:

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from minicnn import layers
 from minicnn.kernels.activation import LOOPS
-from minicnn.lab.symmetry.tied_units import connections
+from minicnn.lab.symmetry.tied_units import WEIGHTS, connections
 from minicnn.lanes import LANES
 from minicnn.layers.group_norm import SampleNorm
 from minicnn.layers.scalars import Scale, Shift
@@ -101,7 +101,7 @@ class _Rule:
 
 
 class _Weights(_Rule):
-    """A convolution or dense layer; masks are (out, in), of any tap."""
+    """A convolution, plain or transposed, or dense layer; masks are (out, in), of any tap."""
 
     def __init__(self, layer):
         super().__init__(layer)
@@ -111,8 +111,10 @@ class _Weights(_Rule):
 
     def signal(self, x):
         bias = self.mask.get("bias", False)
-        # At the border of an image a window sees zeros of the padding.
-        self.padded = any(getattr(self.layer, "padding", ()))
+        # At the border of an image a window sees zeros of the padding; and what a transposed
+        # convolution spreads differs from place to place as its taps do.
+        transposed = isinstance(self.layer, layers.ConvTranspose2d)
+        self.padded = transposed or any(getattr(self.layer, "padding", ()))
         self.x = x._replace(varies=x.varies | (x.live & self.padded))
         live = self._any(x.live) | bias
         return Signal(*(self._any(a) for a in self.x))._replace(live=live, apart=live)
@@ -381,6 +383,28 @@ class _Concat(_Sum):
         return [Derivative(*parts) for parts in zip(*(np.split(a, ends) for a in d))]
 
 
+class _Product(_Rule):
+    """A signal times another, or each channel times a number of its own for each sample."""
+
+    def signal(self, *inputs):
+        a, b = inputs
+        live = a.live & b.live
+        return Signal(*(live & (one | other) for one, other in zip(a, b)))
+
+    def backward(self, d):
+        first, gate = (self._part(d, other) for other in reversed(self.inputs))
+        if np.prod(self.layer.branches[1].output_shape[1:]) < np.prod(self.layer.output_shape[1:]):
+            # A sum over the positions: what was 0 over all is 0 over the samples.
+            gate = derivative(gate.live, np.where(gate.level == TOTAL, SAMPLES, gate.level), True)
+        return [first, gate]
+
+    def _part(self, d, other):
+        # A sum stays 0 if all that is added has the same factor.
+        level = np.where(other.varies & (d.level == TOTAL), FREE, d.level)
+        level = np.where(other.differs, FREE, level)
+        return derivative(d.live & other.live, level, d.flat & ~other.varies)
+
+
 class _Unknown(_Sum):
     """A layer of another kind: passes everything on, and all its parameters learn."""
 
@@ -398,7 +422,7 @@ class _Unknown(_Sum):
 
 
 KINDS: dict[type[_Rule], Any] = {  # the first that fits
-    _Weights: (layers.Conv2d, layers.Dense), _Rule: layers.Identity,
+    _Weights: WEIGHTS, _Rule: layers.Identity,
     _Function: layers.Activation, _Softmax: (layers.Softmax, layers.LogSoftmax),
     _Upsample: layers.Upsample, _Norm: layers.BatchNorm, _SampleNorm: SampleNorm,
     _Dropout: layers.Dropout, _Pad: layers.ZeroPad2d, _Factors: layers.LayerScale,
@@ -417,8 +441,8 @@ def rule_of(layer: layers.Layer, copies: np.ndarray | None = None) -> _Rule:
     """
     if copies is not None:
         return _SampleNorm(layer, copies)
-    if isinstance(layer, Branches) and layer.join == "concat":
-        return _Concat(layer)
+    if isinstance(layer, Branches) and layer.join != "add":
+        return (_Concat if layer.join == "concat" else _Product)(layer)
     kind = next((kind for kind, known in KINDS.items() if isinstance(layer, known)), _Unknown)
     return kind(layer)
 

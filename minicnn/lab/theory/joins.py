@@ -37,8 +37,13 @@ def joined(node: Node, inputs: list[list[Signal]]) -> list[Signal]:
     Raises
     ------
     NoPromiseError
-        If signals are added that are not independent.
+        If signals are added that are not independent, or multiplied.
     """
+    if getattr(node.layer, "join", "add") == "multiply":
+        raise NoPromiseError(
+            f"{node.name}: the theory knows sums and concatenations of signals, not their products,"
+            " which hang on how both vary together."
+        )
     if concatenates(node):
         return [part for parts in inputs for part in parts]
     ends = sorted({end for parts in inputs for end in np.cumsum(widths(parts)).tolist()})

@@ -6,7 +6,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from minicnn import initializers, optimizers, schedules
+from minicnn import initializers, optimizers, processors, schedules
 from minicnn.checks import check_count, check_dict, check_flag, check_seed, check_text, takes
 from minicnn.data import augmentation
 from minicnn.data.sources.images import check_size
@@ -202,7 +202,7 @@ class Settings(Makers):
     def _set_threads_default(self):
         most = numba.config.NUMBA_NUM_THREADS
         if self.threads is None:
-            object.__setattr__(self, "threads", most)
+            object.__setattr__(self, "threads", min(most, processors.usable()))
         if check_count(self.threads, "threads") > most:
             raise ArgumentError(
                 f"threads must be from 1 to {most}, as many as Numba may use here, got"

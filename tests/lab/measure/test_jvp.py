@@ -61,6 +61,8 @@ LAYERS = [
     Dropout2d(0.5), Sequential(Flatten(), RMSNorm()),
     Branches(Identity(), Sequential(MaxPool2d(3, 1, 1), Conv2d(4, 1), Tanh()), Conv2d(2, 1)),
     Branches(Identity(), Conv2d(4, 1), join="add"),
+    Branches(Tanh(), Conv2d(4, 1), join="multiply"),
+    Branches(Identity(), Sequential(GlobalAvgPool2d(), Dense(4), Sigmoid()), join="multiply"),
 ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from minicnn.layers import (
     AvgPool2d,
     BatchNorm,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     Dropout,
     Dropout2d,
@@ -300,6 +301,47 @@ NETS = {
         Branches(
             Sequential(Conv2d(4, 1, init=z[0]), act(a)), Conv2d(4, 3, padding=1, init=z[1]),
             Sequential(Conv2d(4, 1, init=z[0]), act(a)), join="add",
+        ),
+        act(a), *head(z[2]),
+    ),
+    "transposed": lambda a, z: images(
+        Conv2d(6, 3, stride=2, init=z[0]), act(a),
+        ConvTranspose2d(4, 3, 2, 1, 1, groups=2, init=z[1]), act(a), *head(z[2]),
+    ),
+    "transposed before norm": lambda a, z: images(
+        ConvTranspose2d(6, 2, 2, init=z[0]), BatchNorm(), act(a),
+        ConvTranspose2d(4, 3, padding=1, init=z[1]), BatchNorm(), act(a), *head(z[2]),
+    ),
+    "upsampled": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), act(a), Upsample(2), Conv2d(4, 3, init=z[1]), act(a),
+        *head(z[2]),
+    ),
+    "norms around upsampling": lambda a, z: images(
+        Conv2d(6, 3, init=z[0]), BatchNorm(), act(a), Upsample(2, "bilinear"),
+        Conv2d(4, 1, init=z[1]), InstanceNorm2d(eps=0.1), act(a), Upsample((1, 2)), BatchNorm(),
+        *head(z[2]),
+    ),
+    "norms around average pooling": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), BatchNorm(), act(a),
+        AvgPool2d(3, 2, 1, count_include_pad=False), Conv2d(4, 1, init=z[1]), BatchNorm(), act(a),
+        AvgPool2d(2, 1, 1), BatchNorm(), *head(z[2]),
+    ),
+    "squeeze and excitation": lambda a, z: images(
+        Conv2d(6, 3, padding=1, init=z[0]), act(a),
+        Branches(
+            Identity(),
+            Sequential(
+                GlobalAvgPool2d(), Dense(3, init=z[1]), act(a), Dense(6, init=z[2]), act("sigmoid")
+            ),
+            join="multiply",
+        ),
+        Conv2d(4, 3), act(a), *head(),
+    ),
+    "branches multiplied": lambda a, z: images(
+        Conv2d(6, 3, padding=1), act(a),
+        Branches(
+            Sequential(Conv2d(4, 1, init=z[0]), act(a)), Conv2d(4, 3, padding=1, init=z[1]),
+            join="multiply",
         ),
         act(a), *head(z[2]),
     ),

@@ -5,10 +5,12 @@ import pytest
 
 from minicnn import lanes, optimizers
 from minicnn.errors import ArgumentError
+from minicnn.lab.symmetry.certificate import certify
 from minicnn.lab.symmetry.tied_units import Network, clusters
 from minicnn.layers import (
     BatchNorm,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     Dropout,
     Flatten,
@@ -297,6 +299,59 @@ def test_networks_of_branches_keep_the_ties_that_are_found(name, init):
     train(model, 3)
     assert by_signal(model) == found
     assert any(found.values()) == (init != "msra")
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_units_of_transposed_convolutions_are_tied_as_those_of_others(groups):
+    """Weights lie (in, out / groups, kh, kw): copies 0 and 1 of four, before and behind it."""
+    model = initialized(
+        Conv2d(4, 3), Tanh(), ConvTranspose2d(4, 2, 2, groups=groups), Tanh(), Conv2d(3, 3),
+        Tanh(), GlobalAvgPool2d(), Dense(CLASSES),
+    )  # fmt: skip
+    first, up, last = (model.layers[n].own_parameters() for n in (0, 2, 4))
+    for parameter in (*first.values(), up["bias"], up["weight"]):
+        parameter.value[1] = parameter.value[0]
+    assert classes(model)["0.conv2d"] == [(0, 1)] and not classes(model)["2.convtranspose2d"]
+    up["weight"].value[:2, 1] = up["weight"].value[:2, 0]
+    if groups == 1:
+        up["weight"].value[2:, 1] = up["weight"].value[2:, 0]
+    assert not classes(model)["2.convtranspose2d"]  # what reads them is not
+    last["weight"].value[:, 1] = last["weight"].value[:, 0]
+    train(model)
+    found = {name: tied for name, tied in classes(model).items() if tied}
+    assert found == {"0.conv2d": [(0, 1)], "2.convtranspose2d": [(0, 1)]}
+    assert by_signal(model)["2.convtranspose2d"] == [(0, 1)]
+    (row,) = (row for row in certify(model).layers if row.layer == "2.convtranspose2d")
+    assert (row.units, row.distinct, row.rank) == (4, 3, 3)
+
+
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+def test_units_and_their_gates_are_tied_together(rule):
+    """Of four channels 0 and 1 are copies, and so must their gates be."""
+    for gates, stays in (([(0, 1)], [(0, 1)]), ([], [])):
+        model = initialized(
+            Conv2d(4, 3),
+            Branches(
+                Identity(), Sequential(GlobalAvgPool2d(), Dense(3), Tanh(), Dense(4)),
+                join="multiply",
+            ),
+            Conv2d(3, 3), Tanh(), GlobalAvgPool2d(), Dense(CLASSES),
+        )  # fmt: skip
+        inner = model.layers[1].branches[1].layers
+        first, squeeze, excite, after = (
+            layer.own_parameters()
+            for layer in (model.layers[0], inner[1], inner[3], model.layers[2])
+        )
+        for parameter in first.values():
+            parameter.value[1] = parameter.value[0]
+        for weight in (squeeze["weight"].value, after["weight"].value):
+            weight[:, 1] = weight[:, 0]
+        for one, other in gates:
+            for parameter in excite.values():
+                parameter.value[other] = parameter.value[one]
+        assert classes(model)["0.conv2d"] == stays
+        train(model, rule=rule)
+        assert by_signal(model)["0.conv2d"] == stays
 
 
 NORMS = {

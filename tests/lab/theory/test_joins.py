@@ -55,6 +55,14 @@ def output(model, x):
     return merged(parts, [part.units for part in parts])
 
 
+def test_products_of_branches_promise_nothing():
+    gate = Sequential(GlobalAvgPool2d(), Dense(4), Sigmoid())
+    model = built(Conv2d(4, 3), Branches(Identity(), gate, join="multiply"))
+    graph = trace(model)
+    found = _Tape(graph).forward(from_batch(batch()))[graph.output]
+    assert isinstance(found, str) and "not their products" in found
+
+
 def measured(make, x, seeds):
     """E[y²] by sample of the models that `make` gives for each seed, and its standard error."""
     found = []
