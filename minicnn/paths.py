@@ -3,11 +3,14 @@
 import hashlib
 import os
 import re
+import time
 from pathlib import Path
 
 from minicnn.checks import check_path, takes
 from minicnn.errors import ArgumentError
 
+POSIX = hasattr(os, "O_DIRECTORY")  # else Windows
+WAITS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.3, 0.5, 0.5)  # seconds between attempts there
 LONGEST_NAME = 80  # characters; most systems take 255 bytes, and something may be put around it
 
 
@@ -37,6 +40,24 @@ def expand(path: str | os.PathLike[str], what: str = "a path") -> Path:
             f" ./{text} for what has that name here."
         )
     return Path(text)
+
+
+@takes(source=check_path, target=check_path)
+def replace(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """`os.replace`, which Windows refuses while another program has one of the files open.
+
+    A virus scanner or a viewer has it for a moment: there it is tried again for two seconds. What
+    is refused then, or elsewhere, is `os.replace`'s OSError.
+    """
+    waits = iter(() if POSIX else WAITS)
+    while True:
+        try:
+            return os.replace(source, target)
+        except PermissionError:
+            wait = next(waits, None)
+            if wait is None:
+                raise
+        time.sleep(wait)
 
 
 @takes(path=(str, os.PathLike))

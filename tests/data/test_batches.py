@@ -283,7 +283,7 @@ def test_a_thread_only_where_a_processor_is_left(monkeypatch, left):
 def test_batches_are_packed_ahead_where_a_processor_is_left(
     processors, threads, ahead, monkeypatch
 ):
-    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: set(range(processors)), False)
+    monkeypatch.setattr(module.processors, "usable", lambda: processors)
     monkeypatch.setattr(module, "get_num_threads", lambda: threads)
     iterator = iter(Batches(DATASET, 10))
     next(iterator)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import minicnn
 from minicnn.errors import DataError
-from minicnn.paths import expand
+from minicnn.paths import expand, replace
 
 VARIABLE = "MINICNN_DATA"
 
@@ -75,9 +75,9 @@ def whole(folder: Path) -> Iterator[Path]:
         yield new
         if folder.exists():
             with _temporary(folder) as old:
-                os.replace(folder, old / "old")
+                replace(folder, old / "old")
         try:
-            os.replace(new, folder)
+            replace(new, folder)
         except OSError:
             if not folder.exists():  # else another process has made it meanwhile
                 raise

@@ -25,7 +25,7 @@ from minicnn.data.sources.assemble import from_arrays
 from minicnn.data.sources.download import advice, fetch
 from minicnn.data.sources.places import VARIABLE, cache, places, writing
 from minicnn.errors import ArgumentError, DataError, unknown
-from minicnn.paths import expand, is_locked
+from minicnn.paths import expand, is_locked, replace
 
 #: Two pairs of images and labels, and the classes' names.
 Arrays = tuple[Any, Any, Iterable[str]]
@@ -247,7 +247,7 @@ def _unpacked(source, own, folders):
                 f"{packed / next(iter(source.files))}: it is damaged ({error}). Fetch it again."
             ) from error
         for file in os.listdir(new):
-            os.replace(Path(new, file), folder / file)
+            replace(Path(new, file), folder / file)
     return folder
 
 

@@ -27,7 +27,7 @@ from minicnn.lab.ablation.workers import PURPOSE, train_all, train_trial
 from minicnn.paths import expand
 from minicnn.training.callbacks.checkpoint import has_checkpoint
 from minicnn.training.callbacks.interruption import Interruption
-from minicnn.training.runs.files import json_file, write_atomically
+from minicnn.training.runs.files import json_file, write_record
 from minicnn.training.runs.folder import RunFolder
 from minicnn.training.runs.lock import FolderLock
 from minicnn.training.trainer import Trainer
@@ -180,7 +180,7 @@ class Ablation:
 
     def _write_results(self):
         text = csv_text(self.grid, self.outcomes)
-        write_atomically(self.folder / "results.csv", text.encode())
+        write_record(self.folder / "results.csv", text.encode())
 
 
 class _Look:

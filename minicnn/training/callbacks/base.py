@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from minicnn.checks import check_items, check_number, restoring, takes
 from minicnn.paths import expand
-from minicnn.training.runs.files import json_lines, write_atomically
+from minicnn.training.runs.files import json_lines, write_atomically, write_record
 
 if TYPE_CHECKING:
     from minicnn.training.trainer import Trainer
@@ -107,4 +107,4 @@ class MetricsLog(Callback):
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
         """Write all lines."""
-        write_atomically(self.path, json_lines(trainer.history))
+        write_record(self.path, json_lines(trainer.history))

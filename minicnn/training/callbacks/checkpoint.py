@@ -17,7 +17,7 @@ import numpy as np
 
 from minicnn.checks import check_dict, check_path, takes
 from minicnn.errors import ArgumentError, DataError
-from minicnn.paths import expand
+from minicnn.paths import expand, replace
 from minicnn.training.callbacks.base import Callback, best_of, is_better
 from minicnn.training.runs import snapshot, tensors
 from minicnn.training.runs.files import write_atomically, writing
@@ -158,7 +158,7 @@ def read_checkpoint(
         if path == previous:
             note = " ".join([*errors, f"Training goes on from {previous}, the one before."])
             with writing(newest):
-                os.replace(previous, newest)
+                replace(previous, newest)
         return arrays, about, note
     raise DataError(
         " ".join(errors) + " There is no other to go on from: begin a new run, or remove the"

@@ -30,7 +30,10 @@ class Interruption(Callback):
         The number of the first signal.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    #: Windows sends SIGBREAK for Ctrl-Break, and when a console window is closed.
+    SIGNALS = tuple(
+        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+    )
 
     def __init__(self, save: Callable[[Trainer], Any] | None = None):
         self._save = save

@@ -6,7 +6,7 @@ from operator import add
 from typing import Any
 
 from minicnn.training.callbacks.base import Callback
-from minicnn.training.runs.files import json_lines, write_atomically
+from minicnn.training.runs.files import json_lines, write_record
 from minicnn.training.trainer import Trainer
 
 MOST = 400  # points; at so many, each two become one
@@ -79,7 +79,7 @@ class StepLog(Callback):
             }
             for step, images, loss, correct, weight in [*self.ended, *running]
         ]
-        write_atomically(self.path, json_lines(lines))
+        write_record(self.path, json_lines(lines))
 
     def on_train_end(self, trainer: Trainer) -> None:
         """Write the file."""

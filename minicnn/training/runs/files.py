@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 
 from minicnn.checks import check_count, check_items, check_path, takes
+from minicnn.console.output import show_note
 from minicnn.errors import ArgumentError
+from minicnn.paths import POSIX, replace
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 #: What to do about an error of the system's.
 ADVICE: dict[int | None, str] = {
@@ -67,14 +74,38 @@ def write_atomically(
             with open(temporary, "wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                _flush(file.fileno())
             if keep is not None and path.exists():
-                os.replace(path, keep)
-            os.replace(temporary, path)
+                replace(path, keep)
+            replace(temporary, path)
             flush_folder(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+@takes(path=check_path, data=bytes)
+def write_record(path: str | os.PathLike[str], data: bytes) -> None:
+    """`write_atomically` for what is soon written again, whole: a refusal is a note, and no error.
+
+    A viewer that has the file open ends no training on Windows so.
+    """
+    try:
+        write_atomically(path, data)
+    except ArgumentError as error:
+        show_note(f"{error} Training goes on without it; the next time it is written whole.")
+
+
+def _flush(number):
+    """Wait until a file is on the disk; macOS' fsync leaves it in the disk's own memory."""
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    try:
+        if full is not None:
+            fcntl.fcntl(number, full)
+            return
+    except OSError:  # a file system that has no such thing
+        pass
+    os.fsync(number)
 
 
 @takes(path=check_path)
@@ -86,12 +117,12 @@ def is_temporary(path: str | os.PathLike[str]) -> bool:
 @takes(path=check_path)
 def flush_folder(path: str | os.PathLike[str]) -> None:
     """Wait until the names in a folder are on the disk, where the system can do that."""
-    if not hasattr(os, "O_DIRECTORY"):  # Windows
+    if not POSIX:
         return
     with writing(path):
         number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(number)
+            _flush(number)
         except OSError as error:
             if error.errno != errno.EINVAL:  # a file system that has no such thing
                 raise
