@@ -130,8 +130,12 @@ def unpack(packed: np.ndarray, samples: int) -> np.ndarray:
         If `packed` is not in lanes, or has not so many.
     """
     check_samples(packed, samples)
-    rows = np.moveaxis(packed, -1, 1).reshape(len(packed) * LANES, *packed.shape[1:-1])
-    return rows[:samples].copy()
+    by_lane, whole = np.moveaxis(packed, -1, 1), samples // LANES
+    rows = np.empty((samples, *packed.shape[1:-1]), packed.dtype)
+    rows[: whole * LANES].reshape(whole, *by_lane.shape[1:])[...] = by_lane[:whole]
+    if samples % LANES:
+        rows[whole * LANES :] = by_lane[whole, : samples % LANES]
+    return rows
 
 
 def check_samples(packed: Any, samples: int) -> None:

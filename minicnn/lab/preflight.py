@@ -278,7 +278,8 @@ def first_images(dataset: Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
 @takes(model=initialized, labels=check_numbers)
 def beside_theory(model: Sequential, images: np.ndarray, labels: np.ndarray) -> str:
     """A table of the layers with weights: what flows through them, and what theory says."""
-    record, predictions = probe(model, images, labels), predict(model, images, labels)
+    predictions = predict(model, images, labels)  # first, as it may have none
+    record = probe(model, images, labels)
     return comparison.table(record, predictions, _weighted(model))
 
 

@@ -27,6 +27,7 @@ from minicnn.losses.reduction import batch_weight, mean_of
 from minicnn.models.inference import check_images
 from minicnn.models.sequential import Sequential, initialized
 from minicnn.optimizers import Optimizer
+from minicnn.plan import NEVER
 from minicnn.training.callbacks.nan_guard import NanGuard
 from minicnn.training.trainer import Trainer
 
@@ -157,7 +158,8 @@ def attempt(
     weights = _weights(twin)
 
     def measure():
-        scores = twin.forward(lanes.pack(images, twin.dtype), True, len(images))
+        x = lanes.pack(images, twin.dtype)
+        scores = twin.run(x, True, len(images), backward=NEVER)
         variance = np.var(lanes.unpack(scores, len(images)), axis=0, dtype=np.float64)
         value = mean_of(loss, loss(scores, labels)[0], batch_weight(loss, labels))
         return value, float(np.sqrt(np.mean(variance)))

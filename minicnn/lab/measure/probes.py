@@ -71,17 +71,20 @@ def probe(
     signals = model if isinstance(model, Signals) else Signals(model)
     found, updates = {}, updates or {}
 
-    def visit(layer, x, y, dx, dy):
+    def see(layer, y):
+        dead = float(np.mean(~_alive(y))) if isinstance(layer, ReLU) else None
+        return Statistics.of(y), dead, _saturated(layer, y)
+
+    def visit(layer, x, seen, dx, dy):
+        output, dead, saturated = seen
         weight = weight_of(layer)
         gradient = None if weight is None else Statistics.of(weight.grad)
         update = None if weight is None else updates.get(weight.name)
         found[layer.name] = LayerRecord(
-            layer.name, Statistics.of(y), Statistics.of(dy), gradient,
-            dead=float(np.mean(~_alive(y))) if isinstance(layer, ReLU) else None,
-            saturated=_saturated(layer, y), update=update,
-        )  # fmt: skip
+            layer.name, output, Statistics.of(dy), gradient, dead, saturated, update
+        )
 
-    loss, scores = signals.record(images, labels, visit, layers, training)
+    loss, scores = signals.record(images, labels, visit, layers, training, see)
     classes = scores.shape[1]
     if frequencies is None:
         frequencies = np.bincount(np.asarray(labels), minlength=classes) / len(labels)

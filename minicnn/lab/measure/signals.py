@@ -16,7 +16,7 @@ from minicnn.losses import Loss, SoftmaxCrossEntropy
 from minicnn.losses.reduction import batch_weight, mean_of
 from minicnn.models.inference import check_images
 from minicnn.models.sequential import Sequential, initialized
-from minicnn.plan import NEVER
+from minicnn.plan import NEVER, ONCE
 
 Names = str | Iterable[str] | None
 
@@ -77,6 +77,7 @@ class Signals:
     @checks.takes(
         labels=checks.check_numbers, visit=partial(checks.check_callable, arguments=5),
         layers=checks.check_names, training=checks.check_flag,
+        see=partial(checks.check_callable, arguments=2),
     )  # fmt: skip
     def record(
         self,
@@ -85,6 +86,7 @@ class Signals:
         visit: Callable[..., Any],
         layers: Names = None,
         training: bool = True,
+        see: Callable[[Layer, np.ndarray], Any] | None = None,
     ) -> Pass:
         """Run one batch forwards and backwards, and show every layer's signals.
 
@@ -108,6 +110,10 @@ class Signals:
             Names of the layers to visit; all by default.
         training : bool
             Whether dropout drops and batch normalization uses the batch's statistics.
+        see : callable, optional
+            Is called as ``see(layer, y)`` as soon as y is there; what it returns is handed to
+            `visit` in the place of y, with None for x and dx. So no signal need be kept: those of
+            a deep network may take gigabytes.
 
         Raises
         ------
@@ -123,9 +129,10 @@ class Signals:
             )
         self.follow()
         samples = len(images)
-        watch = _Watch(select(self.twin, layers), samples, visit)
+        watch = _Watch(select(self.twin, layers), samples, visit, see)
         with self.twin.plan().observed(watch):
-            packed = self.twin.forward(lanes.pack(images, self.twin.dtype), training, samples)
+            x = lanes.pack(images, self.twin.dtype)
+            packed = self.twin.run(x, training, samples, backward=ONCE)
             loss, gradient = self._loss(packed, labels)
             loss = mean_of(self._loss, loss, batch_weight(self._loss, labels))
             scores = lanes.unpack(packed, samples)
@@ -194,14 +201,16 @@ def _twin(model, dtype):
 class _Watch:
     """Shows these layers' signals to `visit`, when a pass comes back to them."""
 
-    def __init__(self, layers, count, visit):
-        self._layers, self._count, self._visit = layers, count, visit
+    def __init__(self, layers, count, visit, see):
+        self._layers, self._count, self._visit, self._see = layers, count, visit, see
         self._kept = {}
 
     def __call__(self, layer, which, arrays, compute):
         if layer not in self._layers:
             return compute()
         # What a layer returns is unpacked at once: a residual sum writes into its body's output.
+        if self._see is not None:
+            return self._seen(layer, which, arrays[0], compute)
         before, result = lanes.unpack(arrays[0], self._count), compute()
         if which == "forward":
             self._kept[layer] = before, lanes.unpack(result, self._count)
@@ -209,4 +218,13 @@ class _Watch:
         x, y = self._kept.pop(layer)
         dx = None if result[0] is None else lanes.unpack(result[0], self._count)
         self._visit(layer, x, y, dx, before)
+        return result
+
+    def _seen(self, layer, which, array, compute):
+        if which == "backward":
+            dy, result = lanes.unpack(array, self._count), compute()
+            self._visit(layer, None, self._kept.pop(layer), None, dy)
+            return result
+        result = compute()
+        self._kept[layer] = self._see(layer, lanes.unpack(result, self._count))
         return result

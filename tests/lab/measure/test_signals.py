@@ -166,6 +166,25 @@ def test_what_a_visitor_keeps_stays():
             np.testing.assert_array_equal(kept, copied)
 
 
+def test_what_is_seen_at_once_stands_for_the_signals():
+    """The outputs are the same, in the order of the forward pass, and no signal is kept."""
+    whole, outcome = recorded(Signals(mixed()), *batch())
+    seen = []
+
+    def see(layer, y):
+        seen.append(layer.name)
+        return y.sum()
+
+    found, again = recorded(Signals(mixed()), *batch(), see=see)
+    assert seen == list(found)[::-1] and found.keys() == whole.keys()
+    assert again.loss == outcome.loss
+    for name, (x, total, dx, dy, grads) in found.items():
+        assert x is None and dx is None and total == whole[name][1].sum()
+        np.testing.assert_array_equal(dy, whole[name][3])
+        for key, grad in grads.items():
+            np.testing.assert_array_equal(grad, whole[name][4][key])
+
+
 def test_only_the_chosen_layers_are_visited():
     model, (images, labels) = mixed(), batch()
     found, _ = recorded(Signals(model), images, labels, layers=["4.relu", "8.dense"])

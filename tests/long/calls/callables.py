@@ -29,7 +29,7 @@ UNCHECKED = "checks nothing"
 HOOK = "on_"
 #: What a subclass writes and the package alone calls, with what it has made or checked.
 EXTENSION_POINTS = {
-    Layer: ("setup", "forward", "recompute", "backward", "backward_reads", "is_view"),
+    Layer: ("setup", "forward", "backward", "backward_reads", "is_view", "recompute"),
     Initializer: ("moments", "draw"),
     Loss: ("load", "targets", "compute", "write_settings"),
     Optimizer: ("load", "numbers", "rule", "update"),

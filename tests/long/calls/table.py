@@ -39,10 +39,10 @@ from minicnn.parameter import Parameter
 from minicnn.plan import Graph, Memory, Node, Recording, trace
 from minicnn.plugins import lookup
 from minicnn.training.runs import snapshot, tensors
+from minicnn.training.runs.makers import Makers
 from minicnn.training.runs.run import Run
-from minicnn.training.runs.settings import Settings
 from minicnn.training.runs.trained import Trained, load_run
-from minicnn.training.trainer import Trainer
+from minicnn.training.trainer_state import TrainerState
 from tests.long.calls.world import CLASSES, SAMPLES, SHAPE, Own, Through
 
 
@@ -147,9 +147,9 @@ SUBJECTS = {
     }.get(cls, cls)(),
     schedules.Schedule: lambda w, cls: schedules.Cosine() if cls is schedules.Schedule else cls(),
     OfThread: lambda w, cls: cls(),
-    Trainer: lambda w, cls: w.trainer,
+    TrainerState: lambda w, cls: w.trainer,
     Run: _run,
-    Settings: lambda w, cls: w.settings,
+    Makers: lambda w, cls: w.settings,
     Dataset: lambda w, cls: w.dataset,
     augmentation.Augmentation: lambda w, cls: augmentation.from_string("crop:1,flip"),
     augmentation.Change: lambda w, cls: augmentation.Cutout(1) if cls.__subclasses__() else cls(),
@@ -501,7 +501,7 @@ VALUES = {
     "load_run.run": lambda w: _resumable(w),
     "load_runs.runs": lambda w: [_resumable(w)],
     "softmax.scores": lambda w: w.floats(3, CLASSES),
-    "shifts": lambda w: (-1, 0, 1),
+    "see": lambda w: lambda *given: None,
     "say_what_is_executed.values": lambda w: w.settings.as_dict(),
     "say_what_is_executed.given": lambda w: (),
     "curves.run": lambda w: _resumable(w),
