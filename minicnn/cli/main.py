@@ -18,7 +18,7 @@ CRASHED = 1
 WILL_NOT_TRAIN = 1
 
 #: What `minicnn` does besides training, each in a file of its own.
-COMMANDS = ("predict", "evaluate", "show")
+COMMANDS = ("predict", "evaluate", "show", "doctor")
 
 OWN_INITIALIZER = "Settings follow a colon: msra:fan_out. Yours: './myinit.py:HalfXavier(0.5)'."
 

@@ -212,7 +212,7 @@ def test_a_file_that_has_changed_is_not_executed(home, command, tmp_path, monkey
 
 
 def test_help_of_each_command(command):
-    for name in ("predict", "evaluate", "show"):
+    for name in ("predict", "evaluate", "show", "doctor"):
         code, out, _ = command(name, "--help")
         assert code == 0 and out.startswith(f"usage: minicnn {name}")
     code, out, _ = command("--data", "help")

@@ -29,6 +29,13 @@ from minicnn.kernels import LANES
 INT64 = ir.IntType(64)
 
 
+def target_features():
+    """The names of the instruction sets that Numba compiles for, as LLVM has them."""
+    told = config.CPU_FEATURES
+    words = (get_host_cpu_features() if told is None else told).split(",")
+    return {word[1:] for word in words if word.startswith("+")}
+
+
 def _registers():
     """Width in bytes and number of the vector registers that Numba compiles for.
 
@@ -37,11 +44,10 @@ def _registers():
     """
     if llvm.get_process_triple().startswith(("aarch64", "arm64")):
         return 16, 32
-    told = config.CPU_FEATURES
-    features = (get_host_cpu_features() if told is None else told).split(",")
-    if "+avx512f" in features:
+    features = target_features()
+    if "avx512f" in features:
         return 64, 32
-    return (32 if "+avx" in features or "+avx2" in features else 16), 16
+    return (32 if features & {"avx", "avx2"} else 16), 16
 
 
 REGISTER_BYTES, REGISTER_COUNT = _registers()
