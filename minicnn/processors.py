@@ -17,6 +17,11 @@ def usable() -> int:
     return max(1, math.ceil(min(affinity(), quota())))
 
 
+def default_threads(most: int) -> int:
+    """How many of Numba's `most` threads kernels begin with: all if NUMBA_NUM_THREADS is set."""
+    return most if "NUMBA_NUM_THREADS" in os.environ else min(most, usable())
+
+
 def affinity() -> int:
     """How many processors the operating system lets this process run on."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows

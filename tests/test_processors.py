@@ -67,6 +67,8 @@ def test_part_of_a_processor_is_one(monkeypatch, share, count):
 def test_kernels_and_runs_begin_with_as_many_threads():
     """As many as Numba has, too, and more if they are asked for."""
     script = """
+import os
+os.environ.pop("NUMBA_NUM_THREADS", None)
 from minicnn import processors
 processors.quota = lambda: 1.0
 from minicnn.kernels.runtime import thread_pool
@@ -76,3 +78,11 @@ thread_pool.set_num_threads(thread_pool.MOST)
 assert Settings(threads=thread_pool.MOST).threads == thread_pool.get_num_threads()
 """
     assert run(script)[0].split() == ["1", "1"]
+
+
+def test_who_says_how_many_threads_gets_them(monkeypatch):
+    monkeypatch.setattr(processors, "usable", lambda: 1)
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    assert processors.default_threads(3) == 1
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+    assert processors.default_threads(3) == 3

@@ -36,8 +36,6 @@ from numba.core.caching import (
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
-from minicnn.paths import replace
-
 KEPT = 4  # folders
 LEFT = 3600  # seconds after which nobody is still writing a file
 PREFIX = "minicnn-"
@@ -260,7 +258,7 @@ class KernelFiles:
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             temporary.write_bytes(hashlib.sha256(content).digest() + content)
-            replace(temporary, path)
+            os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

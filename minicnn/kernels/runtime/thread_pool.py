@@ -276,7 +276,7 @@ def _reset():
     _words[_BUSY], _words[_STARTER] = 0, ctypes.cast(_start, ctypes.c_void_p).value
 
 
-_words[_WORKERS], _words[_THREADS] = MOST, min(MOST, processors.usable())
+_words[_WORKERS], _words[_THREADS] = MOST, processors.default_threads(MOST)
 _reset()
 atexit.register(_end)
 if hasattr(os, "register_at_fork"):

@@ -202,7 +202,7 @@ class Settings(Makers):
     def _set_threads_default(self):
         most = numba.config.NUMBA_NUM_THREADS
         if self.threads is None:
-            object.__setattr__(self, "threads", min(most, processors.usable()))
+            object.__setattr__(self, "threads", processors.default_threads(most))
         if check_count(self.threads, "threads") > most:
             raise ArgumentError(
                 f"threads must be from 1 to {most}, as many as Numba may use here, got"

@@ -108,7 +108,7 @@ def test_what_is_done_is_kept():
 
 
 def test_an_interruption_while_results_are_written(monkeypatch):
-    write, calls = module.write_atomically, []
+    write, calls = module.write_record, []
 
     def strike(path, data):
         calls.append(path)
@@ -116,7 +116,7 @@ def test_an_interruption_while_results_are_written(monkeypatch):
             raise KeyboardInterrupt
         write(path, data)
 
-    monkeypatch.setattr(module, "write_atomically", strike)
+    monkeypatch.setattr(module, "write_record", strike)
     ablation = run(small_grid())
     assert ablation.signal == signal.SIGINT
     assert states(ablation) == ["finished", "finished", "not done", "not done"]

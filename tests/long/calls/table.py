@@ -37,6 +37,7 @@ from minicnn.models.inference import OfThread
 from minicnn.optimizers import Optimizer, groups
 from minicnn.parameter import Parameter
 from minicnn.plan import Graph, Memory, Node, Recording, trace
+from minicnn.plan.recompute import Recomputed
 from minicnn.plugins import lookup
 from minicnn.training.runs import snapshot, tensors
 from minicnn.training.runs.makers import Makers
@@ -681,6 +682,7 @@ VALUES = {
     "share": lambda w: np.ones((3, 3)),
     "Gradient.Gradient.field": lambda w: w.field,
     "memory": lambda w: w.signal,
+    "recomputed": lambda w: Recomputed([], 0, False, False),
     "gradient": lambda w: subject(w, weight_gradients.Gradient),
     "a": lambda w: w.signal,
     "b": lambda w: w.signal,
