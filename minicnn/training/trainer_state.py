@@ -63,7 +63,7 @@ class TrainerState(Habits):
         self._epoch_begin = self._epoch_seconds = 0.0
 
     def _steps_of_epoch(self):
-        """Steps made since the last evaluation."""
+        """Steps made since the last epoch ended."""
         return self.step - len(self.history) * len(self._batches)
 
     @takes(path=check_path)
