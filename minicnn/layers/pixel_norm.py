@@ -66,7 +66,7 @@ class LayerNorm2d(SampleNorm):
         """Fill dE/dgamma, dE/dbeta and dE/dx."""
         x, dy = positions(x), positions(dy)
         moments = self._moments(x, ctx)
-        if self.gamma is not None and self.beta is not None:
+        if self.gamma is not None and self.beta is not None and self.learns:
             kernels.gradient_sums(x, dy, moments, self.gamma.grad, self.beta.grad)
         if dx is not None:
             kernels.normalize_gradient(x, dy, self._weights()[0], moments, positions(dx))

@@ -10,6 +10,7 @@ from minicnn.layers import (
     Dense,
     GlobalAvgPool2d,
     GroupNorm,
+    LayerNorm2d,
     LayerScale,
     MaxPool2d,
     PReLU,
@@ -25,7 +26,11 @@ from minicnn.training.step import TrainingStep
 def network():
     return Sequential(
         Conv2d(8, 3, padding=1), BatchNorm(), ReLU(), MaxPool2d(2),
-        Residual(Sequential(Conv2d(8, 3, padding=1), GroupNorm(2), PReLU(), Shift(), Scale(0.5))),
+        Residual(
+            Sequential(
+                LayerNorm2d(), Conv2d(8, 3, padding=1), GroupNorm(2), PReLU(), Shift(), Scale(0.5)
+            )
+        ),
         Conv2d(8, 1), LayerScale(0.1), GlobalAvgPool2d(), Dense(9), ReLU(), Dense(4),
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ from minicnn.layers import (
     Flatten,
     GroupNorm,
     Hardswish,
+    LayerNorm2d,
     ReLU,
     ReLU6,
     SiLU,
@@ -31,6 +32,11 @@ def units(active, normal=BatchNorm):
 MODELS = {
     "relu": units(ReLU), "relu6": units(ReLU6), "silu": units(SiLU), "hardswish": units(Hardswish),
     "within a sample": units(SiLU, lambda: GroupNorm(2)),
+    "at each pixel": lambda: Sequential(
+        Conv2d(8, 3, padding=1), LayerNorm2d(), SiLU(),
+        Residual(Sequential(Conv2d(8, 3, padding=1, groups=8), LayerNorm2d(), SiLU())),
+        Conv2d(8, 1), LayerNorm2d(), ReLU6(), Flatten(), Dense(4),
+    ),
     "resnet8": lambda: zoo.build("resnet8", classes=4),
     "densenet7": lambda: zoo.build("densenet7", classes=4),
 }  # fmt: skip
