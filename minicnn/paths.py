@@ -49,15 +49,12 @@ def replace(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> N
     A virus scanner or a viewer has it for a moment: there it is tried again for two seconds. What
     is refused then, or elsewhere, is `os.replace`'s OSError.
     """
-    waits = iter(() if POSIX else WAITS)
-    while True:
+    for wait in () if POSIX else WAITS:
         try:
             return os.replace(source, target)
         except PermissionError:
-            wait = next(waits, None)
-            if wait is None:
-                raise
-        time.sleep(wait)
+            time.sleep(wait)
+    os.replace(source, target)
 
 
 @takes(path=(str, os.PathLike))

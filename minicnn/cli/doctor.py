@@ -9,7 +9,6 @@ from typing import Any
 from minicnn.cli.options import Parser
 from minicnn.console.output import say
 
-HELP = "say what kernels find here, and what is slow"
 FEATURES = ("avx", "avx2", "fma", "avx512f", "neon", "sve")
 
 

@@ -26,35 +26,42 @@ def _exp(x):
     return multiply_add(unit, p, unit)
 
 
-@register_jitable
-def _silu_moment(t):
-    t = FAR if t > FAR else np.float64(t)
-    e = _exp(-t)
-    return t * e / (1.0 + e)
+def _gate(parts):
+    """``t e / (1 + e)`` and ``e (1 + e - t w'(t)) / (1 + e)²``, e = exp(-w(t)), for t >= 0.
+
+    `parts` gives w(t) and t w'(t).
+    """
+
+    @register_jitable
+    def moment(t):
+        t = FAR if t > FAR else np.float64(t)
+        e = _exp(-parts(t)[0])
+        return t * e / (1.0 + e)
+
+    @register_jitable
+    def slope(t):
+        t = FAR if t > FAR else np.float64(t)
+        w, falls = parts(t)
+        e = _exp(-w)
+        opening = 1.0 / (1.0 + e)
+        return e * opening * ((1.0 + e - falls) * opening)
+
+    return moment, slope
 
 
 @register_jitable
-def _silu_slope(t):
-    t = FAR if t > FAR else np.float64(t)
-    e = _exp(-t)
-    opening = 1.0 / (1.0 + e)
-    return e * opening * ((1.0 + e - t) * opening)
+def _silu_parts(t):
+    return t, t
 
 
 @register_jitable
-def _gelu_tanh_moment(t):
-    t = FAR if t > FAR else np.float64(t)
-    e = _exp(-t * multiply_add(GELU_B * t, t, GELU_A))
-    return t * e / (1.0 + e)
+def _gelu_tanh_parts(t):
+    w = t * multiply_add(GELU_B * t, t, GELU_A)
+    return w, t * multiply_add(3.0 * GELU_B * t, t, GELU_A)
 
 
-@register_jitable
-def _gelu_tanh_slope(t):
-    t = FAR if t > FAR else np.float64(t)
-    e = _exp(-t * multiply_add(GELU_B * t, t, GELU_A))
-    opening = 1.0 / (1.0 + e)
-    falls = t * multiply_add(3.0 * GELU_B * t, t, GELU_A)
-    return e * opening * ((1.0 + e - falls) * opening)
+_silu_moment, _silu_slope = _gate(_silu_parts)
+_gelu_tanh_moment, _gelu_tanh_slope = _gate(_gelu_tanh_parts)
 
 
 @register_jitable
